@@ -1,0 +1,149 @@
+"""The record: its fields and its bytes, a serialized `tf.Example` made without TensorFlow.
+
+The message classes come from a private descriptor pool, so that they live beside TensorFlow's own
+in one process. Field numbers: tensorflow/core/example/{example,feature}.proto. Map entries are
+written in key order, so equal records have equal bytes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+ENCODED = 'image/encoded'  # bytes [views]: the pictures, in source order
+INDEX = 'image/index'  # int64 [views]: each picture's position in the source document
+LEAKED = 'image/leaked'  # int64 [views]: 1 where the same bytes occur in train; not in train
+LABEL = 'image/class/label'  # int64 [1]: the row in category_names.csv
+CATEGORY_ID = 'category/id'  # int64 [1]: the shop's own number
+LEVEL1 = 'category/level1'  # int64 [1]: dense label of the level-1 parent
+LEVEL2 = 'category/level2'  # int64 [1]: dense label of the level-2 parent
+PRODUCT_ID = 'product/id'  # int64 [1]: `_id`
+
+KINDS = ('product', 'image')
+
+
+@dataclass(frozen=True)
+class Category:
+    """Where a labelled product belongs: labels and the shop's number."""
+
+    label: int
+    category_id: int
+    level1: int
+    level2: int
+
+
+@dataclass(frozen=True)
+class Record:
+    """A product with its views, or (`--record=image`) with one of them.
+
+    Attributes:
+      product_id: the shop's number of the product.
+      pictures: encoded pictures [views].
+      indices: their positions in the source document [views].
+      category: None in unlabelled data.
+      leaked: 0 or 1 a picture [views]; None in train and in unlabelled data.
+    """
+
+    product_id: int
+    pictures: Sequence[bytes]
+    indices: Sequence[int]
+    category: Category | None = None
+    leaked: Sequence[int] | None = None
+
+
+def _field(
+    name: str, number: int, kind: str, *, type_name: str = '', repeated: bool = False
+) -> descriptor_pb2.FieldDescriptorProto:
+    field = descriptor_pb2.FieldDescriptorProto(
+        name=name,
+        number=number,
+        type=getattr(descriptor_pb2.FieldDescriptorProto, f'TYPE_{kind}'),
+        label=descriptor_pb2.FieldDescriptorProto.LABEL_REPEATED
+        if repeated
+        else descriptor_pb2.FieldDescriptorProto.LABEL_OPTIONAL,
+    )
+    if type_name:
+        field.type_name = f'.tensorflow.{type_name}'
+    return field
+
+
+def _example_class() -> Any:
+    file = descriptor_pb2.FileDescriptorProto(
+        name='catalog/example.proto', package='tensorflow', syntax='proto3'
+    )
+    bytes_list = file.message_type.add(name='BytesList')
+    bytes_list.field.append(_field('value', 1, 'BYTES', repeated=True))
+    float_list = file.message_type.add(name='FloatList')
+    float_list.field.append(_field('value', 1, 'FLOAT', repeated=True))
+    int64_list = file.message_type.add(name='Int64List')
+    int64_list.field.append(_field('value', 1, 'INT64', repeated=True))
+
+    feature = file.message_type.add(name='Feature')
+    feature.oneof_decl.add(name='kind')
+    for number, (name, type_name) in enumerate(
+        [('bytes_list', 'BytesList'), ('float_list', 'FloatList'), ('int64_list', 'Int64List')], 1
+    ):
+        field = _field(name, number, 'MESSAGE', type_name=type_name)
+        field.oneof_index = 0
+        feature.field.append(field)
+
+    features = file.message_type.add(name='Features')
+    entry = features.nested_type.add(name='FeatureEntry')
+    entry.options.map_entry = True
+    entry.field.append(_field('key', 1, 'STRING'))
+    entry.field.append(_field('value', 2, 'MESSAGE', type_name='Feature'))
+    features.field.append(
+        _field('feature', 1, 'MESSAGE', type_name='Features.FeatureEntry', repeated=True)
+    )
+
+    example = file.message_type.add(name='Example')
+    example.field.append(_field('features', 1, 'MESSAGE', type_name='Features'))
+
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName('tensorflow.Example'))
+
+
+_Example = _example_class()
+
+
+def encode(record: Record) -> bytes:
+    """A record as a serialized tf.Example."""
+    example = _Example()
+    feature = example.features.feature
+    feature[ENCODED].bytes_list.value.extend(record.pictures)
+    feature[INDEX].int64_list.value.extend(record.indices)
+    feature[PRODUCT_ID].int64_list.value.append(record.product_id)
+    if record.leaked is not None:
+        feature[LEAKED].int64_list.value.extend(record.leaked)
+    if record.category is not None:
+        feature[LABEL].int64_list.value.append(record.category.label)
+        feature[CATEGORY_ID].int64_list.value.append(record.category.category_id)
+        feature[LEVEL1].int64_list.value.append(record.category.level1)
+        feature[LEVEL2].int64_list.value.append(record.category.level2)
+    serialized: bytes = example.SerializeToString(deterministic=True)
+    return serialized
+
+
+def decode(serialized: bytes) -> Record:
+    """The record in a serialized tf.Example.
+
+    Raises:
+      google.protobuf.message.DecodeError: if the bytes are not a tf.Example.
+    """
+    feature = _Example.FromString(serialized).features.feature
+
+    def numbers(name: str) -> list[int]:
+        return list(feature[name].int64_list.value) if name in feature else []
+
+    category = None
+    if LABEL in feature:
+        category = Category(*(numbers(n)[0] for n in (LABEL, CATEGORY_ID, LEVEL1, LEVEL2)))
+    return Record(
+        product_id=numbers(PRODUCT_ID)[0],
+        pictures=list(feature[ENCODED].bytes_list.value),
+        indices=numbers(INDEX),
+        category=category,
+        leaked=numbers(LEAKED) if LEAKED in feature else None,
+    )

@@ -1,0 +1,33 @@
+"""Shard file names. The one owner of their form."""
+
+import re
+from dataclasses import dataclass
+
+SPLITS = ('train', 'validation', 'test', 'predict')
+COMPRESSIONS = ('none', 'gzip')
+
+_NAME = re.compile(
+    rf'(?P<split>{"|".join(SPLITS)})-(?P<index>\d{{5,}})-of-(?P<count>\d{{5,}})\.tfrecord(\.gz)?'
+)
+
+
+@dataclass(frozen=True, order=True)
+class ShardName:
+    """One shard of a split, `index` of `count`."""
+
+    split: str
+    index: int
+    count: int
+
+    def file(self, *, compression: str = 'none') -> str:
+        """`train-00007-of-00512.tfrecord`, then `.gz` if compressed."""
+        name = f'{self.split}-{self.index:05d}-of-{self.count:05d}.tfrecord'
+        return name + '.gz' if compression == 'gzip' else name
+
+
+def parse(file: str) -> ShardName | None:
+    """The shard that a file name says, or None if it is not a shard's."""
+    match = _NAME.fullmatch(file)
+    if not match:
+        return None
+    return ShardName(match['split'], int(match['index']), int(match['count']))

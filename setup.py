@@ -1,0 +1,67 @@
+"""Packaging: what each door needs. Exact versions are pinned in constraints.txt.
+
+`install_requires` is what a Beam worker installs, so it stays light: TensorFlow is in an extra.
+"""
+
+from setuptools import find_packages, setup
+
+BEAM = ['apache-beam[gcp]']
+TRAIN = [
+    'keras',
+    'matplotlib',
+    'pyarrow',
+    'pydantic',
+    'tensorboard',
+    'tensorflow',
+]
+SERVE = [
+    'grpcio',
+    'grpcio-health-checking',
+    'starlette',
+    'tensorflow',
+    'tensorflow-serving-api',
+    'uvicorn',
+]
+WEB = ['fastapi', 'httpx', 'python-multipart', 'streamlit', 'uvicorn']
+DEV = [
+    'bandit',
+    'build',
+    'hypothesis',
+    'mypy',
+    'pytest',
+    'pytest-timeout',
+    'ruff',
+    'scikit-learn',
+    'types-protobuf',
+    'yamllint',
+]
+
+setup(
+    name='product-categories',
+    version='0.1.0',
+    description='Puts every product photo of a large shop into the right leaf of its category tree',
+    license='Apache-2.0',
+    python_requires='>=3.11,<3.12',
+    packages=find_packages(
+        include=['catalog*', 'beam_pipelines*', 'trainer*', 'serving*', 'configs*']
+    ),
+    package_data={'': ['py.typed']},
+    install_requires=[
+        'absl-py',
+        'google-cloud-storage',
+        'google-crc32c',
+        'numpy',
+        'pillow',
+        'protobuf',
+        'pymongo',
+        'xxhash',
+    ],
+    extras_require={
+        'beam': BEAM,
+        'train': TRAIN,
+        'serve': SERVE,
+        'web': WEB,
+        'dev': DEV,
+        'all': sorted({*BEAM, *TRAIN, *SERVE, *WEB, *DEV}),
+    },
+)
