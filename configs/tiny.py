@@ -1,0 +1,31 @@
+"""A few minutes on two cores: 28x28 pictures of ten classes. What `make run` trains.
+
+python -m trainer.task --config=configs/tiny.py --data=DIR --workdir=DIR
+"""
+
+from trainer.config import (
+    AugmentConfig,
+    InputConfig,
+    ModelConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+    TrainConfig,
+)
+
+
+def get_config() -> TrainConfig:
+    """The run."""
+    return TrainConfig(
+        batch_size=128,
+        total_steps=2000,
+        log_every_steps=50,
+        checkpoint_every_steps=500,
+        model=ModelConfig(name='small_cnn', dropout=0.2),
+        input=InputConfig(height=28, width=28),
+        augment=AugmentConfig(flip=True),
+        optimizer=OptimizerConfig(
+            name='adamw',
+            learning_rate=3e-3,
+            schedule=ScheduleConfig(name='cosine', warmup_steps=100),
+        ),
+    )

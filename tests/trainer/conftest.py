@@ -1,0 +1,170 @@
+"""Small data sets of real bytes for the trainer's tests, as the shard job writes them."""
+
+import hashlib
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from catalog import categories, manifest, record, tfrecord
+from catalog.shards import ShardName
+
+SIZE = 28  # pixels
+
+
+def jpeg(rng: np.random.Generator, *, label: int, size: int = SIZE) -> bytes:
+    """A picture that shows its label: a bright row of blocks at a height of its own, and noise."""
+    pixels = rng.integers(0, 90, (size, size, 3))
+    band = max(size // 8, 1)
+    pixels[(label * band) % size : (label * band) % size + band] += 150
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.astype(np.uint8)).save(buffer, 'JPEG', quality=90)
+    return buffer.getvalue()
+
+
+def category_names(num_classes: int) -> bytes:
+    rows = [f'{1000 + 7 * c},ROOT {c % 2},BRANCH {c // 2},LEAF {c}' for c in range(num_classes)]
+    return ('\n'.join([','.join(categories.HEADER), *rows]) + '\n').encode()
+
+
+def _records(
+    rng: np.random.Generator,
+    *,
+    counts: Sequence[int],
+    first_id: int,
+    size: int,
+    labelled: bool,
+    train: bool,
+) -> list[record.Record]:
+    tree = categories.parse(category_names(len(counts)), path='category_names.csv')
+    labels = rng.permutation(np.repeat(np.arange(len(counts)), counts))
+    records = []
+    for i, label in enumerate(labels.tolist()):
+        views = 1 + (first_id + i) % 3
+        category = record.Category(
+            label, int(tree.ids[label]), int(tree.level1[label]), int(tree.level2[label])
+        )
+        records.append(
+            record.Record(
+                product_id=first_id + i,
+                pictures=[jpeg(rng, label=label, size=size) for _ in range(views)],
+                indices=list(range(views)),
+                category=category if labelled else None,
+                leaked=None if train or not labelled else [i % 2] * views,
+            )
+        )
+    return records
+
+
+def _split_views(records: Sequence[record.Record]) -> list[record.Record]:
+    return [
+        record.Record(
+            product_id=product.product_id,
+            pictures=[product.pictures[view]],
+            indices=[product.indices[view]],
+            category=product.category,
+            leaked=None if product.leaked is None else [product.leaked[view]],
+        )
+        for product in records
+        for view in range(len(product.pictures))
+    ]
+
+
+def _write_split(
+    folder: Path, name: str, records: Sequence[record.Record], *, shards: int, num_classes: int
+) -> manifest.Split:
+    written = []
+    for index in range(shards):
+        mine = records[index::shards]
+        data = b''.join(tfrecord.frame(record.encode(product)) for product in mine)
+        file = ShardName(name, index, shards).file()
+        (folder / file).write_bytes(data)
+        pictures = sum(len(product.pictures) for product in mine)
+        sha256 = hashlib.sha256(data).hexdigest()
+        written.append(manifest.Shard(file, len(mine), pictures, len(data), sha256))
+    per_class = np.zeros((3, num_classes), int)
+    for label in range(num_classes):
+        mine = [p for p in records if p.category is not None and p.category.label == label]
+        per_class[0, label] = len(mine)
+        per_class[1, label] = sum(len(product.pictures) for product in mine)
+        per_class[2, label] = len({product.product_id for product in mine})
+    return manifest.Split(tuple(written), *(tuple(row) for row in per_class.tolist()))
+
+
+def make_data_set(
+    folder: Path,
+    *,
+    counts: Sequence[int] = (40, 24, 12, 4),
+    validation_counts: Sequence[int] = (6, 5, 4, 3),
+    predict_products: int = 7,
+    shards: int = 3,
+    size: int = SIZE,
+    kind: str = 'product',
+    seed: int = 0,
+) -> str:
+    """Writes a data set of real bytes; its folder.
+
+    Args:
+      folder: made if need be.
+      counts: products of each class in `train`; product i has 1 + i % 3 views.
+      validation_counts: likewise in `validation`; half of its products are marked as leaked.
+      predict_products: unlabelled ones, in `predict`.
+      shards: of each split.
+      size: of the pictures, in pixels.
+      kind: of record, `product` or `image`.
+      seed: of the pixels and the order.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tree = category_names(len(counts))
+    (folder / categories.FILE_NAME).write_bytes(tree)
+    rng = np.random.default_rng(seed)
+    splits, first_id = {}, 1
+    predict_counts = [predict_products] + [0] * (len(counts) - 1)
+    for name, amounts in [
+        ('train', counts),
+        ('validation', validation_counts),
+        ('predict', predict_counts),
+    ]:
+        records = _records(
+            rng,
+            counts=amounts,
+            first_id=first_id,
+            size=size,
+            labelled=name != 'predict',
+            train=name == 'train',
+        )
+        first_id += len(records)
+        if kind == 'image':
+            records = _split_views(records)
+        splits[name] = _write_split(folder, name, records, shards=shards, num_classes=len(counts))
+    total = np.array(counts) + np.array(validation_counts)
+    manifest.write(
+        manifest.Manifest(
+            options={'record': kind, 'seed': seed},
+            source={'fingerprint': '0' * 32, 'documents': 0, 'pictures': 0, 'picture_bytes': 0},
+            categories={'sha256': hashlib.sha256(tree).hexdigest(), 'count': len(counts)},
+            splits=splits,
+            priors={
+                'natural': tuple((total / total.sum()).tolist()),
+                'written': tuple((np.array(counts) / sum(counts)).tolist()),
+            },
+            ledger={'documents': {'read': 0}, 'pictures': {'read': 0}, 'notes': {}},
+        ),
+        str(folder),
+    )
+    return str(folder)
+
+
+@pytest.fixture(scope='session')
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A product-record data set: 80 train, 18 validation and 7 unlabelled products, 4 classes."""
+    return make_data_set(tmp_path_factory.mktemp('data'))
+
+
+@pytest.fixture(name='make_data_set')
+def make_data_set_fixture() -> Callable[..., str]:
+    """`make_data_set`, for tests that want a data set of their own."""
+    return make_data_set

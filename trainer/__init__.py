@@ -1,0 +1,20 @@
+"""Trains a picture classifier from the shards of a data set, measures it and exports it.
+
+| module | owns |
+|---|---|
+| `config` | the values that change a run's result, checked when made |
+| `overrides` | `a.b=value` on the command line, onto a config |
+| `data_set` | a folder of shards, checked against its manifest; what a run remembers of it |
+| `input_pipeline` | shards to batches of uint8 pictures |
+| `preprocess` | bytes to pixels, pixels to what a model was trained on: one rule for all |
+| `model` | the networks |
+| `loss` | the softmax rule that learns from one prior and answers with another |
+| `schedules`, `optimizers` | the learning rate by step; the update |
+| `strategy` | on which devices |
+| `checkpoint` | the state of a run on disk, whole or not at all |
+| `boards` | `metrics.jsonl` and TensorBoard |
+| `train` | the loop |
+| `task` | the command line of training |
+
+Knows Keras and TensorFlow; knows neither Beam nor the serving of models.
+"""

@@ -1,0 +1,263 @@
+"""The values that change what a run gives: typed, frozen, checked when made. Reads no flag.
+
+A config file defines `get_config() -> TrainConfig`. Why pydantic: docs/adr/0003.
+"""
+
+import importlib.util
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from catalog import storage
+from catalog.errors import UserError
+from trainer import overrides as overriding
+
+FILE_NAME = 'config.json'
+
+# A run that goes on may change these: none of them touches the numbers of a step.
+_FREE_TO_CHANGE = frozenset(
+    {'total_steps', 'log_every_steps', 'checkpoint_every_steps', 'keep_checkpoints'}
+)
+
+_STRICT = pydantic.ConfigDict(extra='forbid', strict=True, allow_inf_nan=False)
+
+Count = Annotated[int, Field(ge=1)]
+Size = Annotated[int, Field(ge=8, le=2048)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class ModelConfig:
+    """The network.
+
+    Attributes:
+      name: `small_cnn`, quick on a processor, or `inception_v3`.
+      weights: None (random), `imagenet` (downloaded by Keras) or the path of a .weights.h5 file.
+      dropout: share of the features that training leaves out.
+      channels: of the first stage of `small_cnn`.
+      head_channels: of the 1x1 convolution before the last layer of `inception_v3`.
+    """
+
+    name: Literal['small_cnn', 'inception_v3'] = 'small_cnn'
+    weights: str | None = None
+    dropout: Share = 0.2
+    channels: Count = 32
+    head_channels: Count = 512
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class InputConfig:
+    """What comes in.
+
+    Attributes:
+      height: of the pictures that the model takes, in pixels.
+      width: likewise.
+      shuffle_records: records that the shuffle holds at a time.
+    """
+
+    height: Size = 180
+    width: Size = 180
+    shuffle_records: Count = 10_000
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class AugmentConfig:
+    """What training does to a picture that evaluation does not.
+
+    Attributes:
+      flip: mirrors half of the pictures, left to right.
+    """
+
+    flip: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class ScheduleConfig:
+    """The learning rate by step, as a factor of `optimizer.learning_rate`.
+
+    Attributes:
+      name: `constant`, `cosine` (to `end_factor` at the last step) or `exponential`.
+      warmup_steps: the rate rises from 0 over so many steps.
+      end_factor: what is left at the last step.
+      decay_factor: of `exponential`: what is left after each `decay_steps`.
+      decay_steps: of `exponential`.
+    """
+
+    name: Literal['constant', 'cosine', 'exponential'] = 'constant'
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    end_factor: Fraction = 0.0
+    decay_factor: Annotated[float, Field(gt=0, le=1)] = 0.9
+    decay_steps: Count = 1000
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class OptimizerConfig:
+    """The update.
+
+    Attributes:
+      name: `sgd`, `adam` or `adamw`.
+      learning_rate: at its height.
+      momentum: of `sgd`.
+      weight_decay: decoupled; of `adamw`.
+      schedule: the learning rate by step.
+    """
+
+    name: Literal['sgd', 'adam', 'adamw'] = 'adam'
+    learning_rate: Positive = 1e-3
+    momentum: Share = 0.9
+    weight_decay: NotNegative = 1e-4
+    schedule: ScheduleConfig = Field(default_factory=ScheduleConfig)
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class LossConfig:
+    """The loss: see trainer/loss.py.
+
+    Attributes:
+      target_power: the model answers with the prior `natural ** target_power`, normalised: 1 is the
+        natural prior, 0 the uniform one.
+      label_smoothing: share of the truth that is spread over all classes.
+    """
+
+    target_power: Fraction = 1.0
+    label_smoothing: Share = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class TrainConfig:
+    """A run.
+
+    Attributes:
+      seed: of everything that is drawn.
+      batch_size: pictures a step, over all devices.
+      total_steps: of the run.
+      log_every_steps: a line in metrics.jsonl.
+      checkpoint_every_steps: a state to resume from.
+      keep_checkpoints: how many of them stay.
+      steps_per_call: steps that the device does without asking Python.
+      strategy: how the work is spread.
+      device: `auto` takes the GPUs, or for `one_device` the processor where there is none.
+      num_devices: None takes all there are.
+      model, input, augment, optimizer, loss: the parts.
+    """
+
+    seed: Annotated[int, Field(ge=0, lt=1 << 31)] = 0
+    batch_size: Count
+    total_steps: Count
+    log_every_steps: Count = 100
+    checkpoint_every_steps: Count = 1000
+    keep_checkpoints: Count = 3
+    steps_per_call: Count = 10
+    strategy: Literal['one_device', 'mirrored', 'multi_worker', 'tpu'] = 'one_device'
+    device: Literal['auto', 'cpu', 'gpu'] = 'auto'
+    num_devices: Count | None = None
+    model: ModelConfig = Field(default_factory=ModelConfig)
+    input: InputConfig = Field(default_factory=InputConfig)
+    augment: AugmentConfig = Field(default_factory=AugmentConfig)
+    optimizer: OptimizerConfig = Field(default_factory=OptimizerConfig)
+    loss: LossConfig = Field(default_factory=LossConfig)
+
+
+_ADAPTER = pydantic.TypeAdapter(TrainConfig)
+
+
+def load(path: str, overrides: Sequence[str] = ()) -> TrainConfig:
+    """The config of a file, with `a.b=value` overrides.
+
+    Raises:
+      UserError: naming the field and what is valid, at the first field that is unknown, of the
+        wrong type or impossible.
+    """
+    config = _run(path)
+    if not overrides:
+        return config
+    document = overriding.apply(_to_document(config), overrides)
+    return _validated(document, where='--config')
+
+
+def _run(path: str) -> TrainConfig:
+    spec = importlib.util.spec_from_file_location('_config', path)
+    if not path.endswith('.py') or spec is None or spec.loader is None:
+        raise UserError(f'--config must be a Python file like configs/tiny.py, got {path!r}')
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        if not hasattr(module, 'get_config'):
+            raise UserError(f'{path}: a config file must define get_config(), this one does not')
+        config = module.get_config()
+    except pydantic.ValidationError as error:
+        raise UserError(f'{path}: {overriding.explain(error, TrainConfig)}') from error
+    except FileNotFoundError as error:
+        raise UserError(f'--config must be a file, there is no {path}') from error
+    if not isinstance(config, TrainConfig):
+        raise UserError(
+            f'{path}: get_config() must give a TrainConfig, got {type(config).__name__}'
+        )
+    return config
+
+
+def _to_document(config: TrainConfig) -> dict[str, Any]:
+    document: dict[str, Any] = _ADAPTER.dump_python(config, mode='json')
+    return document
+
+
+def _validated(document: dict[str, Any], *, where: str) -> TrainConfig:
+    try:
+        return _ADAPTER.validate_json(json.dumps(document))
+    except pydantic.ValidationError as error:
+        raise UserError(f'{where}: {overriding.explain(error, TrainConfig)}') from error
+
+
+def to_json(config: TrainConfig) -> str:
+    """A config as indented JSON, every field in it."""
+    return json.dumps(_to_document(config), indent=2) + '\n'
+
+
+def save(config: TrainConfig, workdir: str) -> None:
+    """Writes `workdir/config.json`."""
+    storage.write_bytes(storage.join(workdir, FILE_NAME), to_json(config).encode())
+
+
+def restore(workdir: str) -> TrainConfig:
+    """Reads `workdir/config.json`.
+
+    Raises:
+      UserError: if there is none, or one that this version cannot read.
+    """
+    path = storage.join(workdir, FILE_NAME)
+    try:
+        document = json.loads(storage.read_bytes(path))
+    except FileNotFoundError as error:
+        raise UserError(
+            f'{workdir}: a workdir must have a {FILE_NAME}, got none; trainer.task writes it'
+        ) from error
+    except ValueError as error:
+        raise UserError(f'{path}: must be JSON, got: {error}') from error
+    return _validated(document, where=path)
+
+
+def check_resumable(config: TrainConfig, workdir: str) -> None:
+    """Checks that a workdir's run may go on with a config.
+
+    Raises:
+      UserError: naming the fields that differ and may not.
+    """
+    before = overriding.flatten(_to_document(restore(workdir)))
+    now = overriding.flatten(_to_document(config))
+    changed = [
+        f'{name} was {before[name]!r} and is {now[name]!r}'
+        for name in now
+        if name not in _FREE_TO_CHANGE and before[name] != now[name]
+    ]
+    if changed:
+        raise UserError(
+            f'{workdir}: a run must go on with the config it began with, but '
+            f'{"; ".join(changed)}; take another --workdir'
+        )

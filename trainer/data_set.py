@@ -1,0 +1,173 @@
+"""A folder of shards, checked against its manifest, and what a run remembers of it. No TensorFlow.
+
+`workdir/data.json` holds a `DataInfo`; `workdir/category_names.csv` is a copy of the data set's.
+"""
+
+import dataclasses
+import hashlib
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from catalog import categories, manifest, storage
+from catalog.errors import UserError
+from catalog.manifest import Shard, Split
+
+FILE_NAME = 'data.json'
+SAMPLED_SHARDS = 4  # beside the first and the last of each split
+
+Verify = Literal['sampled', 'full']
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A checked data set.
+
+    Attributes:
+      folder: where the shards lie.
+      manifest: what it says of itself.
+      categories: the tree of its C classes.
+      digest: the manifest's SHA-256 in hex, the data set's identity.
+    """
+
+    folder: str
+    manifest: manifest.Manifest
+    categories: categories.Categories
+    digest: str
+
+    @property
+    def num_classes(self) -> int:
+        """C."""
+        return len(self.categories)
+
+    def split(self, name: str) -> Split:
+        """A split; a `UserError` names those there are."""
+        return manifest.split_of(self.manifest, name, folder=self.folder)
+
+    def paths(self, name: str) -> list[str]:
+        """The paths of a split's shards, in order."""
+        return [storage.join(self.folder, shard.file) for shard in self.split(name).shards]
+
+
+@dataclass(frozen=True)
+class DataInfo:
+    """What a run remembers of the data it learned from.
+
+    Attributes:
+      digest: the manifest's SHA-256 in hex.
+      num_classes: C.
+      pictures_per_class: in the train shards, copies included [C]: the prior that was learned from.
+      natural_prior: class shares of all products [C].
+    """
+
+    digest: str
+    num_classes: int
+    pictures_per_class: tuple[int, ...]
+    natural_prior: tuple[float, ...]
+
+
+def open_data_set(folder: str, *, verify: Verify = 'sampled') -> DataSet:
+    """Opens a data set and checks files, sizes and digests of every split.
+
+    Args:
+      folder: local or `gs://`.
+      verify: `full` reads every shard; `sampled` the first, the last and a few between.
+
+    Raises:
+      UserError: naming the shard that is missing, of another size or of other bytes.
+    """
+    found = manifest.read(folder)
+    tree = manifest.read_categories(folder, found)
+    digest = manifest.digest(folder)
+    for split in found.splits.values():
+        manifest.check_files(folder, split)
+        chosen = split.shards if verify == 'full' else _sample(split.shards, seed=digest)
+        check_digests(folder, chosen)
+    return DataSet(folder, found, tree, digest)
+
+
+def _sample(shards: Sequence[Shard], *, seed: str) -> list[Shard]:
+    if len(shards) <= SAMPLED_SHARDS + 2:
+        return list(shards)
+    between = random.Random(seed).sample(range(1, len(shards) - 1), SAMPLED_SHARDS)  # noqa: S311
+    return [shards[i] for i in [0, *sorted(between), len(shards) - 1]]
+
+
+def check_digests(folder: str, shards: Sequence[Shard]) -> None:
+    """Reads shards and compares their SHA-256.
+
+    Raises:
+      UserError: naming the first shard that differs.
+    """
+    for shard in shards:
+        path = storage.join(folder, shard.file)
+        found = _sha256(path)
+        if found != shard.sha256:
+            raise UserError(
+                f'{path}: its SHA-256 must be {shard.sha256} as the manifest says, got {found}; '
+                'the shard is damaged or of another data set: make the data set again'
+            )
+
+
+def _sha256(path: str) -> str:
+    digest = hashlib.sha256()
+    chunk_bytes = 16 << 20  # 16 MiB: one request to an object store
+    with storage.open_reader(path) as reader:
+        offset = 0
+        while chunk := reader.read_at(offset, chunk_bytes):
+            digest.update(chunk)
+            offset += len(chunk)
+    return digest.hexdigest()
+
+
+def info_of(data: DataSet) -> DataInfo:
+    """What a run must remember of a data set.
+
+    Raises:
+      UserError: if the data set has no labelled train split.
+    """
+    train = data.split('train')
+    if len(train.pictures_per_class) != data.num_classes:
+        raise UserError(f'{data.folder}: training needs labelled data, these shards have no labels')
+    return DataInfo(
+        digest=data.digest,
+        num_classes=data.num_classes,
+        pictures_per_class=train.pictures_per_class,
+        natural_prior=tuple(data.manifest.priors['natural']),
+    )
+
+
+def save_info(data: DataSet, workdir: str) -> None:
+    """Writes `workdir/data.json` and a copy of the category tree."""
+    tree = storage.read_bytes(storage.join(data.folder, categories.FILE_NAME))
+    storage.write_bytes(storage.join(workdir, categories.FILE_NAME), tree)
+    document = json.dumps(dataclasses.asdict(info_of(data)))
+    storage.write_bytes(storage.join(workdir, FILE_NAME), document.encode())
+
+
+def restore_info(workdir: str) -> DataInfo:
+    """Reads `workdir/data.json`.
+
+    Raises:
+      UserError: if there is none.
+    """
+    path = storage.join(workdir, FILE_NAME)
+    try:
+        document = json.loads(storage.read_bytes(path))
+    except FileNotFoundError as error:
+        raise UserError(
+            f'{workdir}: a workdir must have a {FILE_NAME}, got none; trainer.task writes it'
+        ) from error
+    return DataInfo(
+        digest=document['digest'],
+        num_classes=document['num_classes'],
+        pictures_per_class=tuple(document['pictures_per_class']),
+        natural_prior=tuple(document['natural_prior']),
+    )
+
+
+def restore_categories(workdir: str) -> categories.Categories:
+    """The category tree that a run learned."""
+    return categories.load(storage.join(workdir, categories.FILE_NAME))

@@ -1,0 +1,117 @@
+"""`a.b=value` onto a config's document, and pydantic's complaints in one line.
+
+A value is JSON where it can be read as such (`0.1`, `true`, `null`, `[1, 2]`), a string otherwise;
+`None`, `True` and `False` are understood too.
+"""
+
+import copy
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, get_type_hints
+
+import pydantic
+
+from catalog.errors import UserError
+
+_PYTHON_WORDS = {'None': None, 'True': True, 'False': False}
+
+
+def split_arguments(argv: Sequence[str], *, prefix: str) -> tuple[list[str], list[str]]:
+    """Separates `--config.a.b=value` arguments: (the overrides `a.b=value`, the other arguments).
+
+    Raises:
+      UserError: if an override has no `=value`.
+    """
+    overrides, others = [], []
+    for argument in argv:
+        name = argument.removeprefix('-').removeprefix('-')
+        if not (argument.startswith('-') and name.startswith(prefix)):
+            others.append(argument)
+        elif '=' not in name:
+            raise UserError(f'{argument} must have a value: {argument}=VALUE')
+        else:
+            overrides.append(name.removeprefix(prefix))
+    return overrides, others
+
+
+def apply(document: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """A copy of a document with `a.b=value` set in turn.
+
+    Raises:
+      UserError: if a field is not in the document, with those that are, or names a group of them.
+    """
+    result = copy.deepcopy(dict(document))
+    for override in overrides:
+        name, _, text = override.partition('=')
+        *groups, last = name.split('.')
+        node: Any = result
+        for depth, group in enumerate(groups):
+            _check_field(node, group, within='.'.join(groups[:depth]))
+            node = node[group]
+        _check_field(node, last, within='.'.join(groups))
+        if isinstance(node[last], dict):
+            raise UserError(
+                f'--config.{name} is a group of fields, set one: '
+                + ', '.join(f'{name}.{field}' for field in node[last])
+            )
+        node[last] = _value(text, was=node[last])
+    return result
+
+
+def _check_field(node: Any, name: str, *, within: str) -> None:
+    where = f'--config.{within}' if within else '--config'
+    if not isinstance(node, dict):
+        raise UserError(f'{where} is a value, it has no field {name!r}')
+    if name not in node:
+        raise UserError(f'{where} has no field {name!r}; it has {", ".join(node)}')
+
+
+def _value(text: str, *, was: Any) -> Any:
+    if isinstance(was, str) and text not in ('null', 'None'):
+        return text
+    if text in _PYTHON_WORDS:
+        return _PYTHON_WORDS[text]
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def flatten(document: Mapping[str, Any]) -> dict[str, Any]:
+    """`{'a': {'b': 1}}` -> `{'a.b': 1}`."""
+    flat = {}
+    for name, value in document.items():
+        if isinstance(value, Mapping):
+            flat.update({f'{name}.{inner}': v for inner, v in flatten(value).items()})
+        else:
+            flat[name] = value
+    return flat
+
+
+def explain(error: pydantic.ValidationError, config_class: type) -> str:
+    """The first complaint in one line: the field, the rule, what came."""
+    first = error.errors(include_url=False)[0]
+    path = [str(part) for part in first['loc']]
+    name = '.'.join(path) or config_class.__name__
+    match first['type']:
+        case 'unexpected_keyword_argument' | 'extra_forbidden':
+            owner = _class_at(config_class, path[:-1], title=error.title)
+            fields = ', '.join(field.name for field in dataclasses.fields(owner))
+            return f'there is no field {name!r}; {owner.__name__} has {fields}'
+        case 'missing' | 'missing_argument':
+            return f'{name} must be given'
+        case _:
+            rule = first['msg'].replace('Input should be', 'must be').replace('Value error, ', '')
+            return f'{name} {rule}, got {first["input"]!r}'
+
+
+def _class_at(config_class: type, path: Sequence[str], *, title: str) -> Any:
+    """The dataclass at a path; `title` names the class that complained, perhaps a part alone."""
+    current: Any = config_class
+    if config_class.__name__ != title:
+        parts = get_type_hints(config_class).values()
+        current = next((part for part in parts if getattr(part, '__name__', '') == title), current)
+    for name in path:
+        current = get_type_hints(current)[name]
+    return current

@@ -1,0 +1,62 @@
+"""Bytes to pixels, and pixels to what a model was trained on: one rule for training, evaluation
+and export. `decode` runs on the host, a picture at a time; the rest on the device, by batch.
+"""
+
+import tensorflow as tf
+
+from trainer.config import AugmentConfig, ModelConfig
+
+_JPEG_MAGIC = b'\xff\xd8'
+_WHITE = 255  # shop photos stand on white
+
+
+def decode(encoded: tf.Tensor, *, height: int, width: int) -> tf.Tensor:
+    """Decodes one picture: string [] -> uint8 [height, width, 3].
+
+    A picture of another size is scaled to fit, its sides in proportion, and centred on white. JPEG
+    is decoded as libjpeg-turbo does by default, bit for bit.
+
+    Raises:
+      tf.errors.InvalidArgumentError: if the bytes are not a picture.
+    """
+    image = tf.cond(
+        tf.strings.substr(encoded, 0, len(_JPEG_MAGIC)) == _JPEG_MAGIC,
+        lambda: tf.io.decode_jpeg(
+            encoded, channels=3, dct_method='INTEGER_ACCURATE', fancy_upscaling=True
+        ),
+        lambda: tf.io.decode_image(encoded, channels=3, expand_animations=False),
+    )
+    shape = tf.shape(image)
+    image = tf.cond(
+        tf.logical_and(shape[0] == height, shape[1] == width),
+        lambda: image,
+        lambda: _fit(image, height=height, width=width),
+    )
+    return tf.ensure_shape(image, [height, width, 3])
+
+
+def _fit(image: tf.Tensor, *, height: int, width: int) -> tf.Tensor:
+    # uint8 [h, w, 3] -> [height, width, 3]
+    scaled = tf.image.resize(image, [height, width], preserve_aspect_ratio=True, antialias=True)
+    scaled = tf.cast(tf.clip_by_value(tf.round(scaled), 0, _WHITE), tf.uint8)
+    missing = tf.constant([height, width]) - tf.shape(scaled)[:2]
+    before = missing // 2
+    padding = tf.stack([before, missing - before], axis=1)
+    return tf.pad(scaled, tf.concat([padding, [[0, 0]]], axis=0), constant_values=_WHITE)
+
+
+def augment(images: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
+    """Varies a batch: [B, H, W, 3] -> the same. `seed`, int32 [2], decides all."""
+    if not config.flip:
+        return images
+    draws = tf.random.stateless_uniform([tf.shape(images)[0], 1, 1, 1], seed)
+    return tf.where(draws < 0.5, tf.reverse(images, axis=[2]), images)
+
+
+def normalize(images: tf.Tensor, config: ModelConfig) -> tf.Tensor:
+    """Pixels as the model was trained on: uint8 [B, H, W, 3] -> float32."""
+    match config.name:
+        case 'small_cnn' | 'inception_v3':  # -1 to 1
+            return tf.cast(images, tf.float32) / 127.5 - 1.0
+        case name:
+            raise ValueError(f'model.name must be small_cnn or inception_v3, got {name!r}')
