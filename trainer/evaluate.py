@@ -1,0 +1,44 @@
+"""Measures a trained model on a split of a data set.
+
+Prints a table and writes, whole or not at all, into --output:
+  evaluation.json       the figures: per product at the top, per picture under "pictures"
+  evaluation.html       the same for people, with classes and confusions; works offline
+  predictions.parquet   a row a product: product_id, label, predicted and confidence (top k)
+
+A product's probabilities are the mean of its pictures'. An --output that holds an earlier
+evaluation is replaced. trainer.export and trainer.summary look for it in WORKDIR/report.
+
+Examples:
+  python -m trainer.evaluate --workdir=run/workdir --data=run/shards --output=run/workdir/report
+  python -m trainer.evaluate --workdir=run/workdir --data=run/shards --split=test --output=run/test
+"""
+
+from absl import flags
+
+from catalog import door
+
+_WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the training run.', required=True)
+_DATA = flags.DEFINE_string('data', None, 'Folder of the data set.', required=True)
+_SPLIT = flags.DEFINE_string('split', 'validation', 'Split to measure on.')
+_OUTPUT = flags.DEFINE_string('output', None, 'Folder for the report.', required=True)
+_TOP_K = flags.DEFINE_integer('top_k', 5, 'Predictions kept a product in predictions.parquet.')
+
+
+def main(argv: list[str]) -> None:
+    """Reads the flags, measures, prints."""
+    del argv
+    from trainer import evaluation, evaluation_report  # TensorFlow takes seconds: not for --help
+
+    measured = evaluation.evaluate(
+        workdir=_WORKDIR.value,
+        data_folder=_DATA.value,
+        split=_SPLIT.value,
+        output=_OUTPUT.value,
+        top_k=_TOP_K.value,
+    )
+    print(evaluation_report.text(measured))
+    print(f'\nwritten to {_OUTPUT.value}')
+
+
+if __name__ == '__main__':
+    door.run(main)

@@ -1,0 +1,87 @@
+"""Writes a trained model as one version folder of TensorFlow Serving, whole or not at all.
+
+In the folder: the SavedModel, warm-up requests, `model_card.json`, and `digests.json`, written last:
+the SHA-256 of every other file, because a cut-off asset loads and serves in silence.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import tensorflow as tf
+
+from catalog import categories, storage
+from catalog.errors import UserError
+from trainer import checkpoint, data_set, model_card, publish, warmup
+from trainer.serving_module import ServingModule
+
+DIGESTS = 'digests.json'
+
+
+def export(*, workdir: str, output: str, top_k: int, threshold: float) -> None:
+    """Exports the newest checkpoint of a workdir.
+
+    Args:
+      workdir: of the run.
+      output: `DIR/MODEL/VERSION`, a folder that does not exist; the version is a whole number.
+      top_k: answers a picture, or as many as there are classes.
+      threshold: of `level` in the signature `product`, in [0, 1].
+
+    Raises:
+      UserError: if the version exists, a value is impossible or the workdir has no checkpoint.
+    """
+    name, version = _name_and_version(output)
+    if top_k < 1:
+        raise UserError(f'--top_k must be at least 1, got {top_k}')
+    if not 0 <= threshold <= 1:
+        raise UserError(f'--threshold must be in [0, 1], got {threshold}')
+    with publish.new_folder(output) as partial:
+        model, config, info = checkpoint.restore_model(workdir)
+        module = ServingModule(
+            model,
+            data_set.restore_categories(workdir),
+            config=config,
+            names_file=storage.join(workdir, categories.FILE_NAME),
+            top_k=top_k,
+            threshold=threshold,
+        )
+        signatures = module.signatures()
+        tf.saved_model.save(module, str(partial), signatures=signatures)
+        warmup.write(partial, model_name=name, input_config=config.input)
+        card = model_card.make(
+            workdir=workdir, name=name, version=version, config=config, info=info,
+            top_k=min(top_k, info.num_classes), threshold=threshold,
+        )  # fmt: skip
+        (partial / model_card.FILE_NAME).write_text(card, encoding='utf-8')
+        write_digests(partial)
+
+
+def _name_and_version(output: str) -> tuple[str, int]:
+    parts = output.rstrip('/').split('/')
+    if len(parts) < 2 or not parts[-2] or not parts[-1].isdecimal():
+        raise UserError(
+            f'--output must be DIR/MODEL/VERSION, the version a whole number, got {output!r}; '
+            'TensorFlow Serving takes nothing else'
+        )
+    return parts[-2], int(parts[-1])
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """The SHA-256, in hex, of every file below a folder but `digests.json`, by relative path."""
+    files = sorted(path for path in folder.rglob('*') if path.is_file())
+    return {
+        path.relative_to(folder).as_posix(): _sha256(path)
+        for path in files
+        if path != folder / DIGESTS
+    }
+
+
+def _sha256(path: Path) -> str:
+    with path.open('rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def write_digests(folder: Path) -> None:
+    """Writes `digests.json`."""
+    document = json.dumps({'sha256': digests(folder)}, indent=1)
+    (folder / DIGESTS).write_text(document + '\n', encoding='utf-8')

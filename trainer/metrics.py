@@ -1,0 +1,205 @@
+"""Figures from labels and predictions, counted as they stream by. Pure numpy: no model, no file.
+
+Memory is that of the distinct (label, predicted) pairs, whatever the number of examples or classes.
+Precision, recall and F1 follow scikit-learn's `precision_recall_fscore_support(zero_division=0)`:
+a figure whose denominator is zero is 0, and macro is the plain mean over the classes that occur in
+the labels or in the predictions. A class that occurs in neither is in no mean.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+TOP = 5  # of the top-5 accuracy
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """How often each label was taken for each other one; pairs that never occur are left out.
+
+    Attributes:
+      label: int64 [pairs], ascending, then by `predicted`.
+      predicted: int64 [pairs].
+      count: int64 [pairs], 1 or more.
+    """
+
+    label: Ints
+    predicted: Ints
+    count: Ints
+
+    def dense(self, num_classes: int) -> Ints:
+        """The matrix, rows are labels, int64 [C, C]: for few classes only."""
+        matrix = np.zeros((num_classes, num_classes), np.int64)
+        matrix[self.label, self.predicted] = self.count
+        return matrix
+
+
+@dataclass(frozen=True)
+class PerClass:
+    """Figures of the K classes that occur in the labels or the predictions, all [K].
+
+    Attributes:
+      label: int64, ascending.
+      precision: the share of the predictions of a class that are right.
+      recall: the share of the examples of a class that are found.
+      f1: their harmonic mean.
+      support: int64, how many examples have the label.
+      predicted: int64, how many examples were given the label.
+    """
+
+    label: Ints
+    precision: Floats
+    recall: Floats
+    f1: Floats
+    support: Ints
+    predicted: Ints
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Figures of a set of examples, each in [0, 1] but for `examples` and `loss`.
+
+    Attributes:
+      examples: how many were counted.
+      accuracy: the share whose first prediction is the label.
+      top5_accuracy: the share that has the label among the first five predictions.
+      loss: the mean of -log(probability of the label), in nats.
+      macro_precision: the mean over classes; recall and F1 alike.
+      weighted_precision: the mean over classes weighted by support; recall and F1 alike.
+      micro_precision: over all examples together; with one label each, all three are the accuracy.
+    """
+
+    examples: int
+    accuracy: float
+    top5_accuracy: float
+    loss: float
+    macro_precision: float
+    macro_recall: float
+    macro_f1: float
+    weighted_precision: float
+    weighted_recall: float
+    weighted_f1: float
+    micro_precision: float
+    micro_recall: float
+    micro_f1: float
+
+
+class Tally:
+    """Counts examples as they come.
+
+    Usage:
+      tally = Tally(num_classes=5270)
+      tally.update(labels=..., predicted=..., label_log_probability=...)  # for each batch
+      figures(tally)
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        self.num_classes = num_classes
+        self.examples = 0
+        self.top5_hits = 0
+        self.loss_sum = 0.0
+        self._pairs: Counter[int] = Counter()  # label * num_classes + predicted -> count
+
+    def update(
+        self,
+        *,
+        labels: npt.NDArray[np.integer],
+        predicted: npt.NDArray[np.integer],
+        label_log_probability: npt.NDArray[np.floating],
+    ) -> None:
+        """Counts N examples.
+
+        Args:
+          labels: int [N].
+          predicted: int [N, k], the likeliest first; k is at least 5, or the number of classes.
+          label_log_probability: float [N], log of the probability given to the label.
+
+        Raises:
+          ValueError: if k is too small for a top-5 accuracy.
+        """
+        needed = min(TOP, self.num_classes)
+        if predicted.shape[1] < needed:
+            raise ValueError(f'predicted must have {needed} columns, got {predicted.shape[1]}')
+        labels = labels.astype(np.int64)
+        self.examples += len(labels)
+        self.top5_hits += int((predicted[:, :TOP] == labels[:, None]).any(axis=1).sum())
+        self.loss_sum -= float(label_log_probability.sum(dtype=np.float64))
+        self._pairs.update((labels * self.num_classes + predicted[:, 0]).tolist())
+
+    def confusion(self) -> Confusion:
+        """The pairs counted so far."""
+        keys = np.fromiter(self._pairs.keys(), np.int64, len(self._pairs))
+        counts = np.fromiter(self._pairs.values(), np.int64, len(self._pairs))
+        order = np.argsort(keys)
+        label, predicted = np.divmod(keys[order], self.num_classes)
+        return Confusion(label, predicted, counts[order])
+
+
+def per_class(confusion: Confusion) -> PerClass:
+    """The figures of each class that occurs."""
+    label = np.union1d(confusion.label, confusion.predicted)
+
+    def total(rows: Ints, chosen: npt.NDArray[np.bool_] | slice) -> Ints:
+        sums = np.zeros(len(label), np.int64)
+        np.add.at(sums, np.searchsorted(label, rows[chosen]), confusion.count[chosen])
+        return sums
+
+    hits = total(confusion.label, confusion.label == confusion.predicted)
+    support = total(confusion.label, slice(None))
+    predicted = total(confusion.predicted, slice(None))
+    return PerClass(
+        label=label,
+        precision=_share(hits, predicted),
+        recall=_share(hits, support),
+        f1=_share(2 * hits, support + predicted),
+        support=support,
+        predicted=predicted,
+    )
+
+
+def _share(part: Ints, whole: Ints) -> Floats:
+    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
+
+
+def figures(tally: Tally) -> Figures:
+    """The figures of all that was counted; all 0 where nothing was."""
+    confusion = tally.confusion()
+    classes = per_class(confusion)
+    hits = int(confusion.count[confusion.label == confusion.predicted].sum())
+    examples = max(tally.examples, 1)
+    weights = classes.support / examples
+    accuracy = hits / examples
+
+    def macro(values: Floats) -> float:
+        return float(values.mean()) if len(values) else 0.0
+
+    def weighted(values: Floats) -> float:
+        return float((values * weights).sum())
+
+    return Figures(
+        examples=tally.examples,
+        accuracy=accuracy,
+        top5_accuracy=tally.top5_hits / examples,
+        loss=tally.loss_sum / examples,
+        macro_precision=macro(classes.precision),
+        macro_recall=macro(classes.recall),
+        macro_f1=macro(classes.f1),
+        weighted_precision=weighted(classes.precision),
+        weighted_recall=weighted(classes.recall),
+        weighted_f1=weighted(classes.f1),
+        micro_precision=accuracy,
+        micro_recall=accuracy,
+        micro_f1=accuracy,
+    )
+
+
+def most_confused(confusion: Confusion, *, limit: int) -> Confusion:
+    """The wrong pairs that occur most, the most frequent first; ties in the order of labels."""
+    wrong = np.flatnonzero(confusion.label != confusion.predicted)
+    chosen = wrong[np.argsort(-confusion.count[wrong], kind='stable')[:limit]]
+    return Confusion(confusion.label[chosen], confusion.predicted[chosen], confusion.count[chosen])

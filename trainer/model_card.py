@@ -1,0 +1,108 @@
+"""`model_card.json`: what a model is, what it learned from, how good it is. Knows no TensorFlow."""
+
+import datetime
+import json
+from pathlib import Path
+from typing import Any
+
+from catalog import storage
+from trainer import config as configs
+from trainer.config import InputConfig, ModelConfig, TrainConfig
+from trainer.data_set import DataInfo
+
+FILE_NAME = 'model_card.json'
+EVALUATION = 'report/evaluation.json'  # within a workdir
+
+# Of evaluation.json; its tables of classes stay with the report.
+_KEPT_OUT = frozenset({'classes', 'most_confused', 'definitions'})
+
+
+def make(
+    *,
+    workdir: str,
+    name: str,
+    version: int,
+    config: TrainConfig,
+    info: DataInfo,
+    top_k: int,
+    threshold: float,
+) -> str:
+    """The card of a model, as JSON."""
+    card = {
+        'schema_version': 1,
+        'name': name,
+        'version': version,
+        'exported': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
+        'classes': info.num_classes,
+        'data_manifest_sha256': info.digest,
+        'evaluation': _evaluation(workdir),
+        'preprocessing': preprocessing(config.input),
+        'signatures': signatures(top_k=top_k),
+        'level_threshold': threshold,
+        'prior': f'natural ** {config.loss.target_power}, normalised',
+        'config': json.loads(configs.to_json(config)),
+        'licences': licences(config.model),
+    }
+    return json.dumps(card, indent=2, ensure_ascii=False) + '\n'
+
+
+def _evaluation(workdir: str) -> dict[str, Any] | None:
+    path = storage.join(workdir, EVALUATION)
+    if not storage.exists(path):
+        return None
+    figures = json.loads(storage.read_bytes(path))
+    return {key: value for key, value in figures.items() if key not in _KEPT_OUT}
+
+
+def preprocessing(config: InputConfig) -> dict[str, Any]:
+    """What becomes of a picture's bytes inside the model."""
+    return {
+        'formats': ['JPEG', 'PNG', 'GIF', 'BMP', 'WebP'],
+        'height': config.height,
+        'width': config.width,
+        'resize': 'scaled to fit, sides in proportion, centred on white',
+        'where': 'inside the SavedModel (trainer/preprocess.py)',
+    }
+
+
+def signatures(*, top_k: int) -> dict[str, Any]:
+    """The inputs and outputs of each signature; N pictures, P products."""
+    classes = {
+        'label': f'int64 [N, {top_k}]',
+        'category_id': f'int64 [N, {top_k}]',
+        'confidence': f'float32 [N, {top_k}], not calibrated',
+        'level1': f'string [N, {top_k}]',
+        'level2': f'string [N, {top_k}]',
+        'level3': f'string [N, {top_k}]',
+    }
+    return {
+        'serving_default': {'inputs': {'image_bytes': 'string [N]'}, 'outputs': classes},
+        'product': {
+            'inputs': {'image_bytes': 'string [M]', 'product': 'int64 [M], 0 to P-1'},
+            'outputs': {
+                **{key: value.replace('[N', '[P') for key, value in classes.items()},
+                'level': 'int64 [P], the deepest level whose summed confidence is at least '
+                'level_threshold: 3, 2, 1, or 0 if none is',
+            },
+        },
+        'embedding': {
+            'inputs': {'image_bytes': 'string [N]'},
+            'outputs': {'embedding': 'float32 [N, d], length 1'},
+        },
+    }
+
+
+def licences(config: ModelConfig) -> dict[str, str]:
+    """What is known of the licences of the parts."""
+    match config.weights:
+        case None:
+            start = 'none: trained from random weights'
+        case 'imagenet':
+            start = 'Keras applications, trained on ImageNet, whose terms allow research'
+        case path:
+            start = f'the weights of {Path(path).name}: ask whoever made them'
+    return {
+        'code': 'Apache-2.0',
+        'initial_weights': start,
+        'training_data': "the owner's: ask whoever gave the pictures, named by the data digest",
+    }

@@ -1,0 +1,154 @@
+"""Runs a model over pictures: probabilities of a picture, of a product, and the likeliest k.
+
+A product's probabilities are the mean of its pictures'. Everything streams: what is held is one
+batch and the pictures of one product.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from trainer import preprocess
+from trainer.config import ModelConfig
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """N examples, each a picture or a product, with the probabilities of all C classes.
+
+    Attributes:
+      product_id: int64 [N].
+      label: int64 [N].
+      index: int64 [N], a picture's position in its product; a product has its first picture's.
+      leaked: bool [N], whether a picture (of the product) occurs in train too.
+      pictures: int64 [N], how many the probabilities are the mean of.
+      label_log_probability: float64 [N], log of the probability of the label, never of a rounded 0.
+      probabilities: float32 [N, C].
+    """
+
+    product_id: Ints
+    label: Ints
+    index: Ints
+    leaked: npt.NDArray[np.bool_]
+    pictures: Ints
+    label_log_probability: npt.NDArray[np.float64]
+    probabilities: npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The likeliest k classes of N examples.
+
+    Attributes:
+      product_id: int64 [N].
+      label: int64 [N].
+      leaked: bool [N].
+      pictures: int64 [N].
+      predicted: int64 [N, k], labels, the likeliest first; of equals the smaller label first.
+      confidence: float32 [N, k], their probabilities.
+    """
+
+    product_id: Ints
+    label: Ints
+    leaked: npt.NDArray[np.bool_]
+    pictures: Ints
+    predicted: Ints
+    confidence: npt.NDArray[np.float32]
+
+
+def score(
+    model: keras.Model, batches: Iterable[dict[str, tf.Tensor]], *, model_config: ModelConfig
+) -> Iterator[Scored]:
+    """Runs a model over batches of `input_pipeline.evaluation_batches`, a picture an example."""
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def forward(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        logits = model(preprocess.normalize(images, model_config), training=False)
+        log_probabilities = tf.nn.log_softmax(logits)
+        of_label = tf.gather(log_probabilities, labels, batch_dims=1)
+        return tf.exp(log_probabilities), of_label
+
+    for batch in batches:
+        probabilities, of_label = forward(batch['image'], batch['label'])
+        yield Scored(
+            product_id=batch['product_id'].numpy(),
+            label=batch['label'].numpy(),
+            index=batch['index'].numpy(),
+            leaked=batch['leaked'].numpy().astype(bool),
+            pictures=np.ones(len(of_label), np.int64),
+            label_log_probability=of_label.numpy().astype(np.float64),
+            probabilities=probabilities.numpy(),
+        )
+
+
+def whole_products(batches: Iterable[Scored]) -> Iterator[Scored]:
+    """Cuts a stream of pictures anew, so that each product's pictures are in one piece."""
+    rest: Scored | None = None
+    for batch in batches:
+        rows = batch if rest is None else _concatenate(rest, batch)
+        last = int(_starts(rows)[-1])  # the last product may go on in the next batch
+        if last:
+            yield _rows(rows, slice(0, last))
+        rest = _rows(rows, slice(last, None))
+    if rest is not None:
+        yield rest
+
+
+def fuse(pictures: Scored) -> Scored:
+    """The products of whole products' pictures: [N] pictures -> [P] products."""
+    starts = _starts(pictures)
+    counts = np.diff(starts, append=len(pictures))
+    summed = np.add.reduceat(pictures.probabilities, starts)
+    # The log of the mean, from the logs: a probability that rounds to 0 keeps its loss.
+    log_sum = np.logaddexp.reduceat(pictures.label_log_probability, starts)
+    return Scored(
+        product_id=pictures.product_id[starts],
+        label=pictures.label[starts],
+        index=pictures.index[starts],
+        leaked=np.logical_or.reduceat(pictures.leaked, starts),
+        pictures=np.add.reduceat(pictures.pictures, starts),
+        label_log_probability=log_sum - np.log(counts),
+        probabilities=summed / counts[:, None].astype(np.float32),
+    )
+
+
+def top(examples: Scored, *, top_k: int) -> Predictions:
+    """The likeliest `top_k` classes of each example, or all where there are fewer."""
+    k = min(top_k, examples.probabilities.shape[1])
+    confidence, predicted = tf.math.top_k(examples.probabilities, k)
+    return Predictions(
+        product_id=examples.product_id,
+        label=examples.label,
+        leaked=examples.leaked,
+        pictures=examples.pictures,
+        predicted=predicted.numpy().astype(np.int64),
+        confidence=confidence.numpy(),
+    )
+
+
+def _starts(rows: Scored) -> Ints:
+    """Where products start. One that is there twice in a row starts again: its index falls back."""
+    same = (rows.product_id[1:] == rows.product_id[:-1]) & (rows.index[1:] > rows.index[:-1])
+    return np.flatnonzero(np.concatenate([[True], ~same]))
+
+
+def _rows(rows: Scored, chosen: slice) -> Scored:
+    parts = {field.name: getattr(rows, field.name) for field in dataclasses.fields(rows)}
+    return Scored(**{name: values[chosen] for name, values in parts.items()})
+
+
+def _concatenate(first: Scored, second: Scored) -> Scored:
+    names = [field.name for field in dataclasses.fields(Scored)]
+    return Scored(
+        **{name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in names}
+    )

@@ -1,0 +1,36 @@
+"""Tables for the terminal: plain text, aligned. No colour, no box, so that it pipes well."""
+
+from collections.abc import Sequence
+
+
+def aligned(rows: Sequence[Sequence[str]], *, header: Sequence[str] = ()) -> str:
+    """Rows of cells as lines: the first column flush left, the others flush right.
+
+    Usage:
+      print(aligned([['read', '82'], ['written', '80']], header=['products', 'count']))
+    """
+    lines = [list(header), *map(list, rows)] if header else [list(row) for row in rows]
+    if not lines:
+        return ''
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = [_line(cells, widths) for cells in lines]
+    if header:
+        text.insert(1, '-' * (sum(widths) + 2 * (len(widths) - 1)))
+    return '\n'.join(text)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first, *others = cells
+    padded = [first.ljust(widths[0])]
+    padded += [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
+    return '  '.join(padded).rstrip()
+
+
+def percent(share: float) -> str:
+    """`0.85321` -> `85.3 %`."""
+    return f'{100 * share:.1f} %'
+
+
+def bar(share: float, *, width: int = 24) -> str:
+    """A share in [0, 1] as a line of `#`, empty where it is 0."""
+    return '#' * (max(1, round(share * width)) if share > 0 else 0)

@@ -1,0 +1,44 @@
+"""Warm-up requests, which TensorFlow Serving sends to a model before it answers anybody.
+
+`assets.extra/tf_serving_warmup_requests` is a TFRecord file of `PredictionLog`:
+https://www.tensorflow.org/tfx/serving/saved_model_warmup.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+from trainer.config import InputConfig
+
+PATH = 'assets.extra/tf_serving_warmup_requests'
+
+
+def write(folder: Path, *, model_name: str, input_config: InputConfig) -> None:
+    """Writes one request a signature."""
+    path = folder / PATH
+    path.parent.mkdir()
+    picture = [_picture(input_config)]
+    with tf.io.TFRecordWriter(str(path)) as file:
+        for signature, inputs in [
+            ('serving_default', {'image_bytes': picture}),
+            ('product', {'image_bytes': picture, 'product': np.array([0], np.int64)}),
+            ('embedding', {'image_bytes': picture}),
+        ]:
+            request = predict_pb2.PredictRequest()
+            request.model_spec.name = model_name
+            request.model_spec.signature_name = signature
+            for name, value in inputs.items():
+                request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+            log = prediction_log_pb2.PredictionLog(
+                predict_log=prediction_log_pb2.PredictLog(request=request)
+            )
+            file.write(log.SerializeToString())
+
+
+def _picture(config: InputConfig) -> bytes:
+    """A JPEG of noise in the model's own size: no product, but a legal picture."""
+    pixels = np.random.default_rng(0).integers(0, 256, (config.height, config.width, 3), np.uint8)
+    encoded: bytes = tf.io.encode_jpeg(pixels).numpy()
+    return encoded
