@@ -185,6 +185,7 @@ def write_bytes(path: str, data: bytes) -> None:
 def rename(source: str, target: str) -> None:
     """Gives a file another name in the same storage; an existing target is replaced."""
     if not is_remote(source):
+        os.makedirs(os.path.dirname(target) or '.', exist_ok=True)
         os.replace(source, target)
         return
     blob = _blob(source)

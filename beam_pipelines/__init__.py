@@ -1,0 +1,21 @@
+"""From a raw dump to class-balanced TFRecord shards, by Apache Beam. Knows no TensorFlow.
+
+| module | owns the question |
+|---|---|
+| `shard` | the door: flags to options to one call |
+| `options` | what changes the result |
+| `job` | which step follows which in Beam |
+| `runner` | with which runner, and what an error of a worker says |
+| `sources` | how a dump is split, scanned and read |
+| `pictures` | is this picture's bytes usable, and what is their hash |
+| `scan` | what one range of the source gives: rows, rejected pieces, counts |
+| `table` | the columns that move |
+| `seams` | is every byte of the source in exactly one document |
+| `resolve` | which products and pictures come again |
+| `plan` | split, copies, shard, place |
+| `assign` | applies the plan to a class's rows |
+| `gather` | one shard: rows to a file |
+| `ledger` | where every document and picture went |
+| `rejected` | the files that keep what could not be used |
+| `commit` | staging, final names, the manifest |
+"""

@@ -1,0 +1,197 @@
+"""Applies the plan to the rows of whole classes: split, copies, shard, place. Knows no Beam."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from beam_pipelines import plan
+from beam_pipelines.options import ShardOptions
+from beam_pipelines.scan import Counts
+from beam_pipelines.table import Table, groups, join, runs, sort_by, starts
+from catalog.errors import UserError
+from catalog.shards import SPLITS
+
+# Unlabelled products form this many pseudo-classes by hash, so that the plan stays parallel. The
+# number changes the bytes of the output.
+_UNLABELLED_CLASSES = 64
+
+# One row a class and split: what there is of it.
+CLASS_COUNT = np.dtype(
+    [
+        ('key', '<i8'),  # label, or -1 - pseudo-class
+        ('split', 'u1'),
+        ('products', '<i8'),
+        ('pictures', '<i8'),
+        ('units', '<i8'),  # products or pictures: what one record holds
+        ('bytes', '<i8'),  # of the pictures
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How many shards each split has and how many records each class.
+
+    Attributes:
+      shards: by split name.
+      records: by split name and class key.
+      counts: rows of CLASS_COUNT, sorted.
+    """
+
+    shards: dict[str, int]
+    records: dict[str, dict[int, int]]
+    counts: npt.NDArray[np.void]
+
+
+def class_keys(table: Table, *, seed: int) -> npt.NDArray[np.int64]:
+    """The class of each row, int64 [rows]: its label, or a negative pseudo-class."""
+    pseudo = plan.mix(table['product_id'], salt='unlabelled', seed=seed) % _UNLABELLED_CLASSES
+    labels = table['label'].astype(np.int64)
+    return np.where(labels >= 0, labels, -1 - pseudo.astype(np.int64))
+
+
+def assign_splits(
+    table: Table, options: ShardOptions
+) -> tuple[Table, npt.NDArray[np.void], Counts]:
+    """Gives every product of whole classes its split; drops what the options say.
+
+    Returns:
+      the rows that stay; rows of CLASS_COUNT; documents and pictures by where they went.
+    """
+    counts = Counts()
+    kept, stats = [], []
+    for key, rows in groups(table, class_keys(table, seed=options.seed)):
+        if options.duplicates == 'drop':
+            rows = _drop_repeats(rows, counts)
+        rows = _split_class(rows, options, labelled=key >= 0)
+        rows = _limit(rows, options, counts)
+        for split, part in groups(rows, rows['split']):
+            products = len(starts(part['product_id']))
+            counts.documents[SPLITS[split]] += products
+            counts.pictures[SPLITS[split]] += len(part)
+            units = products if options.record == 'product' else len(part)
+            total_bytes = int(part['length'].sum(dtype=np.int64))
+            stats.append((key, split, products, len(part), units, total_bytes))
+        kept.append(rows)
+    return join(kept), np.array(stats, CLASS_COUNT), counts
+
+
+def _drop_repeats(rows: Table, counts: Counts) -> Table:
+    kept = rows[rows['repeat'] == 0]
+    counts.pictures['dropped_duplicate'] += len(rows) - len(kept)
+    gone = len(np.unique(rows['product_id'])) - len(np.unique(kept['product_id']))
+    counts.documents['dropped_duplicate'] += gone
+    return kept
+
+
+def _split_class(rows: Table, options: ShardOptions, *, labelled: bool) -> Table:
+    rows = sort_by(rows, 'product_id', 'index')
+    if not labelled:
+        rows['split'] = plan.PREDICT
+        return rows
+    first = starts(rows['product_id'])
+    if len(first):
+        splits = plan.assign_splits(
+            rows['product_id'][first],
+            validation_fraction=options.validation_fraction,
+            test_fraction=options.test_fraction,
+            seed=options.seed,
+        )
+        rows['split'] = splits[runs(first, len(rows))]
+    return rows
+
+
+def _limit(rows: Table, options: ShardOptions, counts: Counts) -> Table:
+    """Keeps at most `max_per_class` train products, the first by hash."""
+    train = rows['split'] == plan.TRAIN
+    ids = np.unique(rows['product_id'][train])
+    if not options.max_per_class or len(ids) <= options.max_per_class:
+        return rows
+    order = plan.ranked(ids, salt='limit', seed=options.seed)
+    dropped = train & np.isin(rows['product_id'], ids[order[options.max_per_class :]])
+    counts.documents['dropped_max_per_class'] += len(ids) - options.max_per_class
+    counts.pictures['dropped_max_per_class'] += int(dropped.sum())
+    return rows[~dropped]
+
+
+def lay_out(parts: Iterable[npt.NDArray[np.void]], options: ShardOptions) -> Layout:
+    """Decides the number of shards and of records from the counts of all classes.
+
+    Raises:
+      UserError: if nothing is left to train on, or more shards were asked for than records exist.
+    """
+    counts = np.sort(np.concatenate([*parts, np.zeros(0, CLASS_COUNT)]), order=['split', 'key'])
+    records, total_bytes = {}, {}
+    for split, rows in groups(counts, counts['split']):
+        wanted = rows['units']
+        if split == plan.TRAIN:
+            wanted = plan.target_records(
+                wanted, power=options.balance_power, max_copies=options.max_copies
+            )
+        keys = rows['key'].tolist()
+        records[SPLITS[split]] = dict(zip(keys, wanted.tolist(), strict=True))
+        total_bytes[SPLITS[split]] = float((rows['bytes'] * (wanted / rows['units'])).sum())
+    main = 'predict' if options.unlabelled else 'train'
+    if main not in records:
+        raise UserError('--input: must hold at least one product that can be used, got none')
+    shard_mb = options.shard_mb
+    if options.shards:
+        shard_mb = max(total_bytes[main], 1) / options.shards / 1e6
+        total = sum(records[main].values())
+        if options.shards > total:
+            raise UserError(
+                f'--shards: must not exceed the {total} records of {main}, got {options.shards}'
+            )
+    shards = {
+        split: plan.shard_count(
+            total_bytes=total_bytes[split], records=sum(of_class.values()), shard_mb=shard_mb
+        )
+        for split, of_class in records.items()
+    }
+    if options.shards:
+        shards[main] = options.shards
+    return Layout(shards=shards, records=records, counts=counts)
+
+
+def assign_places(table: Table, layout: Layout, options: ShardOptions) -> Table:
+    """Gives every record of whole classes its copies, shard and place in the shard.
+
+    A product's rows stay together: they get the same copies, shards and places, unless a record
+    holds one picture.
+    """
+    placed = []
+    for key, of_class in groups(table, class_keys(table, seed=options.seed)):
+        for split, rows in groups(of_class, of_class['split']):
+            records = layout.records[SPLITS[split]][key]
+            shards = layout.shards[SPLITS[split]]
+            placed.append(_place(rows, options, key=key, records=records, shards=shards))
+    return join(placed)
+
+
+def _place(rows: Table, options: ShardOptions, *, key: int, records: int, shards: int) -> Table:
+    rows = sort_by(rows, 'product_id', 'index')
+    unit_names = ('product_id',) if options.record == 'product' else ('product_id', 'index')
+    first = starts(*(rows[name] for name in unit_names))
+    unit_ids = [rows[name][first] for name in unit_names]
+    times = plan.copies(unit_ids, records, seed=options.seed)
+
+    # One record a unit and copy, the copies of a unit one after another.
+    unit = np.repeat(np.arange(len(first)), times)
+    copy = np.arange(records) - np.repeat(np.cumsum(times) - times, times)
+    class_hash = plan.mix(np.array([key, rows['split'][0]]), salt='class', seed=options.seed)
+    shard = plan.assign_shards(
+        records, shards=shards, max_copies=options.max_copies, offset=int(class_hash[0] >> 8)
+    )
+    place = plan.mix(*(ids[unit] for ids in unit_ids), copy, salt='place', seed=options.seed)
+
+    # The rows of every record: those of its unit.
+    sizes = np.diff([*first, len(rows)])[unit]
+    record = np.repeat(np.arange(records), sizes)
+    within = np.arange(len(record)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    written = rows[first[unit][record] + within]
+    written['copy'] = copy[record]
+    written['shard'] = shard[record]
+    written['place'] = place[record]
+    return written

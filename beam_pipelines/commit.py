@@ -1,0 +1,177 @@
+"""From staged files to a data set: what may be written over, final names, the manifest last.
+
+A run stages everything in `OUTPUT/_staging`. Committing removes the old manifest, then the old
+files, gives the new files their names and writes the new manifest. A run that is cut off at any
+point leaves either the old data set, or no manifest and a staging folder that `--resume` takes up.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from beam_pipelines import ledger, rejected
+from beam_pipelines.assign import Layout
+from beam_pipelines.gather import Gathered
+from beam_pipelines.options import ShardOptions
+from beam_pipelines.scan import Counts
+from catalog import categories, manifest, shards, storage
+from catalog.categories import Categories
+from catalog.errors import UserError
+from catalog.manifest import Manifest, Split
+
+STAGING = '_staging'
+_RENAMES_AT_ONCE = 16  # on an object store each is a request
+
+
+def staging_of(output: str) -> str:
+    """The staging folder of an output."""
+    return storage.join(output, STAGING)
+
+
+def prepare(output: str, *, resume: bool, overwrite: bool) -> None:
+    """Checks that a run may write to `output`, and clears what an earlier one staged.
+
+    Raises:
+      UserError: if there is a data set, or an unfinished one, and no flag says what to do.
+    """
+    if resume and overwrite:
+        raise UserError('--resume and --overwrite: at most one may be given, got both')
+    complete = storage.exists(storage.join(output, manifest.FILE_NAME))
+    if complete and not overwrite:
+        raise UserError(f'--output: {output} holds a data set; --overwrite replaces it')
+    staged = bool(storage.list_files(staging_of(output)))
+    if staged and not (resume or overwrite):
+        raise UserError(
+            f'--output: {output} holds an unfinished run; --resume goes on with it, --overwrite '
+            'starts again'
+        )
+    if not resume:
+        storage.delete_folder(staging_of(output))
+
+
+def build_manifest(
+    gathered: Iterable[Gathered],
+    *,
+    options: ShardOptions,
+    tree: Categories | None,
+    layout: Layout,
+    counts: Counts,
+    fingerprint: str,
+) -> Manifest:
+    """The manifest of the gathered shards.
+
+    Raises:
+      RuntimeError: if the shards do not hold what the plan and the ledger say: our own fault.
+    """
+    by_split: dict[str, list[Gathered]] = {split: [] for split in sorted(layout.shards)}
+    for shard in sorted(gathered, key=lambda shard: (shard.split, shard.index)):
+        by_split[shard.split].append(shard)
+        counts.notes['leaked_pictures'] += shard.leaked
+        counts.notes['converted_pictures'] += shard.converted
+    splits = {}
+    for split, parts in by_split.items():
+        rows = layout.counts[layout.counts['split'] == shards.SPLITS.index(split)]
+        splits[split] = _split(split, parts, rows, classes=len(tree) if tree else 0)
+        _check(split, parts, layout=layout, rows=rows)
+        firsts = sum(int(part.first_pictures.sum()) for part in parts)
+        counts.notes['copied_pictures'] += splits[split].pictures - firsts
+    ledger.check_sums(counts)
+    picture_bytes = int(layout.counts['bytes'].sum())
+    return Manifest(
+        options=_options(options),
+        source={
+            'fingerprint': fingerprint,
+            'documents': counts.documents[ledger.READ],
+            'pictures': counts.pictures[ledger.READ],
+            'picture_bytes': picture_bytes,
+        },
+        categories={'sha256': tree.sha256, 'count': len(tree)} if tree else {},
+        splits=splits,
+        priors=_priors(splits),
+        ledger=ledger.as_mapping(counts),
+    )
+
+
+def _options(options: ShardOptions) -> dict[str, object]:
+    return dataclasses.asdict(options)
+
+
+def _split(split: str, parts: Sequence[Gathered], rows: np.ndarray, *, classes: int) -> Split:
+    records = np.zeros(classes, np.int64)
+    pictures = np.zeros(classes, np.int64)
+    products = np.zeros(classes, np.int64)
+    if classes:
+        records = sum((part.records for part in parts), records)
+        pictures = sum((part.pictures for part in parts), pictures)
+        products[rows['key']] = rows['products']
+    return Split(
+        shards=tuple(part.shard for part in parts),
+        records_per_class=tuple(records.tolist()),
+        pictures_per_class=tuple(pictures.tolist()),
+        products_per_class=tuple(products.tolist()),
+    )
+
+
+def _check(split: str, parts: Sequence[Gathered], *, layout: Layout, rows: np.ndarray) -> None:
+    """What the shards hold against the plan: shards, records, and pictures without copies."""
+    found = {
+        'shards': len(parts),
+        'records': sum(part.shard.records for part in parts),
+        'pictures': sum(int(part.first_pictures.sum()) for part in parts),
+    }
+    planned = {
+        'shards': layout.shards[split],
+        'records': sum(layout.records[split].values()),
+        'pictures': int(rows['pictures'].sum()),
+    }
+    if found != planned:
+        raise RuntimeError(f'{split}: {planned} were planned, {found} are written')
+
+
+def _priors(splits: dict[str, Split]) -> dict[str, tuple[float, ...]]:
+    if 'train' not in splits:
+        return {}
+    natural = np.sum([split.products_per_class for split in splits.values()], axis=0)
+    written = np.array(splits['train'].records_per_class)
+    return {
+        'natural': tuple((natural / natural.sum()).tolist()),
+        'written': tuple((written / written.sum()).tolist()),
+    }
+
+
+def commit(
+    output: str, *, made: Manifest, tree_bytes: bytes | None, staged_rejected: Sequence[str]
+) -> None:
+    """Gives the staged files their names and writes the manifest."""
+    staging = staging_of(output)
+    storage.delete(storage.join(output, manifest.FILE_NAME))
+    renames = {
+        storage.join(staging, shard.file): storage.join(output, shard.file)
+        for split in made.splits.values()
+        for shard in split.shards
+    }
+    renames |= {
+        storage.join(staging, name): storage.join(output, rejected.FOLDER, name)
+        for name in staged_rejected
+    }
+    # What an earlier commit already renamed has no staged file any more.
+    pending = {old: new for old, new in renames.items() if storage.exists(old)}
+    _delete_stale(output, keep=set(renames.values()) - set(pending.values()))
+    if tree_bytes is not None:
+        storage.write_bytes(storage.join(output, categories.FILE_NAME), tree_bytes)
+    with ThreadPoolExecutor(_RENAMES_AT_ONCE) as pool:
+        list(pool.map(storage.rename, pending, pending.values()))
+    manifest.write(made, output)
+    storage.delete_folder(staging)
+
+
+def _delete_stale(output: str, *, keep: set[str]) -> None:
+    """Deletes the files of an earlier data set."""
+    old = [storage.join(output, name) for name in storage.list_files(output) if shards.parse(name)]
+    folder = storage.join(output, rejected.FOLDER)
+    old += [storage.join(folder, name) for name in storage.list_files(folder)]
+    for path in old:
+        if path not in keep:
+            storage.delete(path)

@@ -1,0 +1,215 @@
+"""One shard: rows to a file in the staging folder. Knows no Beam."""
+
+import dataclasses
+import gzip
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from beam_pipelines import pictures
+from beam_pipelines.options import ShardOptions
+from beam_pipelines.plan import TRAIN
+from beam_pipelines.sources.source import Source
+from beam_pipelines.table import Table, groups, sort_by, starts
+from catalog import record, storage, tfrecord
+from catalog.categories import Categories
+from catalog.errors import UserError
+from catalog.manifest import Shard
+from catalog.record import Category, Record
+from catalog.shards import SPLITS, ShardName
+
+_GZIP_LEVEL = 6
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """A shard that is written.
+
+    Attributes:
+      split: its name.
+      index: of the shard in its split.
+      shard: for the manifest.
+      records: by label, int64 [classes]; empty if unlabelled, as the next three.
+      pictures: by label, int64 [classes].
+      first_pictures: by label, without copies, int64 [classes].
+      leaked: pictures whose bytes occur in train.
+      converted: pictures that were made RGB JPEG.
+      resumed: whether the file was there already.
+    """
+
+    split: str
+    index: int
+    shard: Shard
+    records: npt.NDArray[np.int64]
+    pictures: npt.NDArray[np.int64]
+    first_pictures: npt.NDArray[np.int64]
+    leaked: int
+    converted: int
+    resumed: bool
+
+
+@dataclass(frozen=True)
+class Gatherer:
+    """Writes shards into `staging`; those that lie there with the same rows are left alone."""
+
+    source: Source
+    categories: Categories | None
+    options: ShardOptions
+    staging: str
+    output: str
+
+    def gather(self, name: ShardName, rows: Table) -> Gathered:
+        """Writes one shard from the rows of all its records."""
+        rows = sort_by(rows, 'place', 'product_id', 'copy', 'index')
+        records = _records(rows, per_picture=self.options.record == 'image')
+        digest = self._digest(rows)
+        shard = self._written_before(name, digest)
+        resumed = shard is not None
+        if shard is None:
+            shard = self._write(name, rows, records)
+            receipt = {'rows': digest, 'shard': dataclasses.asdict(shard)}
+            storage.write_bytes(
+                storage.join(self.staging, shard.file + '.json'), json.dumps(receipt).encode()
+            )
+        count = self._count_by_label
+        return Gathered(
+            split=name.split,
+            index=name.index,
+            shard=shard,
+            records=count(rows[records]),
+            pictures=count(rows),
+            first_pictures=count(rows[rows['copy'] == 0]),
+            leaked=int(rows['leaked'].sum()),
+            converted=int(rows['convert'].sum()),
+            resumed=resumed,
+        )
+
+    def _count_by_label(self, rows: Table) -> npt.NDArray[np.int64]:
+        if self.categories is None:
+            return np.array([len(rows)], np.int64)
+        return np.bincount(rows['label'], minlength=len(self.categories)).astype(np.int64)
+
+    def _digest(self, rows: Table) -> str:
+        """What decides the bytes of the shard: its rows, the options, the categories."""
+        digest = hashlib.sha256(rows.tobytes())
+        digest.update(repr((self.options, self.categories and self.categories.sha256)).encode())
+        return digest.hexdigest()
+
+    def _written_before(self, name: ShardName, digest: str) -> Shard | None:
+        file = name.file(compression=self.options.compression)
+        try:
+            receipt = json.loads(storage.read_bytes(storage.join(self.staging, file + '.json')))
+        except FileNotFoundError:
+            return None
+        if receipt['rows'] != digest:
+            return None
+        shard = Shard(**receipt['shard'])
+        staged = storage.join(self.staging, file)
+        if storage.exists(staged) and storage.size(staged) == shard.bytes:
+            return shard
+        # A run that was cut off while it committed has given some shards their final names.
+        final = storage.join(self.output, file)
+        if storage.exists(final):
+            found = hashlib.sha256(storage.read_bytes(final)).hexdigest()
+            return shard if found == shard.sha256 else None
+        return None
+
+    def _write(self, name: ShardName, rows: Table, records: npt.NDArray[np.int64]) -> Shard:
+        file_name = name.file(compression=self.options.compression)
+        ends = [*records[1:], len(rows)]
+        with storage.write_atomic(storage.join(self.staging, file_name)) as file:
+            digesting = _DigestingFile(file)
+            writer = _compressed(digesting, self.options.compression)
+            data = self._pictures(rows)
+            for begin, end in zip(records.tolist(), ends, strict=True):
+                serialized = record.encode(self._record(rows[begin:end], data[begin:end]))
+                writer.write(tfrecord.frame(serialized))
+            if writer is not digesting:
+                writer.close()
+        return Shard(
+            file=file_name,
+            records=len(records),
+            pictures=len(rows),
+            bytes=digesting.bytes,
+            sha256=digesting.sha256.hexdigest(),
+        )
+
+    def _pictures(self, rows: Table) -> list[bytes]:
+        """The pictures as they are written."""
+        data = self.source.fetch(rows)
+        wanted = zip(rows['hash_high'].tolist(), rows['hash_low'].tolist(), strict=True)
+        for row, (picture, hashes) in enumerate(zip(data, wanted, strict=True)):
+            if pictures.hash128(picture) != hashes:
+                raise UserError(
+                    f'{self.source.name(int(rows["file"][row]))}: must not change while it is '
+                    f'read, got other bytes for product {rows["product_id"][row]}; run again'
+                )
+        for row in np.flatnonzero(rows['convert']).tolist():
+            data[row] = pictures.to_rgb_jpeg(data[row])
+        return data
+
+    def _record(self, rows: Table, data: list[bytes]) -> Record:
+        row = rows[0]
+        category = None
+        if self.categories is not None:
+            label = int(row['label'])
+            category = Category(
+                label=label,
+                category_id=int(self.categories.ids[label]),
+                level1=int(self.categories.level1[label]),
+                level2=int(self.categories.level2[label]),
+            )
+        held_out = self.categories is not None and row['split'] != TRAIN
+        return Record(
+            product_id=int(row['product_id']),
+            pictures=data,
+            indices=rows['index'].tolist(),
+            category=category,
+            leaked=rows['leaked'].tolist() if held_out else None,
+        )
+
+
+def shards_of(rows: Table, counts: dict[str, int]) -> Iterator[tuple[ShardName, Table]]:
+    """The rows of each shard, with the shard's name."""
+    for split, of_split in groups(rows, rows['split']):
+        name = SPLITS[split]
+        for index, of_shard in groups(of_split, of_split['shard']):
+            yield ShardName(name, index, counts[name]), of_shard
+
+
+def _records(rows: Table, *, per_picture: bool) -> npt.NDArray[np.int64]:
+    """Where each record's rows begin, int64 [records]."""
+    if per_picture:
+        return np.arange(len(rows))
+    return starts(rows['product_id'], rows['copy'])
+
+
+class _DigestingFile:
+    """Counts and digests what is written through it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.sha256 = hashlib.sha256()
+        self.bytes = 0
+
+    def write(self, data: Any) -> int:
+        self.sha256.update(data)
+        self.bytes += len(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+def _compressed(file: _DigestingFile, compression: str) -> Any:
+    if compression != 'gzip':
+        return file
+    # No name and no time in the header: equal content, equal bytes.
+    return gzip.GzipFile(
+        filename='', mode='wb', compresslevel=_GZIP_LEVEL, fileobj=cast(BinaryIO, file), mtime=0
+    )

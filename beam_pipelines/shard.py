@@ -1,0 +1,144 @@
+r"""Turns a dump of products into class-balanced TFRecord shards.
+
+Examples:
+  On this machine, on two cores:
+    python -m beam_pipelines.shard --input=train.bson --categories=category_names.csv \
+      --output=shards --balance=sqrt --direct_num_workers=2
+
+  Pictures that have no category:
+    python -m beam_pipelines.shard --input=test.bson --output=test_shards --unlabelled
+
+Flags that are not listed here go on to Beam (--runner, --direct_num_workers, ...); a flag that Beam
+does not know either is refused. Without --runner the job runs on this machine.
+"""
+
+import time
+
+from absl import flags
+from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
+
+from beam_pipelines import commit, job, ledger, runner
+from beam_pipelines.options import BALANCES, DUPLICATES, VERIFICATIONS, ShardOptions
+from beam_pipelines.sources import bson_files
+from catalog import categories, door, manifest, record, shards, storage
+from catalog.errors import UserError
+from catalog.manifest import Manifest
+
+_DEFAULTS = ShardOptions()
+
+_INPUT = flags.DEFINE_list('input', None, 'BSON files or globs, local or gs://.', required=True)
+_CATEGORIES = flags.DEFINE_string('categories', None, 'category_names.csv; not if --unlabelled.')
+_OUTPUT = flags.DEFINE_string('output', None, 'Folder of the data set.', required=True)
+_RESUME = flags.DEFINE_bool('resume', False, 'Go on with a run that was cut off.')
+_OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Replace the data set in --output.')
+_RANGE_MB = flags.DEFINE_float(
+    'range_mb', 32, 'MiB of the source that one step scans; does not change the result.'
+)
+
+flags.DEFINE_float(
+    'validation_fraction', _DEFAULTS.validation_fraction, "Share of each class's products."
+)
+flags.DEFINE_float('test_fraction', _DEFAULTS.test_fraction, "Share of each class's products.")
+flags.DEFINE_string(
+    'balance',
+    _DEFAULTS.balance,
+    f'Train records a class follow count^power: {", ".join(BALANCES)}, or a power in [0, 1].',
+)
+flags.DEFINE_integer('max_copies', _DEFAULTS.max_copies, 'Most copies of one product in train.')
+flags.DEFINE_integer('max_per_class', _DEFAULTS.max_per_class, 'Most train products; 0: no limit.')
+flags.DEFINE_enum(
+    'duplicates', _DEFAULTS.duplicates, DUPLICATES, 'Pictures whose bytes came before.'
+)
+flags.DEFINE_enum('record', _DEFAULTS.record, record.KINDS, 'What one record holds.')
+flags.DEFINE_integer('shards', _DEFAULTS.shards, 'Train shards; 0: by --shard_mb.')
+flags.DEFINE_float('shard_mb', _DEFAULTS.shard_mb, 'Mean shard size in MB (10^6 bytes).')
+flags.DEFINE_enum(
+    'compression', _DEFAULTS.compression, shards.COMPRESSIONS, 'Compression of the shards.'
+)
+flags.DEFINE_integer('seed', _DEFAULTS.seed, 'Of every hash that ranks or shuffles.')
+flags.DEFINE_float(
+    'max_rejected_fraction',
+    _DEFAULTS.max_rejected_fraction,
+    'Fail if a larger share of documents or pictures cannot be used.',
+)
+flags.DEFINE_enum(
+    'verify', _DEFAULTS.verify, VERIFICATIONS, 'Look at headers, or decode every picture.'
+)
+flags.DEFINE_bool('unlabelled', _DEFAULTS.unlabelled, 'The input has no categories.')
+
+_OPTION_NAMES = tuple(ShardOptions.__dataclass_fields__)
+
+
+def parse(argv: list[str]) -> list[str]:
+    """Reads our flags and checks that what is left is Beam's; returns it, program name first."""
+    try:
+        left = flags.FLAGS(argv, known_only=True)
+    except flags.Error as error:
+        door.fail(f'{str(error).rstrip(".")}. --help lists the flags')
+    parser = _BeamArgumentParser(allow_abbrev=False)
+    for options in (PipelineOptions, *PipelineOptions.__subclasses__()):
+        options._add_argparse_args(parser)
+    _, unknown = parser.parse_known_args(left[1:])
+    if unknown:
+        door.fail(f'neither this job nor Beam knows {unknown[0]!r}. --help lists the flags')
+    return left
+
+
+def open_job() -> job.Job:
+    """The job that the flags describe.
+
+    Raises:
+      UserError: if a flag or a file is not what it must be.
+    """
+    options = ShardOptions(**{name: flags.FLAGS[name].value for name in _OPTION_NAMES})
+    if options.unlabelled == bool(_CATEGORIES.value):
+        raise UserError(
+            '--categories: must be given for labelled input and must not for --unlabelled, '
+            f'got {_CATEGORIES.value!r} with unlabelled={options.unlabelled}'
+        )
+    tree, tree_bytes = None, None
+    if _CATEGORIES.value:
+        tree_bytes = storage.read_bytes(_CATEGORIES.value)
+        tree = categories.parse(tree_bytes, path=_CATEGORIES.value)
+    return job.Job(
+        source=bson_files.open_files(_INPUT.value),
+        categories=tree,
+        category_bytes=tree_bytes,
+        options=options,
+        output=_OUTPUT.value,
+        range_bytes=max(int(_RANGE_MB.value * 2**20), 1),
+    )
+
+
+def summary(made: Manifest, *, seconds: float) -> str:
+    """What a run made, for people."""
+    lines = []
+    for split, content in made.splits.items():
+        lines.append(
+            f'{split}: {content.records:,} records, {content.pictures:,} pictures, '
+            f'{content.bytes / 1e6:,.1f} MB in {len(content.shards)} shards'
+        )
+    for kind in ('documents', 'pictures'):
+        places = made.ledger[kind]
+        where = ', '.join(f'{name} {n:,}' for name, n in places.items() if name != ledger.READ)
+        lines.append(f'{kind}: read {places[ledger.READ]:,} = {where}')
+    lines.append(f'notes: {", ".join(f"{k} {n:,}" for k, n in made.ledger["notes"].items())}')
+    lines.append(f'{seconds:.1f} s, {made.source["pictures"] / seconds:,.0f} pictures/s')
+    return '\n'.join(lines)
+
+
+def main(argv: list[str]) -> None:
+    """Runs the job and prints what it made."""
+    start = time.monotonic()
+    made_by = open_job()
+    commit.prepare(made_by.output, resume=_RESUME.value, overwrite=_OVERWRITE.value)
+    runner.run(
+        lambda pipeline: job.build(pipeline, made_by),
+        argv[1:],
+        input_bytes=made_by.source.total_bytes(),
+    )
+    print(summary(manifest.read(made_by.output), seconds=time.monotonic() - start), flush=True)
+
+
+if __name__ == '__main__':
+    door.run(main, parse=parse)

@@ -1,0 +1,1 @@
+"""Where products come from. Each source splits, scans and fetches; nothing else knows its form."""

@@ -1,0 +1,156 @@
+"""BSON files: documents one after another, as `mongodump` and Kaggle give them.
+
+Units of a range are bytes. `file` in a row is the position in `paths`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from beam_pipelines.scan import Range, Rejected, Scan, Scanner
+from beam_pipelines.sources import bson_walk
+from beam_pipelines.table import Table
+from catalog import storage
+from catalog.errors import UserError
+
+_RUN_BYTES = 16 << 20  # a read is at most about this long
+# Bytes that are read for nothing rather than asked for anew: a request to an object store costs as
+# much time as a few hundred KB, a system call as much as a few KB.
+_LOCAL_GAP_BYTES = 4 << 10
+_REMOTE_GAP_BYTES = 256 << 10
+
+
+@dataclass(frozen=True)
+class BsonFiles:
+    """Several BSON files as one source, in the order of `paths`."""
+
+    paths: tuple[str, ...]
+    sizes: tuple[int, ...]
+
+    def split(self, *, range_bytes: int) -> list[Range]:
+        """The ranges of the files, in order."""
+        return [
+            Range(file, start, min(start + range_bytes, size))
+            for file, size in enumerate(self.sizes)
+            for start in range(0, size, range_bytes)
+        ]
+
+    def total_bytes(self) -> int:
+        """The size of all files."""
+        return sum(self.sizes)
+
+    def name(self, file: int) -> str:
+        """The path of a file."""
+        return self.paths[file]
+
+    def scan(
+        self,
+        scanned: Range,
+        *,
+        label_of: Mapping[int, int] | None,
+        decode: bool,
+        start: int | None = None,
+    ) -> Scan:
+        """Scans a range. Without `start`, its first document is where one seems to begin."""
+        scanner = Scanner(label_of, decode=decode, file=scanned.file)
+        end = None
+        with storage.open_reader(self.paths[scanned.file]) as reader:
+            window = bson_walk.Window(reader, self.sizes[scanned.file])
+            if start is None:
+                start = 0
+                if scanned.start:
+                    found = bson_walk.find_first(window, start=scanned.start, stop=scanned.stop)
+                    if found is None:
+                        return scanner.result(scanned, first=None, end=None)
+                    start = found
+            first = start if start < scanned.stop else None
+            for piece in bson_walk.walk(window, start=start, stop=scanned.stop):
+                length = piece.end - piece.start
+                end = piece.end
+                if piece.product:
+                    scanner.add(
+                        piece.product,
+                        window.data,
+                        base=piece.base,
+                        offset=piece.start,
+                        length=length,
+                    )
+                elif piece.error:
+                    scanner.reject_piece(
+                        reason=piece.error.reason,
+                        message=str(piece.error),
+                        offset=piece.start,
+                        length=length,
+                        product_id=piece.error.product_id,
+                    )
+        return scanner.result(scanned, first=first, end=end)
+
+    def end_of(self, scanned: Range, *, start: int) -> int:
+        """Where the last document that begins in a range ends, if one begins at `start`."""
+        end = start
+        with storage.open_reader(self.paths[scanned.file]) as reader:
+            window = bson_walk.Window(reader, self.sizes[scanned.file])
+            for piece in bson_walk.walk(window, start=start, stop=scanned.stop):
+                end = piece.end
+        return end
+
+    def fetch(self, table: Table) -> list[bytes]:
+        """The pictures of the rows, in their order: one read for pictures that are near."""
+        pictures: list[bytes] = [b''] * len(table)
+        order = np.lexsort([table['offset'], table['file']])
+        for run in self._runs(table[order]):
+            rows = table[order[run]]
+            begin = int(rows['offset'][0])
+            end = int((rows['offset'] + rows['length']).max())
+            with storage.open_reader(self.paths[int(rows['file'][0])]) as reader:
+                data = reader.read_at(begin, end - begin)
+            places = zip(
+                order[run].tolist(),
+                (rows['offset'] - begin).tolist(),
+                rows['length'].tolist(),
+                strict=True,
+            )
+            for row, at, length in places:
+                pictures[row] = data[at : at + length]
+        return pictures
+
+    def fetch_rejected(self, rejected: Rejected) -> bytes:
+        """The bytes of a rejected piece."""
+        with storage.open_reader(self.paths[rejected.file]) as reader:
+            return reader.read_at(rejected.offset, rejected.length)
+
+    def _runs(self, rows: Table) -> Iterator[slice]:
+        """Slices of sorted rows that one read serves."""
+        if not len(rows):
+            return
+        remote = storage.is_remote(self.paths[0])
+        gap_bytes = _REMOTE_GAP_BYTES if remote else _LOCAL_GAP_BYTES
+        ends = rows['offset'] + rows['length']
+        apart = (
+            (rows['file'][1:] != rows['file'][:-1])
+            | (rows['offset'][1:] - ends[:-1] > gap_bytes)
+            | (rows['offset'][1:] // _RUN_BYTES != rows['offset'][:-1] // _RUN_BYTES)
+        )
+        cuts = [0, *(np.flatnonzero(apart) + 1).tolist(), len(rows)]
+        yield from (slice(begin, end) for begin, end in pairwise(cuts))
+
+
+def open_files(patterns: Sequence[str]) -> BsonFiles:
+    """The BSON files that paths or globs name, sorted within each pattern.
+
+    Raises:
+      UserError: if a pattern names no file, or a file has no byte.
+    """
+    paths: list[str] = []
+    for pattern in patterns:
+        found = storage.glob(pattern)
+        if not found:
+            raise UserError(f'--input: must name files that exist, got {pattern}')
+        paths.extend(found)
+    sizes = [storage.size(path) for path in paths]
+    for path, size in zip(paths, sizes, strict=True):
+        if not size:
+            raise UserError(f'{path}: must hold BSON documents, got an empty file')
+    return BsonFiles(tuple(paths), tuple(sizes))

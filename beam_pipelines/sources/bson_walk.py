@@ -1,0 +1,167 @@
+"""Documents one after another in a BSON file, over damage. Knows no pictures, no Beam.
+
+The walk is a function of the file and of where it starts, never of how the file was cut into
+ranges: whoever starts at a document's start sees what a walk from byte 0 sees from there on.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from catalog import document
+from catalog.document import BadDocument, Product
+from catalog.storage import Reader
+
+_AHEAD_BYTES = 64 << 10  # a document that begins in a range mostly ends this soon after it
+_SEARCH_BYTES = 8 << 20
+
+# A length and a first field of a product. Only a hint: a picture may hold these bytes.
+_SIGNATURE = re.compile(
+    rb'(?=(?s:...)[\x00\x01](?:[\x10\x12]_id\x00|\x04imgs\x00|[\x10\x12]category_id\x00))'
+)
+_SIGNATURE_BYTES = 4 + 1 + len(b'category_id\0')
+_TYPES = frozenset({*range(0x01, 0x14), 0x7F, 0xFF})
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A document [start, end) of the file, or bytes that are none: then `error` says why.
+
+    Attributes:
+      start: offset in the file.
+      end: offset in the file.
+      product: its offsets count from `base`.
+      base: offset in the file of the window's first byte.
+      error: None for a product.
+    """
+
+    start: int
+    end: int
+    product: Product | None
+    base: int
+    error: BadDocument | None = None
+
+
+class Window:
+    """The part of a file that is in memory: bytes [base, base + len(data))."""
+
+    def __init__(self, reader: Reader, size: int) -> None:
+        self._reader = reader
+        self.size = size
+        self.base = 0
+        self.data = b''
+
+    def load(self, start: int, end: int) -> bool:
+        """Brings [start, end) into memory; False if the file ends before that."""
+        end = min(end, self.size) if end > self.size else end
+        have = self.base + len(self.data)
+        if start >= self.base and end <= have:
+            return True
+        kept = self.data[start - self.base :] if self.base <= start < have else b''
+        self.data = kept + self._reader.read_at(start + len(kept), end - start - len(kept))
+        self.base = start
+        return self.base + len(self.data) >= end
+
+
+def walk(window: Window, *, start: int, stop: int) -> Iterator[Piece]:
+    """The pieces that begin in [start, stop), one after another, from a document's start."""
+    at = start
+    while at < min(stop, window.size):
+        if at + document.MIN_BYTES > window.base + len(window.data) or at < window.base:
+            window.load(at, max(stop, at) + _AHEAD_BYTES)
+        piece = _document(window, at) or _damage(window, at)
+        yield piece
+        at = piece.end
+
+
+def find_first(window: Window, *, start: int, stop: int) -> int | None:
+    """The first place in [start, stop) that looks like a product's start; a guess."""
+    return _search(window, start, stop)
+
+
+def _framed(window: Window, at: int) -> int:
+    """Where the document at `at` ends by its own length, or 0 if that cannot be."""
+    if at + document.MIN_BYTES > window.size:
+        return 0
+    window.load(at, at + document.MIN_BYTES)
+    length = document.framed_length(window.data, at - window.base)
+    if not length or at + length > window.size:
+        return 0
+    window.load(at, at + length)
+    return 0 if window.data[at + length - 1 - window.base] else at + length
+
+
+def _document(window: Window, at: int) -> Piece | None:
+    """The document at `at`, good or bad, if its length can be believed."""
+    end = _framed(window, at)
+    if not end:
+        return None
+    try:
+        product = document.parse(window.data, at - window.base)
+    except BadDocument as error:
+        if _follows(window, end):
+            return Piece(at, end, None, window.base, error)
+        return None
+    return Piece(at, end, product, window.base)
+
+
+def _follows(window: Window, at: int) -> bool:
+    """Whether the file ends at `at`, or something that may be a document begins there."""
+    if at == window.size:
+        return True
+    return bool(_framed(window, at)) and window.data[at + 4 - window.base] in _TYPES
+
+
+def _damage(window: Window, at: int) -> Piece:
+    """The bytes from `at` that are no document, up to where one begins again."""
+    end = _end_by_fields(window, at)
+    if end:
+        message = 'its length is wrong, its fields are whole'
+        return Piece(at, end, None, window.base, BadDocument('bad_length', message))
+    found = _search(window, at + 1, window.size)
+    if found is None:
+        message = f'the last {window.size - at} bytes are no whole document'
+        return Piece(at, window.size, None, at, BadDocument('cut_off', message))
+    message = f'{found - at} bytes are no document'
+    return Piece(at, found, None, at, BadDocument('garbage', message))
+
+
+def _end_by_fields(window: Window, at: int) -> int:
+    """Where the fields after a damaged length end, or 0 if they are damaged too."""
+    window.load(at, min(at + document.MAX_BYTES, window.size))
+    start = at - window.base
+    try:
+        _, end = document.parse_elements(window.data, start, len(window.data) + 1)
+    except BadDocument:
+        return 0
+    end += window.base
+    return end if end <= window.size and _follows(window, end) else 0
+
+
+def _search(window: Window, start: int, stop: int) -> int | None:
+    """The first place in [start, stop) where a whole product begins."""
+    at = start
+    while at < stop:
+        window.load(at, min(max(stop, at + 1), at + _SEARCH_BYTES) + _SIGNATURE_BYTES)
+        data, base = window.data, window.base
+        searched = min(stop, base + len(data) - _SIGNATURE_BYTES + 1, at + _SEARCH_BYTES)
+        for match in _SIGNATURE.finditer(data, at - base):
+            found = base + match.start()
+            if found >= searched:
+                break
+            if _whole_product(window, found):
+                return found
+        at = max(searched, at + 1)
+        if at + document.MIN_BYTES > window.size:
+            break
+    return None
+
+
+def _whole_product(window: Window, at: int) -> bool:
+    if not _framed(window, at):
+        return False
+    try:
+        document.parse(window.data, at - window.base)
+    except BadDocument:
+        return False
+    return True

@@ -1,0 +1,74 @@
+"""The columns that move through Beam: one row a picture. Owns their types and how rows group."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Table = npt.NDArray[np.void]  # rows of ROW
+
+ROW = np.dtype(
+    [
+        ('product_id', '<i8'),
+        ('hash_high', '<u8'),  # XXH3-128 of the picture's bytes
+        ('hash_low', '<u8'),
+        ('offset', '<i8'),  # where the source finds the picture: in bytes, or a source's own number
+        ('document', '<i8'),  # where the source finds the product
+        ('place', '<u8'),  # order within the shard
+        ('length', '<i4'),  # bytes in the source
+        ('label', '<i4'),  # -1 in unlabelled data
+        ('file', '<i4'),  # which file of the source
+        ('shard', '<i4'),  # index within the split
+        ('index', '<i2'),  # position in the source document
+        ('copy', '<i2'),  # 0 for the first
+        ('split', 'u1'),  # index in catalog.shards.SPLITS
+        ('convert', 'u1'),  # 1 where the picture must become an RGB JPEG
+        ('leaked', 'u1'),  # 1 where the same bytes occur in train
+        ('repeat', 'u1'),  # 1 where an earlier product or view has the same bytes
+    ]
+)
+
+
+def empty(rows: int) -> Table:
+    """A table of zeros."""
+    return np.zeros(rows, ROW)
+
+
+def join(tables: Iterable[Table]) -> Table:
+    """One table of several."""
+    parts = [table for table in tables if len(table)]
+    return np.concatenate(parts) if parts else empty(0)
+
+
+def sort_by(table: Table, *names: str) -> Table:
+    """The rows in order of the named columns, the first the most significant."""
+    return table[np.lexsort([table[name] for name in reversed(names)])]
+
+
+def starts(*columns: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Where each run of equal rows begins, int64 [runs]; rows are equal if all columns are."""
+    rows = len(columns[0])
+    if not rows:
+        return np.zeros(0, np.int64)
+    changed = np.zeros(rows, bool)
+    changed[0] = True
+    for column in columns:
+        changed[1:] |= column[1:] != column[:-1]
+    return np.flatnonzero(changed)
+
+
+def runs(first: npt.NDArray[np.int64], rows: int) -> npt.NDArray[np.int64]:
+    """The number of each row's run, int64 [rows], from what `starts` gave."""
+    number = np.zeros(rows, np.int64)
+    number[first[1:]] = 1
+    return np.cumsum(number)
+
+
+def groups(table: Table, keys: npt.NDArray[Any]) -> Iterator[tuple[int, Table]]:
+    """The rows of each key, in order of the keys; the order within a key is kept."""
+    order = np.argsort(keys, kind='stable')
+    keys = keys[order]
+    first = starts(keys)
+    for begin, end in zip(first, [*first[1:], len(keys)], strict=True):
+        yield int(keys[begin]), table[order[begin:end]]

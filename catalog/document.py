@@ -1,0 +1,210 @@
+"""One product document: BSON bytes to a product, and where its pictures lie in the bytes.
+
+Keys come in any order, numbers as int32 or int64, unknown fields are passed over; everything else
+must hold: lengths, terminators, types. Splitting a dump into documents is the shard job's.
+Specification: https://bsonspec.org/spec.html.
+"""
+
+import struct
+from dataclasses import dataclass
+
+MIN_BYTES = 5  # a length and a terminator
+MAX_BYTES = (16 << 20) + (16 << 10)  # the server's limit: 16 MiB and its own overhead
+
+_INT32 = struct.Struct('<i')
+_INT64 = struct.Struct('<q')
+
+_DOCUMENT, _ARRAY, _BINARY, _INT32_TYPE, _INT64_TYPE = 0x03, 0x04, 0x05, 0x10, 0x12
+_OLD_BINARY = 0x02  # a binary subtype that repeats its length inside
+
+# Value sizes in bytes of the types that have a fixed one.
+_FIXED = {
+    0x01: 8,  # double
+    0x06: 0,  # undefined
+    0x07: 12,  # object id
+    0x08: 1,  # boolean
+    0x09: 8,  # date
+    0x0A: 0,  # null
+    0x10: 4,  # int32
+    0x11: 8,  # timestamp
+    0x12: 8,  # int64
+    0x13: 16,  # decimal128
+    0x7F: 0,  # max key
+    0xFF: 0,  # min key
+}
+_STRINGS = frozenset({0x02, 0x0D, 0x0E})  # string, code, symbol: int32 length, bytes, 0
+_NESTED = frozenset({_DOCUMENT, _ARRAY, 0x0F})  # int32 total length; 0x0F: code with scope
+_REGEX, _POINTER = 0x0B, 0x0C
+
+
+class BadDocument(ValueError):
+    """A document that is not a product; `reason` is one word for the ledger."""
+
+    def __init__(self, reason: str, message: str, *, product_id: int | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.product_id = product_id
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A product.
+
+    Attributes:
+      product_id: `_id`.
+      category_id: the shop's number; None where the document has none.
+      pictures: (offset, length) of each picture in the parsed bytes, in source order.
+    """
+
+    product_id: int
+    category_id: int | None
+    pictures: tuple[tuple[int, int], ...]
+
+
+def framed_length(data: bytes, start: int) -> int:
+    """The length that the document at `start` claims, or 0 if it cannot be one."""
+    if start + MIN_BYTES > len(data):
+        return 0
+    (length,) = _INT32.unpack_from(data, start)
+    return length if MIN_BYTES <= length <= MAX_BYTES else 0
+
+
+def parse(data: bytes, start: int = 0) -> Product:
+    """The product in the document that begins at `start`; its offsets count from data's start.
+
+    Raises:
+      BadDocument: `invalid_document` if the bytes are not one whole BSON document; `wrong_type` if
+        `_id`, `imgs` or `category_id` is not what a product has; `no_id`; `no_pictures`.
+    """
+    length = framed_length(data, start)
+    if not length or start + length > len(data) or data[start + length - 1]:
+        raise BadDocument('invalid_document', f'byte {start}: no whole document')
+    product, end = parse_elements(data, start, start + length)
+    if end != start + length:
+        raise BadDocument('invalid_document', f'byte {start}: fields end at {end}, not its length')
+    return product
+
+
+def parse_elements(data: bytes, start: int, limit: int) -> tuple[Product, int]:
+    """The product in the fields after the length at `start`, and where they end, terminator passed.
+
+    The length itself is not looked at, so that a document with a damaged one can be recognised.
+    """
+    product_id = category_id = None
+    pictures: tuple[tuple[int, int], ...] | None = None
+    at = start + 4
+    try:
+        while kind := data[at]:
+            name_end = data.index(0, at + 1, limit)
+            name = data[at + 1 : name_end]
+            at = name_end + 1
+            if name == b'_id':
+                product_id = _number(data, at, kind=kind, name='_id')
+            elif name == b'category_id':
+                category_id = _number(data, at, kind=kind, name='category_id')
+            elif name == b'imgs':
+                if kind != _ARRAY:
+                    raise BadDocument('wrong_type', f'imgs must be an array, got type 0x{kind:02x}')
+                pictures = _pictures(data, at, limit)
+            at = _skip(data, at, kind, limit)
+    except (struct.error, IndexError, ValueError) as error:
+        if isinstance(error, BadDocument):
+            error.product_id = product_id
+            raise
+        raise BadDocument('invalid_document', f'byte {at}: {error}') from error
+    if at >= limit:
+        raise BadDocument('invalid_document', f'byte {at}: no terminator')
+    if product_id is None:
+        raise BadDocument('no_id', 'a product must have an _id, got none')
+    if not pictures:
+        raise BadDocument(
+            'no_pictures', 'a product must have pictures, got none', product_id=product_id
+        )
+    return Product(product_id, category_id, pictures), at + 1
+
+
+def _number(data: bytes, at: int, *, kind: int, name: str) -> int:
+    if kind == _INT32_TYPE:
+        return int(_INT32.unpack_from(data, at)[0])
+    if kind == _INT64_TYPE:
+        return int(_INT64.unpack_from(data, at)[0])
+    raise BadDocument('wrong_type', f'{name} must be int32 or int64, got type 0x{kind:02x}')
+
+
+def _pictures(data: bytes, start: int, limit: int) -> tuple[tuple[int, int], ...]:
+    """The pictures in the array of `{picture: binary}` that begins at `start`."""
+    end = _nested_end(data, start, limit)
+    pictures = []
+    at = start + 4
+    while kind := data[at]:
+        at = data.index(0, at + 1, end) + 1
+        if kind != _DOCUMENT:
+            raise BadDocument('wrong_type', f'imgs must hold documents, got type 0x{kind:02x}')
+        pictures.append(_picture(data, at, end))
+        at = _nested_end(data, at, end)
+    if at != end - 1:
+        raise BadDocument('invalid_document', f'byte {at}: imgs ends before its length')
+    return tuple(pictures)
+
+
+def _picture(data: bytes, start: int, limit: int) -> tuple[int, int]:
+    """The offset and length of `picture` in the document that begins at `start`."""
+    end = _nested_end(data, start, limit)
+    found = None
+    at = start + 4
+    while kind := data[at]:
+        name_end = data.index(0, at + 1, end)
+        value = name_end + 1
+        if kind == _BINARY and name_end - at == 8 and data[at + 1 : name_end] == b'picture':
+            (length,) = _INT32.unpack_from(data, value)
+            found = (value + 5, length)
+            if data[value + 4] == _OLD_BINARY:
+                found = (value + 9, length - 4)
+        at = _skip(data, value, kind, end)
+    if at != end - 1:
+        raise BadDocument('invalid_document', f'byte {at}: a picture ends before its length')
+    if found is None:
+        raise BadDocument('wrong_type', 'an entry of imgs must have a binary picture, got none')
+    return found
+
+
+def _nested_end(data: bytes, at: int, limit: int) -> int:
+    """Where the nested document that begins at `at` ends, terminator passed."""
+    (length,) = _INT32.unpack_from(data, at)
+    end = at + int(length)
+    if length < MIN_BYTES or end >= limit or data[end - 1]:
+        raise BadDocument('invalid_document', f'byte {at}: nested length {length} is wrong')
+    return end
+
+
+def _skip(data: bytes, at: int, kind: int, limit: int) -> int:
+    """Where the value of type `kind` that begins at `at` ends."""
+    if kind in _FIXED:
+        end = at + _FIXED[kind]
+    elif kind in _NESTED:
+        end = _nested_end(data, at, limit)
+    elif kind == _BINARY:
+        (length,) = _INT32.unpack_from(data, at)
+        old = length >= 4 and data[at + 4] == _OLD_BINARY
+        if length < 0 or (old and _INT32.unpack_from(data, at + 5)[0] != length - 4):
+            raise BadDocument('invalid_document', f'byte {at}: binary length {length} is wrong')
+        end = at + 5 + length
+    elif kind in _STRINGS:
+        end = _string_end(data, at, limit)
+    elif kind == _REGEX:
+        end = data.index(0, data.index(0, at, limit) + 1, limit) + 1
+    elif kind == _POINTER:
+        end = _string_end(data, at, limit) + 12
+    else:
+        raise BadDocument('invalid_document', f'byte {at}: there is no type 0x{kind:02x}')
+    if end >= limit:  # the terminator must still come
+        raise BadDocument('invalid_document', f'byte {at}: a value ends beyond its document')
+    return end
+
+
+def _string_end(data: bytes, at: int, limit: int) -> int:
+    (length,) = _INT32.unpack_from(data, at)
+    end = at + 4 + int(length)
+    if length < 1 or end >= limit or data[end - 1]:
+        raise BadDocument('invalid_document', f'byte {at}: string length {length} is wrong')
+    return end
