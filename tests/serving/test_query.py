@@ -1,0 +1,177 @@
+"""The client: one question over both transports, without TensorFlow."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from serving import answers, grpc_client
+
+ROOT = Path(__file__).resolve().parents[2]
+COLOURS = {'red': (220, 20, 30), 'blue': (15, 25, 210), 'green': (20, 200, 40)}
+
+
+@pytest.fixture(scope='module')
+def photos(tmp_path_factory, jpeg):
+    folder = tmp_path_factory.mktemp('photos')
+    paths = [folder / f'{name}.jpg' for name in COLOURS]
+    for path, colour in zip(paths, COLOURS.values(), strict=True):
+        path.write_bytes(jpeg(colour))
+    return paths
+
+
+def query(*flags, module='serving.query'):
+    return subprocess.run(
+        [sys.executable, '-m', module, *map(str, flags)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def flags_for(server, transport):
+    return [
+        '--model=colours',
+        f'--transport={transport}',
+        f'--server={server.rest if transport == "rest" else server.grpc}',
+    ]
+
+
+@pytest.mark.parametrize('signature', ['serving_default', 'product'])
+def test_both_transports_give_the_same_answers_to_the_last_bit(
+    server, module, photos, tmp_path, signature
+):
+    written = {}
+    for transport in ('rest', 'grpc'):
+        file = tmp_path / f'{transport}.json'
+        done = query(
+            *flags_for(server, transport),
+            *(f'--image={path}' for path in photos),
+            f'--signature={signature}',
+            f'--json={file}',
+        )
+        assert (done.returncode, done.stderr) == (0, '')
+        written[transport] = json.loads(file.read_text())
+        assert written[transport]['transport'] == transport
+        assert written[transport]['model'] == 'colours'
+    assert written['rest']['answers'] == written['grpc']['answers']
+
+    pictures = np.array([path.read_bytes() for path in photos], object)
+    if signature == 'product':
+        outputs = module.product(pictures, np.zeros(3, np.int64))
+        (answer,) = written['rest']['answers']
+        assert answer['images'] == [str(path) for path in photos]
+        assert answer['level'] == outputs['level'].numpy()[0]
+    else:
+        outputs = module.serving_default(pictures)
+        assert [a['image'] for a in written['rest']['answers']] == [str(p) for p in photos]
+    for row, answer in enumerate(written['rest']['answers']):
+        for rank, prediction in enumerate(answer['predictions']):
+            values = {name: outputs[name].numpy()[row, rank] for name in prediction}
+            assert prediction == {
+                name: value.decode() if isinstance(value, bytes) else value.item()
+                for name, value in values.items()
+            }
+
+
+def test_answers_are_readable(server, photos):
+    done = query(*flags_for(server, 'grpc'), f'--image={photos[0]}')
+    assert done.returncode == 0
+    first, *rest = done.stdout.splitlines()
+    assert first == str(photos[0])
+    assert len(rest) == 3
+    assert rest[0].startswith('  1. ')
+    assert '%' in rest[0]
+    assert ' > ' in rest[0]
+    assert '(category 10000' in rest[0]
+
+
+def test_a_query_over_grpc_loads_no_tensorflow(server, photos):
+    code = (
+        'import runpy, sys\n'
+        'try:\n'
+        "    runpy.run_module('serving.query', run_name='__main__')\n"
+        'except SystemExit as end:\n'
+        '    assert not end.code, end.code\n'
+        "print('LOADED', sorted(m for m in sys.modules if m.startswith(('tensorflow', 'keras'))))"
+    )
+    done = subprocess.run(
+        [
+            sys.executable, '-c', code, *flags_for(server, 'grpc'), f'--image={photos[0]}',
+            '--wait_seconds=5',
+        ],
+        cwd=ROOT, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert 'category 10000' in done.stdout
+    assert done.stdout.splitlines()[-1] == 'LOADED []'
+
+
+@pytest.mark.parametrize('version', [None, 3])
+@pytest.mark.parametrize('signature', ['serving_default', 'product'])
+def test_a_request_has_the_official_messages_bytes(version, signature):
+    from tensorflow_serving.apis import predict_pb2
+
+    pictures = (b'\xff\xd8first', b'\xff\xd8\x00second')
+    request = grpc_client.request(
+        answers.Server('127.0.0.1:8500', model='colours', version=version),
+        answers.Question(paths=('a', 'b'), pictures=pictures, signature=signature),
+    )
+
+    official = predict_pb2.PredictRequest()
+    official.model_spec.name = 'colours'
+    official.model_spec.signature_name = signature
+    if version:
+        official.model_spec.version.value = version
+    image_bytes = official.inputs['image_bytes']
+    image_bytes.dtype = 7  # DT_STRING
+    image_bytes.tensor_shape.dim.add(size=2)
+    image_bytes.string_val.extend(pictures)
+    if signature == 'product':
+        product = official.inputs['product']
+        product.dtype = 9  # DT_INT64
+        product.tensor_shape.dim.add(size=2)
+        product.int64_val.extend([0, 0])
+    assert request.SerializeToString(deterministic=True) == official.SerializeToString(
+        deterministic=True
+    )
+
+
+@pytest.mark.parametrize('transport', ['rest', 'grpc'])
+def test_mistakes_are_one_line_and_exit_code_2(server, photos, tmp_path, transport):
+    text, cut = tmp_path / 'text.jpg', tmp_path / 'cut.jpg'
+    text.write_text('not a picture')
+    cut.write_bytes(photos[0].read_bytes()[:300])
+    usual = flags_for(server, transport)
+    photo = f'--image={photos[0]}'
+    for flags, reason in [
+        ([*usual, f'--image={text}'], f'{text}: must be a picture'),
+        ([*usual, f'--image={cut}'], 'Invalid JPEG data'),
+        ([*usual, f'--image={tmp_path}/none.jpg'], f'{tmp_path}/none.jpg'),
+        (usual, '--image must be given'),
+        ([*usual, photo, '--model=other'], 'Servable not found for request: Latest(other)'),
+        ([*usual, photo, '--version=9'], 'Servable not found for request: Specific(colours, 9)'),
+        ([*usual, photo, '--server=nowhere'], "--server must be HOST:PORT, got 'nowhere'"),
+        ([*usual, photo, '--server=127.0.0.1:1'], '127.0.0.1:1 over '),
+        ([*usual, photo, '--timeout_seconds=0.000001'], 'over '),
+        (
+            [*usual, photo, '--model=other', '--wait_seconds=0.3'],
+            'the model must be ready within 0.3 s',
+        ),
+    ]:
+        done = query(*flags, '--json=' + str(tmp_path / 'never.json'))
+        assert done.returncode == 2, done.stderr
+        assert done.stdout == ''
+        assert done.stderr.startswith('error: ')
+        assert done.stderr.count('\n') == 1
+        assert reason in done.stderr
+    assert not (tmp_path / 'never.json').exists()
+
+
+def test_help_shows_examples():
+    done = query('--help')
+    assert 'python -m serving.query --image=a.jpg' in done.stdout + done.stderr
