@@ -67,7 +67,8 @@ def _running_mean(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     sums = np.concatenate([[0.0], np.cumsum(values)])
     at = np.arange(len(values))
     start, end = np.maximum(at - half, 0), np.minimum(at + half + 1, len(values))
-    return (sums[end] - sums[start]) / (end - start)
+    means: npt.NDArray[np.float64] = (sums[end] - sums[start]) / (end - start)
+    return means
 
 
 def confusion_matrix(matrix: npt.NDArray[np.int64], names: Sequence[str]) -> bytes:
@@ -85,9 +86,9 @@ def confusion_matrix(matrix: npt.NDArray[np.int64], names: Sequence[str]) -> byt
     axes.spines[:].set_visible(False)
     axes.set(xlabel='predicted', ylabel='label')
     if len(names) <= MAX_NAMED_CLASSES:
-        ticks = range(len(names))
-        axes.set_xticks(ticks, [short(name) for name in names], rotation=45, ha='right')
-        axes.set_yticks(ticks, [short(name) for name in names])
+        ticks, labels = range(len(names)), [short(name) for name in names]
+        axes.set_xticks(ticks, labels, rotation=45, ha='right', parse_math=False)
+        axes.set_yticks(ticks, labels, parse_math=False)
     if len(names) <= _MAX_NUMBERS:
         for (row, column), count in np.ndenumerate(matrix):
             if count:
@@ -131,7 +132,7 @@ def _balance_bars(
     at = np.arange(len(names))
     axes.barh(at - 0.18, before, height=0.34, color=PALE, label='before')
     axes.barh(at + 0.18, after, height=0.34, color=ACCENT, label='after')
-    axes.set_yticks(at, names)
+    axes.set_yticks(at, names, parse_math=False)
     axes.invert_yaxis()
     axes.set_xlabel('share of the class, %')
     axes.grid(axis='x', color=GRID)

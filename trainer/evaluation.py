@@ -3,8 +3,9 @@
 Writes the table of predictions on the way; the report (JSON, HTML, text) is `evaluation_report`'s.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
+
+import numpy as np
 
 from catalog.errors import UserError
 from catalog.progress import Progress
@@ -20,7 +21,8 @@ from trainer import (
 )
 from trainer.data_set import DataSet
 from trainer.evaluation_report import Evaluation
-from trainer.predictions import Predictions, Scored
+from trainer.prediction_table import Predictions
+from trainer.predictions import Scored
 
 FILES = frozenset({evaluation_report.JSON, evaluation_report.HTML, prediction_table.FILE_NAME})
 
@@ -87,7 +89,10 @@ def _count(pictures: Scored, tallies: _Tallies, *, top_k: int) -> Predictions:
 
     def count(examples: Scored, every: metrics.Tally, unseen: metrics.Tally) -> Predictions:
         best = predictions.top(examples, top_k=top_k)
-        for tally, chosen in [(every, slice(None)), (unseen, ~examples.leaked)]:
+        for tally, chosen in [
+            (every, np.ones_like(examples.leaked)),
+            (unseen, ~examples.leaked),
+        ]:
             tally.update(
                 labels=best.label[chosen],
                 predicted=best.predicted[chosen],
@@ -112,13 +117,12 @@ def _check_whole(data: DataSet, tallies: _Tallies, *, split: str) -> None:
 
 
 def _evaluation(tallies: _Tallies, *, split: str, digest: str) -> Evaluation:
-    figures: Callable[[metrics.Tally], metrics.Figures] = metrics.figures
     return Evaluation(
         split=split,
         data_digest=digest,
-        products=figures(tallies.products),
-        products_without_leaked=figures(tallies.products_without_leaked),
-        pictures=figures(tallies.pictures),
-        pictures_without_leaked=figures(tallies.pictures_without_leaked),
+        products=metrics.figures(tallies.products),
+        products_without_leaked=metrics.figures(tallies.products_without_leaked),
+        pictures=metrics.figures(tallies.pictures),
+        pictures_without_leaked=metrics.figures(tallies.pictures_without_leaked),
         confusion=tallies.products.confusion(),
     )

@@ -33,7 +33,7 @@ DEFINITIONS = {
     'without_leaked': 'Without the products, or pictures, whose bytes occur in train too.',
 }
 
-_SHOWN = [
+SHOWN = [
     ('accuracy', 'accuracy'),
     ('top5_accuracy', 'top-5 accuracy'),
     ('macro_precision', 'macro precision'),
@@ -108,10 +108,9 @@ def to_document(evaluation: Evaluation, tree: Categories) -> dict[str, Any]:
 def class_rows(confusion: Confusion, tree: Categories) -> list[dict[str, Any]]:
     """The figures of each class that occurs, by label."""
     classes = metrics.per_class(confusion)
-    columns = {
-        field.name: getattr(classes, field.name).tolist() for field in dataclasses.fields(classes)
-    }
-    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values())]
+    names = [field.name for field in dataclasses.fields(classes)]
+    columns = [getattr(classes, name).tolist() for name in names]
+    rows = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
     return [{**row, **_node(row['label'], tree)} for row in rows]
 
 
@@ -144,7 +143,7 @@ def figure_rows(evaluation: Evaluation) -> list[list[str]]:
     columns = evaluation.columns
     return [
         ['examples', *(f'{column.examples:,}' for column in columns)],
-        *([title, *_cells(columns, name)] for name, title in _SHOWN),
+        *([title, *_cells(columns, name)] for name, title in SHOWN),
         ['loss', *(f'{column.loss:.4f}' if column.examples else '-' for column in columns)],
     ]
 

@@ -11,7 +11,7 @@ whole. Its signatures:
 Evaluate first, into WORKDIR/report: model_card.json then carries the figures.
 
 Example:
-  python -m trainer.export --workdir=run/workdir --output=run/models/products/1
+  python -m trainer.export --workdir=run/workdir --output=run/models/product_categories/1
 """
 
 from absl import flags

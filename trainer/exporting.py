@@ -1,7 +1,7 @@
 """Writes a trained model as one version folder of TensorFlow Serving, whole or not at all.
 
-In the folder: the SavedModel, warm-up requests, `model_card.json`, and `digests.json`, written last:
-the SHA-256 of every other file, because a cut-off asset loads and serves in silence.
+In the folder: the SavedModel, warm-up requests, `model_card.json`, and `digests.json`, written
+last: the SHA-256 of every other file, because a cut-off asset loads and serves in silence.
 """
 
 import hashlib

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from catalog import storage
+from catalog.errors import UserError
 from trainer import config as configs
 from trainer.config import InputConfig, ModelConfig, TrainConfig
 from trainer.data_set import DataInfo
@@ -50,7 +51,10 @@ def _evaluation(workdir: str) -> dict[str, Any] | None:
     path = storage.join(workdir, EVALUATION)
     if not storage.exists(path):
         return None
-    figures = json.loads(storage.read_bytes(path))
+    try:
+        figures = json.loads(storage.read_bytes(path))
+    except ValueError as error:
+        raise UserError(f'{path}: must be JSON, got: {error}; evaluate again') from error
     return {key: value for key, value in figures.items() if key not in _KEPT_OUT}
 
 

@@ -1,14 +1,19 @@
-"""`predictions.parquet`: one row a product, so that anyone can compute the figures again."""
+"""`predictions.parquet`: one row a product, so that anyone can compute the figures again.
+
+Knows no TensorFlow.
+"""
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from catalog.errors import UserError
-from trainer.predictions import Predictions
 
 FILE_NAME = 'predictions.parquet'
 
@@ -24,6 +29,27 @@ SCHEMA = pa.schema(
         ('leaked', pa.bool_()),  # whether one of them occurs in train too
     ]
 )
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The likeliest k classes of N examples.
+
+    Attributes:
+      product_id: int64 [N].
+      label: int64 [N].
+      leaked: bool [N].
+      pictures: int64 [N].
+      predicted: int64 [N, k], labels, the likeliest first; of equals the smaller label first.
+      confidence: float32 [N, k], their probabilities.
+    """
+
+    product_id: npt.NDArray[np.int64]
+    label: npt.NDArray[np.int64]
+    leaked: npt.NDArray[np.bool_]
+    pictures: npt.NDArray[np.int64]
+    predicted: npt.NDArray[np.int64]
+    confidence: npt.NDArray[np.float32]
 
 
 class Writer:
@@ -67,7 +93,7 @@ def _table(rows: Predictions) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=SCHEMA)
 
 
-def _lists(values: np.ndarray) -> pa.ListArray:
+def _lists(values: npt.NDArray[np.number]) -> pa.ListArray:
     count, k = values.shape
     offsets = np.arange(0, (count + 1) * k, k, dtype=np.int32)
     return pa.ListArray.from_arrays(offsets, np.ascontiguousarray(values).reshape(-1))
@@ -94,6 +120,6 @@ def read(path: str) -> Predictions:
     )
 
 
-def _matrix(column: pa.ChunkedArray, *, rows: int) -> np.ndarray:
-    values = column.combine_chunks().flatten().to_numpy()
+def _matrix(column: pa.ChunkedArray, *, rows: int) -> npt.NDArray[Any]:
+    values: npt.NDArray[Any] = column.combine_chunks().flatten().to_numpy()
     return values.reshape(rows, -1) if rows else values.reshape(0, 0)

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from trainer import preprocess
 from trainer.config import ModelConfig
+from trainer.prediction_table import Predictions
 
 Ints = npt.NDArray[np.int64]
 
@@ -45,41 +46,20 @@ class Scored:
         return len(self.label)
 
 
-@dataclass(frozen=True)
-class Predictions:
-    """The likeliest k classes of N examples.
-
-    Attributes:
-      product_id: int64 [N].
-      label: int64 [N].
-      leaked: bool [N].
-      pictures: int64 [N].
-      predicted: int64 [N, k], labels, the likeliest first; of equals the smaller label first.
-      confidence: float32 [N, k], their probabilities.
-    """
-
-    product_id: Ints
-    label: Ints
-    leaked: npt.NDArray[np.bool_]
-    pictures: Ints
-    predicted: Ints
-    confidence: npt.NDArray[np.float32]
-
-
 def score(
     model: keras.Model, batches: Iterable[dict[str, tf.Tensor]], *, model_config: ModelConfig
 ) -> Iterator[Scored]:
     """Runs a model over batches of `input_pipeline.evaluation_batches`, a picture an example."""
 
-    @tf.function(autograph=False, reduce_retracing=True)
     def forward(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         logits = model(preprocess.normalize(images, model_config), training=False)
         log_probabilities = tf.nn.log_softmax(logits)
         of_label = tf.gather(log_probabilities, labels, batch_dims=1)
         return tf.exp(log_probabilities), of_label
 
+    run = tf.function(forward, autograph=False, reduce_retracing=True)
     for batch in batches:
-        probabilities, of_label = forward(batch['image'], batch['label'])
+        probabilities, of_label = run(batch['image'], batch['label'])
         yield Scored(
             product_id=batch['product_id'].numpy(),
             label=batch['label'].numpy(),
@@ -118,7 +98,7 @@ def fuse(pictures: Scored) -> Scored:
         leaked=np.logical_or.reduceat(pictures.leaked, starts),
         pictures=np.add.reduceat(pictures.pictures, starts),
         label_log_probability=log_sum - np.log(counts),
-        probabilities=summed / counts[:, None].astype(np.float32),
+        probabilities=(summed / counts[:, None]).astype(np.float32),
     )
 
 

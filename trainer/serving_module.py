@@ -21,7 +21,7 @@ _PICTURES = tf.TensorSpec([None], tf.string, name='image_bytes')
 _PRODUCTS = tf.TensorSpec([None], tf.int64, name='product')
 
 
-class ServingModule(tf.Module):
+class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
     """A trained model with its three signatures.
 
     Attributes:
@@ -97,7 +97,7 @@ class ServingModule(tf.Module):
 
 
 def decode_batch(image_bytes: tf.Tensor, config: InputConfig) -> tf.Tensor:
-    """string [N] -> uint8 [N, H, W, 3]."""
+    """Decodes a batch of pictures: string [N] -> uint8 [N, H, W, 3]."""
     shape = (config.height, config.width, 3)
     return tf.map_fn(
         lambda encoded: preprocess.decode(encoded, height=config.height, width=config.width),
@@ -130,8 +130,8 @@ def answers(probabilities: tf.Tensor, tree: Categories, *, top_k: int) -> Answer
 def deepest_level(probabilities: tf.Tensor, tree: Categories, *, threshold: float) -> tf.Tensor:
     """How deep the likeliest category can be trusted: float32 [P, C] -> int64 [P].
 
-    3 if the leaf's confidence is at least the threshold, else 2 or 1 if the summed confidence of all
-    leaves under the leaf's parent on that level is, else 0.
+    3 if the leaf's confidence is at least the threshold, else 2 or 1 if the summed confidence of
+    all leaves under the leaf's parent on that level is, else 0.
     """
     best = tf.argmax(probabilities, axis=1)  # [P]
     level = tf.zeros_like(best)

@@ -3,26 +3,30 @@
 from collections.abc import Sequence
 
 
-def aligned(rows: Sequence[Sequence[str]], *, header: Sequence[str] = ()) -> str:
-    """Rows of cells as lines: the first column flush left, the others flush right.
+def aligned(rows: Sequence[Sequence[str]], *, header: Sequence[str] = (), align: str = '') -> str:
+    """Rows of cells as lines.
 
-    Usage:
-      print(aligned([['read', '82'], ['written', '80']], header=['products', 'count']))
+    Args:
+      rows: of one length.
+      header: over the columns.
+      align: `l` or `r` a column; by default the first is flush left, the others flush right.
     """
     lines = [list(header), *map(list, rows)] if header else [list(row) for row in rows]
     if not lines:
         return ''
+    align = align or 'l' + 'r' * (len(lines[0]) - 1)
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    text = [_line(cells, widths) for cells in lines]
+    text = [_line(cells, widths, align) for cells in lines]
     if header:
         text.insert(1, '-' * (sum(widths) + 2 * (len(widths) - 1)))
     return '\n'.join(text)
 
 
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    first, *others = cells
-    padded = [first.ljust(widths[0])]
-    padded += [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
+def _line(cells: Sequence[str], widths: Sequence[int], align: str) -> str:
+    padded = [
+        cell.ljust(width) if side == 'l' else cell.rjust(width)
+        for cell, width, side in zip(cells, widths, align, strict=True)
+    ]
     return '  '.join(padded).rstrip()
 
 

@@ -5,6 +5,7 @@ https://www.tensorflow.org/tfx/serving/saved_model_warmup.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -20,12 +21,13 @@ def write(folder: Path, *, model_name: str, input_config: InputConfig) -> None:
     path = folder / PATH
     path.parent.mkdir()
     picture = [_picture(input_config)]
+    requests: dict[str, dict[str, Any]] = {
+        'serving_default': {'image_bytes': picture},
+        'product': {'image_bytes': picture, 'product': np.array([0], np.int64)},
+        'embedding': {'image_bytes': picture},
+    }
     with tf.io.TFRecordWriter(str(path)) as file:
-        for signature, inputs in [
-            ('serving_default', {'image_bytes': picture}),
-            ('product', {'image_bytes': picture, 'product': np.array([0], np.int64)}),
-            ('embedding', {'image_bytes': picture}),
-        ]:
+        for signature, inputs in requests.items():
             request = predict_pb2.PredictRequest()
             request.model_spec.name = model_name
             request.model_spec.signature_name = signature
