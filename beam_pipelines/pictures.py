@@ -57,7 +57,8 @@ def _decode(data: bytes) -> Image.Image:
             picture = Image.open(io.BytesIO(data))
             picture.load()
     except UnidentifiedImageError as error:
-        raise BadPicture('not_a_picture', str(error)) from error
+        # Its own message names an address in memory, other in every run.
+        raise BadPicture('corrupt', 'its header cannot be read') from error
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         # SyntaxError is what Pillow's PNG reader raises for a broken file.
         raise BadPicture('corrupt', str(error)) from error

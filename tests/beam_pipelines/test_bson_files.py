@@ -1,0 +1,231 @@
+"""Every document of a BSON file once, however it is cut into ranges and whatever it holds."""
+
+import struct
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import bson
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from beam_pipelines import seams
+from beam_pipelines.scan import Counts, Rejected
+from beam_pipelines.seams import Edge
+from beam_pipelines.sources import bson_files
+from beam_pipelines.table import Table, join
+from tests.beam_pipelines.shop import CATEGORY_IDS, jpeg, product
+
+LABEL_OF = {category_id: label for label, category_id in enumerate(CATEGORY_IDS)}
+
+
+def scan_all(path: Path, *, range_bytes: int) -> tuple[Table, list[Rejected], Counts]:
+    """Scans a file in ranges as the job does: scan, prove, scan again what did not hold."""
+    source = bson_files.open_files([str(path)])
+    scans = {
+        (scanned.file, scanned.start): source.scan(scanned, label_of=LABEL_OF, decode=False)
+        for scanned in source.split(range_bytes=range_bytes)
+    }
+    edges = [
+        Edge(s.range.file, s.range.start, s.range.stop, s.first, s.end) for s in scans.values()
+    ]
+    proof = seams.prove(edges, lambda scanned, start: source.end_of(scanned, start=start))
+    held = [scan for place, scan in scans.items() if place in proof.proven]
+    held += [
+        source.scan(scanned, label_of=LABEL_OF, decode=False, start=start)
+        for scanned, start in proof.again
+    ]
+    counts = Counts()
+    for scan in held:
+        counts.add(scan.counts)
+    rejected = sorted((r for scan in held for r in scan.rejected), key=lambda r: r.offset)
+    return join(scan.table for scan in held), rejected, counts
+
+
+def pictures_by_product(path: Path, table: Table) -> dict[int, list[bytes]]:
+    source = bson_files.open_files([str(path)])
+    found: dict[int, list[bytes]] = {}
+    rows = table[np.lexsort([table['index'], table['product_id']])]
+    for row, picture in zip(rows, source.fetch(rows), strict=True):
+        found.setdefault(int(row['product_id']), []).append(picture)
+    return found
+
+
+def nested(depth: int) -> bytes:
+    """A picture that holds a whole product, whose picture holds one, and so on."""
+    data = jpeg(1)
+    for level in range(depth):
+        data = jpeg(1)[:-2] + product(1000 + level, CATEGORY_IDS[0], [data]) + b'\xff\xd9'
+    return data
+
+
+def expected(path: Path) -> dict[int, list[bytes]]:
+    with path.open('rb') as file:
+        return {
+            fields['_id']: [image['picture'] for image in fields['imgs']]
+            for fields in bson.decode_file_iter(file)
+        }
+
+
+@pytest.mark.parametrize('range_bytes', [64, 65, 100, 777, 1000, 4096, 30_000, 1 << 20])
+def test_documents_inside_pictures_are_never_taken_for_products(
+    range_bytes: int, tmp_path: Path
+) -> None:
+    path = tmp_path / 'train.bson'
+    documents = [
+        product(number, CATEGORY_IDS[number % 4], [nested(30), jpeg(number)])
+        if number % 3
+        else product(number, CATEGORY_IDS[0], [jpeg(number)])
+        for number in range(9)
+    ]
+    path.write_bytes(b''.join(documents))
+    table, rejected, counts = scan_all(path, range_bytes=range_bytes)
+    assert pictures_by_product(path, table) == expected(path)
+    assert not rejected
+    assert counts.documents == Counter(read=9)
+    assert counts.pictures == Counter(read=15)
+
+
+def test_a_cut_at_every_byte_gives_the_same_documents(tmp_path: Path) -> None:
+    path = tmp_path / 'train.bson'
+    inner = product(5, CATEGORY_IDS[0], [b'\xff\xd8'])
+    picture = jpeg(1)[:-2] + inner + b'\xff\xd9'
+    path.write_bytes(
+        product(1, CATEGORY_IDS[0], [picture]) + product(2, CATEGORY_IDS[1], [picture])
+    )
+    wanted = expected(path)
+    for range_bytes in range(1, path.stat().st_size + 1, 7):
+        table, rejected, _ = scan_all(path, range_bytes=range_bytes)
+        assert pictures_by_product(path, table) == wanted, range_bytes
+        assert not rejected
+
+
+@pytest.mark.parametrize('range_bytes', [64, 1000, 1 << 20])
+@pytest.mark.parametrize('cut_bytes', [1, 3, 30])
+def test_a_cut_tail_is_kept_aside_and_all_whole_documents_are_read(
+    cut_bytes: int, range_bytes: int, tmp_path: Path
+) -> None:
+    path = tmp_path / 'train.bson'
+    documents = [product(number, CATEGORY_IDS[0], [jpeg(number)]) for number in range(5)]
+    path.write_bytes(b''.join(documents)[:-cut_bytes])
+    table, rejected, counts = scan_all(path, range_bytes=range_bytes)
+    assert sorted(table['product_id']) == [0, 1, 2, 3]
+    start = sum(map(len, documents[:4]))
+    assert [(r.reason, r.offset, r.length) for r in rejected] == [
+        ('cut_off', start, len(documents[4]) - cut_bytes)
+    ]
+    assert counts.documents == Counter(read=5, rejected_cut_off=1)
+
+
+@pytest.mark.parametrize('range_bytes', [64, 1000, 1 << 20])
+@pytest.mark.parametrize('length', [0, 4, -1, -(2**31), 2**31 - 1, 7, 100_000])
+def test_a_damaged_length_costs_only_its_own_document(
+    length: int, range_bytes: int, tmp_path: Path
+) -> None:
+    path = tmp_path / 'train.bson'
+    documents = [product(number, CATEGORY_IDS[0], [jpeg(number)]) for number in range(5)]
+    documents[2] = struct.pack('<i', length) + documents[2][4:]
+    path.write_bytes(b''.join(documents))
+    table, rejected, counts = scan_all(path, range_bytes=range_bytes)
+    assert sorted(table['product_id']) == [0, 1, 3, 4]
+    assert [(r.offset, r.length) for r in rejected] == [
+        (len(documents[0] + documents[1]), len(documents[2]))
+    ]
+    assert counts.documents['read'] == 5
+
+
+@pytest.mark.parametrize('range_bytes', [64, 1000, 1 << 20])
+def test_garbage_between_documents_is_kept_aside_whole(range_bytes: int, tmp_path: Path) -> None:
+    path = tmp_path / 'train.bson'
+    garbage = np.random.default_rng(0).bytes(5000)
+    first, second = (product(number, CATEGORY_IDS[0], [jpeg(number)]) for number in (1, 2))
+    path.write_bytes(first + garbage + second)
+    table, rejected, _ = scan_all(path, range_bytes=range_bytes)
+    assert sorted(table['product_id']) == [1, 2]
+    assert [(r.reason, r.offset, r.length) for r in rejected] == [('garbage', len(first), 5000)]
+
+
+def test_a_bad_last_byte_and_a_wrong_type_cost_only_their_own_document(tmp_path: Path) -> None:
+    path = tmp_path / 'train.bson'
+    documents = [product(number, CATEGORY_IDS[0], [jpeg(number)]) for number in range(4)]
+    documents[1] = documents[1][:-1] + b'\x01'
+    documents[2] = bson.encode({'_id': 'two', 'imgs': [{'picture': jpeg(2)}]})
+    path.write_bytes(b''.join(documents))
+    table, rejected, counts = scan_all(path, range_bytes=500)
+    assert sorted(table['product_id']) == [0, 3]
+    assert sum(r.length for r in rejected) == len(documents[1]) + len(documents[2])
+    assert counts.documents['read'] == 2 + len(rejected)
+
+
+def test_what_a_shop_gets_wrong_is_counted_by_reason(tmp_path: Path) -> None:
+    path = tmp_path / 'train.bson'
+    documents = [
+        product(0, CATEGORY_IDS[0], [jpeg(0)]),
+        product(1, 42, [jpeg(1), jpeg(2)]),
+        product(2, None, [jpeg(3)]),
+        product(3, CATEGORY_IDS[0], []),
+        bson.encode({'_id': 4, 'category_id': CATEGORY_IDS[0]}),
+        product(5, CATEGORY_IDS[0], [b'', jpeg(5), b'not a picture']),
+        product(6, CATEGORY_IDS[0], [b'']),
+    ]
+    path.write_bytes(b''.join(documents))
+    table, rejected, counts = scan_all(path, range_bytes=1 << 20)
+    assert [(row['product_id'], row['index']) for row in table] == [(0, 0), (5, 1)]
+    assert counts.documents == Counter(
+        read=7,
+        rejected_unknown_category=1,
+        rejected_unlabelled=1,
+        rejected_no_pictures=2,
+        rejected_no_usable_picture=1,
+    )
+    assert counts.pictures == Counter(
+        read=8,
+        rejected_unknown_category=2,
+        rejected_unlabelled=1,
+        rejected_empty=2,
+        rejected_not_a_picture=1,
+    )
+    source = bson_files.open_files([str(path)])
+    kept = {r.product_id: source.fetch_rejected(r) for r in rejected if r.picture is None}
+    assert kept == {1: documents[1], 2: documents[2], 3: documents[3], 4: documents[4]}
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_any_damage_leaves_every_byte_in_one_piece_for_any_ranges(data: st.DataObject) -> None:
+    """Fuzz: patch bytes anywhere; the pieces tile the file, the same for all range sizes."""
+    documents = [product(n, CATEGORY_IDS[n % 4], [nested(n % 3), b'x' * n]) for n in range(6)]
+    whole = bytearray(b''.join(documents))
+    for _ in range(data.draw(st.integers(0, 4))):
+        at = data.draw(st.integers(0, len(whole) - 5))
+        patch = data.draw(st.binary(min_size=1, max_size=5))
+        whole[at : at + len(patch)] = patch
+    cut = data.draw(st.integers(0, 40))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / 'train.bson'
+        path.write_bytes(whole[: len(whole) - cut])
+        results = []
+        for range_bytes in (97, 1000, 1 << 20):
+            table, rejected, counts = scan_all(path, range_bytes=range_bytes)
+            table.sort(order=['offset'])
+            results.append((table.tobytes(), rejected, counts))
+        assert results[0] == results[1] == results[2]
+
+
+def test_pictures_come_back_in_the_order_they_were_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / 'train.bson'
+    path.write_bytes(b''.join(product(n, CATEGORY_IDS[0], [jpeg(n)]) for n in range(50)))
+    table, _, _ = scan_all(path, range_bytes=1000)
+    order = np.random.default_rng(0).permutation(50)
+    rows = np.sort(table, order=['product_id'])[order]
+    source = bson_files.open_files([str(path)])
+    assert source.fetch(rows) == [jpeg(n) for n in order.tolist()]
+
+
+def test_a_pattern_names_its_files_in_order(tmp_path: Path) -> None:
+    for number in (2, 0, 1):
+        (tmp_path / f'part-{number}.bson').write_bytes(product(number, None, [jpeg(number)]))
+    source = bson_files.open_files([str(tmp_path / 'part-*.bson')])
+    assert [Path(path).name for path in source.paths] == [f'part-{n}.bson' for n in range(3)]
