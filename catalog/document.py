@@ -78,10 +78,10 @@ def parse(data: bytes, start: int = 0) -> Product:
     """
     length = framed_length(data, start)
     if not length or start + length > len(data) or data[start + length - 1]:
-        raise BadDocument('invalid_document', f'byte {start}: no whole document')
+        raise BadDocument('invalid_document', 'no whole document')
     product, end = parse_elements(data, start, start + length)
     if end != start + length:
-        raise BadDocument('invalid_document', f'byte {start}: fields end at {end}, not its length')
+        raise BadDocument('invalid_document', 'its fields end before its length')
     return product
 
 
@@ -111,9 +111,9 @@ def parse_elements(data: bytes, start: int, limit: int) -> tuple[Product, int]:
         if isinstance(error, BadDocument):
             error.product_id = product_id
             raise
-        raise BadDocument('invalid_document', f'byte {at}: {error}') from error
+        raise BadDocument('invalid_document', 'it ends within a field') from error
     if at >= limit:
-        raise BadDocument('invalid_document', f'byte {at}: no terminator')
+        raise BadDocument('invalid_document', 'no terminator')
     if product_id is None:
         raise BadDocument('no_id', 'a product must have an _id, got none')
     if not pictures:
@@ -143,7 +143,7 @@ def _pictures(data: bytes, start: int, limit: int) -> tuple[tuple[int, int], ...
         pictures.append(_picture(data, at, end))
         at = _nested_end(data, at, end)
     if at != end - 1:
-        raise BadDocument('invalid_document', f'byte {at}: imgs ends before its length')
+        raise BadDocument('invalid_document', 'imgs ends before its length')
     return tuple(pictures)
 
 
@@ -162,7 +162,7 @@ def _picture(data: bytes, start: int, limit: int) -> tuple[int, int]:
                 found = (value + 9, length - 4)
         at = _skip(data, value, kind, end)
     if at != end - 1:
-        raise BadDocument('invalid_document', f'byte {at}: a picture ends before its length')
+        raise BadDocument('invalid_document', 'a picture ends before its length')
     if found is None:
         raise BadDocument('wrong_type', 'an entry of imgs must have a binary picture, got none')
     return found
@@ -173,7 +173,7 @@ def _nested_end(data: bytes, at: int, limit: int) -> int:
     (length,) = _INT32.unpack_from(data, at)
     end = at + int(length)
     if length < MIN_BYTES or end >= limit or data[end - 1]:
-        raise BadDocument('invalid_document', f'byte {at}: nested length {length} is wrong')
+        raise BadDocument('invalid_document', f'nested length {length} is wrong')
     return end
 
 
@@ -187,7 +187,7 @@ def _skip(data: bytes, at: int, kind: int, limit: int) -> int:
         (length,) = _INT32.unpack_from(data, at)
         old = length >= 4 and data[at + 4] == _OLD_BINARY
         if length < 0 or (old and _INT32.unpack_from(data, at + 5)[0] != length - 4):
-            raise BadDocument('invalid_document', f'byte {at}: binary length {length} is wrong')
+            raise BadDocument('invalid_document', f'binary length {length} is wrong')
         end = at + 5 + length
     elif kind in _STRINGS:
         end = _string_end(data, at, limit)
@@ -196,9 +196,9 @@ def _skip(data: bytes, at: int, kind: int, limit: int) -> int:
     elif kind == _POINTER:
         end = _string_end(data, at, limit) + 12
     else:
-        raise BadDocument('invalid_document', f'byte {at}: there is no type 0x{kind:02x}')
+        raise BadDocument('invalid_document', f'there is no type 0x{kind:02x}')
     if end >= limit:  # the terminator must still come
-        raise BadDocument('invalid_document', f'byte {at}: a value ends beyond its document')
+        raise BadDocument('invalid_document', 'a value ends beyond its document')
     return end
 
 
@@ -206,5 +206,5 @@ def _string_end(data: bytes, at: int, limit: int) -> int:
     (length,) = _INT32.unpack_from(data, at)
     end = at + 4 + int(length)
     if length < 1 or end >= limit or data[end - 1]:
-        raise BadDocument('invalid_document', f'byte {at}: string length {length} is wrong')
+        raise BadDocument('invalid_document', f'string length {length} is wrong')
     return end

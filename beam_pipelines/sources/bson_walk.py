@@ -131,7 +131,8 @@ def _end_by_fields(window: Window, at: int) -> int:
     window.load(at, min(at + document.MAX_BYTES, window.size))
     start = at - window.base
     try:
-        _, end = document.parse_elements(window.data, start, len(window.data) + 1)
+        limit = min(start + document.MAX_BYTES, len(window.data) + 1)
+        _, end = document.parse_elements(window.data, start, limit)
     except BadDocument:
         return 0
     end += window.base

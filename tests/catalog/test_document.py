@@ -115,7 +115,7 @@ def test_what_is_read_from_a_changed_document_is_what_pymongo_reads(
         return  # refused, or with text that is not UTF-8, which we need not read
     assert fields['_id'] == product.product_id
     assert fields.get('category_id') == product.category_id
-    assert [image['picture'] for image in fields['imgs']] == pictures_of(data, product)
+    assert [bytes(image['picture']) for image in fields['imgs']] == pictures_of(data, product)
 
 
 def test_a_damaged_length_still_lets_the_end_be_found() -> None:
