@@ -6,6 +6,7 @@ In production the server is the official TensorFlow Serving image with the files
 | module | owns |
 |---|---|
 | `model_server` | the door: flags of the server |
+| `server_options` | where the model is, where to listen, checked |
 | `server` | both ports in one process, from ready to a clean stop |
 | `rest` | TensorFlow Serving's HTTP paths |
 | `rest_request`, `rest_response` | its JSON: to tensors, from tensors |

@@ -21,6 +21,7 @@ import sys
 from absl import flags
 
 from catalog import door
+from serving.server_options import ServerOptions
 
 _BASE_PATH = flags.DEFINE_string('model_base_path', '', 'Folder of version folders: 1, 2, ...')
 _NAME = flags.DEFINE_string('model_name', 'product_categories', 'What clients call the model.')
@@ -38,18 +39,19 @@ _POLL = flags.DEFINE_float(
 def main(argv: list[str]) -> None:
     """Serves until it is told to stop."""
     del argv
-    from serving import server  # TensorFlow: seconds that --help need not wait for
+    options = ServerOptions(
+        model_name=_NAME.value,
+        model_base_path=_BASE_PATH.value,
+        host=_HOST.value,
+        grpc_port=_PORT.value,
+        rest_port=_REST_PORT.value,
+        poll_seconds=_POLL.value,
+        rest_timeout_seconds=_REST_TIMEOUT.value / 1000,
+    )
+    from serving import server  # TensorFlow: seconds that --help and a mistyped flag need not wait
 
     server.run(
-        server.ServerOptions(
-            model_name=_NAME.value,
-            model_base_path=_BASE_PATH.value,
-            host=_HOST.value,
-            grpc_port=_PORT.value,
-            rest_port=_REST_PORT.value,
-            poll_seconds=_POLL.value,
-            rest_timeout_seconds=_REST_TIMEOUT.value / 1000,
-        ),
+        options,
         ready=lambda line: print(line, flush=True),
         report=lambda line: print(line, file=sys.stderr, flush=True),
     )

@@ -69,11 +69,13 @@ class ModelVersions:
         """Loads the newest version, before anything is served.
 
         Raises:
-          UserError: if there is no folder, no version in it, or if the newest one does not load.
+          UserError: if the folder cannot be listed, holds no version, or if the newest one does not
+            load.
         """
-        if not tf.io.gfile.isdir(self._base_path):
-            raise UserError(f'--model_base_path must be a folder, got {self._base_path!r}')
-        self.poll()
+        try:
+            self.poll()
+        except tf.errors.OpError as error:
+            raise UserError(f'{self._base_path}: must be a folder: {error.message}') from error
         if self._served:
             return self._served.version
         for status in self._statuses.values():

@@ -5,7 +5,6 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import grpc
 import tensorflow as tf
@@ -16,6 +15,7 @@ from grpc_health.v1.health import OVERALL_HEALTH, HealthServicer
 from catalog.errors import UserError
 from serving import grpc_service, rest
 from serving.model_versions import ModelVersions
+from serving.server_options import ServerOptions
 
 GRACE_SECONDS = 30  # for accepted requests after SIGTERM; as long as a REST request may take
 SERVICES = (
@@ -23,32 +23,6 @@ SERVICES = (
     'tensorflow.serving.PredictionService',
     'tensorflow.serving.ModelService',
 )
-
-
-@dataclass(frozen=True)
-class ServerOptions:
-    """Where the model is and where to listen. Port 0 means one chosen by the system."""
-
-    model_name: str
-    model_base_path: str
-    host: str
-    grpc_port: int
-    rest_port: int
-    poll_seconds: float
-    rest_timeout_seconds: float
-
-    def __post_init__(self) -> None:
-        for name in ('grpc_port', 'rest_port'):
-            if not 0 <= getattr(self, name) < 1 << 16:
-                raise UserError(f'{name} must be in 0..65535, got {getattr(self, name)}')
-        for name in ('model_name', 'model_base_path'):
-            if not getattr(self, name):
-                raise UserError(f'--{name} must be given')
-        if self.poll_seconds < 0 or self.rest_timeout_seconds <= 0:
-            raise UserError(
-                'the poll period must not be negative and the REST timeout must be positive, '
-                f'got {self.poll_seconds} s and {self.rest_timeout_seconds} s'
-            )
 
 
 def run(

@@ -1,53 +1,48 @@
 """The gRPC services, asked with the official stubs."""
 
+from collections.abc import Callable, Iterator
+from typing import Any
+
 import grpc
 import numpy as np
 import pytest
+import tensorflow as tf
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from tensorflow_serving.apis import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    inference_pb2,
+    model_management_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+    regression_pb2,
+)
 
-RED, BLUE = (220, 20, 30), (15, 25, 210)
+from tests.serving.colours import BLUE, RED, jpeg, predict_request
+from tests.serving.running import RunningServer
 
 
 @pytest.fixture(scope='module')
-def channel(server):
+def channel(server: RunningServer) -> Iterator[grpc.Channel]:
     options = [('grpc.max_send_message_length', -1)]
     with grpc.insecure_channel(server.grpc, options=options) as channel:
         yield channel
 
 
 @pytest.fixture(scope='module')
-def stub(channel):
-    from tensorflow_serving.apis import prediction_service_pb2_grpc
-
+def stub(channel: grpc.Channel) -> Any:
     return prediction_service_pb2_grpc.PredictionServiceStub(channel)
 
 
-def predict_request(inputs, *, name='colours', signature='', version=None):
-    import tensorflow as tf
-    from tensorflow_serving.apis import predict_pb2
-
-    request = predict_pb2.PredictRequest()
-    request.model_spec.name = name
-    request.model_spec.signature_name = signature
-    if version is not None:
-        request.model_spec.version.value = version
-    for key, value in inputs.items():
-        request.inputs[key].CopyFrom(
-            value if isinstance(value, tf.make_tensor_proto(0).__class__)
-            else tf.make_tensor_proto(value)
-        )  # fmt: skip
-    return request
-
-
-def error_of(call, *args):
+def error_of(call: Callable[..., Any], request: Any) -> tuple[grpc.StatusCode, str]:
     with pytest.raises(grpc.RpcError) as caught:
-        call(*args, timeout=30)
+        call(request, timeout=30)
     return caught.value.code(), caught.value.details()
 
 
-def test_predict_answers_what_the_model_says(stub, module, jpeg):
-    import tensorflow as tf
-
+def test_predict_answers_what_the_model_says(stub: Any, module: Any) -> None:
     pictures = [jpeg(RED), jpeg(BLUE)]
     response = stub.Predict(predict_request({'image_bytes': pictures}), timeout=30)
     assert response.model_spec.name == 'colours'
@@ -62,7 +57,7 @@ def test_predict_answers_what_the_model_says(stub, module, jpeg):
     assert len(response.outputs['level1'].string_val) == 6
 
 
-def test_an_output_filter_chooses_outputs(stub, jpeg):
+def test_an_output_filter_chooses_outputs(stub: Any) -> None:
     request = predict_request({'image_bytes': [jpeg(RED)]}, version=3)
     request.output_filter.append('label')
     assert set(stub.Predict(request, timeout=30).outputs) == {'label'}
@@ -72,16 +67,12 @@ def test_an_output_filter_chooses_outputs(stub, jpeg):
     assert 'price' in details
 
 
-def test_no_photos_are_no_answers(stub):
-    import tensorflow as tf
-
+def test_no_photos_are_no_answers(stub: Any) -> None:
     request = predict_request({'image_bytes': tf.make_tensor_proto([], tf.string, [0])})
     assert tf.make_ndarray(stub.Predict(request, timeout=30).outputs['label']).shape == (0, 3)
 
 
-def test_tensors_given_as_content_and_as_values_are_the_same(stub):
-    import tensorflow as tf
-
+def test_tensors_given_as_content_and_as_values_are_the_same(stub: Any) -> None:
     text = tf.make_tensor_proto([b'x', b'\xff'])
     content = {
         'decimals': tf.make_tensor_proto(np.array([[0.5, 1.5], [2.5, 3.5]], np.float32)),
@@ -155,25 +146,23 @@ def test_tensors_given_as_content_and_as_values_are_the_same(stub):
         ),
     ],
 )
-def test_a_request_that_is_wrong_has_tensorflow_servings_code(stub, jpeg, request_of, code, reason):
+def test_a_request_that_is_wrong_has_tensorflow_servings_code(
+    stub: Any, request_of: Callable[[], Any], code: grpc.StatusCode, reason: str
+) -> None:
     got_code, details = error_of(stub.Predict, request_of())
     assert got_code == code
     assert reason in details
     assert stub.Predict(predict_request({'image_bytes': [jpeg(RED)]}), timeout=30).outputs
 
 
-def test_a_request_without_a_model_spec_is_refused(stub):
-    from tensorflow_serving.apis import predict_pb2
-
+def test_a_request_without_a_model_spec_is_refused(stub: Any) -> None:
     assert error_of(stub.Predict, predict_pb2.PredictRequest()) == (
         grpc.StatusCode.INVALID_ARGUMENT,
         'Missing ModelSpec',
     )
 
 
-def test_a_tensor_that_claims_a_terabyte_is_refused(stub):
-    import tensorflow as tf
-
+def test_a_tensor_that_claims_a_terabyte_is_refused(stub: Any) -> None:
     request = predict_request({'image_bytes': tf.make_tensor_proto([b'x'])})
     request.inputs['image_bytes'].tensor_shape.dim[0].size = 1 << 40
     code, details = error_of(stub.Predict, request)
@@ -181,9 +170,7 @@ def test_a_tensor_that_claims_a_terabyte_is_refused(stub):
     assert 'must have at most' in details
 
 
-def test_a_request_larger_than_grpcs_own_limit_is_taken(stub):
-    import tensorflow as tf
-
+def test_a_request_larger_than_grpcs_own_limit_is_taken(stub: Any) -> None:
     big = bytes(20 << 20)
     request = predict_request(
         {'decimals': [[0.0, 0.0]], 'whole': [1], 'flag': [True], 'text': [big]}, signature='echo'
@@ -193,9 +180,7 @@ def test_a_request_larger_than_grpcs_own_limit_is_taken(stub):
     assert tf.make_ndarray(response.outputs['whole']).tolist() == [1]
 
 
-def test_metadata_holds_the_signatures(stub):
-    from tensorflow_serving.apis import get_model_metadata_pb2
-
+def test_metadata_holds_the_signatures(stub: Any) -> None:
     request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=['signature_def'])
     request.model_spec.name = 'colours'
     response = stub.GetModelMetadata(request, timeout=30)
@@ -208,9 +193,7 @@ def test_metadata_holds_the_signatures(stub):
     assert error_of(stub.GetModelMetadata, request)[0] == grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_status_tells_versions(channel):
-    from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2_grpc
-
+def test_status_tells_versions(channel: grpc.Channel) -> None:
     stub = model_service_pb2_grpc.ModelServiceStub(channel)
     request = get_model_status_pb2.GetModelStatusRequest()
     request.model_spec.name = 'colours'
@@ -224,22 +207,14 @@ def test_status_tells_versions(channel):
     )
 
 
-def test_health_says_serving(channel):
+def test_health_says_serving(channel: grpc.Channel) -> None:
     stub = health_pb2_grpc.HealthStub(channel)
     for service in ('', 'tensorflow.serving.PredictionService'):
         response = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=30)
         assert response.status == health_pb2.HealthCheckResponse.SERVING
 
 
-def test_what_is_not_served_is_unimplemented(stub, channel):
-    from tensorflow_serving.apis import (
-        classification_pb2,
-        inference_pb2,
-        model_management_pb2,
-        model_service_pb2_grpc,
-        regression_pb2,
-    )
-
+def test_what_is_not_served_is_unimplemented(stub: Any, channel: grpc.Channel) -> None:
     reload_config = model_service_pb2_grpc.ModelServiceStub(channel).HandleReloadConfigRequest
     for method, request in [
         (stub.Classify, classification_pb2.ClassificationRequest()),

@@ -4,18 +4,21 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from tensorflow_serving.apis import predict_pb2
 
 from serving import answers, grpc_client
+from tests.serving.colours import BLUE, GREEN, RED, jpeg
+from tests.serving.running import ROOT, RunningServer
 
-ROOT = Path(__file__).resolve().parents[2]
-COLOURS = {'red': (220, 20, 30), 'blue': (15, 25, 210), 'green': (20, 200, 40)}
+COLOURS = {'red': RED, 'blue': BLUE, 'green': GREEN}
 
 
 @pytest.fixture(scope='module')
-def photos(tmp_path_factory, jpeg):
+def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp('photos')
     paths = [folder / f'{name}.jpg' for name in COLOURS]
     for path, colour in zip(paths, COLOURS.values(), strict=True):
@@ -23,9 +26,9 @@ def photos(tmp_path_factory, jpeg):
     return paths
 
 
-def query(*flags, module='serving.query'):
+def query(*flags: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, '-m', module, *map(str, flags)],
+        [sys.executable, '-m', 'serving.query', *map(str, flags)],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -33,7 +36,7 @@ def query(*flags, module='serving.query'):
     )
 
 
-def flags_for(server, transport):
+def flags_for(server: RunningServer, transport: str) -> list[str]:
     return [
         '--model=colours',
         f'--transport={transport}',
@@ -43,8 +46,8 @@ def flags_for(server, transport):
 
 @pytest.mark.parametrize('signature', ['serving_default', 'product'])
 def test_both_transports_give_the_same_answers_to_the_last_bit(
-    server, module, photos, tmp_path, signature
-):
+    server: RunningServer, module: Any, photos: list[Path], tmp_path: Path, signature: str
+) -> None:
     written = {}
     for transport in ('rest', 'grpc'):
         file = tmp_path / f'{transport}.json'
@@ -78,7 +81,7 @@ def test_both_transports_give_the_same_answers_to_the_last_bit(
             }
 
 
-def test_answers_are_readable(server, photos):
+def test_answers_are_readable(server: RunningServer, photos: list[Path]) -> None:
     done = query(*flags_for(server, 'grpc'), f'--image={photos[0]}')
     assert done.returncode == 0
     first, *rest = done.stdout.splitlines()
@@ -90,7 +93,7 @@ def test_answers_are_readable(server, photos):
     assert '(category 10000' in rest[0]
 
 
-def test_a_query_over_grpc_loads_no_tensorflow(server, photos):
+def test_a_query_over_grpc_loads_no_tensorflow(server: RunningServer, photos: list[Path]) -> None:
     code = (
         'import runpy, sys\n'
         'try:\n'
@@ -113,9 +116,7 @@ def test_a_query_over_grpc_loads_no_tensorflow(server, photos):
 
 @pytest.mark.parametrize('version', [None, 3])
 @pytest.mark.parametrize('signature', ['serving_default', 'product'])
-def test_a_request_has_the_official_messages_bytes(version, signature):
-    from tensorflow_serving.apis import predict_pb2
-
+def test_a_request_has_the_official_messages_bytes(version: int | None, signature: str) -> None:
     pictures = (b'\xff\xd8first', b'\xff\xd8\x00second')
     request = grpc_client.request(
         answers.Server('127.0.0.1:8500', model='colours', version=version),
@@ -142,7 +143,9 @@ def test_a_request_has_the_official_messages_bytes(version, signature):
 
 
 @pytest.mark.parametrize('transport', ['rest', 'grpc'])
-def test_mistakes_are_one_line_and_exit_code_2(server, photos, tmp_path, transport):
+def test_mistakes_are_one_line_and_exit_code_2(
+    server: RunningServer, photos: list[Path], tmp_path: Path, transport: str
+) -> None:
     text, cut = tmp_path / 'text.jpg', tmp_path / 'cut.jpg'
     text.write_text('not a picture')
     cut.write_bytes(photos[0].read_bytes()[:300])
@@ -172,6 +175,6 @@ def test_mistakes_are_one_line_and_exit_code_2(server, photos, tmp_path, transpo
     assert not (tmp_path / 'never.json').exists()
 
 
-def test_help_shows_examples():
+def test_help_shows_examples() -> None:
     done = query('--help')
     assert 'python -m serving.query --image=a.jpg' in done.stdout + done.stderr

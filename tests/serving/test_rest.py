@@ -1,16 +1,21 @@
 """TensorFlow Serving's HTTP paths and JSON, asked for with plain HTTP."""
 
 import base64
+import io
 import json
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
+
+from tests.serving.colours import BLUE, RED, b64, jpeg
+from tests.serving.running import RunningServer
 
 PREDICT = '/v1/models/colours:predict'
-RED, BLUE = (220, 20, 30), (15, 25, 210)
 
 
-def expected(module, *pictures):
+def expected(module: Any, *pictures: bytes) -> dict[str, Any]:
     """The model's own answer, with strings as text."""
     answer = module.serving_default(np.array(pictures, object))
     arrays = {name: tensor.numpy() for name, tensor in answer.items()}
@@ -20,7 +25,7 @@ def expected(module, *pictures):
     }
 
 
-def test_status_of_a_model_tells_its_version(server):
+def test_status_of_a_model_tells_its_version(server: RunningServer) -> None:
     assert server.http('GET', '/v1/models/colours') == (
         200,
         {
@@ -36,7 +41,7 @@ def test_status_of_a_model_tells_its_version(server):
     assert server.http('GET', '/v1/models/colours/versions/3')[0] == 200
 
 
-def test_metadata_tells_the_signatures(server):
+def test_metadata_tells_the_signatures(server: RunningServer) -> None:
     status, answer = server.http('GET', '/v1/models/colours/metadata')
     assert status == 200
     assert answer['model_spec'] == {'name': 'colours', 'signature_name': '', 'version': '3'}
@@ -54,7 +59,7 @@ def test_metadata_tells_the_signatures(server):
 
 
 @pytest.mark.parametrize('path', [PREDICT, '/v1/models/colours/versions/3:predict'])
-def test_rows_answer_one_object_a_photo(server, module, jpeg, b64, path):
+def test_rows_answer_one_object_a_photo(server: RunningServer, module: Any, path: str) -> None:
     red, blue = jpeg(RED), jpeg(BLUE)
     status, answer = server.http('POST', path, {'instances': [b64(red), b64(blue)]})
     assert status == 200
@@ -67,7 +72,7 @@ def test_rows_answer_one_object_a_photo(server, module, jpeg, b64, path):
     assert len(answer['predictions']) == 2
 
 
-def test_the_name_of_an_only_input_may_be_given(server, jpeg, b64):
+def test_the_name_of_an_only_input_may_be_given(server: RunningServer) -> None:
     photo = b64(jpeg(RED))
     bare = server.http('POST', PREDICT, {'instances': [photo]})
     assert bare[0] == 200
@@ -75,7 +80,7 @@ def test_the_name_of_an_only_input_may_be_given(server, jpeg, b64):
     assert server.http('POST', PREDICT, named) == bare
 
 
-def test_columns_answer_whole_tensors(server, module, jpeg, b64):
+def test_columns_answer_whole_tensors(server: RunningServer, module: Any) -> None:
     red, blue = jpeg(RED), jpeg(BLUE)
     status, answer = server.http('POST', PREDICT, {'inputs': [b64(red), b64(blue)]})
     assert status == 200
@@ -83,7 +88,7 @@ def test_columns_answer_whole_tensors(server, module, jpeg, b64):
         np.testing.assert_array_equal(np.array(answer['outputs'][name], wanted.dtype), wanted)
 
 
-def test_the_name_of_an_only_output_is_left_out(server, module, jpeg, b64):
+def test_the_name_of_an_only_output_is_left_out(server: RunningServer, module: Any) -> None:
     red = jpeg(RED)
     wanted = module.embedding(np.array([red], object))['embedding'].numpy()
     body = {'signature_name': 'embedding', 'instances': [b64(red)]}
@@ -95,7 +100,9 @@ def test_the_name_of_an_only_output_is_left_out(server, module, jpeg, b64):
     np.testing.assert_array_equal(np.array(answer['outputs'], np.float32), wanted)
 
 
-def test_the_product_signature_takes_views_and_answers_products(server, module, jpeg, b64):
+def test_the_product_signature_takes_views_and_answers_products(
+    server: RunningServer, module: Any
+) -> None:
     views = [jpeg(RED), jpeg(BLUE), jpeg(BLUE)]
     body = {
         'signature_name': 'product',
@@ -110,7 +117,7 @@ def test_the_product_signature_takes_views_and_answers_products(server, module, 
         )
 
 
-def test_values_of_every_type_come_back_as_they_were_sent(server):
+def test_values_of_every_type_come_back_as_they_were_sent(server: RunningServer) -> None:
     rows = [
         {'decimals': [0.1, -2], 'whole': -7, 'flag': True, 'text': 'thé "vert"\n'},
         {'decimals': [1e-30, 16777216], 'whole': 2147483647, 'flag': False, 'text': ''},
@@ -126,7 +133,7 @@ def test_values_of_every_type_come_back_as_they_were_sent(server):
     ]
 
 
-def test_bytes_that_are_no_text_come_back_only_under_a_bytes_name(server, b64):
+def test_bytes_that_are_no_text_come_back_only_under_a_bytes_name(server: RunningServer) -> None:
     row = {'decimals': [0, 0], 'whole': 0, 'flag': True, 'text': b64(b'\xff\x00\xd8')}
     status, content = server.raw_http(
         'POST', PREDICT, {'signature_name': 'echo', 'instances': [row]}
@@ -139,7 +146,7 @@ def test_bytes_that_are_no_text_come_back_only_under_a_bytes_name(server, b64):
     assert b'"text": "\xff\\u0000\xd8"' in content  # as TensorFlow Serving: not base64, not UTF-8
 
 
-def test_not_a_number_and_infinity_pass_both_ways(server):
+def test_not_a_number_and_infinity_pass_both_ways(server: RunningServer) -> None:
     body = (
         '{"signature_name": "echo", "inputs": {"decimals": [[NaN, -Infinity]], '
         '"whole": [1], "flag": [true], "text": ["x"]}}'
@@ -181,7 +188,9 @@ ECHO = {'decimals': [1.0, 2.0], 'whole': 1, 'flag': True, 'text': 'x'}
         ('{"instances": ["x", ["x"]]}', 'rows must have one shape'),
     ],
 )  # fmt: skip
-def test_a_request_that_is_wrong_is_told_why_and_the_server_goes_on(server, body, reason):
+def test_a_request_that_is_wrong_is_told_why_and_the_server_goes_on(
+    server: RunningServer, body: Any, reason: str
+) -> None:
     status, answer = server.http('POST', PREDICT, body)
     assert status == 400
     assert reason in answer['error']
@@ -203,7 +212,9 @@ def test_a_request_that_is_wrong_is_told_why_and_the_server_goes_on(server, body
         ({'more': 5}, "keys must be ['decimals', 'flag', 'text', 'whole']"),
     ],
 )
-def test_a_value_of_the_wrong_type_or_shape_is_refused(server, change, reason):
+def test_a_value_of_the_wrong_type_or_shape_is_refused(
+    server: RunningServer, change: dict[str, object], reason: str
+) -> None:
     body = {'signature_name': 'echo', 'instances': [ECHO | change]}
     status, answer = server.http('POST', PREDICT, body)
     assert status == 400
@@ -236,17 +247,13 @@ def test_a_value_of_the_wrong_type_or_shape_is_refused(server, change, reason):
     ],
 )
 def test_unknown_models_versions_and_paths_have_tensorflow_servings_errors(
-    server, method, path, status, error
-):
+    server: RunningServer, method: str, path: str, status: int, error: str
+) -> None:
     body = {'instances': ['x']} if method == 'POST' else None
     assert server.http(method, path, body) == (status, {'error': error})
 
 
-def test_a_request_of_20_mib_is_taken(server, b64):
-    import io
-
-    from PIL import Image
-
+def test_a_request_of_20_mib_is_taken(server: RunningServer) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (2300, 2300, 3), np.uint8)
     file = io.BytesIO()
     Image.fromarray(noise).save(file, 'PNG')
