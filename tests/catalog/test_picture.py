@@ -1,0 +1,80 @@
+"""Headers, against what Pillow wrote."""
+
+import io
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from catalog.picture import MAX_PIXELS, BadPicture, read_header
+
+
+def encoded(form: str, mode: str = 'RGB', **options: object) -> bytes:
+    file = io.BytesIO()
+    Image.new(mode, (31, 17), 1).save(file, form, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ('data', 'form', 'channels', 'plain'),
+    [
+        (encoded('JPEG'), 'jpeg', 3, True),
+        (encoded('JPEG', 'L'), 'jpeg', 1, True),
+        (encoded('JPEG', 'CMYK'), 'jpeg', 4, False),
+        (encoded('JPEG', progressive=True), 'jpeg', 3, True),
+        (encoded('JPEG', exif=Image.Exif().tobytes(), comment='text'), 'jpeg', 3, True),
+        (encoded('JPEG') + bytes(5), 'jpeg', 3, True),
+        (encoded('JPEG')[:-30], 'jpeg', 3, False),
+        (encoded('PNG'), 'png', 3, False),
+        (encoded('PNG', 'RGBA'), 'png', 4, False),
+        (encoded('PNG', 'P'), 'png', 3, False),
+        (encoded('GIF', 'P'), 'gif', 3, False),
+        (encoded('BMP'), 'bmp', 3, False),
+        (encoded('WEBP'), 'webp', 3, False),
+        (encoded('WEBP', lossless=True), 'webp', 4, False),
+    ],
+)
+def test_format_size_and_channels_are_read_from_the_header(
+    data: bytes, form: str, channels: int, plain: bool
+) -> None:
+    header = read_header(data)
+    assert (header.format, header.width, header.height) == (form, 31, 17)
+    assert header.channels == channels
+    assert header.plain_jpeg == plain
+
+
+@pytest.mark.parametrize(
+    ('data', 'reason'),
+    [
+        (b'', 'empty'),
+        (b'random bytes', 'not_a_picture'),
+        (b'\xff\xd8', 'corrupt'),
+        (b'\xff\xd8\xff\xda' + bytes(20), 'corrupt'),
+        (encoded('JPEG')[:100], 'corrupt'),
+        (encoded('PNG')[:20], 'corrupt'),
+        (b'\x89PNG\r\n\x1a\n' + bytes(8) + struct.pack('>IIBB', 20000, 20000, 8, 2), 'too_large'),
+        (b'\x89PNG\r\n\x1a\n' + bytes(8) + struct.pack('>IIBB', 0, 5, 8, 2), 'corrupt'),
+    ],
+)
+def test_what_cannot_be_used_is_refused_from_its_header(data: bytes, reason: str) -> None:
+    with pytest.raises(BadPicture) as caught:
+        read_header(data)
+    assert caught.value.reason == reason
+
+
+def test_the_largest_picture_is_named_in_pixels() -> None:
+    assert MAX_PIXELS == 8192 * 8192
+
+
+@given(
+    st.binary(max_size=80), st.sampled_from([b'', b'\xff\xd8\xff', b'RIFF1234WEBPVP8', b'GIF89a'])
+)
+def test_any_bytes_give_a_header_or_a_reason(data: bytes, magic: bytes) -> None:
+    try:
+        header = read_header(magic + data)
+    except BadPicture as error:
+        assert error.reason in ('empty', 'not_a_picture', 'corrupt', 'too_large')  # noqa: PT017
+    else:
+        assert header.width * header.height > 0

@@ -1,0 +1,97 @@
+"""Our bytes are TensorFlow's bytes."""
+
+import io
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catalog import record, tfrecord
+from catalog.record import Category, Record
+
+TRAIN = Record(7, [b'one', b'two'], [0, 2], Category(3, 1000010653, 1, 2))
+HELD_OUT = Record(8, [b'one'], [0], Category(3, 1000010653, 1, 2), leaked=[1])
+UNLABELLED = Record(9, [b''], [0])
+
+
+def example_of(made: Record) -> object:
+    """The same record by TensorFlow's own classes."""
+    tf = pytest.importorskip('tensorflow', reason='TensorFlow is the reference here')
+
+    def numbers(*values: int) -> object:
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+
+    feature = {
+        'image/encoded': tf.train.Feature(bytes_list=tf.train.BytesList(value=made.pictures)),
+        'image/index': numbers(*made.indices),
+        'product/id': numbers(made.product_id),
+    }
+    if made.category:
+        feature |= {
+            'image/class/label': numbers(made.category.label),
+            'category/id': numbers(made.category.category_id),
+            'category/level1': numbers(made.category.level1),
+            'category/level2': numbers(made.category.level2),
+        }
+    if made.leaked is not None:
+        feature['image/leaked'] = numbers(*made.leaked)
+    return tf.train.Example(features=tf.train.Features(feature=feature))
+
+
+@pytest.mark.parametrize('made', [TRAIN, HELD_OUT, UNLABELLED])
+def test_a_record_has_the_bytes_that_tensorflow_writes(made: Record) -> None:
+    assert record.encode(made) == example_of(made).SerializeToString(deterministic=True)
+
+
+@given(
+    product_id=st.integers(-(2**63), 2**63 - 1),
+    pictures=st.lists(st.binary(max_size=50), min_size=1, max_size=4),
+    labelled=st.booleans(),
+    held_out=st.booleans(),
+)
+def test_what_is_encoded_is_decoded(
+    product_id: int, pictures: list[bytes], labelled: bool, held_out: bool
+) -> None:
+    made = Record(
+        product_id,
+        pictures,
+        list(range(len(pictures))),
+        Category(5269, 1000010653, 48, 485) if labelled else None,
+        [1] * len(pictures) if held_out else None,
+    )
+    assert record.decode(record.encode(made)) == made
+
+
+def test_tensorflow_reads_our_framing_and_we_read_its(tmp_path: object) -> None:
+    tf = pytest.importorskip('tensorflow', reason='TensorFlow is the reference here')
+    records = [b'', b'a', bytes(range(256)) * 300]
+    ours = tmp_path / 'ours.tfrecord'
+    ours.write_bytes(b''.join(map(tfrecord.frame, records)))
+    assert list(tf.data.TFRecordDataset(str(ours)).as_numpy_iterator()) == records
+    theirs = tmp_path / 'theirs.tfrecord'
+    with tf.io.TFRecordWriter(str(theirs)) as writer:
+        for data in records:
+            writer.write(data)
+    assert theirs.read_bytes() == ours.read_bytes()
+    with theirs.open('rb') as file:
+        assert list(tfrecord.read(file)) == records
+
+
+def test_every_flipped_byte_and_every_cut_is_found() -> None:
+    data = tfrecord.frame(b'first') + tfrecord.frame(b'second')
+    boundary = len(tfrecord.frame(b'first'))
+    for at in range(len(data)):
+        flipped = bytearray(data)
+        flipped[at] ^= 1
+        with pytest.raises((tfrecord.CorruptRecord, MemoryError, OverflowError)):
+            list(tfrecord.read(io.BytesIO(flipped)))
+        if at not in (0, boundary):
+            with pytest.raises(tfrecord.CorruptRecord):
+                list(tfrecord.read(io.BytesIO(data[:at])))
+
+
+def test_framing_adds_what_it_says() -> None:
+    framed = tfrecord.frame(b'12345')
+    assert len(framed) == 5 + tfrecord.FRAME_BYTES
+    assert struct.unpack_from('<Q', framed) == (5,)
