@@ -1,11 +1,14 @@
 """The state of a run on disk, whole or not at all.
 
-`workdir/checkpoints/ckpt-00001000.index` and `.data-…` are TensorFlow's; `ckpt-00001000.json`,
-written last, makes them a checkpoint. There is no pointer to lose: the newest whole one counts.
-`workdir/config.json` holds the config, `workdir/data.json` what the run remembers of its data.
+`workdir/checkpoints/ckpt-00001000.data-…` and `ckpt-00001000.index` are TensorFlow's. They are
+written under a temporary name; the index is renamed last and makes them a checkpoint. There is no
+pointer file to lose: the newest one that can be read counts (TensorFlow keeps a CRC of every
+tensor), and one that cannot be read is set aside as `.damaged`. Beside them, `workdir/config.json`
+holds the config, `workdir/data.json` what the run remembers of its data.
 """
 
-import json
+import dataclasses
+import sys
 
 import keras
 import tensorflow as tf
@@ -20,32 +23,87 @@ from trainer.model import build_model
 
 FOLDER = 'checkpoints'
 
-
-def _path(workdir: str, step: int) -> str:
-    return storage.join(workdir, FOLDER, f'ckpt-{step:08d}')
+_PREFIX = 'ckpt-'
+_PARTIAL = 'partial-'
+_INDEX = '.index'
+_DAMAGE = (  # what TensorFlow raises over a cut, changed or missing file
+    tf.errors.DataLossError,
+    tf.errors.OutOfRangeError,
+    tf.errors.NotFoundError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.InvalidArgumentError,
+)
 
 
 def steps(workdir: str) -> list[int]:
-    """The steps of the whole checkpoints in a workdir, newest first."""
-    names = storage.list_files(storage.join(workdir, FOLDER))
-    marked = [name for name in names if name.startswith('ckpt-') and name.endswith('.json')]
-    return sorted((int(name[len('ckpt-') : -len('.json')]) for name in marked), reverse=True)
+    """The steps of the checkpoints in a workdir, newest first."""
+    names = _names(workdir)
+    found = [name for name in names if name.startswith(_PREFIX) and name.endswith(_INDEX)]
+    return sorted((int(name[len(_PREFIX) : -len(_INDEX)]) for name in found), reverse=True)
+
+
+def _names(workdir: str) -> list[str]:
+    return storage.list_files(storage.join(workdir, FOLDER))
+
+
+def _name(step: int) -> str:
+    return f'{_PREFIX}{step:08d}'
+
+
+def _path(workdir: str, name: str) -> str:
+    return storage.join(workdir, FOLDER, name)
 
 
 def save(state: tf.train.Checkpoint, workdir: str, *, step: int, keep: int) -> None:
-    """Writes a checkpoint, then deletes the oldest beyond `keep`."""
-    path = _path(workdir, step)
+    """Writes a checkpoint, then deletes the oldest beyond `keep`.
+
+    Raises:
+      UserError: if it cannot be written; those before are as they were.
+    """
+    partial = f'{_PARTIAL}{_name(step)}'
     tf.io.gfile.makedirs(storage.join(workdir, FOLDER))
-    state.write(path)
-    storage.write_bytes(f'{path}.json', json.dumps({'step': step}).encode())
-    del keep
+    try:
+        state.write(_path(workdir, partial))
+    except tf.errors.OpError as error:
+        _delete(workdir, partial)
+        raise UserError(
+            f'{_path(workdir, _name(step))}: must be written, got: {error.message}; '
+            'the checkpoints before it are whole'
+        ) from error
+    mine = [name for name in _names(workdir) if name.startswith(f'{partial}.')]
+    for name in sorted(mine):  # .data-… before .index
+        target = name.removeprefix(_PARTIAL)
+        storage.rename(_path(workdir, name), _path(workdir, target))
+    for old in steps(workdir)[keep:]:
+        _delete(workdir, _name(old))
+
+
+def _delete(workdir: str, name: str) -> None:
+    mine = [other for other in _names(workdir) if other.startswith(f'{name}.')]
+    for file in sorted(mine, reverse=True):  # .index before .data-…
+        storage.delete(_path(workdir, file))
 
 
 def restore(state: tf.train.Checkpoint, workdir: str) -> int | None:
-    """Restores the newest checkpoint; its step, or None if there is none."""
+    """Restores the newest whole checkpoint; its step, or None if there never was one.
+
+    Raises:
+      UserError: if there are checkpoints, but none can be read: a run never starts again at step 0
+        by accident.
+    """
     for step in steps(workdir):
-        state.read(_path(workdir, step)).assert_existing_objects_matched()
-        return step
+        path = _path(workdir, _name(step))
+        try:
+            state.read(path).assert_existing_objects_matched()
+            return step
+        except _DAMAGE as error:
+            storage.rename(path + _INDEX, f'{path}{_INDEX}.damaged')
+            print(f'warning: {path} is damaged and set aside: {error.message}', file=sys.stderr)
+    if any(name.startswith(_PREFIX) for name in _names(workdir)):
+        raise UserError(
+            f'{storage.join(workdir, FOLDER)}: a checkpoint must be whole, none of these is; '
+            'bring one back, or take another --workdir'
+        )
     return None
 
 
@@ -58,7 +116,7 @@ def restore_model(workdir: str) -> tuple[keras.Model, TrainConfig, DataInfo]:
     config = configs.restore(workdir)
     info = data_set.restore_info(workdir)
     model = build_model(
-        config.model,
+        dataclasses.replace(config.model, weights=None),  # the checkpoint holds them all
         num_classes=info.num_classes,
         input_shape=(config.input.height, config.input.width, 3),
     )

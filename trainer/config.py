@@ -18,10 +18,12 @@ from trainer import overrides as overriding
 
 FILE_NAME = 'config.json'
 
-# A run that goes on may change these: none of them touches the numbers of a step.
+# A run that goes on may change these. (Under a cosine the rate follows the new total.)
 _FREE_TO_CHANGE = frozenset(
     {'total_steps', 'log_every_steps', 'checkpoint_every_steps', 'keep_checkpoints'}
 )
+
+_SMALLEST_PICTURE = {'small_cnn': 8, 'inception_v3': 75}  # pixels; Keras's rule for the latter
 
 _STRICT = pydantic.ConfigDict(extra='forbid', strict=True, allow_inf_nan=False)
 
@@ -39,7 +41,8 @@ class ModelConfig:
 
     Attributes:
       name: `small_cnn`, quick on a processor, or `inception_v3`.
-      weights: None (random), `imagenet` (downloaded by Keras) or the path of a .weights.h5 file.
+      weights: that the backbone begins with: None (random), `imagenet` (downloaded by Keras) or
+        the path of an .h5 file like Keras's own, without top.
       dropout: share of the features that training leaves out.
       channels: of the first stage of `small_cnn`.
       head_channels: of the 1x1 convolution before the last layer of `inception_v3`.
@@ -51,6 +54,10 @@ class ModelConfig:
     channels: Count = 32
     head_channels: Count = 512
 
+    def __post_init__(self) -> None:
+        if self.name == 'small_cnn' and self.weights is not None:
+            raise ValueError(f'weights of small_cnn must be None, got {self.weights!r}')
+
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class InputConfig:
@@ -59,7 +66,7 @@ class InputConfig:
     Attributes:
       height: of the pictures that the model takes, in pixels.
       width: likewise.
-      shuffle_records: records that the shuffle holds at a time.
+      shuffle_records: records, read from up to 16 shards by turns, that are mixed at a time.
     """
 
     height: Size = 180
@@ -163,6 +170,14 @@ class TrainConfig:
     augment: AugmentConfig = Field(default_factory=AugmentConfig)
     optimizer: OptimizerConfig = Field(default_factory=OptimizerConfig)
     loss: LossConfig = Field(default_factory=LossConfig)
+
+    def __post_init__(self) -> None:
+        smallest = _SMALLEST_PICTURE[self.model.name]
+        if min(self.input.height, self.input.width) < smallest:
+            raise ValueError(
+                f'input.height and input.width must be at least {smallest} for {self.model.name}, '
+                f'got {self.input.height} and {self.input.width}'
+            )
 
 
 _ADAPTER = pydantic.TypeAdapter(TrainConfig)

@@ -1,4 +1,8 @@
-"""Shards to batches of uint8 pictures. Decides order and grouping, not what becomes of a pixel."""
+"""Shards to batches of uint8 pictures. Decides order and grouping, not what becomes of a pixel.
+
+Records travel serialized and are parsed by the thousand; pictures travel encoded and are decoded
+by the batch, several batches at a time: fewer and larger elements cost tf.data less.
+"""
 
 from typing import Any
 
@@ -9,42 +13,61 @@ from trainer import preprocess
 from trainer.config import InputConfig, TrainConfig
 from trainer.data_set import DataSet
 
-_UNLABELLED = -1
-_PARSE_RECORDS = 1024  # records parsed at a time
-_INTERLEAVED_SHARDS = 16
+UNLABELLED = -1
+
+_PARSED_RECORDS = 1024  # at a time
+_INTERLEAVED_SHARDS = 16  # open at a time
+_EPOCHS = 1 << 40  # without end
 
 
 def train_batches(data: DataSet, config: TrainConfig) -> tf.data.Dataset:
     """The train split without end, each picture once an epoch, in an order drawn for each epoch.
 
-    The stream is a function of the data, the seed and the batch size alone, and its iterator can
-    be checkpointed: reading is deterministic and every draw is stateless.
+    An epoch's last batch is filled up from the next epoch, so that none is dropped. The stream is a
+    function of the shards, the seed and the batch size alone, and its iterator can be checkpointed:
+    reading is deterministic and every draw is stateless.
 
     Returns:
       {'image': uint8 [batch_size, H, W, 3], 'label': int64 [batch_size]}
     """
     paths = data.paths('train')
-    epochs = tf.data.Dataset.range(1 << 40)
-    pictures = epochs.flat_map(lambda epoch: _epoch(paths, config, epoch=epoch))
-    pictures = pictures.map(
+    epochs = tf.data.Dataset.range(_EPOCHS)
+    blocks = epochs.flat_map(lambda epoch: _epoch(paths, config, epoch=epoch)).prefetch(1)
+    encoded = blocks.rebatch(config.batch_size, drop_remainder=True)
+    batches = encoded.map(
         lambda x: {'image': _decode(x['encoded'], config.input), 'label': x['label']},
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
-    return pictures.batch(config.batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    return batches.prefetch(tf.data.AUTOTUNE)
 
 
 def _epoch(paths: list[str], config: TrainConfig, *, epoch: tf.Tensor) -> tf.data.Dataset:
+    """One epoch, in blocks of mixed pictures, encoded."""
     seed = tf.stack([tf.constant(config.seed, tf.int64), epoch])
-    order = tf.random.experimental.stateless_shuffle(tf.constant(paths), seed=seed)
-    records = tf.data.Dataset.from_tensor_slices(order).interleave(
+    shards = tf.random.experimental.stateless_shuffle(tf.constant(paths), seed)
+    records = tf.data.Dataset.from_tensor_slices(shards).interleave(
         tf.data.TFRecordDataset,
         cycle_length=_INTERLEAVED_SHARDS,
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
-    records = records.shuffle(config.input.shuffle_records, seed=config.seed + epoch)
-    return records.batch(_PARSE_RECORDS).map(_parse).unbatch()
+    blocks = records.batch(config.input.shuffle_records).enumerate()
+    return blocks.map(lambda number, block: _mixed(_parse(block), seed=seed, block=number))
+
+
+def _mixed(
+    pictures: dict[str, tf.Tensor], *, seed: tf.Tensor, block: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    """A block's pictures in an order drawn for it, the views of a product parted.
+
+    Dataset.shuffle would draw from a generator with a state of its own, and from TensorFlow's
+    global seed.
+    """
+    seed = tf.random.experimental.stateless_fold_in(seed, block)
+    positions = tf.range(tf.shape(pictures['label'])[0])
+    order = tf.random.experimental.stateless_shuffle(positions, seed)
+    return {name: tf.gather(pictures[name], order) for name in ('encoded', 'label')}
 
 
 def evaluation_batches(data: DataSet, split: str, config: TrainConfig) -> tf.data.Dataset:
@@ -54,21 +77,21 @@ def evaluation_batches(data: DataSet, split: str, config: TrainConfig) -> tf.dat
       {'image': uint8 [B, H, W, 3], 'label': int64 [B] (-1 where unlabelled), 'product_id': int64
       [B], 'index': int64 [B], the picture's position in its product, 'leaked': int64 [B]}
     """
-    records = tf.data.Dataset.from_tensor_slices(data.paths(split)).flat_map(
-        tf.data.TFRecordDataset
+    shards = tf.data.Dataset.from_tensor_slices(data.paths(split))
+    records = shards.flat_map(tf.data.TFRecordDataset)
+    pictures = records.batch(_PARSED_RECORDS).map(_parse)
+
+    def decode(encoded: tf.Tensor, **rest: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {'image': _decode(encoded, config.input), **rest}
+
+    batches = pictures.rebatch(config.batch_size).map(
+        lambda picture: decode(**picture), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
-    pictures = records.batch(_PARSE_RECORDS).map(_parse).unbatch()
-
-    def decode(picture: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        rest = {name: value for name, value in picture.items() if name != 'encoded'}
-        return {'image': _decode(picture['encoded'], config.input), **rest}
-
-    pictures = pictures.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return pictures.batch(config.batch_size).prefetch(tf.data.AUTOTUNE)
+    return batches.prefetch(tf.data.AUTOTUNE)
 
 
 def _decode(encoded: tf.Tensor, config: InputConfig) -> tf.Tensor:
-    return preprocess.decode(encoded, height=config.height, width=config.width)
+    return preprocess.decode_batch(encoded, height=config.height, width=config.width)
 
 
 def _parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -81,7 +104,7 @@ def _parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         record.ENCODED: tf.io.RaggedFeature(tf.string),
         record.INDEX: numbers,
         record.LEAKED: numbers,
-        record.LABEL: tf.io.FixedLenFeature([], tf.int64, default_value=_UNLABELLED),
+        record.LABEL: tf.io.FixedLenFeature([], tf.int64, default_value=UNLABELLED),
         record.PRODUCT_ID: tf.io.FixedLenFeature([], tf.int64),
     }
     parsed = tf.io.parse_example(serialized, features)

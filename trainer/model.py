@@ -3,6 +3,7 @@
 import keras
 from keras import layers
 
+from catalog.errors import UserError
 from trainer.config import ModelConfig
 
 LOGITS = 'logits'  # the last layer of every model
@@ -30,6 +31,7 @@ def feature_model(model: keras.Model) -> keras.Model:
 
 
 def _small_cnn(image: keras.KerasTensor, config: ModelConfig) -> keras.KerasTensor:
+    """Three stages of convolution, each at half the size and twice the channels of the last."""
     x = image
     for stage in range(3):
         x = layers.Conv2D(config.channels << stage, 3, padding='same', use_bias=False)(x)
@@ -41,12 +43,24 @@ def _small_cnn(image: keras.KerasTensor, config: ModelConfig) -> keras.KerasTens
 
 
 def _inception_v3(image: keras.KerasTensor, config: ModelConfig) -> keras.KerasTensor:
-    weights = 'imagenet' if config.weights == 'imagenet' else None
-    x = keras.applications.InceptionV3(
-        include_top=False, weights=weights, input_shape=image.shape[1:]
-    )(image)
-    x = layers.BatchNormalization()(x)
+    """InceptionV3 (Szegedy et al., 2015, arXiv:1512.00567) with the thesis's 1x1 convolution."""
+    backbone = _load_inception_v3(input_shape=image.shape[1:], weights=config.weights)
+    x = layers.BatchNormalization()(backbone(image))
     x = layers.Conv2D(config.head_channels, 1)(x)
     x = layers.BatchNormalization()(x)
     x = layers.Dropout(config.dropout)(x)
     return layers.Flatten()(x)
+
+
+def _load_inception_v3(*, input_shape: tuple[int, int, int], weights: str | None) -> keras.Model:
+    try:
+        return keras.applications.InceptionV3(
+            include_top=False, weights=weights, input_shape=input_shape
+        )
+    except Exception as error:  # Keras's downloader raises no narrower class
+        if weights is None:
+            raise
+        raise UserError(
+            f'model.weights must be imagenet or a file of InceptionV3 weights without top, got '
+            f'{weights!r}: {error}'
+        ) from error

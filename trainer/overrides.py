@@ -18,18 +18,12 @@ _PYTHON_WORDS = {'None': None, 'True': True, 'False': False}
 
 
 def split_arguments(argv: Sequence[str], *, prefix: str) -> tuple[list[str], list[str]]:
-    """Separates `--config.a.b=value` arguments: (the overrides `a.b=value`, the other arguments).
-
-    Raises:
-      UserError: if an override has no `=value`.
-    """
+    """The arguments that begin with `--prefix`, without it, and all the others."""
     overrides, others = [], []
     for argument in argv:
         name = argument.removeprefix('-').removeprefix('-')
         if not (argument.startswith('-') and name.startswith(prefix)):
             others.append(argument)
-        elif '=' not in name:
-            raise UserError(f'{argument} must have a value: {argument}=VALUE')
         else:
             overrides.append(name.removeprefix(prefix))
     return overrides, others
@@ -43,7 +37,9 @@ def apply(document: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, An
     """
     result = copy.deepcopy(dict(document))
     for override in overrides:
-        name, _, text = override.partition('=')
+        name, given, text = override.partition('=')
+        if not given:
+            raise UserError(f'--config.{name} must have a value: --config.{name}=VALUE')
         *groups, last = name.split('.')
         node: Any = result
         for depth, group in enumerate(groups):

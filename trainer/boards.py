@@ -1,0 +1,72 @@
+"""What a run tells of itself: `metrics.jsonl` and TensorBoard.
+
+`workdir/metrics.jsonl` holds one JSON object a logged step, floats in full precision. Its lines are
+a function of data and config alone: nothing in them is measured by a clock, so two runs of one
+config can be compared byte for byte. Rates are on TensorBoard (`workdir/tensorboard`) only.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Self
+
+import tensorflow as tf
+from tensorboard.compat.proto import event_pb2
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+from catalog import storage
+
+METRICS = 'metrics.jsonl'
+FOLDER = 'tensorboard'
+
+
+def read_metrics(workdir: str) -> list[dict[str, float]]:
+    """The logged steps of a run, in order; empty if there are none."""
+    try:
+        text = storage.read_bytes(storage.join(workdir, METRICS)).decode()
+    except FileNotFoundError:
+        return []
+    # A run that was killed may have left half a line.
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith('\n')]
+
+
+class Boards:
+    """Writes the metrics of a run that begins, or goes on, at a step."""
+
+    def __init__(self, workdir: str, *, step: int) -> None:
+        path = storage.join(workdir, METRICS)
+        kept = [_line(row) for row in read_metrics(workdir) if row['step'] <= step]
+        storage.write_bytes(path, ''.join(kept).encode())
+        self._file = tf.io.gfile.GFile(path, 'a')
+        folder = storage.join(workdir, FOLDER)
+        _forget_events_after(folder, step=step)
+        self._events = tf.summary.create_file_writer(folder)
+
+    def log(self, metrics: Mapping[str, float], *, measured: Mapping[str, float]) -> None:
+        """Adds a step. `metrics` holds `step`; `measured` goes to TensorBoard alone."""
+        self._file.write(_line(metrics))
+        self._file.flush()
+        step = int(metrics['step'])
+        with self._events.as_default(step):
+            for name, value in {**metrics, **measured}.items():
+                if name != 'step':
+                    tf.summary.scalar(name, value)
+        self._events.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        self._events.close()
+
+
+def _line(metrics: Mapping[str, float]) -> str:
+    return json.dumps(dict(metrics)) + '\n'
+
+
+def _forget_events_after(folder: str, *, step: int) -> None:
+    """Tells TensorBoard to drop what a run that was cut off logged after the step."""
+    writer = EventFileWriter(folder)
+    session = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+    writer.add_event(event_pb2.Event(step=step + 1, session_log=session))
+    writer.close()

@@ -1,0 +1,93 @@
+r"""Trains a model on a data set.
+
+  python -m trainer.task --config=configs/tiny.py --data=DIR --workdir=DIR
+  python -m trainer.task --config=configs/tiny.py --data=DIR --workdir=DIR \
+    --config.optimizer.learning_rate=0.01 --config.total_steps=500
+  python -m trainer.task --config=configs/tiny.py --data=DIR --dry_run
+
+DATA is a folder that beam_pipelines.shard wrote. The same command on the same workdir goes on where
+the run stopped. Every field of the config can be set as --config.FIELD=VALUE; --dry_run shows them.
+Exit code: 0 after the last step; 128 + the signal's number if a signal stopped the run, with its
+state saved; 2 if something must be mended first.
+"""
+
+import sys
+from typing import TYPE_CHECKING
+
+from absl import flags, logging
+
+from catalog import door
+from catalog.errors import UserError
+from trainer import config as configs
+from trainer import data_set, overrides
+
+if TYPE_CHECKING:
+    from trainer.config import TrainConfig
+    from trainer.data_set import DataSet
+
+_CONFIG = flags.DEFINE_string('config', None, 'A file of configs/.', required=True)
+_DATA = flags.DEFINE_string('data', None, 'The folder of the shards.', required=True)
+_WORKDIR = flags.DEFINE_string('workdir', None, 'The folder of the run: checkpoints, metrics.')
+_VERIFY = flags.DEFINE_enum(
+    'verify', 'sampled', ['sampled', 'full'], 'How many shards to compare with their digests first.'
+)
+_DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Check config and data, show them, train nothing.')
+
+_OVERRIDE = 'config.'
+
+
+def main(argv: list[str]) -> None:
+    """`argv`: the program, then the overrides of the config as `a.b=value`."""
+    logging.set_verbosity(logging.WARNING)  # TensorFlow counts microseconds aloud at INFO
+    config = configs.load(_CONFIG.value, argv[1:])
+    if not (_WORKDIR.value or _DRY_RUN.value):
+        raise UserError('--workdir must be given: the folder that the run is kept in')
+    data = data_set.open_data_set(_DATA.value, verify=_VERIFY.value)
+    if _DRY_RUN.value:
+        _show(config, data)
+    else:
+        _train(config, data, _WORKDIR.value)
+
+
+def _show(config: 'TrainConfig', data: 'DataSet') -> None:
+    from trainer.model import build_model  # TensorFlow takes seconds: mistakes are told before
+
+    info = data_set.info_of(data)
+    shape = (config.input.height, config.input.width, 3)
+    model = build_model(config.model, num_classes=info.num_classes, input_shape=shape)
+    pictures = sum(info.pictures_per_class)
+    steps = pictures / config.batch_size
+    print(configs.to_json(config), end='')
+    print(f'model:  {config.model.name}, {model.count_params():,} parameters')
+    print(f'data:   {data.folder}, {pictures:,} pictures of {info.num_classes:,} classes, checked')
+    print(f'epoch:  {steps:,.1f} steps; {config.total_steps / steps:,.1f} epochs in all')
+
+
+def _train(config: 'TrainConfig', data: 'DataSet', workdir: str) -> None:
+    from trainer import stopping
+    from trainer.train import train
+
+    try:
+        last = train(config, data, workdir)
+    except stopping.Stopped as stopped:
+        print(stopped, file=sys.stderr, flush=True)
+        sys.exit(128 + stopped.signal)
+    print(
+        f'trained {config.total_steps:,} steps into {workdir}: '
+        f'loss {last["loss"]:.4f}, accuracy {last["accuracy"]:.4f} on the pictures of training'
+    )
+
+
+def _parse(argv: list[str]) -> list[str]:
+    given, others = overrides.split_arguments(argv, prefix=_OVERRIDE)
+    try:
+        program, *strays = flags.FLAGS(others)
+    except flags.Error as error:
+        door.fail(f'{str(error).rstrip(".")}. --help lists the flags')
+    if strays:
+        door.fail(f'arguments are flags like --name=value, got {strays[0]!r}')
+    return [program, *given]
+
+
+if __name__ == '__main__':
+    door.run(main, parse=_parse)

@@ -1,0 +1,185 @@
+"""The loop: steps, a line of metrics, a checkpoint, until the last step or a request to stop.
+
+Owns the order of things in a run. What a step does is in `step`, what a checkpoint holds in
+`checkpoint`, what is told to people in `boards`.
+"""
+
+import math
+import time
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from catalog import manifest, storage
+from catalog.errors import UserError
+from catalog.progress import Progress
+from trainer import boards, checkpoint, data_set, loss, stopping
+from trainer import config as configs
+from trainer.config import TrainConfig
+from trainer.data_set import DataInfo, DataSet
+from trainer.input_pipeline import train_batches
+from trainer.model import build_model
+from trainer.optimizers import build_optimizer
+from trainer.schedules import LearningRate
+from trainer.step import State, Window, compile_steps
+from trainer.strategy import build_strategy
+
+_DAMAGED_INPUT = (
+    tf.errors.DataLossError,
+    tf.errors.InvalidArgumentError,
+    tf.errors.NotFoundError,
+    tf.errors.OutOfRangeError,
+)
+
+
+def train(config: TrainConfig, data: DataSet, workdir: str) -> dict[str, float]:
+    """Trains from where the workdir stands to `total_steps`; the metrics of the last logged step.
+
+    Raises:
+      UserError: if the workdir holds another run, the devices are absent, a shard is damaged, the
+        loss is no longer finite, or a checkpoint cannot be read or written.
+      stopping.Stopped: on SIGTERM or Ctrl-C, after a checkpoint.
+    """
+    info = data_set.info_of(data)
+    strategy = build_strategy(config)
+    _claim(workdir, config=config, data=data)
+    state = _build_state(config, data, strategy=strategy)
+    done = checkpoint.restore(state.checkpoint(), workdir) or 0
+    if done > config.total_steps:
+        raise UserError(f'total_steps must be at least the {done} done, got {config.total_steps}')
+
+    shift = loss.training_shift(loss.priors(info, config.loss))
+    take = compile_steps(state, strategy, config, shift=shift)
+    with stopping.requests() as request, boards.Boards(workdir, step=done) as board:
+        reporter = _Reporter(board, config=config, info=info, done=done)
+        while done < config.total_steps:
+            count = _steps_to_next_stop(done, config)
+            _run(take, count, data=data)
+            done += count
+            _check_loss(state.window, done=done)
+            if _due(done, every=config.log_every_steps, config=config):
+                reporter.log(state, done=done)
+            if request.signal or _due(done, every=config.checkpoint_every_steps, config=config):
+                _check_weights(state, done=done)
+                checkpoint.save(
+                    state.checkpoint(), workdir, step=done, keep=config.keep_checkpoints
+                )
+            if request.signal and done < config.total_steps:
+                raise stopping.Stopped(step=done, by=request.signal)
+        reporter.close()
+    return boards.read_metrics(workdir)[-1]
+
+
+def _claim(workdir: str, *, config: TrainConfig, data: DataSet) -> None:
+    """Makes a workdir this run's, or checks that it is."""
+    if storage.exists(storage.join(workdir, configs.FILE_NAME)):
+        configs.check_resumable(config, workdir)
+        before = data_set.restore_info(workdir).digest
+        if before != data.digest:
+            raise UserError(
+                f'{workdir}: a run must go on with the data it began with (manifest {before[:12]}),'
+                f' got {data.folder} (manifest {data.digest[:12]}); take another --workdir'
+            )
+    elif checkpoint.steps(workdir):
+        raise UserError(
+            f'{workdir}: a workdir with checkpoints must have a {configs.FILE_NAME}, got none; '
+            'bring it back, or take another --workdir'
+        )
+    data_set.save_info(data, workdir)
+    configs.save(config, workdir)  # last: it makes the folder a workdir
+
+
+def _build_state(config: TrainConfig, data: DataSet, *, strategy: tf.distribute.Strategy) -> State:
+    keras.utils.set_random_seed(config.seed)
+    iterator = iter(train_batches(data, config))
+    with strategy.scope():
+        model = build_model(
+            config.model,
+            num_classes=data.num_classes,
+            input_shape=(config.input.height, config.input.width, 3),
+        )
+        optimizer = build_optimizer(config.optimizer, total_steps=config.total_steps)
+        optimizer.build(model.trainable_variables)
+    return State(model, optimizer, iterator, Window())
+
+
+def _due(done: int, *, every: int, config: TrainConfig) -> bool:
+    return done % every == 0 or done == config.total_steps
+
+
+def _steps_to_next_stop(done: int, config: TrainConfig) -> int:
+    return min(
+        config.steps_per_call,
+        config.log_every_steps - done % config.log_every_steps,
+        config.checkpoint_every_steps - done % config.checkpoint_every_steps,
+        config.total_steps - done,
+    )
+
+
+def _run(take: Callable[[tf.Tensor], None], count: int, *, data: DataSet) -> None:
+    try:
+        take(tf.constant(count))
+    except _DAMAGED_INPUT as error:
+        # The reader does not say which file it was in: the digests do. If all are right, the fault
+        # is not the data's.
+        split = data.split('train')
+        manifest.check_files(data.folder, split)
+        data_set.check_digests(data.folder, split.shards)
+        if isinstance(error, tf.errors.InvalidArgumentError):
+            raise
+        raise UserError(f'{data.folder}: the shards must be readable, got: {error.message}') from (
+            error
+        )
+
+
+def _check_loss(window: Window, *, done: int) -> None:
+    if not math.isfinite(float(window.loss.numpy())):
+        raise UserError(
+            f'the loss must be finite, got {float(window.loss.numpy())} by step {done}; '
+            'the last checkpoint is from before: lower optimizer.learning_rate or warm up longer'
+        )
+
+
+def _check_weights(state: State, *, done: int) -> None:
+    if not state.is_finite():
+        raise UserError(
+            f'the weights must be finite, some are not after step {done}, which is not saved; '
+            'the last checkpoint is from before: lower optimizer.learning_rate or warm up longer'
+        )
+
+
+class _Reporter:
+    """Turns the sums of a window into a line, on disk and on the terminal."""
+
+    def __init__(
+        self, board: boards.Boards, *, config: TrainConfig, info: DataInfo, done: int
+    ) -> None:
+        self._board = board
+        self._config = config
+        self._learning_rate = LearningRate(config.optimizer, total_steps=config.total_steps)
+        self._epoch_pictures = sum(info.pictures_per_class)
+        self._logged_step = done
+        self._logged_at = time.monotonic()
+        self._progress = Progress('training', total=config.total_steps, unit='step')
+        self._progress.update(done)
+
+    def log(self, state: State, *, done: int) -> None:
+        """Logs the window that ends with step number `done`, from 1."""
+        means = state.window.take(batch_size=self._config.batch_size)
+        now = time.monotonic()
+        pictures = (done - self._logged_step) * self._config.batch_size
+        rate = pictures / (now - self._logged_at)
+        self._logged_step, self._logged_at = done, now
+        metrics = {
+            'step': done,
+            **means,
+            'learning_rate': float(self._learning_rate(tf.constant(done - 1))),
+            'epoch': done * self._config.batch_size / self._epoch_pictures,
+        }
+        self._board.log(metrics, measured={'pictures_per_second': rate})
+        self._progress.update(done, note=f'loss {means["loss"]:.3f}, {rate:,.0f} pictures/s')
+
+    def close(self) -> None:
+        """Leaves the last line on the terminal."""
+        self._progress.close()
