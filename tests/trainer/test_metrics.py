@@ -1,6 +1,7 @@
 """Figures against scikit-learn's, and memory against the number of examples."""
 
 import tracemalloc
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from sklearn import metrics as oracle
 from trainer import metrics
 
 
-def _examples(*, count, num_classes, seed):
+def _examples(*, count: int, num_classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Random labels and probabilities, half of the predictions right; some classes never occur."""
     random = np.random.default_rng(seed)
     labels = random.choice(num_classes - 2, count)  # the last two classes have no support
@@ -21,7 +22,7 @@ def _examples(*, count, num_classes, seed):
     return labels, probabilities
 
 
-def _tally(labels, probabilities, *, batch):
+def _tally(labels: Any, probabilities: Any, *, batch: int) -> metrics.Tally:
     tally = metrics.Tally(probabilities.shape[1])
     predicted = np.argsort(-probabilities, axis=1, kind='stable')[:, :5]
     log_probability = np.log(probabilities[np.arange(len(labels)), labels])
@@ -37,7 +38,7 @@ def _tally(labels, probabilities, *, batch):
 
 @pytest.mark.parametrize('batch', [1, 7, 1000])
 @pytest.mark.parametrize('num_classes', [6, 40, 300])
-def test_figures_are_those_of_scikit_learn(num_classes, batch):
+def test_figures_are_those_of_scikit_learn(num_classes: int, batch: int) -> None:
     labels, probabilities = _examples(count=500, num_classes=num_classes, seed=num_classes)
     first = probabilities.argmax(axis=1)
 
@@ -58,7 +59,7 @@ def test_figures_are_those_of_scikit_learn(num_classes, batch):
             assert getattr(figures, f'{average}_{name}') == pytest.approx(value, abs=1e-9)
 
 
-def test_figures_of_each_class_and_the_matrix_are_those_of_scikit_learn():
+def test_figures_of_each_class_and_the_matrix_are_those_of_scikit_learn() -> None:
     labels, probabilities = _examples(count=400, num_classes=12, seed=3)
     first = probabilities.argmax(axis=1)
 
@@ -78,7 +79,7 @@ def test_figures_of_each_class_and_the_matrix_are_those_of_scikit_learn():
     )
 
 
-def test_the_most_confused_pairs_come_first_and_hits_are_no_confusion():
+def test_the_most_confused_pairs_come_first_and_hits_are_no_confusion() -> None:
     confusion = metrics.Confusion(
         label=np.array([0, 0, 1, 1, 2]),
         predicted=np.array([0, 1, 0, 2, 1]),
@@ -92,12 +93,12 @@ def test_the_most_confused_pairs_come_first_and_hits_are_no_confusion():
     ]
 
 
-def test_figures_of_nothing_are_zero():
+def test_figures_of_nothing_are_zero() -> None:
     figures = metrics.figures(metrics.Tally(7))
     assert (figures.examples, figures.accuracy, figures.macro_f1, figures.loss) == (0, 0, 0, 0)
 
 
-def test_three_predictions_are_too_few_for_a_top_5_accuracy_of_seven_classes():
+def test_three_predictions_are_too_few_for_a_top_5_accuracy_of_seven_classes() -> None:
     with pytest.raises(ValueError, match='predicted must have 5 columns, got 3'):
         metrics.Tally(7).update(
             labels=np.zeros(1, int),
@@ -106,7 +107,7 @@ def test_three_predictions_are_too_few_for_a_top_5_accuracy_of_seven_classes():
         )
 
 
-def test_three_predictions_are_enough_where_there_are_three_classes():
+def test_three_predictions_are_enough_where_there_are_three_classes() -> None:
     tally = metrics.Tally(3)
     tally.update(
         labels=np.array([2]),
@@ -118,13 +119,13 @@ def test_three_predictions_are_enough_where_there_are_three_classes():
     assert figures.loss == pytest.approx(np.log(4))
 
 
-def test_memory_does_not_grow_with_the_number_of_examples():
+def test_memory_does_not_grow_with_the_number_of_examples() -> None:
     """5,270 classes; a dense matrix alone would be 222 MB, an [N, C] array 4.2 GB."""
     random = np.random.default_rng(0)
     tally = metrics.Tally(5270)
     hard = random.integers(0, 5270, (2_000, 2))  # the pairs that occur
 
-    def count(batches):
+    def count(batches: int) -> None:
         for _ in range(batches):
             pairs = hard[random.integers(0, len(hard), 1_000)]
             predicted = np.repeat(pairs[:, 1:], 5, axis=1)

@@ -1,5 +1,7 @@
 """Probabilities of pictures and products, and the table that keeps them."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pyarrow.parquet as pq
@@ -15,7 +17,7 @@ CLASSES = 6
 PRODUCTS = [(11, 3), (12, 1), (14, 2), (15, 4), (19, 1), (20, 3)]  # (product_id, pictures)
 
 
-def _pictures():
+def _pictures() -> dict[str, np.ndarray]:
     """The pictures of PRODUCTS with random pixels, as `evaluation_batches` gives them."""
     random = np.random.default_rng(5)
     count = sum(views for _, views in PRODUCTS)
@@ -29,31 +31,35 @@ def _pictures():
     }
 
 
-def _batches(pictures, size):
+def _batches(pictures: dict[str, np.ndarray], size: int) -> tf.data.Dataset:
     return tf.data.Dataset.from_tensor_slices(pictures).batch(size)
 
 
 @pytest.fixture(scope='module')
-def model():
+def model() -> keras.Model:
     keras.utils.set_random_seed(1)
     image = keras.Input((8, 8, 3))
     return keras.Model(image, keras.layers.Dense(CLASSES)(keras.layers.Flatten()(image)))
 
 
-def _probabilities(model, pictures):
+def _probabilities(model: keras.Model, pictures: dict[str, np.ndarray]) -> np.ndarray:
     logits = model(pictures['image'] / np.float32(127.5) - 1).numpy().astype(np.float64)
     exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
     return exponents / exponents.sum(axis=1, keepdims=True)
 
 
-def _score(model, pictures, *, size):
+def _score(
+    model: keras.Model, pictures: dict[str, np.ndarray], *, size: int
+) -> list[predictions.Scored]:
     batches = _batches(pictures, size)
     scored = predictions.score(model, batches, model_config=ModelConfig())
     return list(predictions.whole_products(scored))
 
 
 @pytest.mark.parametrize('size', [1, 2, 3, 5, 14, 100])
-def test_a_product_is_the_mean_of_its_pictures_wherever_the_batches_are_cut(model, size):
+def test_a_product_is_the_mean_of_its_pictures_wherever_the_batches_are_cut(
+    model: keras.Model, size: int
+) -> None:
     pictures = _pictures()
     expected = _probabilities(model, pictures)
 
@@ -79,21 +85,21 @@ def test_a_product_is_the_mean_of_its_pictures_wherever_the_batches_are_cut(mode
         assert leaked == (product_id == 11)
 
 
-def test_every_picture_comes_once_and_no_product_in_two_pieces(model):
+def test_every_picture_comes_once_and_no_product_in_two_pieces(model: keras.Model) -> None:
     pieces = _score(model, _pictures(), size=4)
     ids = [piece.product_id for piece in pieces]
     np.testing.assert_array_equal(np.concatenate(ids), _pictures()['product_id'])
     assert sum(len(set(piece.tolist())) for piece in ids) == len(PRODUCTS)
 
 
-def test_two_copies_of_a_product_in_a_row_are_two_products(model):
+def test_two_copies_of_a_product_in_a_row_are_two_products(model: keras.Model) -> None:
     pictures = _pictures()
     twice = {name: np.concatenate([rows[:3], rows[:3]]) for name, rows in pictures.items()}
     pieces = [predictions.fuse(piece) for piece in _score(model, twice, size=4)]
     assert np.concatenate([piece.product_id for piece in pieces]).tolist() == [11, 11]
 
 
-def test_a_probability_that_rounds_to_zero_still_has_its_loss(model):
+def test_a_probability_that_rounds_to_zero_still_has_its_loss(model: keras.Model) -> None:
     sure = keras.models.clone_model(model)
     sure.layers[-1].set_weights([np.zeros((192, CLASSES)), np.array([500, 0, 0, 0, 0, 0])])
     pictures = {name: rows[:3] for name, rows in _pictures().items()}  # label 5
@@ -104,7 +110,7 @@ def test_a_probability_that_rounds_to_zero_still_has_its_loss(model):
     assert predictions.fuse(piece).label_log_probability[0] == pytest.approx(-500)
 
 
-def test_the_likeliest_come_first_and_of_equals_the_smaller_label(model):
+def test_the_likeliest_come_first_and_of_equals_the_smaller_label(model: keras.Model) -> None:
     pictures = {name: rows[:1] for name, rows in _pictures().items()}
     (piece,) = _score(model, pictures, size=1)
     piece.probabilities[:] = [0.1, 0.3, 0.1, 0.3, 0.15, 0.05]
@@ -116,7 +122,7 @@ def test_the_likeliest_come_first_and_of_equals_the_smaller_label(model):
     assert predictions.top(piece, top_k=50).predicted.shape == (1, CLASSES)
 
 
-def _rows(first, count):
+def _rows(first: int, count: int) -> Predictions:
     return Predictions(
         product_id=np.arange(first, first + count),
         label=np.arange(first, first + count) % CLASSES,
@@ -127,7 +133,7 @@ def _rows(first, count):
     )
 
 
-def test_the_table_is_a_row_a_product_with_lists_for_any_reader(tmp_path):
+def test_the_table_is_a_row_a_product_with_lists_for_any_reader(tmp_path: Path) -> None:
     path = str(tmp_path / 'predictions.parquet')
     with prediction_table.writer(path) as table:
         table.write(_rows(100, 2))
@@ -145,7 +151,7 @@ def test_the_table_is_a_row_a_product_with_lists_for_any_reader(tmp_path):
     np.testing.assert_array_equal(back.product_id, [100, 101, 200])
 
 
-def test_many_small_writes_make_few_row_groups(tmp_path):
+def test_many_small_writes_make_few_row_groups(tmp_path: Path) -> None:
     path = str(tmp_path / 'predictions.parquet')
     with prediction_table.writer(path) as table:
         for first in range(0, 70_000, 700):
@@ -155,7 +161,7 @@ def test_many_small_writes_make_few_row_groups(tmp_path):
     assert file.metadata.num_row_groups == 2
 
 
-def test_a_file_that_is_no_table_of_predictions_is_named(tmp_path):
+def test_a_file_that_is_no_table_of_predictions_is_named(tmp_path: Path) -> None:
     path = tmp_path / 'predictions.parquet'
     path.write_bytes(b'PAR1 but not really PAR1')
     with pytest.raises(UserError, match=r'predictions\.parquet: must be a table of predictions'):
