@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Starts a server on an exported model, asks it the same photos over REST and over gRPC, and stops
+# it. `make run` calls it:  RUN=run MODEL=products PY=.venv/bin/python bash serving/ask.sh
+set -euo pipefail
+
+answers="$RUN/answers"
+log="$RUN/server.log"
+mkdir -p "$answers"
+
+# Port 0: the system chooses, so that nothing that runs already is in the way.
+"$PY" -m serving.model_server --model_base_path="$RUN/models/$MODEL" --model_name="$MODEL" \
+  --port=0 --rest_api_port=0 >"$log" 2>&1 &
+server=$!
+trap 'kill -TERM $server 2>/dev/null || true' EXIT
+
+for _ in $(seq 600); do
+  grep -q '^ready: ' "$log" && break
+  kill -0 $server 2>/dev/null || { echo "error: the server did not start:" >&2; cat "$log" >&2; exit 1; }
+  sleep 0.2
+done
+grep '^ready: ' "$log" || { echo "error: the server was not ready in 120 s, see $log" >&2; exit 1; }
+grpc=$(sed -nE 's/^ready: .* gRPC ([^,]+),.*/\1/p' "$log")
+rest=$(sed -nE 's#^ready: .* REST http://(.+)$#\1#p' "$log")
+
+photos=()
+for photo in "$RUN"/sample/photos/*.jpg; do photos+=("--image=$photo"); done
+"$PY" -m serving.query --transport=rest --server="$rest" --model="$MODEL" "${photos[@]}" --json="$answers/rest.json"
+"$PY" -m serving.query --transport=grpc --server="$grpc" --model="$MODEL" "${photos[@]}" --json="$answers/grpc.json" >/dev/null
+
+trap - EXIT
+kill -TERM $server
+wait $server
