@@ -1,6 +1,6 @@
 """Which step follows which in Beam. The work of each step is in the module it calls.
 
-Tables move, not pictures: a row is 80 bytes, and a picture's bytes are read once to hash them and
+Tables move, not pictures: a row is 72 bytes, and a picture's bytes are read once to hash them and
 once to write them. Every table that is grouped is cut into a fixed number of buckets first, so that
 neither many classes nor many ranges make many small elements.
 """
