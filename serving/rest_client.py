@@ -3,6 +3,8 @@
 import base64
 import http.client
 import json
+import time
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
@@ -47,22 +49,44 @@ def _call(
     path = f'/v1/models/{quote(server.model, safe="")}'
     if server.version is not None:
         path += f'/versions/{server.version}'
-    connection = http.client.HTTPConnection(server.address, timeout=timeout_seconds)
     where = f'{server.address} over REST'
     try:
-        connection.request(method, path + verb, body, {'Content-Type': 'application/json'})
-        response = connection.getresponse()
-        content = response.read()
+        status, content = _exchange(
+            server.address, method, path + verb, body=body, timeout_seconds=timeout_seconds
+        )
     except TimeoutError as error:
         raise UserError(f'{where}: must answer within {timeout_seconds:g} s, did not') from error
     except (OSError, http.client.HTTPException) as error:
         raise UserError(f'{where}: {error or type(error).__name__}') from error
-    finally:
-        connection.close()
     try:
         answer: dict[str, Any] = json.loads(content)
     except ValueError as error:
-        raise UserError(f'{where}: {response.status} {response.reason}, not JSON') from error
-    if response.status != http.client.OK:
-        raise UserError(f'{where}: {response.status} {response.reason}: {answer.get("error")}')
+        raise UserError(f'{where}: {status} {status.phrase}, not JSON') from error
+    if status != HTTPStatus.OK:
+        raise UserError(f'{where}: {status} {status.phrase}: {answer.get("error")}')
     return answer
+
+
+def _exchange(
+    address: str, method: str, path: str, *, body: str, timeout_seconds: float
+) -> tuple[HTTPStatus, bytes]:
+    end = time.monotonic() + timeout_seconds
+    connection = http.client.HTTPConnection(address, timeout=timeout_seconds)
+    try:
+        connection.request(method, path, body, {'Content-Type': 'application/json'})
+        wire = connection.sock  # a socket's time limit is for one wait, so it is set anew
+        wire.settimeout(_left(end))
+        response = connection.getresponse()
+        wire.settimeout(_left(end))
+        content = response.read()
+        _left(end)
+        return HTTPStatus(response.status), content
+    finally:
+        connection.close()
+
+
+def _left(end: float) -> float:
+    left = end - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left

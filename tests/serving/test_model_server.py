@@ -46,6 +46,14 @@ def slow_body(rounds: int) -> dict[str, Any]:
     return {'signature_name': 'slow', 'inputs': {'rounds': rounds}}
 
 
+def rounds_for(server: RunningServer, *, seconds: float) -> int:
+    """How many rounds of the slow signature take about so long on this machine."""
+    server.http('POST', PREDICT, slow_body(10))
+    start = time.monotonic()
+    assert server.http('POST', PREDICT, slow_body(100))[0] == 200
+    return round(100 * seconds / (time.monotonic() - start))
+
+
 def slow_over_grpc(server: RunningServer, rounds: int, *, timeout: float) -> Any:
     inputs = {'rounds': tf.make_tensor_proto(rounds, tf.int64)}
     with grpc.insecure_channel(server.grpc) as channel:
@@ -73,6 +81,7 @@ def test_new_versions_take_over_under_load_without_a_failed_request(
     save_version(base, 1, bias=0.0, warmups=[warm])
     server = start(base, '--file_system_poll_wait_seconds=0.1', '--rest_api_timeout_in_ms=60000')
     assert 'model colours version 1' in server.ready
+    rounds = rounds_for(server, seconds=3)
     seen: list[tuple[int, bytes]] = []
     stop: list[bool] = []
 
@@ -82,7 +91,7 @@ def test_new_versions_take_over_under_load_without_a_failed_request(
 
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
         askers = [pool.submit(ask) for _ in range(2)]
-        slow = pool.submit(server.http, 'POST', PREDICT, slow_body(1500))
+        slow = pool.submit(server.http, 'POST', PREDICT, slow_body(rounds))
         wait_for(lambda: seen)
         save_version(base, 2, bias=5.0, warmups=[warm, warm])
         wait_for(lambda: states(server).get(2) == 'AVAILABLE')
@@ -145,11 +154,12 @@ def test_an_accepted_request_is_answered_after_sigterm(
 ) -> None:
     save_version(tmp_path, 1)
     server = start(tmp_path)
+    rounds = rounds_for(server, seconds=3)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         if transport == 'rest':
-            answer = pool.submit(server.http, 'POST', PREDICT, slow_body(3000))
+            answer = pool.submit(server.http, 'POST', PREDICT, slow_body(rounds))
         else:
-            answer = pool.submit(slow_over_grpc, server, 3000, timeout=60)
+            answer = pool.submit(slow_over_grpc, server, rounds, timeout=60)
         time.sleep(0.5)  # it is under way
         assert not answer.done()
         assert server.stop() == 0
