@@ -87,9 +87,16 @@ def picture(look: Look, *, product: int, view: int, seed: int) -> bytes:
 def _background(rng: np.random.Generator) -> Image.Image:
     if rng.random() < 0.8:  # a shop's photos have a white background
         return Image.new('RGB', (SIDE, SIDE), 'white')
-    light = Image.linear_gradient('L').rotate(90 * int(rng.integers(4))).resize((SIDE, SIDE))
+    light = _lights()[int(rng.integers(4))]
     red, green, blue = (int(shade) for shade in rng.integers(110, 150, 3))
     return _tinted(light, dark=(red, green, blue), bright=(255, 255, 255))
+
+
+@functools.cache
+def _lights() -> tuple[Image.Image, ...]:
+    """Light from each of the four sides, grey, SIDE x SIDE."""
+    gradient = Image.linear_gradient('L')
+    return tuple(gradient.rotate(90 * turn).resize((SIDE, SIDE)) for turn in range(4))
 
 
 def _body(
@@ -120,7 +127,7 @@ def _silhouette(
 ) -> tuple[FloatArray, Image.Image]:
     """The outline in pixels, float64 [_POINTS, 2], and its mask with soft edges."""
     aspect = look.aspect * math.exp(product_rng.normal(0, 0.08))
-    half = SIDE / 2 * rng.uniform(0.55, 1.45)
+    half = SIDE / 2 * rng.uniform(0.45, 1.5)
     turn = rng.normal(0, 0.2)
     x = look.outline * np.cos(_ANGLES) * min(1, aspect)
     y = look.outline * np.sin(_ANGLES) * min(1, 1 / aspect)

@@ -1,0 +1,269 @@
+import collections
+import csv
+import io
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import bson
+import numpy as np
+import pytest
+from PIL import Image
+
+from catalog import categories
+from catalog.errors import UserError
+from catalog.samples import dump, fashion, fashion_photos
+
+# Fashion-MNIST's README: what each label is, and where it stands in the long tail of 100.
+FRENCH = {
+    'T-SHIRT - DEBARDEUR': 6000,
+    'PANTALON': 3596,
+    'PULL - SWEAT': 2156,
+    'ROBE': 1292,
+    'MANTEAU': 774,
+    'SANDALE': 464,
+    'CHEMISE': 278,
+    'BASKET': 166,
+    'SAC A MAIN': 100,
+    'BOTTINE': 60,
+}
+
+
+@pytest.fixture(scope='session')
+def photos() -> fashion_photos.Photos:
+    try:
+        return fashion_photos.find(fashion_photos.default_cache())
+    except fashion_photos.NoPhotos as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope='module')
+def folder(photos: fashion_photos.Photos, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp('fashion')
+    fashion.write(str(folder), photos, fashion.Options())
+    return folder
+
+
+def documents(path: Path) -> list[dict]:
+    with path.open('rb') as file:
+        return list(bson.decode_file_iter(file))
+
+
+def pixels(picture: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(picture)))
+
+
+def write(folder: Path, photos: fashion_photos.Photos, **options) -> dict[str, bytes]:
+    fashion.write(str(folder), photos, fashion.Options(**options))
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_the_photos_are_seventy_thousand_of_ten_balanced_classes(photos):
+    assert photos.train_images.shape == (60000, 28, 28)
+    assert photos.test_images.shape == (10000, 28, 28)
+    assert np.bincount(photos.train_labels).tolist() == [6000] * 10
+    assert np.bincount(photos.test_labels).tolist() == [1000] * 10
+    # As in everyone's first look at the set: an ankle boot, two T-shirts, a dress.
+    assert photos.train_labels[:4].tolist() == [9, 0, 0, 3]
+
+
+def test_documents_have_the_keys_of_the_genuine_dump_in_its_order(folder):
+    train = (folder / 'train.bson').read_bytes()
+    length = int.from_bytes(train[:4], 'little')
+    assert train[4:9] == b'\x10_id\0'  # int32
+    assert train[13:19] == b'\x04imgs\0'  # array
+    assert train[23:35] == b'\x030\0' + train[26:30] + b'\x05pict'  # binary, in a document
+    assert train[38:39] + train[43:44] == b'\0\0'  # subtype 0
+    assert train[length - 18 : length - 5] == b'\x10category_id\0'  # int32, last
+    assert list(documents(folder / 'train.bson')[0]) == ['_id', 'imgs', 'category_id']
+    assert list(documents(folder / 'test.bson')[0]) == ['_id', 'imgs']
+
+
+def test_classes_have_the_sizes_of_the_long_tail_formula(folder):
+    tree = categories.load(str(folder / 'category_names.csv'))
+    counts = collections.Counter()
+    for product in documents(folder / 'train.bson'):
+        counts[tree.names[tree.label_of[product['category_id']]][2]] += len(product['imgs'])
+    assert counts == FRENCH
+
+
+def test_balanced_takes_every_train_photo_once(photos):
+    products = fashion.train_products(photos.train_labels, fashion.Options(imbalance=1))
+    rows = [row for product in products for row in product.rows]
+    assert sorted(rows) == list(range(60000))
+
+
+def test_each_picture_is_a_different_photo_of_its_products_class(photos, folder):
+    label_of = {row[0]: label for label, row in enumerate(fashion.TREE)}
+    by_label = [photos.train_images[photos.train_labels == label] for label in range(10)]
+    found = []
+    for product in documents(folder / 'train.bson')[:50]:
+        label = label_of[product['category_id']]
+        for image in product['imgs']:
+            off = np.abs(by_label[label] - pixels(image['picture']).astype(np.int16))
+            means = off.mean(axis=(1, 2))
+            assert means.min() < 4  # JPEG at 95 changes a pixel by a few shades
+            found.append((label, int(means.argmin())))
+    assert len(set(found)) == len(found)
+
+
+def test_pictures_are_grey_jpeg_of_28_pixels(folder):
+    for product in documents(folder / 'test.bson')[:50]:
+        for image in product['imgs']:
+            picture = Image.open(io.BytesIO(image['picture']))
+            assert (picture.format, picture.mode, picture.size) == ('JPEG', 'L', (28, 28))
+
+
+def test_products_have_one_to_four_pictures_in_kaggles_proportions(folder):
+    views = collections.Counter(len(p['imgs']) for p in documents(folder / 'train.bson'))
+    share = {n: count / sum(views.values()) for n, count in views.items()}
+    assert share == pytest.approx({1: 0.618, 2: 0.160, 3: 0.077, 4: 0.146}, abs=0.02)
+
+
+def test_product_ids_ascend_and_are_shared_out_between_train_and_test(folder):
+    train = [product['_id'] for product in documents(folder / 'train.bson')]
+    test = [product['_id'] for product in documents(folder / 'test.bson')]
+    assert train == sorted(train)
+    assert test == sorted(test)
+    assert sorted(train + test) == list(range(len(train) + len(test)))
+
+
+def test_classes_come_in_random_order(folder):
+    classes = [product['category_id'] for product in documents(folder / 'train.bson')]
+    half = len(classes) // 2
+    largest = 1000016018
+    assert classes[:half].count(largest) == pytest.approx(classes[half:].count(largest), rel=0.1)
+
+
+def test_test_labels_score_a_prediction(photos, folder):
+    with (folder / 'test_labels.csv').open() as file:
+        rows = list(csv.DictReader(file))
+    test = documents(folder / 'test.bson')
+    assert [int(row['_id']) for row in rows] == [product['_id'] for product in test]
+    counts = collections.Counter()
+    for row, product in zip(rows, test, strict=True):
+        counts[int(row['category_id'])] += len(product['imgs'])
+    assert set(counts.values()) == {1000}
+    assert sum(counts.values()) == len(photos.test_images)
+
+
+def test_the_tree_has_three_levels_sorted_by_name_and_numbers_that_are_not_labels(folder):
+    tree = categories.load(str(folder / 'category_names.csv'))
+    assert len(tree) == 10
+    assert list(tree.names) == sorted(tree.names)
+    assert tree.ids.tolist() != sorted(tree.ids.tolist())
+    assert min(tree.ids) > 1_000_000_000
+    assert (tree.level1.max() + 1, tree.level2.max() + 1) == (3, 6)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(photos, tmp_path):
+    first = write(tmp_path / 'a', photos, products=100)
+    again = write(tmp_path / 'b', photos, products=100)
+    other = write(tmp_path / 'c', photos, products=100, seed=1)
+    assert sorted(first) == ['category_names.csv', 'test.bson', 'test_labels.csv', 'train.bson']
+    assert first == again
+    assert first['train.bson'] != other['train.bson']
+
+
+def test_fewer_products_keep_every_class(photos, tmp_path):
+    sample = fashion.write(str(tmp_path), photos, fashion.Options(products=10))
+    assert sample.train.products == 10
+    assert len({p['category_id'] for p in documents(tmp_path / 'train.bson')}) == 10
+
+
+def test_more_products_than_photos_are_refused(photos):
+    with pytest.raises(
+        UserError, match=r'products must be at most \d+ at this imbalance, got 1000000'
+    ):
+        fashion.train_products(photos.train_labels, fashion.Options(products=1_000_000))
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        ({'imbalance': 0.5}, 'imbalance must be from 1 to 1000, got 0.5'),
+        ({'products': 9}, 'products must be at least 10, one a class, got 9'),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options, message):
+    with pytest.raises(UserError, match=message):
+        fashion.Options(**options)
+
+
+def test_a_damaged_download_is_not_believed(photos, tmp_path, monkeypatch):
+    cache = fashion_photos.default_cache()
+    if not (cache / 'train-images-idx3-ubyte.gz').exists():
+        pytest.skip(f'{cache}: nothing was downloaded, the Debian package is installed')
+    broken = tmp_path / 'cache'
+    shutil.copytree(cache, broken)
+    for name in ('t10k-labels-idx1-ubyte.gz', 't10k-images-idx3-ubyte.gz'):
+        shutil.copyfile(broken / 'train-labels-idx1-ubyte.gz', broken / name)
+    if Path('/usr/share/datasets/fashion-mnist').exists():
+        assert 'downloaded before' not in fashion_photos.find(broken).source
+        return
+    monkeypatch.setenv('PATH', str(tmp_path))  # no apt-get
+    monkeypatch.setattr(sys, 'executable', str(tmp_path / 'python'))  # no Keras
+    with pytest.raises(fashion_photos.NoPhotos) as error:
+        fashion_photos.find(broken)
+    assert 't10k-images-idx3-ubyte.gz must have the SHA-256' in str(error.value)
+    assert 'no command apt-get' in str(error.value)
+
+
+def door(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, '-m', 'catalog.samples', *arguments],
+        capture_output=True,
+        text=True,
+        env={**environment},
+        cwd=Path(__file__).parents[2],
+    )
+
+
+def test_where_no_photos_are_to_be_had_the_exit_code_is_3_and_each_place_is_named(tmp_path):
+    if Path('/usr/share/datasets/fashion-mnist').exists():
+        pytest.skip('the Debian package is installed: there are always photos')
+    # No apt-get on the path; Keras cannot fetch through a proxy that nobody listens on.
+    done = door(
+        'fashion',
+        f'--output={tmp_path}/out',
+        f'--cache={tmp_path}/cache',
+        PATH=str(tmp_path),
+        HOME=str(tmp_path),
+        https_proxy='http://127.0.0.1:9',
+        TF_CPP_MIN_LOG_LEVEL='2',
+    )
+    assert done.returncode == 3
+    assert done.stderr.count('\n') == 1
+    for place in ('downloaded before', 'Debian package', 'apt-get download', 'Keras'):
+        assert place in done.stderr
+    assert not (tmp_path / 'out').exists()
+
+
+def test_a_sample_is_not_written_over_another_unless_told(photos, tmp_path):
+    fashion.write(str(tmp_path), photos, fashion.Options(products=10))
+    before = (tmp_path / 'train.bson').read_bytes()
+    with pytest.raises(UserError, match='add --overwrite'):
+        dump.refuse_existing(str(tmp_path), overwrite=False)
+    refused = door('fashion', f'--output={tmp_path}')
+    assert refused.returncode == 2
+    assert 'add --overwrite' in refused.stderr
+    assert (tmp_path / 'train.bson').read_bytes() == before
+
+
+def test_the_door_names_the_samples_there_are():
+    done = door('fashon', '--output=anywhere')
+    assert done.returncode == 2
+    assert 'must be one of fashion, kaggle-like, got fashon' in done.stderr
+
+
+def test_a_flag_of_the_other_sample_is_refused():
+    done = door('fashion', '--output=anywhere', '--classes=3')
+    assert done.returncode == 2
+    assert '--classes is for kaggle-like only' in done.stderr
+
+
+def test_help_shows_examples():
+    done = door('--help')
+    assert 'python -m catalog.samples fashion --output=' in done.stdout
+    assert '--imbalance' in done.stdout
