@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from catalog import storage
+from catalog import shards, storage
 from trainer import evaluation_report, model_card, prediction_table
 from trainer.run_record import REPORT, RunRecord
 
@@ -111,8 +111,8 @@ def splits(run: RunRecord) -> list[tuple[str, int, int, int, int]]:
     """(split, shards, records, pictures, bytes)."""
     return [
         (name, len(split.shards), split.records, split.pictures, split.bytes)
-        for name, split in sorted(run.manifest.splits.items())
-        if split.shards
+        for name in shards.SPLITS
+        if (split := run.manifest.splits.get(name)) and split.shards
     ]
 
 
