@@ -3,6 +3,7 @@
 `train.bson` is written last: where it lies, the sample is whole.
 """
 
+import contextlib
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
@@ -104,15 +105,16 @@ def start(folder: str, names: bytes) -> None:
 def write_products(path: str, batches: Iterable[tuple[int, int, bytes]], *, total: int) -> Contents:
     """Writes a dump from batches of (products, pictures, documents), and shows how far it is."""
     products = pictures = size_bytes = 0
-    progress = Progress(path, total=total, unit='products')
-    with storage.write_atomic(path) as file:
+    with (
+        contextlib.closing(Progress(path, total=total, unit='products')) as progress,
+        storage.write_atomic(path) as file,
+    ):
         for batch_products, batch_pictures, documents in batches:
             file.write(documents)
             products += batch_products
             pictures += batch_pictures
             size_bytes += len(documents)
             progress.update(products)
-    progress.close()
     return Contents(products=products, pictures=pictures, bytes=size_bytes)
 
 
