@@ -17,6 +17,20 @@ _INT64 = struct.Struct('<q')
 _DOCUMENT, _ARRAY, _BINARY, _INT32_TYPE, _INT64_TYPE = 0x03, 0x04, 0x05, 0x10, 0x12
 _OLD_BINARY = 0x02  # a binary subtype that repeats its length inside
 
+# The layout that Kaggle's files have, so that most documents are read in a few steps.
+_HEAD = struct.Struct('<i5si6si')  # length, _id, its value, imgs, its length
+_ENTRY = struct.Struct('<B2si9siB')  # 0x03, '0', length, picture, its length, its subtype
+_TAIL = struct.Struct('<B13siB')  # end of imgs, category_id, its value, end
+_ID, _IMGS, _PICTURE, _CATEGORY = (
+    b'\x10_id\0',
+    b'\x04imgs\0',
+    b'\x05picture\0',
+    b'\x10category_id\0',
+)
+_INDICES = tuple(b'%d\0' % index for index in range(10))
+_ENTRY_BYTES = _ENTRY.size - 3  # of an entry's document, around the picture: its name is outside
+_GENERIC_BINARY = 0
+
 # Value sizes in bytes of the types that have a fixed one.
 _FIXED = {
     0x01: 8,  # double
@@ -79,10 +93,48 @@ def parse(data: bytes, start: int = 0) -> Product:
     length = framed_length(data, start)
     if not length or start + length > len(data) or data[start + length - 1]:
         raise BadDocument('invalid_document', 'no whole document')
+    product = _parse_usual(data, start, start + length)
+    if product is not None:
+        return product
     product, end = parse_elements(data, start, start + length)
     if end != start + length:
         raise BadDocument('invalid_document', 'its fields end before its length')
     return product
+
+
+def _parse_usual(data: bytes, start: int, end: int) -> Product | None:
+    """The product in a document of Kaggle's own layout, or None if it has another."""
+    if end - start < _HEAD.size + _TAIL.size:
+        return None
+    _, id_name, product_id, imgs, imgs_length = _HEAD.unpack_from(data, start)
+    tail = end - _TAIL.size
+    imgs_start = start + _HEAD.size - 4
+    if id_name != _ID or imgs != _IMGS or imgs_start + imgs_length != tail + 1:
+        return None
+    imgs_end, name, category_id, terminator = _TAIL.unpack_from(data, tail)
+    if imgs_end or terminator or name != _CATEGORY:
+        return None
+    pictures = []
+    at = start + _HEAD.size
+    for index in _INDICES:
+        if at + _ENTRY.size > tail:
+            break
+        kind, key, entry_length, name, length, subtype = _ENTRY.unpack_from(data, at)
+        first = at + _ENTRY.size
+        at += 3 + entry_length
+        if (
+            kind != _DOCUMENT
+            or key != index
+            or name != _PICTURE
+            or subtype != _GENERIC_BINARY
+            or length < 0
+            or entry_length != length + _ENTRY_BYTES + 1
+            or at > tail
+            or data[at - 1]
+        ):
+            return None
+        pictures.append((first, length))
+    return Product(product_id, category_id, tuple(pictures)) if at == tail and pictures else None
 
 
 def parse_elements(data: bytes, start: int, limit: int) -> tuple[Product, int]:

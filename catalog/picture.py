@@ -91,7 +91,14 @@ def _parse(data: bytes) -> Header:
 
 
 def _jpeg(data: bytes) -> Header:
-    at = 2
+    # What libjpeg writes most: JFIF, two tables, a baseline frame. The segments' own lengths lead
+    # from each marker to the next, as the loop below would go.
+    usual = (
+        data[2:6] == b'\xff\xe0\x00\x10'
+        and data[20:24] == b'\xff\xdb\x00\x43'
+        and data[89:93] == b'\xff\xdb\x00\x43'
+    )
+    at = 158 if usual else 2
     while True:
         if data[at] != 0xFF:
             raise BadPicture('corrupt', f'a JPEG marker must be at byte {at}')
