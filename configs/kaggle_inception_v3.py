@@ -6,8 +6,8 @@ python -m trainer.task --config=configs/kaggle_inception_v3.py --data=gs://BUCKE
   --workdir=gs://BUCKET/runs/inception_v3
 
 For one GPU. For those of one machine add --config.strategy=mirrored --config.batch_size=1024
---config.optimizer.learning_rate=0.004 (eight of them). One epoch of the 12,371,293 pictures, a tenth
-of them held back, is 87,000 steps of 128; balanced shards hold more.
+--config.optimizer.learning_rate=0.004 (eight of them). One epoch of the 12,371,293 pictures, with a
+tenth of them held back, is 87,000 steps of 128; balanced shards hold more.
 
 The thesis reached an accuracy of 0.601 a picture on a tenth of the data, with no flip and no label
 smoothing; ablations give these +0.4 and +0.2 points.

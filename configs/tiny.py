@@ -17,10 +17,10 @@ def get_config() -> TrainConfig:
     """The run."""
     return TrainConfig(
         batch_size=128,
-        total_steps=2000,
+        total_steps=1800,
         log_every_steps=50,
-        checkpoint_every_steps=500,
-        model=ModelConfig(name='small_cnn', dropout=0.2),
+        checkpoint_every_steps=600,
+        model=ModelConfig(name='small_cnn', channels=16, dropout=0.2),
         input=InputConfig(height=28, width=28),
         augment=AugmentConfig(flip=True),
         optimizer=OptimizerConfig(

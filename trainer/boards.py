@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Self
 
 import tensorflow as tf
-from tensorboard.compat.proto import event_pb2
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.compat.proto import event_pb2  # type: ignore[import-untyped]
+from tensorboard.summary.writer import event_file_writer  # type: ignore[import-untyped]
 
 from catalog import storage
 
@@ -66,7 +66,7 @@ def _line(metrics: Mapping[str, float]) -> str:
 
 def _forget_events_after(folder: str, *, step: int) -> None:
     """Tells TensorBoard to drop what a run that was cut off logged after the step."""
-    writer = EventFileWriter(folder)
+    writer = event_file_writer.EventFileWriter(folder)
     session = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
     writer.add_event(event_pb2.Event(step=step + 1, session_log=session))
     writer.close()

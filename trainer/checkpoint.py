@@ -26,12 +26,13 @@ FOLDER = 'checkpoints'
 _PREFIX = 'ckpt-'
 _PARTIAL = 'partial-'
 _INDEX = '.index'
-_DAMAGE = (  # what TensorFlow raises over a cut, changed or missing file
-    tf.errors.DataLossError,
-    tf.errors.OutOfRangeError,
-    tf.errors.NotFoundError,
-    tf.errors.FailedPreconditionError,
-    tf.errors.InvalidArgumentError,
+_TROUBLE = (  # of the storage, not of the file; anything else that a reader raises is damage
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.PermissionDeniedError,
+    tf.errors.ResourceExhaustedError,
+    tf.errors.UnavailableError,
 )
 
 
@@ -62,10 +63,11 @@ def save(state: tf.train.Checkpoint, workdir: str, *, step: int, keep: int) -> N
     """
     partial = f'{_PARTIAL}{_name(step)}'
     tf.io.gfile.makedirs(storage.join(workdir, FOLDER))
+    _sweep(workdir)
     try:
         state.write(_path(workdir, partial))
     except tf.errors.OpError as error:
-        _delete(workdir, partial)
+        _sweep(workdir)
         raise UserError(
             f'{_path(workdir, _name(step))}: must be written, got: {error.message}; '
             'the checkpoints before it are whole'
@@ -76,6 +78,15 @@ def save(state: tf.train.Checkpoint, workdir: str, *, step: int, keep: int) -> N
         storage.rename(_path(workdir, name), _path(workdir, target))
     for old in steps(workdir)[keep:]:
         _delete(workdir, _name(old))
+
+
+def _sweep(workdir: str) -> None:
+    """Deletes what a run that was killed while saving has left."""
+    for path in tf.io.gfile.glob(_path(workdir, f'{_PARTIAL}*')):
+        if tf.io.gfile.isdir(path):
+            tf.io.gfile.rmtree(path)
+        else:
+            tf.io.gfile.remove(path)
 
 
 def _delete(workdir: str, name: str) -> None:
@@ -96,9 +107,11 @@ def restore(state: tf.train.Checkpoint, workdir: str) -> int | None:
         try:
             state.read(path).assert_existing_objects_matched()
             return step
-        except _DAMAGE as error:
+        except _TROUBLE:
+            raise
+        except (tf.errors.OpError, IndexError) as error:  # the latter for a file that is cut
             storage.rename(path + _INDEX, f'{path}{_INDEX}.damaged')
-            print(f'warning: {path} is damaged and set aside: {error.message}', file=sys.stderr)
+            print(f'warning: {path} is damaged and set aside: {error}', file=sys.stderr)
     if any(name.startswith(_PREFIX) for name in _names(workdir)):
         raise UserError(
             f'{storage.join(workdir, FOLDER)}: a checkpoint must be whole, none of these is; '

@@ -19,6 +19,8 @@ import tensorflow as tf
 from trainer.config import LossConfig
 from trainer.data_set import DataInfo
 
+Shares = npt.NDArray[np.float64]  # [C]
+
 
 @dataclass(frozen=True)
 class Priors:
@@ -30,9 +32,9 @@ class Priors:
       target: what the model's own logits answer with.
     """
 
-    written: npt.NDArray[np.float64]
-    natural: npt.NDArray[np.float64]
-    target: npt.NDArray[np.float64]
+    written: Shares
+    natural: Shares
+    target: Shares
 
 
 def priors(info: DataInfo, config: LossConfig) -> Priors:
@@ -46,15 +48,18 @@ def priors(info: DataInfo, config: LossConfig) -> Priors:
     )
 
 
-def _smoothed(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    raised: npt.NDArray[np.float64] = counts + 1
-    return raised / raised.sum()
+def _smoothed(counts: Shares) -> Shares:
+    return _normalized(counts + 1)
 
 
-def tempered(prior: npt.NDArray[np.float64], *, power: float) -> npt.NDArray[np.float64]:
+def tempered(prior: Shares, *, power: float) -> Shares:
     """`prior ** power`, normalised: 1 is the prior itself, 0 the uniform one."""
-    raised: npt.NDArray[np.float64] = prior**power
-    return raised / raised.sum()
+    return _normalized(prior**power)
+
+
+def _normalized(counts: Shares) -> Shares:
+    shares: Shares = counts / counts.sum()
+    return shares
 
 
 def training_shift(priors: Priors) -> npt.NDArray[np.float32]:
@@ -82,8 +87,8 @@ def cross_entropy(
 def serving_logits(
     logits: tf.Tensor,
     *,
-    trained: npt.NDArray[np.float64],
-    wanted: npt.NDArray[np.float64],
+    trained: Shares,
+    wanted: Shares,
 ) -> tf.Tensor:
     """Logits that answer with another prior, without training again: [B, C] -> [B, C].
 

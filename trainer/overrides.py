@@ -97,17 +97,25 @@ def explain(error: pydantic.ValidationError, config_class: type) -> str:
             return f'there is no field {name!r}; {owner.__name__} has {fields}'
         case 'missing' | 'missing_argument':
             return f'{name} must be given'
+        case 'value_error':  # one of our own: it says all
+            return f'{first["ctx"]["error"]}'
         case _:
-            rule = first['msg'].replace('Input should be', 'must be').replace('Value error, ', '')
+            rule = first['msg'].replace('Input should be', 'must be')
             return f'{name} {rule}, got {first["input"]!r}'
 
 
 def _class_at(config_class: type, path: Sequence[str], *, title: str) -> Any:
-    """The dataclass at a path; `title` names the class that complained, perhaps a part alone."""
-    current: Any = config_class
-    if config_class.__name__ != title:
-        parts = get_type_hints(config_class).values()
-        current = next((part for part in parts if getattr(part, '__name__', '') == title), current)
+    """The dataclass at a path from the one that complained, which may be a part built alone."""
+    current: Any = _parts(config_class)[title]
     for name in path:
         current = get_type_hints(current)[name]
     return current
+
+
+def _parts(config_class: type) -> dict[str, type]:
+    """A dataclass and those that its fields hold, at any depth, by name."""
+    found = {config_class.__name__: config_class}
+    for hint in get_type_hints(config_class).values():
+        if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+            found |= _parts(hint)
+    return found

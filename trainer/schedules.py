@@ -32,7 +32,7 @@ def _decay(step: tf.Tensor, config: ScheduleConfig, *, total_steps: int) -> tf.T
             raise ValueError(f'schedule.name must be constant, cosine or exponential, got {name!r}')
 
 
-class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
+class LearningRate(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
     """`factor` in the form that Keras's optimizers ask for."""
 
     def __init__(self, config: OptimizerConfig, *, total_steps: int) -> None:

@@ -15,7 +15,7 @@ from trainer.config import TrainConfig
 Batch = dict[str, tf.Tensor]
 
 
-class Window(tf.Module):
+class Window(tf.Module):  # type: ignore[misc]
     """Sums over the steps since the last logged one; part of the checkpoint.
 
     Attributes:
@@ -132,8 +132,8 @@ def compile_steps(
         state.window.correct.assign_add(correct)
         return [done + 1]
 
-    @tf.function(autograph=False)
     def take(count: tf.Tensor) -> None:
         tf.while_loop(lambda done: done < count, one_step, [tf.constant(0)])
 
-    return take
+    compiled: Callable[[tf.Tensor], None] = tf.function(take, autograph=False)
+    return compiled

@@ -98,7 +98,7 @@ def make_data_set(
     folder: Path,
     *,
     counts: Sequence[int] = (40, 24, 12, 4),
-    validation_counts: Sequence[int] = (6, 5, 4, 3),
+    validation_counts: Sequence[int] | None = None,
     predict_products: int = 7,
     shards: int = 3,
     size: int = SIZE,
@@ -110,7 +110,8 @@ def make_data_set(
     Args:
       folder: made if need be.
       counts: products of each class in `train`; product i has 1 + i % 3 views.
-      validation_counts: likewise in `validation`; half of its products are marked as leaked.
+      validation_counts: likewise in `validation`, by default 6, 5, 4, … 1, 1; half of its products
+        are marked as leaked.
       predict_products: unlabelled ones, in `predict`.
       shards: of each split.
       size: of the pictures, in pixels.
@@ -118,6 +119,7 @@ def make_data_set(
       seed: of the pixels and the order.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    validation_counts = validation_counts or [max(6 - c, 1) for c in range(len(counts))]
     tree = category_names(len(counts))
     (folder / categories.FILE_NAME).write_bytes(tree)
     rng = np.random.default_rng(seed)

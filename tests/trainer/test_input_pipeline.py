@@ -1,0 +1,175 @@
+import itertools
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from catalog import record, tfrecord
+from trainer import preprocess
+from trainer.config import InputConfig, TrainConfig
+from trainer.data_set import DataSet, open_data_set
+from trainer.input_pipeline import evaluation_batches, train_batches
+
+MakeDataSet = Callable[..., str]
+
+
+def _config(**changes: object) -> TrainConfig:
+    values = {
+        'batch_size': 20,
+        'total_steps': 1,
+        'input': InputConfig(height=28, width=28, shuffle_records=30),
+    }
+    return TrainConfig(**{**values, **changes})  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope='module')
+def data(data_folder: str) -> DataSet:
+    return open_data_set(data_folder)
+
+
+def _records(data: DataSet, split: str) -> list[record.Record]:
+    records = []
+    for path in data.paths(split):
+        with open(path, 'rb') as file:
+            records += [record.decode(serialized) for serialized in tfrecord.read(file)]
+    return records
+
+
+def _pictures(data: DataSet, split: str) -> Counter[tuple[bytes, int]]:
+    """The decoded pictures of a split and their labels, read without tf.data."""
+    return Counter(
+        (preprocess.decode(tf.constant(picture), height=28, width=28).numpy().tobytes(), label)
+        for product in _records(data, split)
+        for picture in product.pictures
+        for label in [product.category.label if product.category else -1]
+    )
+
+
+def _stream(data: DataSet, config: TrainConfig, *, pictures: int) -> list[tuple[bytes, int]]:
+    seen: list[tuple[bytes, int]] = []
+    for batch in train_batches(data, config):
+        labels = batch['label'].numpy().tolist()
+        seen += [
+            (image.tobytes(), label)
+            for image, label in zip(batch['image'].numpy(), labels, strict=True)
+        ]
+        if len(seen) >= pictures:
+            break
+    return seen[:pictures]
+
+
+def test_training_batches_are_full_and_of_uint8(data: DataSet) -> None:
+    spec = train_batches(data, _config()).element_spec
+    assert spec['image'] == tf.TensorSpec([20, 28, 28, 3], tf.uint8)
+    assert spec['label'] == tf.TensorSpec([20], tf.int64)
+
+
+def test_every_epoch_holds_each_picture_once_in_another_order(data: DataSet) -> None:
+    per_epoch = data.split('train').pictures
+    assert per_epoch % 20  # so that a batch spans two epochs
+    seen = _stream(data, _config(), pictures=3 * per_epoch)
+    epochs = [seen[i * per_epoch : (i + 1) * per_epoch] for i in range(3)]
+    expected = _pictures(data, 'train')
+    for epoch in epochs:
+        assert Counter(epoch) == expected
+    assert epochs[0] != epochs[1] != epochs[2]
+
+
+def test_the_order_is_that_of_the_seed(data: DataSet) -> None:
+    first = _stream(data, _config(seed=3), pictures=400)
+    assert first == _stream(data, _config(seed=3), pictures=400)
+    assert first != _stream(data, _config(seed=4), pictures=400)
+
+
+def test_the_order_does_not_hang_on_tensorflows_global_seed(data: DataSet) -> None:
+    first = _stream(data, _config(), pictures=200)
+    tf.random.set_seed(99)
+    assert first == _stream(data, _config(), pictures=200)
+
+
+def test_views_of_a_product_do_not_lie_side_by_side(
+    make_data_set: MakeDataSet, tmp_path: Path
+) -> None:
+    """Of 300 pictures in threes, about two pairs of neighbours are of one product by chance."""
+    data = open_data_set(make_data_set(tmp_path / 'data', counts=(100, 100)))
+    owner = {
+        preprocess.decode(tf.constant(picture), height=28, width=28).numpy().tobytes(): product
+        for product, views in enumerate(_records(data, 'train'))
+        for picture in views.pictures
+    }
+    config = _config(input=InputConfig(height=28, width=28, shuffle_records=1000))
+    seen = [owner[image] for image, _ in _stream(data, config, pictures=390)]
+    neighbours = sum(left == right for left, right in itertools.pairwise(seen))
+    assert neighbours < 15
+
+
+@pytest.mark.parametrize('batches', [0, 3, 11])
+def test_an_iterator_goes_on_from_its_checkpoint(
+    data: DataSet, tmp_path: Path, batches: int
+) -> None:
+    stream = train_batches(data, _config())
+    iterator = iter(stream)
+    for _ in range(batches):
+        next(iterator)
+    path = tf.train.Checkpoint(iterator=iterator).write(str(tmp_path / 'iterator'))
+    expected = [next(iterator) for _ in range(12)]
+
+    resumed = iter(train_batches(data, _config()))
+    tf.train.Checkpoint(iterator=resumed).read(path).assert_consumed()
+    for batch in expected:
+        found = next(resumed)
+        np.testing.assert_array_equal(found['image'], batch['image'])
+        np.testing.assert_array_equal(found['label'], batch['label'])
+
+
+@pytest.mark.parametrize('kind', ['product', 'image'])
+def test_evaluation_sees_every_picture_once_in_order(
+    make_data_set: MakeDataSet, tmp_path: Path, kind: str
+) -> None:
+    data = open_data_set(make_data_set(tmp_path / 'data', kind=kind))
+    found = list(evaluation_batches(data, 'validation', _config()).as_numpy_iterator())
+    products = _records(data, 'validation')
+    pictures = data.split('validation').pictures
+    assert [len(batch['label']) for batch in found] == [20] * (pictures // 20) + [pictures % 20]
+    columns = {name: np.concatenate([batch[name] for batch in found]) for name in found[0]}
+    expected = [
+        (product.product_id, index, product.category.label, leaked)
+        for product in products
+        if product.category and product.leaked
+        for index, leaked in zip(product.indices, product.leaked, strict=True)
+    ]
+    names = ('product_id', 'index', 'label', 'leaked')
+    assert list(zip(*(columns[name].tolist() for name in names), strict=True)) == expected
+    images = [image.tobytes() for image in columns['image']]
+    assert Counter(zip(images, columns['label'].tolist(), strict=True)) == _pictures(
+        data, 'validation'
+    )
+
+
+def test_unlabelled_pictures_have_the_label_minus_one(data: DataSet) -> None:
+    [batch] = evaluation_batches(data, 'predict', _config(batch_size=100)).as_numpy_iterator()
+    assert batch['label'].tolist() == [-1] * data.split('predict').pictures
+    assert batch['leaked'].tolist() == [0] * data.split('predict').pictures
+
+
+def test_picture_records_and_product_records_are_one_stream(
+    make_data_set: MakeDataSet, tmp_path: Path
+) -> None:
+    products = open_data_set(make_data_set(tmp_path / 'product', kind='product'))
+    pictures = open_data_set(make_data_set(tmp_path / 'image', kind='image'))
+    count = products.split('train').pictures
+    assert pictures.split('train').records == count
+    assert Counter(_stream(products, _config(), pictures=count)) == Counter(
+        _stream(pictures, _config(), pictures=count)
+    )
+
+
+def test_pictures_of_another_size_come_out_in_the_size_of_the_config(
+    make_data_set: MakeDataSet, tmp_path: Path
+) -> None:
+    data = open_data_set(make_data_set(tmp_path / 'data', counts=(9, 9), size=50))
+    [batch] = train_batches(data, _config(batch_size=8)).take(1)
+    assert batch['image'].shape == (8, 28, 28, 3)

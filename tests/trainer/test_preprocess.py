@@ -1,0 +1,125 @@
+import io
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from trainer import preprocess
+from trainer.config import AugmentConfig, ModelConfig
+
+
+def _encode(pixels: np.ndarray, form: str = 'JPEG', **options: object) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def _noise(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+
+
+@pytest.fixture(params=['eager', 'tf.data'])
+def decode(request: pytest.FixtureRequest):
+    def call(encoded: bytes, *, height: int, width: int) -> np.ndarray:
+        if request.param == 'eager':
+            return preprocess.decode(tf.constant(encoded), height=height, width=width).numpy()
+        data = tf.data.Dataset.from_tensors(encoded)
+        data = data.map(lambda x: preprocess.decode(x, height=height, width=width))
+        assert data.element_spec == tf.TensorSpec([height, width, 3], tf.uint8)
+        return next(iter(data)).numpy()
+
+    return call
+
+
+@pytest.mark.parametrize('subsampling', [0, 2])
+def test_a_jpeg_is_decoded_as_pillow_does_bit_for_bit(decode, subsampling: int) -> None:
+    encoded = _encode(_noise(36, 52, 3), quality=75, subsampling=subsampling)
+    expected = np.asarray(Image.open(io.BytesIO(encoded)))
+    np.testing.assert_array_equal(decode(encoded, height=36, width=52), expected)
+
+
+def test_a_grey_jpeg_becomes_three_equal_channels(decode) -> None:
+    encoded = _encode(_noise(28, 28), quality=90)
+    expected = np.asarray(Image.open(io.BytesIO(encoded)))
+    found = decode(encoded, height=28, width=28)
+    for channel in range(3):
+        np.testing.assert_array_equal(found[..., channel], expected)
+
+
+@pytest.mark.parametrize('form', ['PNG', 'BMP', 'GIF'])
+def test_other_formats_are_decoded_too(decode, form: str) -> None:
+    pixels = np.full((20, 20, 3), 60, np.uint8)
+    np.testing.assert_array_equal(decode(_encode(pixels, form), height=20, width=20), pixels)
+
+
+def test_a_wide_picture_is_scaled_to_fit_and_centred_on_white(decode) -> None:
+    pixels = np.full((40, 80, 3), 100, np.uint8)
+    found = decode(_encode(pixels, 'PNG'), height=40, width=40)
+    assert (found[:10] == 255).all()
+    assert (found[10:30] == 100).all()
+    assert (found[30:] == 255).all()
+
+
+def test_a_tall_picture_is_scaled_to_fit_and_centred_on_white(decode) -> None:
+    pixels = np.full((90, 30, 3), 7, np.uint8)
+    found = decode(_encode(pixels, 'PNG'), height=30, width=30)
+    assert (found[:, 10:20] == 7).all()
+    assert (found[:, :10] == 255).all()
+    assert (found[:, 20:] == 255).all()
+
+
+def test_a_small_picture_is_scaled_up(decode) -> None:
+    assert (decode(_encode(np.zeros((1, 1, 3), np.uint8), 'PNG'), height=9, width=9) == 0).all()
+
+
+def test_scaling_down_averages_the_pixels(decode) -> None:
+    stripes = np.tile(np.array([0, 255], np.uint8)[np.newaxis, :, np.newaxis], (64, 32, 3))
+    found = decode(_encode(stripes, 'PNG'), height=8, width=8)
+    assert np.abs(found[:, 1:-1].astype(int) - 127).max() <= 8
+
+
+@pytest.mark.parametrize('encoded', [b'', b'\xff\xd8', b'not a picture'])
+def test_bytes_that_are_no_picture_are_refused(decode, encoded: bytes) -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        decode(encoded, height=8, width=8)
+
+
+def test_a_batch_is_decoded_in_its_order() -> None:
+    pictures = [_encode(np.full((8, 8, 3), value, np.uint8), 'PNG') for value in (9, 5, 200)]
+    found = preprocess.decode_batch(tf.constant(pictures), height=8, width=8)
+    assert found[:, 0, 0, 0].numpy().tolist() == [9, 5, 200]
+
+
+def test_pictures_whose_draw_is_below_a_half_are_mirrored() -> None:
+    images = _noise(3, 5, 6, 3)
+    draws = np.array([[0.49], [0.5], [0.0]], np.float32)
+    found = preprocess.augment(tf.constant(images), tf.constant(draws), AugmentConfig()).numpy()
+    np.testing.assert_array_equal(found[0], images[0, :, ::-1])
+    np.testing.assert_array_equal(found[1], images[1])
+    np.testing.assert_array_equal(found[2], images[2, :, ::-1])
+
+
+def test_without_augmentation_pictures_stay_as_they_are() -> None:
+    images = _noise(2, 5, 6, 3)
+    draws = preprocess.draw(2, seed=tf.constant([0, 0]))
+    found = preprocess.augment(tf.constant(images), draws, AugmentConfig(flip=False))
+    np.testing.assert_array_equal(found, images)
+
+
+def test_draws_are_the_seeds_alone_and_half_of_them_flip() -> None:
+    draws = preprocess.draw(4000, seed=tf.constant([3, 14])).numpy()
+    np.testing.assert_array_equal(draws, preprocess.draw(4000, seed=tf.constant([3, 14])))
+    other = preprocess.draw(4000, seed=tf.constant([3, 15])).numpy()
+    assert (draws != other).mean() > 0.99
+    assert 0.46 < (draws < 0.5).mean() < 0.54
+
+
+def test_inception_v3_is_fed_as_keras_trained_it() -> None:
+    import keras
+
+    images = _noise(2, 8, 8, 3)
+    expected = keras.applications.inception_v3.preprocess_input(images.astype(np.float32))
+    found = preprocess.normalize(tf.constant(images), ModelConfig(name='inception_v3'))
+    assert found.dtype == tf.float32
+    np.testing.assert_allclose(found, expected, atol=1e-6)
