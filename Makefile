@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 PY := $(VENV)/bin/python
 RUN := run
 WORK := $(RUN)/work
-MODEL := products
+MODEL := product_categories
 EXPORT := $(RUN)/models/$(MODEL)/1
 RECIPE := configs/tiny.py
 

@@ -7,12 +7,14 @@ from setuptools import find_packages, setup
 
 BEAM = ['apache-beam[gcp]']
 TRAIN = [
+    'jinja2',
     'keras',
     'matplotlib',
     'pyarrow',
     'pydantic',
     'tensorboard',
     'tensorflow',
+    'tensorflow-serving-api',
 ]
 SERVE = [
     'grpcio',
@@ -45,7 +47,7 @@ setup(
     packages=find_packages(
         include=['catalog*', 'beam_pipelines*', 'trainer*', 'serving*', 'configs*']
     ),
-    package_data={'': ['py.typed']},
+    package_data={'': ['py.typed'], 'trainer': ['templates/*']},
     install_requires=[
         'absl-py',
         'google-cloud-storage',

@@ -24,7 +24,7 @@ CLASS_COUNT = np.dtype(
         ('split', 'u1'),
         ('products', '<i8'),
         ('pictures', '<i8'),
-        ('units', '<i8'),  # products or pictures: what one record holds
+        ('units', '<i8'),  # products, or pictures if they are dealt singly
         ('bytes', '<i8'),  # of the pictures
     ]
 )
@@ -36,12 +36,12 @@ class Layout:
 
     Attributes:
       shards: by split name.
-      records: by split name and class key.
+      units: by split name and class key, copies included.
       counts: rows of CLASS_COUNT, sorted.
     """
 
     shards: dict[str, int]
-    records: dict[str, dict[int, int]]
+    units: dict[str, dict[int, int]]
     counts: npt.NDArray[np.void]
 
 
@@ -71,7 +71,7 @@ def assign_splits(
             products = len(starts(part['product_id']))
             counts.documents[SPLITS[split]] += products
             counts.pictures[SPLITS[split]] += len(part)
-            units = products if options.record == 'product' else len(part)
+            units = len(part) if _dealt_singly(split, options) else products
             total_bytes = int(part['length'].sum(dtype=np.int64))
             stats.append((key, split, products, len(part), units, total_bytes))
         kept.append(rows)
@@ -123,7 +123,7 @@ def lay_out(parts: Iterable[npt.NDArray[np.void]], options: ShardOptions) -> Lay
       UserError: if nothing is left to train on, or more shards were asked for than records exist.
     """
     counts = np.sort(np.concatenate([*parts, np.zeros(0, CLASS_COUNT)]), order=['split', 'key'])
-    records, total_bytes = {}, {}
+    units, total_bytes = {}, {}
     for split, rows in groups(counts, counts['split']):
         wanted = rows['units']
         if split == plan.TRAIN:
@@ -131,15 +131,15 @@ def lay_out(parts: Iterable[npt.NDArray[np.void]], options: ShardOptions) -> Lay
                 wanted, power=options.balance_power, max_copies=options.max_copies
             )
         keys = rows['key'].tolist()
-        records[SPLITS[split]] = dict(zip(keys, wanted.tolist(), strict=True))
+        units[SPLITS[split]] = dict(zip(keys, wanted.tolist(), strict=True))
         total_bytes[SPLITS[split]] = float((rows['bytes'] * (wanted / rows['units'])).sum())
     main = 'predict' if options.unlabelled else 'train'
-    if main not in records:
+    if main not in units:
         raise UserError('--input: must hold at least one product that can be used, got none')
     shard_mb = options.shard_mb
     if options.shards:
         shard_mb = max(total_bytes[main], 1) / options.shards / 1e6
-        total = sum(records[main].values())
+        total = sum(units[main].values())
         if options.shards > total:
             raise UserError(
                 f'--shards: must not exceed the {total} records of {main}, got {options.shards}'
@@ -148,31 +148,39 @@ def lay_out(parts: Iterable[npt.NDArray[np.void]], options: ShardOptions) -> Lay
         split: plan.shard_count(
             total_bytes=total_bytes[split], records=sum(of_class.values()), shard_mb=shard_mb
         )
-        for split, of_class in records.items()
+        for split, of_class in units.items()
     }
     if options.shards:
         shards[main] = options.shards
-    return Layout(shards=shards, records=records, counts=counts)
+    return Layout(shards=shards, units=units, counts=counts)
 
 
 def assign_places(table: Table, layout: Layout, options: ShardOptions) -> Table:
     """Gives every record of whole classes its copies, shard and place in the shard.
 
-    A product's rows stay together: they get the same copies, shards and places, unless a record
-    holds one picture.
+    A product's rows get the same copies, shards and places, unless they are dealt singly.
     """
     placed = []
     for key, of_class in groups(table, class_keys(table, seed=options.seed)):
         for split, rows in groups(of_class, of_class['split']):
-            records = layout.records[SPLITS[split]][key]
+            records = layout.units[SPLITS[split]][key]
             shards = layout.shards[SPLITS[split]]
             placed.append(_place(rows, options, key=key, records=records, shards=shards))
     return join(placed)
 
 
+def _dealt_singly(split: int, options: ShardOptions) -> bool:
+    """Whether each picture goes its own way, as train's do where a record holds one.
+
+    Held-out products stay together, so that one pass can judge a product by all its views.
+    """
+    return options.record == 'image' and split == plan.TRAIN
+
+
 def _place(rows: Table, options: ShardOptions, *, key: int, records: int, shards: int) -> Table:
     rows = sort_by(rows, 'product_id', 'index')
-    unit_names = ('product_id',) if options.record == 'product' else ('product_id', 'index')
+    singly = _dealt_singly(int(rows['split'][0]), options)
+    unit_names = ('product_id', 'index') if singly else ('product_id',)
     first = starts(*(rows[name] for name in unit_names))
     unit_ids = [rows[name][first] for name in unit_names]
     times = plan.copies(unit_ids, records, seed=options.seed)

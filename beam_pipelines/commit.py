@@ -115,15 +115,15 @@ def _split(split: str, parts: Sequence[Gathered], rows: np.ndarray, *, classes: 
 
 
 def _check(split: str, parts: Sequence[Gathered], *, layout: Layout, rows: np.ndarray) -> None:
-    """What the shards hold against the plan: shards, records, and pictures without copies."""
+    """What the shards hold against the plan: shards, units, and pictures without copies."""
     found = {
         'shards': len(parts),
-        'records': sum(part.shard.records for part in parts),
+        'units': sum(part.units for part in parts),
         'pictures': sum(int(part.first_pictures.sum()) for part in parts),
     }
     planned = {
         'shards': layout.shards[split],
-        'records': sum(layout.records[split].values()),
+        'units': sum(layout.units[split].values()),
         'pictures': int(rows['pictures'].sum()),
     }
     if found != planned:

@@ -37,6 +37,7 @@ class Gathered:
       records: by label, int64 [classes]; empty if unlabelled, as the next three.
       pictures: by label, int64 [classes].
       first_pictures: by label, without copies, int64 [classes].
+      units: what the plan dealt: products with copies, or pictures.
       leaked: pictures whose bytes occur in train.
       converted: pictures that were made RGB JPEG.
       resumed: whether the file was there already.
@@ -48,6 +49,7 @@ class Gathered:
     records: npt.NDArray[np.int64]
     pictures: npt.NDArray[np.int64]
     first_pictures: npt.NDArray[np.int64]
+    units: int
     leaked: int
     converted: int
     resumed: bool
@@ -84,6 +86,7 @@ class Gatherer:
             records=count(rows[records]),
             pictures=count(rows),
             first_pictures=count(rows[rows['copy'] == 0]),
+            units=len(starts(rows['place'], rows['product_id'], rows['copy'])),
             leaked=int(rows['leaked'].sum()),
             converted=int(rows['convert'].sum()),
             resumed=resumed,

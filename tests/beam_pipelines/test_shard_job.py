@@ -178,12 +178,19 @@ def test_one_record_a_picture_if_asked_for(
     assert manifest['splits']['train']['records_per_class'] == [
         sum(r.category.label == label for r in records) for label in range(4)
     ]
-    splits = {
-        split: {r.product_id for r in all_records(tmp_path / 'out', split)}
-        for split in ('train', 'validation')
-    }
-    assert not splits['train'] & splits['validation']
-    assert len(splits['train'] | splits['validation']) == 60
+    held_out = [r for r in all_records(tmp_path / 'out', 'validation')]
+    views = {10 * number: number % 4 + 1 for number in range(60)}
+    at = 0
+    while at < len(held_out):  # a held-out product's records lie one after another
+        product_id = held_out[at].product_id
+        together = held_out[at : at + views[product_id]]
+        assert [(r.product_id, r.indices) for r in together] == [
+            (product_id, [index]) for index in range(views[product_id])
+        ]
+        at += len(together)
+    splits = [{r.product_id for r in part} for part in (records, held_out)]
+    assert not splits[0] & splits[1]
+    assert len(splits[0] | splits[1]) == 60
 
 
 def test_pictures_of_train_are_marked_where_validation_shows_them_again(
