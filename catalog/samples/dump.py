@@ -12,12 +12,16 @@ from dataclasses import dataclass
 import bson
 
 from catalog import categories, storage
+from catalog import document as document_bytes
 from catalog.errors import UserError
 from catalog.progress import Progress
 
 TRAIN = 'train.bson'
 TEST = 'test.bson'
 TEST_LABELS = 'test_labels.csv'  # not in Kaggle's set: with it a prediction can be scored
+PHOTOS = 'photos'  # a few test pictures as files, to try a server with
+PHOTO_COUNT = 6
+_LARGE_PRODUCT_BYTES = 1 << 20
 TEST_LABELS_HEADER = '_id,category_id'
 
 
@@ -99,6 +103,7 @@ def start(folder: str, names: bytes) -> None:
     """Deletes what an earlier sample left, train.bson first, and writes the category tree."""
     for name in (TRAIN, TEST, TEST_LABELS):
         storage.delete(storage.join(folder, name))
+    storage.delete_folder(storage.join(folder, PHOTOS))
     storage.write_bytes(storage.join(folder, categories.FILE_NAME), names)
 
 
@@ -122,6 +127,22 @@ def write_test_labels(folder: str, rows: Iterable[tuple[int, int]]) -> None:
     """Writes the (product id, category id) of the test products."""
     lines = [TEST_LABELS_HEADER, *(f'{product},{category}' for product, category in rows)]
     storage.write_bytes(storage.join(folder, TEST_LABELS), ('\n'.join(lines) + '\n').encode())
+
+
+def write_photos(folder: str) -> None:
+    """Writes the first picture of the first products of test.bson as `photos/product-ID.jpg`."""
+    with storage.open_reader(storage.join(folder, TEST)) as reader:
+        data = reader.read_at(0, PHOTO_COUNT * _LARGE_PRODUCT_BYTES)
+    at = 0
+    for _ in range(PHOTO_COUNT):
+        length = document_bytes.framed_length(data, at)
+        if not length:  # fewer products than photos
+            return
+        product = document_bytes.parse(data, at)
+        offset, size = product.pictures[0]
+        path = storage.join(folder, PHOTOS, f'product-{product.product_id}.jpg')
+        storage.write_bytes(path, data[offset : offset + size])
+        at += length
 
 
 def table(sample: Sample) -> str:

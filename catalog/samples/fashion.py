@@ -92,6 +92,7 @@ def write(folder: str, photos: Photos, options: Options) -> dump.Sample:
             for product_id, product in zip(test_ids, test, strict=True)
         ),
     )
+    dump.write_photos(folder)
     train_contents = dump.write_products(
         storage.join(folder, dump.TRAIN),
         _batches(train_ids, train, photos.train_images, labelled=True),

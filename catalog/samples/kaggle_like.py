@@ -71,6 +71,7 @@ def write(folder: str, options: Options, *, workers: int) -> dump.Sample:
         test_contents = _write(folder, dump.TEST, batches, total=len(test), workers=workers)
         shop_ids = _tree(options.classes, options.seed).ids[plan.label[test]]
         dump.write_test_labels(folder, zip(test.tolist(), shop_ids.tolist(), strict=True))
+        dump.write_photos(folder)
     batches = _batches(plan, train, options, labelled=True)
     train_contents = _write(folder, dump.TRAIN, batches, total=len(train), workers=workers)
 

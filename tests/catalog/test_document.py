@@ -4,7 +4,7 @@ import struct
 
 import bson
 import pytest
-from bson import Binary, Code, Decimal128, DBRef, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
+from bson import Binary, Code, DBRef, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
 from bson.son import SON
 from hypothesis import given
 from hypothesis import strategies as st

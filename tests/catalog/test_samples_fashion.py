@@ -56,7 +56,7 @@ def pixels(picture: bytes) -> np.ndarray:
 
 def write(folder: Path, photos: fashion_photos.Photos, **options) -> dict[str, bytes]:
     fashion.write(str(folder), photos, fashion.Options(**options))
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    return {path.name: path.read_bytes() for path in sorted(folder.glob('*.*'))}
 
 
 def test_the_photos_are_seventy_thousand_of_ten_balanced_classes(photos):
@@ -155,6 +155,12 @@ def test_the_tree_has_three_levels_sorted_by_name_and_numbers_that_are_not_label
     assert tree.ids.tolist() != sorted(tree.ids.tolist())
     assert min(tree.ids) > 1_000_000_000
     assert (tree.level1.max() + 1, tree.level2.max() + 1) == (3, 6)
+
+
+def test_a_few_test_photos_lie_as_files(folder):
+    first = documents(folder / 'test.bson')[:6]
+    found = {path.name: path.read_bytes() for path in (folder / 'photos').iterdir()}
+    assert found == {f'product-{p["_id"]}.jpg': p['imgs'][0]['picture'] for p in first}
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(photos, tmp_path):

@@ -56,7 +56,7 @@ def files(folder: Path, *, workers: int = 1, **options: int) -> dict[str, bytes]
         Options(**{'products': 300, 'test_products': 30, 'classes': 20, **options}),
         workers=workers,
     )
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    return {path.name: path.read_bytes() for path in sorted(folder.glob('*.*'))}
 
 
 def picture_products(plan: kaggle_plan.Plan) -> np.ndarray:
