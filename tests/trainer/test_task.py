@@ -1,0 +1,81 @@
+"""The command line of training, as a user meets it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def _task(*flags: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, '-m', 'trainer.task', *flags],
+        env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '2'},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def _last_line(text: str) -> str:
+    return text.strip().splitlines()[-1]
+
+
+def test_a_dry_run_shows_everything_and_writes_nothing(data_folder: str, tmp_path: Path) -> None:
+    done = _task(
+        '--config=configs/tiny.py',
+        f'--data={data_folder}',
+        f'--workdir={tmp_path / "run"}',
+        '--config.batch_size=7',
+        '--config.model.channels=4',
+        '--dry_run',
+    )
+    assert done.returncode == 0, done.stderr
+    assert '"batch_size": 7' in done.stdout
+    # 3 convolutions, 4 numbers a channel of normalisation, the last layer
+    weights = 9 * (3 * 4 + 4 * 8 + 8 * 16) + 4 * (4 + 8 + 16) + 17 * 4
+    assert f'small_cnn, {weights:,} parameters' in done.stdout
+    assert '161 pictures of 4 classes' in done.stdout
+    assert '23.0 steps' in done.stdout
+    assert not (tmp_path / 'run').exists()
+
+
+def test_a_training_ends_with_one_line_and_code_0(data_folder: str, tmp_path: Path) -> None:
+    done = _task(
+        '--config=configs/tiny.py',
+        f'--data={data_folder}',
+        f'--workdir={tmp_path}',
+        '--config.total_steps=3',
+        '--config.batch_size=8',
+        '--config.model.channels=2',
+    )
+    assert done.returncode == 0, done.stderr
+    assert _last_line(done.stdout).startswith(f'trained 3 steps into {tmp_path}: loss ')
+
+
+def test_mistakes_are_one_line_and_code_2(data_folder: str, tmp_path: Path) -> None:
+    good = ['--config=configs/tiny.py', f'--data={data_folder}', f'--workdir={tmp_path / "run"}']
+    for flags, message in [
+        ([*good, '--config.modle.name=x'], "error: --config has no field 'modle'"),
+        ([*good, '--config.seed'], 'error: --config.seed must have a value'),
+        ([*good, '--sed=3'], "error: Unknown command line flag 'sed'"),
+        ([*good, 'stray'], "error: arguments are flags like --name=value, got 'stray'"),
+        ([*good, '--data=/nowhere'], 'error: /nowhere: a data set must have a manifest.json'),
+        (good[:2], 'error: --workdir must be given'),
+        (good[1:], 'error: flag --config=None'),
+    ]:
+        done = _task(*flags)
+        assert done.returncode == 2, flags
+        assert done.stderr.count('\n') == 1, done.stderr
+        assert done.stderr.startswith(message), done.stderr
+    assert not (tmp_path / 'run').exists()
+
+
+def test_help_shows_the_flags_and_examples() -> None:
+    done = _task('--help')
+    assert 'python -m trainer.task --config=configs/tiny.py --data=DIR --workdir=DIR' in done.stdout
+    for flag in ('--config', '--data', '--workdir', '--verify', 'dry_run'):
+        assert flag in done.stdout
