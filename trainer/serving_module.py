@@ -24,7 +24,12 @@ _PRODUCTS = tf.TensorSpec([None], tf.int64, name='product')
 class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
     """A trained model with its three signatures.
 
+    TensorFlow Serving restores variables by what this object tracks. A tracked Keras 3 model would
+    be restored into wrappers that the signatures do not read, so its raw variables are tracked and
+    the model itself is held in closures.
+
     Attributes:
+      variables_to_restore: everything the signatures read.
       names_file: the category tree's file, copied into the SavedModel's assets.
     """
 
@@ -39,8 +44,10 @@ class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         threshold: float,
     ) -> None:
         super().__init__(name='product_categories')
-        self.model = model
-        self.features = models.feature_model(model)
+        features = models.feature_model(model)
+        self.variables_to_restore = [variable.value for variable in model.variables]
+        self._logits = lambda images: model(images, training=False)
+        self._features = lambda images: features(images, training=False)
         self.names_file = tf.saved_model.Asset(names_file)
         self._tree = tree
         self._config = config
@@ -85,7 +92,7 @@ class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
 
         Each has length 1, so that a dot product is a cosine.
         """
-        features = self.features(self._pictures(image_bytes), training=False)
+        features = self._features(self._pictures(image_bytes))
         return {'embedding': tf.math.l2_normalize(tf.cast(features, tf.float32), axis=1)}
 
     def _pictures(self, image_bytes: tf.Tensor) -> tf.Tensor:
@@ -93,7 +100,7 @@ class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         return preprocess.normalize(images, self._config.model)
 
     def _probabilities(self, image_bytes: tf.Tensor) -> tf.Tensor:
-        return tf.nn.softmax(self.model(self._pictures(image_bytes), training=False))
+        return tf.nn.softmax(self._logits(self._pictures(image_bytes)))
 
 
 def decode_batch(image_bytes: tf.Tensor, config: InputConfig) -> tf.Tensor:

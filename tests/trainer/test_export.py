@@ -90,6 +90,32 @@ assert 'trainer' not in sys.modules
 """
 
 
+_SESSION = """
+import sys, numpy as np, tensorflow as tf
+encoded = [open(path, 'rb').read() for path in sys.argv[3:]]
+with tf.compat.v1.Session(graph=tf.Graph()) as session:
+    meta = tf.compat.v1.saved_model.loader.load(session, ['serve'], sys.argv[1])
+    signature = meta.signature_def['serving_default']
+    confidence = session.run(
+        signature.outputs['confidence'].name, {signature.inputs['image_bytes'].name: encoded}
+    )
+np.save(sys.argv[2], confidence)
+"""
+
+
+def test_a_session_gets_the_same_answers_as_tensorflow_serving_runs_a_model_in_one(
+    exported: Path, workdir: str, tmp_path: Path
+) -> None:
+    encoded = [_picture(seed) for seed in range(4)]
+    paths = [tmp_path / f'{i}.jpg' for i in range(4)]
+    for path, data in zip(paths, encoded, strict=True):
+        path.write_bytes(data)
+    result = tmp_path / 'confidence.npy'
+    subprocess.run([sys.executable, '-c', _SESSION, exported, result, *paths], check=True, cwd='/')
+    expected = -np.sort(-_in_memory(workdir, encoded), axis=1)
+    np.testing.assert_allclose(np.load(result), expected[:, :5], atol=1e-6)
+
+
 def test_a_fresh_process_gets_the_answers_of_the_model_in_memory(
     exported: Path, workdir: str, data_folder: str, tmp_path: Path
 ) -> None:
