@@ -131,6 +131,8 @@ def info_of(data: DataSet) -> DataInfo:
     train = data.split('train')
     if len(train.pictures_per_class) != data.num_classes:
         raise UserError(f'{data.folder}: training needs labelled data, these shards have no labels')
+    if not sum(train.pictures_per_class):
+        raise UserError(f'{data.folder}: training needs pictures, the train split has none')
     return DataInfo(
         digest=data.digest,
         num_classes=data.num_classes,

@@ -4,6 +4,7 @@ Owns the order of things in a run. What a step does is in `step`, what a checkpo
 `checkpoint`, what is told to people in `boards`.
 """
 
+import contextlib
 import math
 import time
 from collections.abc import Callable
@@ -25,7 +26,7 @@ from trainer.schedules import LearningRate
 from trainer.step import State, Window, compile_steps
 from trainer.strategy import build_strategy
 
-_DAMAGED_INPUT = (
+_BAD_INPUT = (
     tf.errors.DataLossError,
     tf.errors.InvalidArgumentError,
     tf.errors.NotFoundError,
@@ -51,8 +52,11 @@ def train(config: TrainConfig, data: DataSet, workdir: str) -> dict[str, float]:
 
     shift = loss.training_shift(loss.priors(info, config.loss))
     take = compile_steps(state, strategy, config, shift=shift)
-    with stopping.requests() as request, boards.Boards(workdir, step=done) as board:
-        reporter = _Reporter(board, config=config, info=info, done=done)
+    with (
+        stopping.requests() as request,
+        boards.Boards(workdir, step=done) as board,
+        contextlib.closing(_Reporter(board, config=config, info=info, done=done)) as reporter,
+    ):
         while done < config.total_steps:
             count = _steps_to_next_stop(done, config)
             _run(take, count, data=data)
@@ -67,7 +71,6 @@ def train(config: TrainConfig, data: DataSet, workdir: str) -> dict[str, float]:
                 )
             if request.signal and done < config.total_steps:
                 raise stopping.Stopped(step=done, by=request.signal)
-        reporter.close()
     return boards.read_metrics(workdir)[-1]
 
 
@@ -120,17 +123,18 @@ def _steps_to_next_stop(done: int, config: TrainConfig) -> int:
 def _run(take: Callable[[tf.Tensor], None], count: int, *, data: DataSet) -> None:
     try:
         take(tf.constant(count))
-    except _DAMAGED_INPUT as error:
+    except _BAD_INPUT as error:
         # The reader does not say which file it was in: the digests do. If all are right, the fault
         # is not the data's.
         split = data.split('train')
         manifest.check_files(data.folder, split)
         data_set.check_digests(data.folder, split.shards)
-        if isinstance(error, tf.errors.InvalidArgumentError):
+        if '/Decode' not in error.message:  # the node that failed
             raise
-        raise UserError(f'{data.folder}: the shards must be readable, got: {error.message}') from (
-            error
-        )
+        raise UserError(
+            f'{data.folder}: every picture of the train split must be decodable, one is not, though'
+            ' the shards are whole: the shard job let it pass'
+        ) from error
 
 
 def _check_loss(window: Window, *, done: int) -> None:

@@ -1,5 +1,6 @@
 """Small data sets of real bytes for the trainer's tests, as the shard job writes them."""
 
+import dataclasses
 import hashlib
 import io
 from collections.abc import Callable, Sequence
@@ -103,6 +104,7 @@ def make_data_set(
     shards: int = 3,
     size: int = SIZE,
     kind: str = 'product',
+    cut_a_picture: bool = False,
     seed: int = 0,
 ) -> str:
     """Writes a data set of real bytes; its folder.
@@ -116,6 +118,7 @@ def make_data_set(
       shards: of each split.
       size: of the pictures, in pixels.
       kind: of record, `product` or `image`.
+      cut_a_picture: the first picture of `train` lacks its second half.
       seed: of the pixels and the order.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -139,6 +142,10 @@ def make_data_set(
             train=name == 'train',
         )
         first_id += len(records)
+        if cut_a_picture and name == 'train':
+            whole, *rest = records[0].pictures
+            half = whole[: len(whole) // 2]
+            records[0] = dataclasses.replace(records[0], pictures=[half, *rest])
         if kind == 'image':
             records = _split_views(records)
         splits[name] = _write_split(folder, name, records, shards=shards, num_classes=len(counts))
@@ -151,7 +158,7 @@ def make_data_set(
             splits=splits,
             priors={
                 'natural': tuple((total / total.sum()).tolist()),
-                'written': tuple((np.array(counts) / sum(counts)).tolist()),
+                'written': tuple((np.array(counts) / max(sum(counts), 1)).tolist()),
             },
             ledger={'documents': {'read': 0}, 'pictures': {'read': 0}, 'notes': {}},
         ),

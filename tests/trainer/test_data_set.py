@@ -98,6 +98,14 @@ def test_data_without_labels_cannot_be_learned_from(folder: Path) -> None:
         data_set.info_of(data_set.open_data_set(str(folder)))
 
 
+def test_data_without_pictures_cannot_be_learned_from(
+    make_data_set: MakeDataSet, tmp_path: Path
+) -> None:
+    data = data_set.open_data_set(make_data_set(tmp_path / 'data', counts=(0, 0)))
+    with pytest.raises(UserError, match='the train split has none'):
+        data_set.info_of(data)
+
+
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r'must have a data\.json, got none'):
         data_set.restore_info(str(tmp_path))

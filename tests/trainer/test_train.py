@@ -181,6 +181,14 @@ def test_a_shard_damaged_after_the_check_stops_the_run_by_name(
         train(CONFIG, data, str(tmp_path / 'run'))
 
 
+def test_a_picture_that_cannot_be_decoded_stops_the_run_in_one_line(
+    make_data_set: MakeDataSet, tmp_path: Path
+) -> None:
+    data = open_data_set(make_data_set(tmp_path / 'data', cut_a_picture=True))
+    with pytest.raises(UserError, match='must be decodable, one is not'):
+        train(CONFIG, data, str(tmp_path / 'run'))
+
+
 def test_a_loss_that_is_not_finite_stops_the_run_and_spares_the_last_checkpoint(
     data: DataSet, tmp_path: Path
 ) -> None:
