@@ -18,7 +18,7 @@ RECIPE := configs/tiny.py
 export TF_CPP_MIN_LOG_LEVEL := 2
 export PYTHONUNBUFFERED := 1
 
-say = @printf '\n== %s\n' "$(1)"
+say = @printf '\n== %s\n'
 
 .PHONY: help setup run test lint fuzz clean
 
@@ -28,7 +28,7 @@ help:  ## this list
 setup: $(READY)  ## the environment alone, in .venv
 
 $(READY): setup.py constraints.txt
-	$(call say,environment: $(VENV) by $(PYTHON), about 3 GB and some minutes, once)
+	$(say) 'environment: $(VENV) by $(PYTHON), about 3 GB and some minutes, once'
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
 	  { echo 'error: PYTHON must be Python 3.11 with venv, got $(PYTHON); name yours with make PYTHON=...' >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
@@ -36,31 +36,31 @@ $(READY): setup.py constraints.txt
 	@touch $@
 
 $(RUN)/sample/train.bson: | $(READY)
-	$(call say,sample: real Zalando photos as a shop's dump, with a long tail)
+	$(say) 'sample: real Zalando photos as the dump of a shop, with a long tail'
 	@$(PY) -m catalog.samples fashion --output=$(@D) || { code=$$?; [ $$code = 3 ] || exit $$code; \
 	  echo 'no photos are to be had here (see above): going on with synthetic product pictures'; \
 	  $(PY) -m catalog.samples kaggle-like --products=6000 --classes=10 --output=$(@D); }
 
 $(RUN)/shards/manifest.json: $(RUN)/sample/train.bson
-	$(call say,shards: by Apache Beam; classes balanced, validation left as it is)
+	$(say) 'shards: by Apache Beam; classes balanced, validation left as it is'
 	$(PY) -m beam_pipelines.shard --input=$< --categories=$(RUN)/sample/category_names.csv \
 	  --output=$(@D) --balance=sqrt --shards=8 --overwrite
 
 $(WORK)/report/evaluation.json: $(RUN)/shards/manifest.json $(RECIPE)
-	$(call say,training: $(RECIPE))
+	$(say) 'training: $(RECIPE)'
 	$(PY) -m trainer.task --config=$(RECIPE) --data=$(RUN)/shards --workdir=$(WORK)
-	$(call say,evaluation: products that training never saw)
+	$(say) 'evaluation: products that training never saw'
 	$(PY) -m trainer.evaluate --workdir=$(WORK) --data=$(RUN)/shards --split=validation --output=$(@D)
 
 $(EXPORT)/saved_model.pb: $(WORK)/report/evaluation.json
-	$(call say,export: a SavedModel for TF Serving)
+	$(say) 'export: a SavedModel for TF Serving'
 	rm -rf $(@D)
 	$(PY) -m trainer.export --workdir=$(WORK) --output=$(@D)
 
 run: $(EXPORT)/saved_model.pb  ## the whole system on real product photos: shards, training, export, server, answers
-	$(call say,answers: the same photos over REST and over gRPC)
+	$(say) 'answers: the same photos over REST and over gRPC'
 	@RUN=$(RUN) MODEL=$(MODEL) PY=$(PY) bash serving/ask.sh
-	$(call say,summary)
+	$(say) 'summary'
 	@$(PY) -m trainer.summary --data=$(RUN)/shards --workdir=$(WORK) --export=$(EXPORT) \
 	  --answers=$(RUN)/answers/rest.json,$(RUN)/answers/grpc.json --output=$(RUN)/index.html
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from catalog.errors import UserError
 
@@ -59,4 +59,5 @@ def run(
       parse: reads the flags; by default anything that is not a known flag is refused.
     """
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')  # errors only, before TensorFlow loads
+    logging.set_verbosity(logging.WARNING)
     app.run(guarded(main), flags_parser=parse)

@@ -1,26 +1,20 @@
 """Local and `gs://` paths, read whole or by range, written whole or not at all.
 
-A local file is written under a temporary name beside its own and renamed. An object is uploaded in
-one piece from a local temporary file, checksum included: an upload that is cut off leaves nothing.
-`STORAGE_EMULATOR_HOST` is honoured by the client library.
+A local file is written under a temporary name beside its own and renamed. An object is written to
+a local temporary file and uploaded in one piece; `catalog.object_store` owns how.
 """
 
 import contextlib
-import functools
 import glob as local_glob
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 
-from catalog.errors import UserError
+from catalog import object_store
 
-if TYPE_CHECKING:
-    from google.cloud.storage import Blob, Client
-
-GS = 'gs://'
 _TEMPORARY = '.partial-'
 
 
@@ -36,7 +30,12 @@ class Reader(Protocol):
 
 def is_remote(path: str) -> bool:
     """Whether a path is on an object store."""
-    return path.startswith(GS)
+    return path.startswith(object_store.GS)
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file is one that was being written when its writer was killed."""
+    return os.path.basename(name).startswith(_TEMPORARY)
 
 
 def join(folder: str, *names: str) -> str:
@@ -46,9 +45,7 @@ def join(folder: str, *names: str) -> str:
 
 def exists(path: str) -> bool:
     """Whether there is such a file or object."""
-    if is_remote(path):
-        return bool(_blob(path).exists())
-    return os.path.exists(path)
+    return object_store.exists(path) if is_remote(path) else os.path.exists(path)
 
 
 def size(path: str) -> int:
@@ -57,37 +54,25 @@ def size(path: str) -> int:
     Raises:
       FileNotFoundError: if there is no such file.
     """
-    if not is_remote(path):
-        return os.stat(path).st_size
-    blob = _blob(path)
-    if not blob.exists():
-        raise FileNotFoundError(2, 'No such object', path)
-    blob.reload()
-    return int(blob.size or 0)
+    return object_store.size(path) if is_remote(path) else os.stat(path).st_size
 
 
 def glob(pattern: str) -> list[str]:
     """The files that a pattern matches, sorted; a path without wildcards is itself."""
-    if not is_remote(pattern):
-        if not local_glob.has_magic(pattern):
-            return [pattern] if os.path.exists(pattern) else []
-        return sorted(local_glob.glob(pattern, recursive=True))
     if not local_glob.has_magic(pattern):
         return [pattern] if exists(pattern) else []
-    bucket, name = _split(pattern)
-    blobs = _client().list_blobs(bucket, match_glob=name)
-    return sorted(f'{GS}{bucket}/{blob.name}' for blob in blobs)
+    if is_remote(pattern):
+        return object_store.glob(pattern)
+    return sorted(local_glob.glob(pattern, recursive=True))
 
 
 def list_files(folder: str) -> list[str]:
     """The names of the files directly in a folder, sorted; empty if there is no such folder."""
-    if not is_remote(folder):
-        if not os.path.isdir(folder):
-            return []
-        return sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
-    bucket, prefix = _split(folder.rstrip('/') + '/')
-    blobs = _client().list_blobs(bucket, prefix=prefix, delimiter='/')
-    return sorted(blob.name[len(prefix) :] for blob in blobs)
+    if is_remote(folder):
+        return object_store.list_files(folder)
+    if not os.path.isdir(folder):
+        return []
+    return sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
 
 
 def read_bytes(path: str) -> bytes:
@@ -96,15 +81,7 @@ def read_bytes(path: str) -> bytes:
     Raises:
       FileNotFoundError: if there is no such file.
     """
-    if not is_remote(path):
-        return Path(path).read_bytes()
-    from google.api_core.exceptions import NotFound
-
-    try:
-        data: bytes = _blob(path).download_as_bytes()
-    except NotFound as error:
-        raise FileNotFoundError(2, 'No such object', path) from error
-    return data
+    return object_store.read_bytes(path) if is_remote(path) else Path(path).read_bytes()
 
 
 class _LocalReader:
@@ -113,39 +90,21 @@ class _LocalReader:
 
     def read_at(self, offset: int, length: int) -> bytes:
         pieces = []
-        while length > 0 and (piece := os.pread(self._file.fileno(), length, offset)):
-            pieces.append(piece)
-            offset += len(piece)
-            length -= len(piece)
+        with _naming(self._file.name):
+            while length > 0 and (piece := os.pread(self._file.fileno(), length, offset)):
+                pieces.append(piece)
+                offset += len(piece)
+                length -= len(piece)
         return pieces[0] if len(pieces) == 1 else b''.join(pieces)
 
     def close(self) -> None:
         self._file.close()
 
 
-class _ObjectReader:
-    def __init__(self, path: str) -> None:
-        self._blob = _blob(path)
-
-    def read_at(self, offset: int, length: int) -> bytes:
-        from google.api_core.exceptions import RequestRangeNotSatisfiable
-
-        if length <= 0:
-            return b''
-        try:
-            data: bytes = self._blob.download_as_bytes(start=offset, end=offset + length - 1)
-        except RequestRangeNotSatisfiable:
-            return b''
-        return data
-
-    def close(self) -> None:
-        pass
-
-
 @contextlib.contextmanager
 def open_reader(path: str) -> Iterator[Reader]:
     """Opens a file for reading by range."""
-    reader: Reader = _ObjectReader(path) if is_remote(path) else _LocalReader(path)
+    reader: Reader = object_store.ObjectReader(path) if is_remote(path) else _LocalReader(path)
     try:
         yield reader
     finally:
@@ -156,16 +115,18 @@ def open_reader(path: str) -> Iterator[Reader]:
 def write_atomic(path: str) -> Iterator[BinaryIO]:
     """Opens a file that gets its name when the block ends well, and is deleted otherwise."""
     if is_remote(path):
-        with tempfile.TemporaryFile() as file:
+        with (
+            _naming(f'{tempfile.gettempdir()}, for {path}'),
+            tempfile.TemporaryFile() as file,
+        ):
             yield file
-            file.seek(0)
-            _blob(path).upload_from_file(file, checksum='crc32c', retry=_retry())
+            object_store.upload(path, file)
         return
     folder, name = os.path.split(path)
     os.makedirs(folder or '.', exist_ok=True)
     temporary = os.path.join(folder, f'{_TEMPORARY}{os.getpid()}-{name}')
     try:
-        with open(temporary, 'wb') as file:
+        with _naming(path), open(temporary, 'wb') as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -182,68 +143,50 @@ def write_bytes(path: str, data: bytes) -> None:
         file.write(data)
 
 
+def check_writable(folder: str) -> None:
+    """Writes a file into a folder and deletes it.
+
+    Raises:
+      OSError: if that cannot be done, and why.
+    """
+    path = join(folder, f'{_TEMPORARY}check')
+    write_bytes(path, b'')
+    delete(path)
+
+
 def rename(source: str, target: str) -> None:
     """Gives a file another name in the same storage; an existing target is replaced."""
-    if not is_remote(source):
-        os.makedirs(os.path.dirname(target) or '.', exist_ok=True)
-        os.replace(source, target)
+    if is_remote(source):
+        object_store.rename(source, target)
         return
-    blob = _blob(source)
-    _, name = _split(target)
-    blob.bucket.copy_blob(blob, blob.bucket, name)
-    blob.delete()
+    os.makedirs(os.path.dirname(target) or '.', exist_ok=True)
+    os.replace(source, target)
 
 
 def delete(path: str) -> None:
     """Deletes a file; one that is not there is no error."""
-    if not is_remote(path):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+    if is_remote(path):
+        object_store.delete(path)
         return
-    from google.api_core.exceptions import NotFound
-
-    with contextlib.suppress(NotFound):
-        _blob(path).delete()
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
 
 
 def delete_folder(folder: str) -> None:
     """Deletes a folder and all that is in it; one that is not there is no error."""
-    if not is_remote(folder):
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(folder)
+    if is_remote(folder):
+        object_store.delete_folder(folder)
         return
-    bucket, prefix = _split(folder.rstrip('/') + '/')
-    for blob in _client().list_blobs(bucket, prefix=prefix):
-        delete(f'{GS}{bucket}/{blob.name}')
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(folder)
 
 
-def _split(path: str) -> tuple[str, str]:
-    bucket, _, name = path.removeprefix(GS).partition('/')
-    if not bucket or not name:
-        raise UserError(f'an object is named gs://BUCKET/NAME, got {path!r}')
-    return bucket, name
-
-
-@functools.cache
-def _client_of(process: int) -> 'Client':
-    del process  # a client must not be shared with a forked child
-    from google.cloud import storage
-
-    if os.environ.get('STORAGE_EMULATOR_HOST'):
-        return storage.Client.create_anonymous_client()
-    return storage.Client()
-
-
-def _client() -> 'Client':
-    return _client_of(os.getpid())
-
-
-def _retry() -> object:
-    from google.cloud.storage.retry import DEFAULT_RETRY
-
-    return DEFAULT_RETRY  # writing the same bytes again is harmless
-
-
-def _blob(path: str) -> 'Blob':
-    bucket, name = _split(path)
-    return _client().bucket(bucket).blob(name)
+@contextlib.contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Names the file in an error of the system's that names none: a full disk, a bad block."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), path) from error

@@ -8,7 +8,7 @@ log="$RUN/server.log"
 mkdir -p "$answers"
 
 # Port 0: the system chooses, so that nothing that runs already is in the way.
-"$PY" -m serving.model_server --model_base_path="$RUN/models/$MODEL" --model_name="$MODEL" \
+"$PY" -X faulthandler -m serving.model_server --model_base_path="$RUN/models/$MODEL" --model_name="$MODEL" \
   --port=0 --rest_api_port=0 >"$log" 2>&1 &
 server=$!
 trap 'kill -TERM $server 2>/dev/null || true' EXIT
@@ -18,7 +18,11 @@ for _ in $(seq 600); do
   kill -0 $server 2>/dev/null || { echo "error: the server did not start:" >&2; cat "$log" >&2; exit 1; }
   sleep 0.2
 done
-grep '^ready: ' "$log" || { echo "error: the server was not ready in 120 s, see $log" >&2; exit 1; }
+if ! grep '^ready: ' "$log"; then
+  kill -ABRT $server; sleep 1  # leaves in the log where each thread stood
+  echo "error: the server was not ready in 120 s, see $log" >&2
+  exit 1
+fi
 grpc=$(sed -nE 's/^ready: .* gRPC ([^,]+),.*/\1/p' "$log")
 rest=$(sed -nE 's#^ready: .* REST http://(.+)$#\1#p' "$log")
 

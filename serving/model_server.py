@@ -20,7 +20,7 @@ import sys
 
 from absl import flags
 
-from catalog import door
+from catalog import door, quiet
 from serving.server_options import ServerOptions
 
 _BASE_PATH = flags.DEFINE_string('model_base_path', '', 'Folder of version folders: 1, 2, ...')
@@ -48,6 +48,10 @@ def main(argv: list[str]) -> None:
         poll_seconds=_POLL.value,
         rest_timeout_seconds=_REST_TIMEOUT.value / 1000,
     )
+    with quiet.start_up():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()  # says what it does not find
     from serving import server  # TensorFlow: seconds that --help and a mistyped flag need not wait
 
     server.run(

@@ -105,7 +105,9 @@ def restore(state: tf.train.Checkpoint, workdir: str) -> int | None:
     for step in steps(workdir):
         path = _path(workdir, _name(step))
         try:
-            state.read(path).assert_existing_objects_matched()
+            read = state.read(path)
+            read.assert_existing_objects_matched()
+            read.expect_partial()  # a model alone leaves the optimizer's state in the file
             return step
         except _TROUBLE:
             raise

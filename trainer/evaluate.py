@@ -15,7 +15,7 @@ Examples:
 
 from absl import flags
 
-from catalog import door
+from catalog import door, quiet
 
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the training run.', required=True)
 _DATA = flags.DEFINE_string('data', None, 'Folder of the data set.', required=True)
@@ -27,6 +27,10 @@ _TOP_K = flags.DEFINE_integer('top_k', 5, 'Predictions kept a product in predict
 def main(argv: list[str]) -> None:
     """Reads the flags, measures, prints."""
     del argv
+    with quiet.start_up():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()  # says what it does not find
     from trainer import evaluation, evaluation_report  # TensorFlow takes seconds: not for --help
 
     measured = evaluation.evaluate(

@@ -16,7 +16,7 @@ Example:
 
 from absl import flags
 
-from catalog import door
+from catalog import door, quiet
 
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the training run.', required=True)
 _OUTPUT = flags.DEFINE_string('output', None, 'DIR/MODEL/VERSION to write.', required=True)
@@ -29,6 +29,10 @@ _THRESHOLD = flags.DEFINE_float(
 def main(argv: list[str]) -> None:
     """Reads the flags, exports."""
     del argv
+    with quiet.start_up():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()  # says what it does not find
     from trainer import exporting  # TensorFlow takes seconds: not for --help
 
     exporting.export(

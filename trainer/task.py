@@ -14,9 +14,9 @@ state saved; 2 if something must be mended first.
 import sys
 from typing import TYPE_CHECKING
 
-from absl import flags, logging
+from absl import flags
 
-from catalog import door
+from catalog import door, quiet
 from catalog.errors import UserError
 from trainer import config as configs
 from trainer import data_set, overrides
@@ -38,11 +38,14 @@ _OVERRIDE = 'config.'
 
 def main(argv: list[str]) -> None:
     """`argv`: the program, then the overrides of the config as `a.b=value`."""
-    logging.set_verbosity(logging.WARNING)  # TensorFlow counts microseconds aloud at INFO
     config = configs.load(_CONFIG.value, argv[1:])
     if not (_WORKDIR.value or _DRY_RUN.value):
         raise UserError('--workdir must be given: the folder that the run is kept in')
     data = data_set.open_data_set(_DATA.value, verify=_VERIFY.value)
+    with quiet.start_up():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()  # says what it does not find
     if _DRY_RUN.value:
         _show(config, data)
     else:

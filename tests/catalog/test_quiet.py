@@ -1,0 +1,48 @@
+"""Only known notes are hidden."""
+
+import subprocess
+import sys
+
+CODE = """
+import os, sys
+from catalog import quiet
+with quiet.start_up():
+    os.write(2, b'I0000 00:00:1.5 7 port.cc:153] oneDNN custom operations are on.\\n')
+    os.write(2, b'E0000 00:00:1.5 7 other.cc:1] something else is wrong\\n')
+    print('from python', file=sys.stderr)
+    {inside}
+print('after', file=sys.stderr)
+"""
+
+
+def run(inside: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, '-c', CODE.format(inside=inside)], capture_output=True, text=True
+    )
+
+
+def test_notes_of_a_start_are_hidden_and_everything_else_is_told() -> None:
+    assert run('pass').stderr.splitlines() == [
+        'E0000 00:00:1.5 7 other.cc:1] something else is wrong',
+        'from python',
+        'after',
+    ]
+
+
+def test_an_error_of_the_start_is_told_too() -> None:
+    done = run('raise RuntimeError("no library")')
+    assert done.returncode == 1
+    assert 'from python' in done.stderr
+    assert 'RuntimeError: no library' in done.stderr
+
+
+def test_tensorflow_starts_without_a_word() -> None:
+    code = (
+        'from catalog import quiet\n'
+        'with quiet.start_up():\n'
+        '    import tensorflow as tf\n'
+        '    tf.config.list_physical_devices()\n'
+        'print(int(tf.constant(1) + 1))\n'
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ('2\n', '')
