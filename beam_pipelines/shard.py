@@ -116,13 +116,15 @@ def summary(made: Manifest, *, seconds: float) -> str:
     for split, content in made.splits.items():
         lines.append(
             f'{split}: {content.records:,} records, {content.pictures:,} pictures, '
-            f'{content.bytes / 1e6:,.1f} MB in {len(content.shards)} shards'
+            f'{content.bytes / 1e6:,.1f} MB in {len(content.shards)} '
+            f'shard{"" if len(content.shards) == 1 else "s"}'
         )
     for kind in ('documents', 'pictures'):
         places = made.ledger[kind]
         where = ', '.join(f'{name} {n:,}' for name, n in places.items() if name != ledger.READ)
         lines.append(f'{kind}: read {places[ledger.READ]:,} = {where}')
-    lines.append(f'notes: {", ".join(f"{k} {n:,}" for k, n in made.ledger["notes"].items())}')
+    notes = ', '.join(f'{name} {n:,}' for name, n in made.ledger['notes'].items() if n)
+    lines.append(f'notes: {notes or "none"}')
     lines.append(f'{seconds:.1f} s, {made.source["pictures"] / seconds:,.0f} pictures/s')
     return '\n'.join(lines)
 
