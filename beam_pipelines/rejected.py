@@ -1,7 +1,7 @@
 """The files that keep what could not be used: an index for people and the bytes themselves.
 
-`rejected.jsonl` has one line a piece: reason, message, source file, offset, length, product id,
-picture, and the name of its bytes in `rejected.zip`. Both are left out where nothing was rejected.
+`rejected.jsonl` has one line a piece: reason, message, place in words, source file, offset, length,
+product id, picture, and the name of its bytes in `rejected.zip`. Both are left out where nothing was rejected.
 """
 
 import json
@@ -24,7 +24,7 @@ def describe(source: Source, rejected: Rejected) -> str:
     product = '' if rejected.product_id is None else f', product {rejected.product_id}'
     picture = '' if rejected.picture is None else f', picture {rejected.picture}'
     return (
-        f'{source.name(rejected.file)} at byte {rejected.offset}, {rejected.length} bytes'
+        f'{source.place(rejected)}, {rejected.length} bytes'
         f'{product}{picture}: {rejected.reason}, {rejected.message}'
     )
 
@@ -33,7 +33,7 @@ def write(folder: str, source: Source, pieces: Sequence[Rejected]) -> None:
     """Writes both files into a folder, in source order."""
     if not pieces:
         return
-    ordered = sorted(pieces, key=lambda piece: (piece.file, piece.offset, piece.reason))
+    ordered = sorted(pieces, key=_order)
     path = storage.join(folder, BYTES)
     with storage.write_atomic(path) as file, zipfile.ZipFile(file, 'w') as archive:
         for piece in ordered:
@@ -42,6 +42,12 @@ def write(folder: str, source: Source, pieces: Sequence[Rejected]) -> None:
     lines = (json.dumps(_line(source, piece), ensure_ascii=False) for piece in ordered)
     text = '\n'.join(lines) + '\n'
     storage.write_bytes(storage.join(folder, INDEX), text.encode())
+
+
+def _order(piece: Rejected) -> tuple[int, int, int, int, str]:
+    product = -1 if piece.product_id is None else piece.product_id
+    picture = -1 if piece.picture is None else piece.picture
+    return piece.file, piece.offset, product, picture, piece.reason
 
 
 def _entry_name(piece: Rejected) -> str:
@@ -54,6 +60,7 @@ def _line(source: Source, piece: Rejected) -> dict[str, object]:
     return {
         'reason': piece.reason,
         'message': piece.message,
+        'place': source.place(piece),
         'file': source.name(piece.file),
         'offset': piece.offset,
         'length': piece.length,

@@ -45,6 +45,10 @@ class BsonFiles:
         """The path of a file."""
         return self.paths[file]
 
+    def place(self, rejected: Rejected) -> str:
+        """The path and offset of a rejected piece."""
+        return f'{self.name(rejected.file)} at byte {rejected.offset}'
+
     def scan(
         self,
         scanned: Range,

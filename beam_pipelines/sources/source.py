@@ -38,3 +38,6 @@ class Source(Protocol):
 
     def name(self, file: int) -> str:
         """The name of a file of the source, for people."""
+
+    def place(self, rejected: Rejected) -> str:
+        """Where a rejected piece lies, for people."""
