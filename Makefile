@@ -32,7 +32,7 @@ $(READY): setup.py constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
 	  { echo 'error: PYTHON must be Python 3.11 with venv, got $(PYTHON); name yours with make PYTHON=...' >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[all]'
+	$(PY) -m pip install --quiet --disable-pip-version-check --use-pep517 --constraint constraints.txt --editable '.[all]'
 	@touch $@
 
 $(RUN)/sample/train.bson: | $(READY)

@@ -14,7 +14,8 @@
 | `resolve` | which products and pictures come again |
 | `plan` | split, copies, shard, place |
 | `assign` | applies the plan to a class's rows |
-| `gather` | one shard: rows to a file |
+| `gather` | one shard: rows to records |
+| `shard_file` | records to a file: framing, compression, digest |
 | `ledger` | where every document and picture went |
 | `rejected` | the files that keep what could not be used |
 | `commit` | staging, final names, the manifest |

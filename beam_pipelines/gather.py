@@ -1,29 +1,28 @@
 """One shard: rows to a file in the staging folder. Knows no Beam."""
 
 import dataclasses
-import gzip
 import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO, cast
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from beam_pipelines import pictures
 from beam_pipelines.options import ShardOptions
-from beam_pipelines.plan import TRAIN
+from beam_pipelines.shard_file import ShardFile
 from beam_pipelines.sources.source import Source
 from beam_pipelines.table import Table, groups, sort_by, starts
-from catalog import record, storage, tfrecord
+from catalog import record, storage
 from catalog.categories import Categories
 from catalog.errors import UserError
 from catalog.manifest import Shard
 from catalog.record import Category, Record
 from catalog.shards import SPLITS, ShardName
 
-_GZIP_LEVEL = 6
+HELD_OUT = ('validation', 'test')  # only these say which pictures train has too
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class Gatherer:
     def gather(self, name: ShardName, rows: Table) -> Gathered:
         """Writes one shard from the rows of all its records."""
         rows = sort_by(rows, 'place', 'product_id', 'copy', 'index')
-        records = _records(rows, per_picture=self.options.record == 'image')
+        records = _first_rows(rows, per_picture=self.options.record == 'image')
         digest = self._digest(rows)
         shard = self._written_before(name, digest)
         resumed = shard is not None
@@ -124,22 +123,18 @@ class Gatherer:
 
     def _write(self, name: ShardName, rows: Table, records: npt.NDArray[np.int64]) -> Shard:
         file_name = name.file(compression=self.options.compression)
-        ends = [*records[1:], len(rows)]
         with storage.write_atomic(storage.join(self.staging, file_name)) as file:
-            digesting = _DigestingFile(file)
-            writer = _compressed(digesting, self.options.compression)
+            shard = ShardFile(file, compression=self.options.compression)
             data = self._pictures(rows)
-            for begin, end in zip(records.tolist(), ends, strict=True):
-                serialized = record.encode(self._record(rows[begin:end], data[begin:end]))
-                writer.write(tfrecord.frame(serialized))
-            if writer is not digesting:
-                writer.close()
+            for made in self._records(rows, records, data, held_out=name.split in HELD_OUT):
+                shard.write(record.encode(made))
+            shard.close()
         return Shard(
             file=file_name,
             records=len(records),
             pictures=len(rows),
-            bytes=digesting.bytes,
-            sha256=digesting.sha256.hexdigest(),
+            bytes=shard.bytes,
+            sha256=shard.sha256.hexdigest(),
         )
 
     def _pictures(self, rows: Table) -> list[bytes]:
@@ -156,25 +151,36 @@ class Gatherer:
             data[row] = pictures.to_rgb_jpeg(data[row])
         return data
 
-    def _record(self, rows: Table, data: list[bytes]) -> Record:
-        row = rows[0]
-        category = None
-        if self.categories is not None:
-            label = int(row['label'])
-            category = Category(
-                label=label,
-                category_id=int(self.categories.ids[label]),
-                level1=int(self.categories.level1[label]),
-                level2=int(self.categories.level2[label]),
+    def _records(
+        self, rows: Table, first: npt.NDArray[np.int64], data: list[bytes], *, held_out: bool
+    ) -> Iterator[Record]:
+        """The records that begin at the rows `first`."""
+        # Plain lists: reading a numpy row at a time would cost more than encoding the record.
+        ids = rows['product_id'][first].tolist()
+        labels = rows['label'][first].tolist()
+        indices, leaked = rows['index'].tolist(), rows['leaked'].tolist()
+        begins = first.tolist()
+        for product_id, label, begin, end in zip(
+            ids, labels, begins, [*begins[1:], len(rows)], strict=True
+        ):
+            yield Record(
+                product_id=product_id,
+                pictures=data[begin:end],
+                indices=indices[begin:end],
+                category=self._categories[label] if self.categories else None,
+                leaked=leaked[begin:end] if held_out else None,
             )
-        held_out = self.categories is not None and row['split'] != TRAIN
-        return Record(
-            product_id=int(row['product_id']),
-            pictures=data,
-            indices=rows['index'].tolist(),
-            category=category,
-            leaked=rows['leaked'].tolist() if held_out else None,
-        )
+
+    @cached_property
+    def _categories(self) -> list[Category]:
+        """By label."""
+        tree = self.categories
+        if tree is None:
+            return []
+        columns = (tree.ids.tolist(), tree.level1.tolist(), tree.level2.tolist())
+        return [
+            Category(label, *of_label) for label, of_label in enumerate(zip(*columns, strict=True))
+        ]
 
 
 def shards_of(rows: Table, counts: dict[str, int]) -> Iterator[tuple[ShardName, Table]]:
@@ -185,34 +191,8 @@ def shards_of(rows: Table, counts: dict[str, int]) -> Iterator[tuple[ShardName, 
             yield ShardName(name, index, counts[name]), of_shard
 
 
-def _records(rows: Table, *, per_picture: bool) -> npt.NDArray[np.int64]:
+def _first_rows(rows: Table, *, per_picture: bool) -> npt.NDArray[np.int64]:
     """Where each record's rows begin, int64 [records]."""
     if per_picture:
         return np.arange(len(rows))
     return starts(rows['product_id'], rows['copy'])
-
-
-class _DigestingFile:
-    """Counts and digests what is written through it."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.sha256 = hashlib.sha256()
-        self.bytes = 0
-
-    def write(self, data: Any) -> int:
-        self.sha256.update(data)
-        self.bytes += len(data)
-        return self._file.write(data)
-
-    def flush(self) -> None:
-        self._file.flush()
-
-
-def _compressed(file: _DigestingFile, compression: str) -> Any:
-    if compression != 'gzip':
-        return file
-    # No name and no time in the header: equal content, equal bytes.
-    return gzip.GzipFile(
-        filename='', mode='wb', compresslevel=_GZIP_LEVEL, fileobj=cast(BinaryIO, file), mtime=0
-    )
