@@ -1,7 +1,8 @@
 """The files that keep what could not be used: an index for people and the bytes themselves.
 
 `rejected.jsonl` has one line a piece: reason, message, place in words, source file, offset, length,
-product id, picture, and the name of its bytes in `rejected.zip`. Both are left out where nothing was rejected.
+product id, picture, and the name of its bytes in `rejected.zip`. Both are left out where nothing
+was rejected.
 """
 
 import json

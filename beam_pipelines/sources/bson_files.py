@@ -1,19 +1,22 @@
 """BSON files: documents one after another, as `mongodump` and Kaggle give them.
 
-Units of a range are bytes. `file` in a row is the position in `paths`.
+Units of a range are bytes. `file` in a row is the position in `paths`. A `.gz` file stands for what
+it unpacks to: its size, ranges and offsets are those of the unpacked bytes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
 from beam_pipelines.scan import Range, Rejected, Scan, Scanner
-from beam_pipelines.sources import bson_walk
+from beam_pipelines.sources import bson_walk, unpacked
 from beam_pipelines.table import Table
 from catalog import storage
 from catalog.errors import UserError
+from catalog.storage import Reader
 
 _RUN_BYTES = 16 << 20  # a read is at most about this long
 # Bytes that are read for nothing rather than asked for anew: a request to an object store costs as
@@ -60,7 +63,7 @@ class BsonFiles:
         """Scans a range. Without `start`, its first document is where one seems to begin."""
         scanner = Scanner(label_of, decode=decode, file=scanned.file)
         end = None
-        with storage.open_reader(self.paths[scanned.file]) as reader:
+        with _open(self.paths[scanned.file]) as reader:
             window = bson_walk.Window(reader, self.sizes[scanned.file])
             if start is None:
                 start = 0
@@ -94,7 +97,7 @@ class BsonFiles:
     def end_of(self, scanned: Range, *, start: int) -> int:
         """Where the last document that begins in a range ends, if one begins at `start`."""
         end = start
-        with storage.open_reader(self.paths[scanned.file]) as reader:
+        with _open(self.paths[scanned.file]) as reader:
             window = bson_walk.Window(reader, self.sizes[scanned.file])
             for piece in bson_walk.walk(window, start=start, stop=scanned.stop):
                 end = piece.end
@@ -108,7 +111,7 @@ class BsonFiles:
             rows = table[order[run]]
             begin = int(rows['offset'][0])
             end = int((rows['offset'] + rows['length']).max())
-            with storage.open_reader(self.paths[int(rows['file'][0])]) as reader:
+            with _open(self.paths[int(rows['file'][0])]) as reader:
                 data = reader.read_at(begin, end - begin)
             places = zip(
                 order[run].tolist(),
@@ -122,14 +125,14 @@ class BsonFiles:
 
     def fetch_rejected(self, rejected: Rejected) -> bytes:
         """The bytes of a rejected piece."""
-        with storage.open_reader(self.paths[rejected.file]) as reader:
+        with _open(self.paths[rejected.file]) as reader:
             return reader.read_at(rejected.offset, rejected.length)
 
     def _runs(self, rows: Table) -> Iterator[slice]:
         """Slices of sorted rows that one read serves."""
         if not len(rows):
             return
-        remote = storage.is_remote(self.paths[0])
+        remote = storage.is_remote(_readable(self.paths[0]))
         gap_bytes = _REMOTE_GAP_BYTES if remote else _LOCAL_GAP_BYTES
         ends = rows['offset'] + rows['length']
         apart = (
@@ -141,20 +144,24 @@ class BsonFiles:
         yield from (slice(begin, end) for begin, end in pairwise(cuts))
 
 
-def open_files(patterns: Sequence[str]) -> BsonFiles:
-    """The BSON files that paths or globs name, sorted within each pattern.
+def open_files(paths: Sequence[str]) -> BsonFiles:
+    """Opens BSON files. A `.gz` file is unpacked now, in one piece.
 
     Raises:
-      UserError: if a pattern names no file, or a file has no byte.
+      UserError: if no file has a byte.
     """
-    paths: list[str] = []
-    for pattern in patterns:
-        found = storage.glob(pattern)
-        if not found:
-            raise UserError(f'--input: must name files that exist, got {pattern}')
-        paths.extend(found)
-    sizes = [storage.size(path) for path in paths]
-    for path, size in zip(paths, sizes, strict=True):
-        if not size:
-            raise UserError(f'{path}: must hold BSON documents, got an empty file')
+    for path in filter(unpacked.is_packed, paths):
+        unpacked.unpack(path)
+    sizes = [storage.size(_readable(path)) for path in paths]
+    if not any(sizes):
+        raise UserError(f'{paths[0]}: must hold BSON documents, got an empty file')
     return BsonFiles(tuple(paths), tuple(sizes))
+
+
+def _readable(path: str) -> str:
+    """The file to read for a path: itself, or the copy of what it unpacks to."""
+    return unpacked.copy_of(path) if unpacked.is_packed(path) else path
+
+
+def _open(path: str) -> AbstractContextManager[Reader]:
+    return storage.open_reader(_readable(path))
