@@ -19,14 +19,21 @@ from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentP
 
 from beam_pipelines import commit, job, ledger, runner
 from beam_pipelines.options import BALANCES, DUPLICATES, VERIFICATIONS, ShardOptions
-from beam_pipelines.sources import bson_files
+from beam_pipelines.sources import opening
 from catalog import categories, door, manifest, record, shards, storage
 from catalog.errors import UserError
 from catalog.manifest import Manifest
 
 _DEFAULTS = ShardOptions()
 
-_INPUT = flags.DEFINE_list('input', None, 'BSON files or globs, local or gs://.', required=True)
+_INPUT = flags.DEFINE_list(
+    'input',
+    None,
+    'Files or globs, local or gs://: BSON (also .gz), a folder of mongodump; or '
+    'mongodb://HOST/DATABASE.COLLECTION; or photos, as DIR (DIR/CATEGORY/...) or as a list '
+    '(.csv or .parquet: path, category, perhaps product).',
+    required=True,
+)
 _CATEGORIES = flags.DEFINE_string('categories', None, 'category_names.csv; not if --unlabelled.')
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder of the data set.', required=True)
 _RESUME = flags.DEFINE_bool('resume', False, 'Go on with a run that was cut off.')
@@ -101,7 +108,7 @@ def open_job() -> job.Job:
         tree_bytes = storage.read_bytes(_CATEGORIES.value)
         tree = categories.parse(tree_bytes, path=_CATEGORIES.value)
     return job.Job(
-        source=bson_files.open_files(_INPUT.value),
+        source=opening.open_source(_INPUT.value, tree=tree),
         categories=tree,
         category_bytes=tree_bytes,
         options=options,
