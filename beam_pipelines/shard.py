@@ -78,10 +78,7 @@ _OPTION_NAMES = tuple(ShardOptions.__dataclass_fields__)
 
 def parse(argv: list[str]) -> list[str]:
     """Reads our flags and checks that what is left is Beam's; returns it, program name first."""
-    try:
-        left = flags.FLAGS(argv, known_only=True)
-    except flags.Error as error:
-        door.fail(f'{str(error).rstrip(".")}. --help lists the flags')
+    left = door.parse_flags(argv, known_only=True)
     parser = _BeamArgumentParser(allow_abbrev=False)
     for options in (PipelineOptions, *PipelineOptions.__subclasses__()):
         options._add_argparse_args(parser)

@@ -37,11 +37,22 @@ def guarded(main: Callable[[list[str]], None]) -> Callable[[list[str]], None]:
     return call
 
 
-def _parse_all(argv: list[str]) -> list[str]:
+def parse_flags(argv: list[str], *, known_only: bool = False) -> list[str]:
+    """Reads the flags; returns the arguments that are none, program name first.
+
+    Args:
+      argv: the command line, program name first.
+      known_only: leaves flags that are not defined among the arguments.
+    """
     try:
-        remaining: list[str] = flags.FLAGS(argv)
+        remaining: list[str] = flags.FLAGS(argv, known_only=known_only)
     except flags.Error as error:
         fail(f'{str(error).rstrip(".")}. --help lists the flags')
+    return remaining
+
+
+def _parse_only_flags(argv: list[str]) -> list[str]:
+    remaining = parse_flags(argv)
     if len(remaining) > 1:
         fail(f'arguments are flags like --name=value, got {remaining[1]!r}. --help lists the flags')
     return remaining
@@ -50,7 +61,7 @@ def _parse_all(argv: list[str]) -> list[str]:
 def run(
     main: Callable[[list[str]], None],
     *,
-    parse: Callable[[list[str]], list[str]] = _parse_all,
+    parse: Callable[[list[str]], list[str]] = _parse_only_flags,
 ) -> None:
     """Runs a door. `--help` prints the module's docstring and its flags.
 

@@ -83,10 +83,7 @@ def _train(config: 'TrainConfig', data: 'DataSet', workdir: str) -> None:
 
 def _parse(argv: list[str]) -> list[str]:
     given, others = overrides.split_arguments(argv, prefix=_OVERRIDE)
-    try:
-        program, *strays = flags.FLAGS(others)
-    except flags.Error as error:
-        door.fail(f'{str(error).rstrip(".")}. --help lists the flags')
+    program, *strays = door.parse_flags(others)
     if strays:
         door.fail(f'arguments are flags like --name=value, got {strays[0]!r}')
     return [program, *given]

@@ -106,13 +106,5 @@ def _kaggle_like(output: str) -> dump.Sample:
     return kaggle_like.write(output, options, workers=_or(_WORKERS.value, 2))
 
 
-def _parse(argv: list[str]) -> list[str]:
-    try:
-        remaining: list[str] = flags.FLAGS(argv)
-    except flags.Error as error:
-        door.fail(f'{str(error).rstrip(".")}. --help lists the flags')
-    return remaining
-
-
 if __name__ == '__main__':
-    door.run(main, parse=_parse)
+    door.run(main, parse=door.parse_flags)
