@@ -3,6 +3,7 @@
 | module | owns |
 |---|---|
 | `config` | the values that change a run's result, checked when made |
+| `config_files` | a config in a file, and in a workdir |
 | `overrides` | `a.b=value` on the command line, onto a config |
 | `data_set` | a folder of shards, checked against its manifest; what a run remembers of it |
 | `input_pipeline` | shards to batches of uint8 pictures |

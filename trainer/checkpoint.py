@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from catalog import storage
 from catalog.errors import UserError
-from trainer import config as configs
+from trainer import config_files as configs
 from trainer import data_set
 from trainer.config import TrainConfig
 from trainer.data_set import DataInfo

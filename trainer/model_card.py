@@ -7,7 +7,7 @@ from typing import Any
 
 from catalog import storage
 from catalog.errors import UserError
-from trainer import config as configs
+from trainer import config_files as configs
 from trainer.config import InputConfig, ModelConfig, TrainConfig
 from trainer.data_set import DataInfo
 

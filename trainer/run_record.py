@@ -12,7 +12,7 @@ from catalog.categories import Categories
 from catalog.errors import UserError
 from catalog.manifest import Manifest
 from trainer import answers as answering
-from trainer import config as configs
+from trainer import config_files as configs
 from trainer import evaluation_report, metrics, prediction_table
 from trainer.answers import Answers
 from trainer.config import TrainConfig

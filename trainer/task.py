@@ -18,7 +18,7 @@ from absl import flags
 
 from catalog import door, quiet
 from catalog.errors import UserError
-from trainer import config as configs
+from trainer import config_files as configs
 from trainer import data_set, overrides
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from catalog import manifest, storage
 from catalog.errors import UserError
 from catalog.progress import Progress
 from trainer import boards, checkpoint, data_set, loss, stopping
-from trainer import config as configs
+from trainer import config_files as configs
 from trainer.config import TrainConfig
 from trainer.data_set import DataInfo, DataSet
 from trainer.input_pipeline import train_batches

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import UserError
-from trainer import config, overrides
+from trainer import config_files, overrides
 from trainer.config import ModelConfig, OptimizerConfig, TrainConfig
 
 TINY = str(Path(__file__).parents[2] / 'configs' / 'tiny.py')
@@ -19,11 +19,11 @@ def _write(tmp_path: Path, body: str) -> str:
 
 def test_every_config_of_the_repository_loads() -> None:
     for path in sorted(Path(TINY).parent.glob('[a-z]*.py')):
-        assert isinstance(config.load(str(path)), TrainConfig), path
+        assert isinstance(config_files.load(str(path)), TrainConfig), path
 
 
 def test_overrides_reach_every_depth_in_turn() -> None:
-    loaded = config.load(
+    loaded = config_files.load(
         TINY,
         [
             'batch_size=32',
@@ -64,7 +64,7 @@ def test_overrides_reach_every_depth_in_turn() -> None:
 )
 def test_a_mistaken_override_is_refused_by_name(override: str, message: str) -> None:
     with pytest.raises(UserError) as caught:
-        config.load(TINY, [override])
+        config_files.load(TINY, [override])
     assert message in str(caught.value)
     assert '\n' not in str(caught.value)
 
@@ -96,7 +96,7 @@ def test_a_mistaken_override_is_refused_by_name(override: str, message: str) -> 
 def test_a_mistaken_config_file_is_refused_by_name(tmp_path: Path, body: str, message: str) -> None:
     path = _write(tmp_path, body)
     with pytest.raises(UserError) as caught:
-        config.load(path)
+        config_files.load(path)
     assert f'{path}: ' in str(caught.value)
     assert message in str(caught.value)
     assert '\n' not in str(caught.value)
@@ -104,13 +104,13 @@ def test_a_mistaken_config_file_is_refused_by_name(tmp_path: Path, body: str, me
 
 def test_a_config_file_must_be_there_and_define_get_config(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r'there is no .*absent\.py'):
-        config.load(str(tmp_path / 'absent.py'))
+        config_files.load(str(tmp_path / 'absent.py'))
     with pytest.raises(UserError, match='must be a Python file'):
-        config.load(str(tmp_path / 'config.json'))
+        config_files.load(str(tmp_path / 'config.json'))
     empty = tmp_path / 'empty.py'
     empty.write_text('')
     with pytest.raises(UserError, match='must define get_config'):
-        config.load(str(empty))
+        config_files.load(str(empty))
 
 
 def test_a_config_cannot_be_changed_in_place() -> None:
@@ -119,35 +119,35 @@ def test_a_config_cannot_be_changed_in_place() -> None:
 
 
 def test_a_saved_config_comes_back_equal_with_every_field_written_out(tmp_path: Path) -> None:
-    saved = config.load(TINY, ['optimizer.learning_rate=0.1', 'model.dropout=0'])
-    config.save(saved, str(tmp_path))
+    saved = config_files.load(TINY, ['optimizer.learning_rate=0.1', 'model.dropout=0'])
+    config_files.save(saved, str(tmp_path))
     document = json.loads((tmp_path / 'config.json').read_text())
     assert document['optimizer']['learning_rate'] == 0.1
     assert document['loss'] == {'target_power': 1.0, 'label_smoothing': 0.0}
-    assert config.restore(str(tmp_path)) == saved
+    assert config_files.restore(str(tmp_path)) == saved
 
 
 def test_a_config_json_that_is_absent_or_wrong_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r'must have a config\.json, got none'):
-        config.restore(str(tmp_path))
+        config_files.restore(str(tmp_path))
     (tmp_path / 'config.json').write_text('{"batch_size": 8')
     with pytest.raises(UserError, match='must be JSON'):
-        config.restore(str(tmp_path))
+        config_files.restore(str(tmp_path))
     (tmp_path / 'config.json').write_text('{"batch_size": 8, "total_steps": 1, "lr": 1}')
     with pytest.raises(UserError, match="there is no field 'lr'"):
-        config.restore(str(tmp_path))
+        config_files.restore(str(tmp_path))
 
 
 def test_a_run_goes_on_with_more_steps_but_not_with_another_learning_rate(tmp_path: Path) -> None:
     first = TrainConfig(batch_size=8, total_steps=10)
-    config.save(first, str(tmp_path))
-    config.check_resumable(
+    config_files.save(first, str(tmp_path))
+    config_files.check_resumable(
         TrainConfig(batch_size=8, total_steps=99, log_every_steps=1, checkpoint_every_steps=5),
         str(tmp_path),
     )
     other = TrainConfig(batch_size=16, total_steps=10, optimizer=OptimizerConfig(learning_rate=0.5))
     with pytest.raises(UserError) as caught:
-        config.check_resumable(other, str(tmp_path))
+        config_files.check_resumable(other, str(tmp_path))
     assert 'batch_size was 8 and is 16; optimizer.learning_rate was 0.001 and is 0.5' in str(
         caught.value
     )
