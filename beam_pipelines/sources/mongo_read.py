@@ -146,7 +146,7 @@ def documents(
             attempts += 1
             if attempts > _ATTEMPTS:
                 raise _told(address, error) from error
-            time.sleep(_FIRST_WAIT_SECONDS * 2**attempts)
+            time.sleep(_FIRST_WAIT_SECONDS * 2 ** (attempts - 1))
         except PyMongoError as error:
             raise _told(address, error) from error
 
