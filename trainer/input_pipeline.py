@@ -21,22 +21,29 @@ _INTERLEAVED_SHARDS = 16  # open at a time
 _EPOCHS = 1 << 40  # without end
 
 
-def train_batches(data: DataSet, config: TrainConfig) -> tf.data.Dataset:
+def train_batches(
+    data: DataSet, config: TrainConfig, *, worker: int = 0, num_workers: int = 1
+) -> tf.data.Dataset:
     """The train split without end, each picture once an epoch, in an order drawn for each epoch.
+
+    Every worker reads all records and decodes its own part of each batch, so that a batch holds the
+    same pictures whatever the number of workers; there may be fewer shards than workers.
 
     An epoch's last batch is filled up from the next epoch, so that none is dropped. The stream is a
     function of the shards, the seed and the batch size alone, and its iterator can be checkpointed:
     reading is deterministic and every draw is stateless.
 
     Returns:
-      {'image': uint8 [batch_size, H, W, 3], 'label': int64 [batch_size]}
+      {'image': uint8 [b, H, W, 3], 'label': int64 [b]}, b = batch_size / num_workers
     """
+    part = config.batch_size // num_workers
+    mine = slice(worker * part, (worker + 1) * part)
     paths = data.paths('train')
     epochs = tf.data.Dataset.range(_EPOCHS)
     blocks = epochs.flat_map(lambda epoch: _epoch(paths, config, epoch=epoch)).prefetch(1)
     encoded = blocks.rebatch(config.batch_size, drop_remainder=True)
     batches = encoded.map(
-        lambda x: {'image': _decode(x['encoded'], config.input), 'label': x['label']},
+        lambda x: {'image': _decode(x['encoded'][mine], config.input), 'label': x['label'][mine]},
         num_parallel_calls=_decoders(),
         deterministic=True,
     )
@@ -71,8 +78,12 @@ def _mixed(
     return {name: tf.gather(pictures[name], order) for name in ('encoded', 'label')}
 
 
-def evaluation_batches(data: DataSet, split: str, config: TrainConfig) -> tf.data.Dataset:
+def evaluation_batches(
+    data: DataSet, split: str, config: TrainConfig, *, worker: int = 0, num_workers: int = 1
+) -> tf.data.Dataset:
     """Every picture of a split once, in the order of the shards; the last batch may be smaller.
+
+    Of several workers, each decodes every `num_workers`-th batch.
 
     Returns:
       {'image': uint8 [B, H, W, 3], 'label': int64 [B] (-1 where unlabelled), 'product_id': int64
@@ -85,7 +96,8 @@ def evaluation_batches(data: DataSet, split: str, config: TrainConfig) -> tf.dat
     def decode(encoded: tf.Tensor, **rest: tf.Tensor) -> dict[str, tf.Tensor]:
         return {'image': _decode(encoded, config.input), **rest}
 
-    batches = pictures.rebatch(config.batch_size).map(
+    batches = pictures.rebatch(config.batch_size).shard(num_workers, worker)
+    batches = batches.map(
         lambda picture: decode(**picture), num_parallel_calls=_decoders(), deterministic=True
     )
     return batches.prefetch(tf.data.AUTOTUNE)

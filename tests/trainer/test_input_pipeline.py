@@ -173,3 +173,23 @@ def test_pictures_of_another_size_come_out_in_the_size_of_the_config(
     data = open_data_set(make_data_set(tmp_path / 'data', counts=(9, 9), size=50))
     [batch] = train_batches(data, _config(batch_size=8)).take(1)
     assert batch['image'].shape == (8, 28, 28, 3)
+
+
+def test_the_workers_parts_are_the_batches_of_one(data_folder: str) -> None:
+    data = open_data_set(data_folder)
+    config = TrainConfig(batch_size=6, total_steps=1, input=InputConfig(height=28, width=28))
+    whole = list(train_batches(data, config).take(40))
+    parts = [list(train_batches(data, config, worker=w, num_workers=3).take(40)) for w in range(3)]
+    for step, batch in enumerate(whole):
+        for name, expected in batch.items():
+            found = np.concatenate([part[step][name] for part in parts])
+            np.testing.assert_array_equal(found, expected)
+
+
+def test_the_workers_evaluation_batches_are_those_of_one(data_folder: str) -> None:
+    data = open_data_set(data_folder)
+    config = TrainConfig(batch_size=8, total_steps=1, input=InputConfig(height=28, width=28))
+    whole = [b['label'].numpy().tolist() for b in evaluation_batches(data, 'validation', config)]
+    for worker in range(2):
+        part = evaluation_batches(data, 'validation', config, worker=worker, num_workers=2)
+        assert [b['label'].numpy().tolist() for b in part] == whole[worker::2]
