@@ -5,23 +5,27 @@ Files of them, and overrides: `config_files`. Why pydantic: docs/adr/0003.
 
 from typing import Annotated, Literal
 
-import pydantic
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from trainer.config_types import STRICT, Count, Fraction, Share, Size
+from trainer.optimizer_config import GroupConfig, OptimizerConfig, ScheduleConfig
+
+__all__ = [
+    'AugmentConfig',
+    'GroupConfig',
+    'InputConfig',
+    'LossConfig',
+    'ModelConfig',
+    'OptimizerConfig',
+    'ScheduleConfig',
+    'TrainConfig',
+]
+
 _SMALLEST_PICTURE = {'small_cnn': 8, 'inception_v3': 75}  # pixels; Keras's rule for the latter
 
-_STRICT = pydantic.ConfigDict(extra='forbid', strict=True, allow_inf_nan=False)
 
-Count = Annotated[int, Field(ge=1)]
-Size = Annotated[int, Field(ge=8, le=2048)]
-Share = Annotated[float, Field(ge=0, lt=1)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-
-
-@dataclass(frozen=True, kw_only=True, config=_STRICT)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class ModelConfig:
     """The network.
 
@@ -45,7 +49,7 @@ class ModelConfig:
             raise ValueError(f'weights of small_cnn must be None, got {self.weights!r}')
 
 
-@dataclass(frozen=True, kw_only=True, config=_STRICT)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class InputConfig:
     """What comes in.
 
@@ -60,7 +64,7 @@ class InputConfig:
     shuffle_records: Count = 10_000
 
 
-@dataclass(frozen=True, kw_only=True, config=_STRICT)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class AugmentConfig:
     """What training does to a picture that evaluation does not.
 
@@ -71,45 +75,7 @@ class AugmentConfig:
     flip: bool = True
 
 
-@dataclass(frozen=True, kw_only=True, config=_STRICT)
-class ScheduleConfig:
-    """The learning rate by step, as a factor of `optimizer.learning_rate`.
-
-    Attributes:
-      name: `constant`, `cosine` (to `end_factor` at the last step) or `exponential`.
-      warmup_steps: the rate rises from 0 over so many steps.
-      end_factor: what is left at the last step.
-      decay_factor: of `exponential`: what is left after each `decay_steps`.
-      decay_steps: of `exponential`.
-    """
-
-    name: Literal['constant', 'cosine', 'exponential'] = 'constant'
-    warmup_steps: Annotated[int, Field(ge=0)] = 0
-    end_factor: Fraction = 0.0
-    decay_factor: Annotated[float, Field(gt=0, le=1)] = 0.9
-    decay_steps: Count = 1000
-
-
-@dataclass(frozen=True, kw_only=True, config=_STRICT)
-class OptimizerConfig:
-    """The update.
-
-    Attributes:
-      name: `sgd`, `adam` or `adamw`.
-      learning_rate: at its height.
-      momentum: of `sgd`.
-      weight_decay: decoupled; of `adamw`.
-      schedule: the learning rate by step.
-    """
-
-    name: Literal['sgd', 'adam', 'adamw'] = 'adam'
-    learning_rate: Positive = 1e-3
-    momentum: Share = 0.9
-    weight_decay: NotNegative = 1e-4
-    schedule: ScheduleConfig = Field(default_factory=ScheduleConfig)
-
-
-@dataclass(frozen=True, kw_only=True, config=_STRICT)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class LossConfig:
     """The loss: see trainer/loss.py.
 
@@ -123,7 +89,7 @@ class LossConfig:
     label_smoothing: Share = 0.0
 
 
-@dataclass(frozen=True, kw_only=True, config=_STRICT)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class TrainConfig:
     """A run.
 

@@ -8,7 +8,7 @@ import copy
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import pydantic
 
@@ -108,7 +108,7 @@ def _class_at(config_class: type, path: Sequence[str], *, title: str) -> Any:
     """The dataclass at a path from the one that complained, which may be a part built alone."""
     current: Any = _parts(config_class)[title]
     for name in path:
-        current = get_type_hints(current)[name]
+        current = get_args(current)[0] if name.isdecimal() else get_type_hints(current)[name]
     return current
 
 
@@ -116,6 +116,7 @@ def _parts(config_class: type) -> dict[str, type]:
     """A dataclass and those that its fields hold, at any depth, by name."""
     found = {config_class.__name__: config_class}
     for hint in get_type_hints(config_class).values():
-        if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-            found |= _parts(hint)
+        for part in (hint, *get_args(hint)):  # itself, or the elements of a tuple
+            if isinstance(part, type) and dataclasses.is_dataclass(part):
+                found |= _parts(part)
     return found
