@@ -12,6 +12,8 @@
 | `loss` | the softmax rule that learns from one prior and answers with another |
 | `schedules`, `optimizers` | the learning rate by step; the update |
 | `strategy` | on which devices |
+| `workers` | the processes of a run, and what they agree on |
+| `resume` | the state of all workers, saved and restored together |
 | `checkpoint` | the state of a run on disk, whole or not at all |
 | `boards` | `metrics.jsonl` and TensorBoard |
 | `train` | the loop |

@@ -5,6 +5,7 @@ a function of data and config alone: nothing in them is measured by a clock, so 
 config can be compared byte for byte. Rates are on TensorBoard (`workdir/tensorboard`) only.
 """
 
+import contextlib
 import json
 from collections.abc import Mapping
 from typing import Self
@@ -27,6 +28,20 @@ def read_metrics(workdir: str) -> list[dict[str, float]]:
         return []
     # A run that was killed may have left half a line.
     return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith('\n')]
+
+
+class Silent:
+    """The boards of a worker that is not the chief: says nothing."""
+
+    def log(self, metrics: Mapping[str, float], *, measured: Mapping[str, float]) -> None:
+        """Nothing."""
+
+
+def open_boards(
+    workdir: str, *, step: int, silent: bool
+) -> 'contextlib.AbstractContextManager[Boards | Silent]':
+    """The boards of a run that begins, or goes on, at a step."""
+    return contextlib.nullcontext(Silent()) if silent else Boards(workdir, step=step)
 
 
 class Boards:

@@ -3,7 +3,8 @@
 `workdir/checkpoints/ckpt-00001000.data-…` and `ckpt-00001000.index` are TensorFlow's. They are
 written under a temporary name; the index is renamed last and makes them a checkpoint. There is no
 pointer file to lose: the newest one that can be read counts (TensorFlow keeps a CRC of every
-tensor), and one that cannot be read is set aside as `.damaged`. Beside them, `workdir/config.json`
+tensor), and one that cannot be read is set aside as `.damaged`. Of several workers the chief writes
+these; the others' iterators are in `worker-1-ckpt-00001000.…` beside them. `workdir/config.json`
 holds the config, `workdir/data.json` what the run remembers of its data.
 """
 
@@ -61,28 +62,43 @@ def save(state: tf.train.Checkpoint, workdir: str, *, step: int, keep: int) -> N
     Raises:
       UserError: if it cannot be written; those before are as they were.
     """
-    partial = f'{_PARTIAL}{_name(step)}'
-    tf.io.gfile.makedirs(storage.join(workdir, FOLDER))
-    _sweep(workdir)
-    try:
-        state.write(_path(workdir, partial))
-    except tf.errors.OpError as error:
-        _sweep(workdir)
-        raise UserError(
-            f'{_path(workdir, _name(step))}: must be written, got: {error.message}; '
-            'the checkpoints before it are whole'
-        ) from error
-    mine = [name for name in _names(workdir) if name.startswith(f'{partial}.')]
-    for name in sorted(mine):  # .data-… before .index
-        target = name.removeprefix(_PARTIAL)
-        storage.rename(_path(workdir, name), _path(workdir, target))
+    _write(state, workdir, name=_name(step), partial=_PARTIAL)
     for old in steps(workdir)[keep:]:
         _delete(workdir, _name(old))
 
 
-def _sweep(workdir: str) -> None:
+def save_part(state: tf.train.Checkpoint, workdir: str, *, step: int, worker: int) -> None:
+    """Writes what a worker other than the chief adds to a checkpoint that the chief then writes.
+
+    Raises:
+      UserError: if it cannot be written.
+    """
+    _write(state, workdir, name=_part(step, worker), partial=f'worker-{worker}-{_PARTIAL}')
+
+
+def _part(step: int, worker: int) -> str:
+    return f'worker-{worker}-{_name(step)}'
+
+
+def _write(state: tf.train.Checkpoint, workdir: str, *, name: str, partial: str) -> None:
+    tf.io.gfile.makedirs(storage.join(workdir, FOLDER))
+    _sweep(workdir, partial)
+    try:
+        state.write(_path(workdir, partial + name))
+    except tf.errors.OpError as error:
+        _sweep(workdir, partial)
+        raise UserError(
+            f'{_path(workdir, name)}: must be written, got: {error.message}; '
+            'the checkpoints before it are whole'
+        ) from error
+    mine = [file for file in _names(workdir) if file.startswith(f'{partial}{name}.')]
+    for file in sorted(mine):  # .data-… before .index
+        storage.rename(_path(workdir, file), _path(workdir, file.removeprefix(partial)))
+
+
+def _sweep(workdir: str, partial: str) -> None:
     """Deletes what a run that was killed while saving has left."""
-    for path in tf.io.gfile.glob(_path(workdir, f'{_PARTIAL}*')):
+    for path in tf.io.gfile.glob(_path(workdir, f'{partial}*')):
         if tf.io.gfile.isdir(path):
             tf.io.gfile.rmtree(path)
         else:
@@ -90,7 +106,7 @@ def _sweep(workdir: str) -> None:
 
 
 def _delete(workdir: str, name: str) -> None:
-    mine = [other for other in _names(workdir) if other.startswith(f'{name}.')]
+    mine = [other for other in _names(workdir) if f'{name}.' in other]  # the workers' parts too
     for file in sorted(mine, reverse=True):  # .index before .data-…
         storage.delete(_path(workdir, file))
 
@@ -103,23 +119,53 @@ def restore(state: tf.train.Checkpoint, workdir: str) -> int | None:
         by accident.
     """
     for step in steps(workdir):
-        path = _path(workdir, _name(step))
-        try:
-            read = state.read(path)
-            read.assert_existing_objects_matched()
-            read.expect_partial()  # a model alone leaves the optimizer's state in the file
+        if read(state, workdir, step=step):
             return step
-        except _TROUBLE:
-            raise
-        except (tf.errors.OpError, IndexError) as error:  # the latter for a file that is cut
-            storage.rename(path + _INDEX, f'{path}{_INDEX}.damaged')
-            print(f'warning: {path} is damaged and set aside: {error}', file=sys.stderr)
+        set_aside(workdir, step=step, reason='it cannot be read')
+    refuse_to_start_again(workdir)
+    return None
+
+
+def read(state: tf.train.Checkpoint, workdir: str, *, step: int) -> bool:
+    """Restores the checkpoint of a step; False if it is damaged."""
+    return _read(state, _path(workdir, _name(step)))
+
+
+def read_part(state: tf.train.Checkpoint, workdir: str, *, step: int, worker: int) -> bool:
+    """Restores what `save_part` wrote; False if it is damaged."""
+    return _read(state, _path(workdir, _part(step, worker)))
+
+
+def _read(state: tf.train.Checkpoint, path: str) -> bool:
+    try:
+        found = state.read(path)
+        found.assert_existing_objects_matched()
+        found.expect_partial()  # a model alone leaves the optimizer's state in the file
+    except _TROUBLE:
+        raise
+    except (tf.errors.OpError, IndexError):  # the latter for a file that is cut
+        return False
+    return True
+
+
+def set_aside(workdir: str, *, step: int, reason: str) -> None:
+    """Makes a checkpoint none: its files stay, under another name."""
+    path = _path(workdir, _name(step))
+    storage.rename(path + _INDEX, f'{path}{_INDEX}.damaged')
+    print(f'warning: {path} is damaged and set aside: {reason}', file=sys.stderr)
+
+
+def refuse_to_start_again(workdir: str) -> None:
+    """Checks that a workdir without a checkpoint never had one.
+
+    Raises:
+      UserError: if it had: a run never starts again at step 0 by accident.
+    """
     if any(name.startswith(_PREFIX) for name in _names(workdir)):
         raise UserError(
             f'{storage.join(workdir, FOLDER)}: a checkpoint must be whole, none of these is; '
             'bring one back, or take another --workdir'
         )
-    return None
 
 
 def restore_model(workdir: str) -> tuple[keras.Model, TrainConfig, DataInfo]:

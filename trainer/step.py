@@ -60,15 +60,21 @@ class State:
 
     def checkpoint(self) -> tf.train.Checkpoint:
         """Everything that must come back for the next step to be the same, bit for bit."""
+        return tf.train.Checkpoint(**self._shared(), iterator=self.iterator)
+
+    def shared_checkpoint(self) -> tf.train.Checkpoint:
+        """The same without the iterator: what is one for all workers."""
+        return tf.train.Checkpoint(**self._shared())
+
+    def _shared(self) -> dict[str, Any]:
         # Keras calls them variables but not weights, and tf.train.Checkpoint does not find them.
         seeds = [v for v in self.model.variables if all(v is not w for w in self.model.weights)]
-        return tf.train.Checkpoint(
-            model=self.model,
-            optimizer=self.optimizer,
-            iterator=self.iterator,
-            window=self.window,
-            seeds=[seed.value for seed in seeds],
-        )
+        return {
+            'model': self.model,
+            'optimizer': self.optimizer,
+            'window': self.window,
+            'seeds': [seed.value for seed in seeds],
+        }
 
     @property
     def step(self) -> int:
@@ -84,12 +90,17 @@ class State:
         )
 
 
+def _part(number: tf.Tensor, size: int) -> slice:
+    return slice(number * size, (number + 1) * size)
+
+
 def compile_steps(
     state: State,
     strategy: tf.distribute.Strategy,
     config: TrainConfig,
     *,
     shift: npt.NDArray[np.float32],
+    num_workers: int = 1,
 ) -> Callable[[tf.Tensor], None]:
     """A function of a number of steps, int32 [], that takes them.
 
@@ -98,15 +109,18 @@ def compile_steps(
       strategy: each replica takes its part of the batch; gradients are summed over all.
       config: of the run.
       shift: what the loss adds to the logits [C].
+      num_workers: processes of the run; each iterator holds one's part of the batch.
     """
     model, optimizer = state.model, state.optimizer
     replica_batch = config.batch_size // strategy.num_replicas_in_sync
+    local_replicas = strategy.num_replicas_in_sync // num_workers
 
     def on_replica(batch: Batch, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        first = tf.distribute.get_replica_context().replica_id_in_sync_group * replica_batch
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         with tf.device('cpu:0'):  # so that no replica is sent more than its part
-            mine = slice(first, first + replica_batch)
-            images, labels, draws = batch['image'][mine], batch['label'][mine], draws[mine]
+            mine = _part(replica % local_replicas, replica_batch)  # of this worker's batch
+            images, labels = batch['image'][mine], batch['label'][mine]
+            draws = draws[_part(replica, replica_batch)]  # of the whole batch's
         images = preprocess.augment(images, draws, config.augment)
         images = preprocess.normalize(images, config.model)
         with tf.GradientTape() as tape:

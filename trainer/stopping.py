@@ -5,6 +5,8 @@ import signal
 from collections.abc import Iterator
 from types import FrameType
 
+from trainer.workers import Workers
+
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -53,3 +55,9 @@ def requests() -> Iterator[Request]:
         yield request
     finally:
         restore()
+
+
+def agree(mine: signal.Signals | None, *, workers: Workers) -> signal.Signals | None:
+    """The signal that any worker was sent, so that all stop after the same step."""
+    votes = workers.total([float(mine == number) for number in _SIGNALS])
+    return next((number for number, vote in zip(_SIGNALS, votes, strict=True) if vote), None)

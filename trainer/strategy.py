@@ -1,9 +1,13 @@
 """On which devices a run computes. What is absent is an error, never a silent fallback."""
 
+import os
+
 import tensorflow as tf
 
 from catalog.errors import UserError
+from trainer import workers
 from trainer.config import TrainConfig
+from trainer.workers import Cluster
 
 
 def build_strategy(config: TrainConfig) -> tf.distribute.Strategy:
@@ -18,17 +22,62 @@ def build_strategy(config: TrainConfig) -> tf.distribute.Strategy:
             strategy = tf.distribute.OneDeviceStrategy(_one_device(config))
         case 'mirrored':
             strategy = tf.distribute.MirroredStrategy(_devices(config))
+        case 'multi_worker':
+            strategy = _multi_worker(config)
+        case 'tpu':
+            strategy = _tpu()
         case name:
-            raise UserError(
-                f'strategy {name!r} is not built yet; take one_device, or mirrored for the GPUs of '
-                'one machine'
-            )
+            raise ValueError(f"strategy must be one of the config's, got {name!r}")
     replicas = strategy.num_replicas_in_sync
     if config.batch_size % replicas:
         raise UserError(
             f'batch_size must be a multiple of the {replicas} devices, got {config.batch_size}'
         )
     return strategy
+
+
+def cluster_of(config: TrainConfig) -> Cluster:
+    """The processes that share the run; reads TF_CONFIG under `multi_worker` only."""
+    return workers.read_cluster() if config.strategy == 'multi_worker' else Cluster()
+
+
+def _multi_worker(config: TrainConfig) -> tf.distribute.Strategy:
+    """Joins the other workers: waits until all are there.
+
+    Every worker takes all its GPUs, or one processor device with `device='cpu'`.
+    """
+    workers.read_cluster()  # says what is wrong with TF_CONFIG
+    if config.num_devices is not None:
+        raise UserError(
+            f'num_devices must be None under multi_worker, got {config.num_devices}: a worker '
+            'takes all that it sees; hide GPUs with CUDA_VISIBLE_DEVICES'
+        )
+    kinds = tf.distribute.experimental.CommunicationImplementation
+    if config.device == 'cpu':
+        tf.config.set_visible_devices([], 'GPU')
+    elif not tf.config.list_physical_devices('GPU'):
+        raise UserError(
+            f'device must be there, got {config.device}, but TensorFlow sees no GPU on this worker;'
+            ' to try it on the processor: --config.device=cpu'
+        )
+    options = tf.distribute.experimental.CommunicationOptions(
+        implementation=kinds.RING if config.device == 'cpu' else kinds.AUTO
+    )
+    return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
+
+
+def _tpu() -> tf.distribute.Strategy:
+    """The TPU that this machine, or TPU_NAME, has. Written from the documentation; not yet run."""
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect(
+            os.environ.get('TPU_NAME', 'local')
+        )
+        return tf.distribute.TPUStrategy(resolver)
+    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f'strategy tpu must find a TPU: on a TPU VM, or the one that TPU_NAME names: {reason}'
+        ) from error
 
 
 def _one_device(config: TrainConfig) -> str:

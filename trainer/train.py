@@ -15,7 +15,7 @@ import tensorflow as tf
 from catalog import manifest, storage
 from catalog.errors import UserError
 from catalog.progress import Progress
-from trainer import boards, checkpoint, data_set, loss, stopping
+from trainer import boards, checkpoint, data_set, loss, resume, stopping
 from trainer import config_files as configs
 from trainer.config import TrainConfig
 from trainer.data_set import DataInfo, DataSet
@@ -24,7 +24,8 @@ from trainer.model import build_model
 from trainer.optimizers import build_optimizer
 from trainer.schedules import LearningRate
 from trainer.step import State, Window, compile_steps
-from trainer.strategy import build_strategy
+from trainer.strategy import build_strategy, cluster_of
+from trainer.workers import Cluster, Workers, lost_peers_are_told
 
 _BAD_INPUT = (
     tf.errors.DataLossError,
@@ -42,19 +43,36 @@ def train(config: TrainConfig, data: DataSet, workdir: str) -> dict[str, float]:
         loss is no longer finite, or a checkpoint cannot be read or written.
       stopping.Stopped: on SIGTERM or Ctrl-C, after a checkpoint.
     """
+    cluster = cluster_of(config)
+    with lost_peers_are_told(cluster):
+        strategy = build_strategy(config)
+        workers = Workers(cluster, strategy)
+        _claim_together(workdir, config=config, data=data, workers=workers)
+        _take_all_steps(config, data, workdir, strategy=strategy, workers=workers)
+        workers.wait()  # for the chief's last line
+    return boards.read_metrics(workdir)[-1]
+
+
+def _take_all_steps(
+    config: TrainConfig,
+    data: DataSet,
+    workdir: str,
+    *,
+    strategy: tf.distribute.Strategy,
+    workers: Workers,
+) -> None:
     info = data_set.info_of(data)
-    strategy = build_strategy(config)
-    _claim(workdir, config=config, data=data)
-    state = _build_state(config, data, strategy=strategy)
-    done = checkpoint.restore(state.checkpoint(), workdir) or 0
+    cluster = workers.cluster
+    state = _build_state(config, data, strategy=strategy, cluster=cluster)
+    done = resume.restore(state, workdir, workers=workers)
     if done > config.total_steps:
         raise UserError(f'total_steps must be at least the {done} done, got {config.total_steps}')
 
     shift = loss.training_shift(loss.priors(info, config.loss))
-    take = compile_steps(state, strategy, config, shift=shift)
+    take = compile_steps(state, strategy, config, shift=shift, num_workers=cluster.count)
     with (
         stopping.requests() as request,
-        boards.Boards(workdir, step=done) as board,
+        boards.open_boards(workdir, step=done, silent=not cluster.is_chief) as board,
         contextlib.closing(_Reporter(board, config=config, info=info, done=done)) as reporter,
     ):
         while done < config.total_steps:
@@ -64,26 +82,34 @@ def train(config: TrainConfig, data: DataSet, workdir: str) -> dict[str, float]:
             _check_loss(state.window, done=done)
             if _due(done, every=config.log_every_steps, config=config):
                 reporter.log(state, done=done)
-            if request.signal or _due(done, every=config.checkpoint_every_steps, config=config):
+            signal = stopping.agree(request.signal, workers=workers)
+            if signal or _due(done, every=config.checkpoint_every_steps, config=config):
                 _check_weights(state, done=done)
-                checkpoint.save(
-                    state.checkpoint(), workdir, step=done, keep=config.keep_checkpoints
-                )
-            if request.signal and done < config.total_steps:
-                raise stopping.Stopped(step=done, by=request.signal)
-    return boards.read_metrics(workdir)[-1]
+                keep = config.keep_checkpoints
+                resume.save(state, workdir, step=done, keep=keep, workers=workers)
+            if signal and done < config.total_steps:
+                workers.wait()  # for the chief's checkpoint
+                raise stopping.Stopped(step=done, by=signal)
+
+
+def _claim_together(workdir: str, *, config: TrainConfig, data: DataSet, workers: Workers) -> None:
+    """`_claim` by the chief, then by the others, who must see what it wrote."""
+    if workers.cluster.is_chief:
+        _claim(workdir, config=config, data=data)
+    workers.wait()
+    if not workers.cluster.is_chief:
+        if not storage.exists(storage.join(workdir, configs.FILE_NAME)):
+            raise UserError(
+                f'{workdir}: --workdir must be a folder that all workers share, worker '
+                f'{workers.cluster.index} does not find there what the chief wrote'
+            )
+        _check_claim(workdir, config=config, data=data)
 
 
 def _claim(workdir: str, *, config: TrainConfig, data: DataSet) -> None:
     """Makes a workdir this run's, or checks that it is."""
     if storage.exists(storage.join(workdir, configs.FILE_NAME)):
-        configs.check_resumable(config, workdir)
-        before = data_set.restore_info(workdir).digest
-        if before != data.digest:
-            raise UserError(
-                f'{workdir}: a run must go on with the data it began with (manifest {before[:12]}),'
-                f' got {data.folder} (manifest {data.digest[:12]}); take another --workdir'
-            )
+        _check_claim(workdir, config=config, data=data)
     elif checkpoint.steps(workdir):
         raise UserError(
             f'{workdir}: a workdir with checkpoints must have a {configs.FILE_NAME}, got none; '
@@ -93,9 +119,22 @@ def _claim(workdir: str, *, config: TrainConfig, data: DataSet) -> None:
     configs.save(config, workdir)  # last: it makes the folder a workdir
 
 
-def _build_state(config: TrainConfig, data: DataSet, *, strategy: tf.distribute.Strategy) -> State:
+def _check_claim(workdir: str, *, config: TrainConfig, data: DataSet) -> None:
+    configs.check_resumable(config, workdir)
+    before = data_set.restore_info(workdir).digest
+    if before != data.digest:
+        raise UserError(
+            f'{workdir}: a run must go on with the data it began with (manifest {before[:12]}),'
+            f' got {data.folder} (manifest {data.digest[:12]}); take another --workdir'
+        )
+
+
+def _build_state(
+    config: TrainConfig, data: DataSet, *, strategy: tf.distribute.Strategy, cluster: Cluster
+) -> State:
     keras.utils.set_random_seed(config.seed)
-    iterator = iter(train_batches(data, config))
+    batches = train_batches(data, config, worker=cluster.index, num_workers=cluster.count)
+    iterator = iter(batches)
     with strategy.scope():
         model = build_model(
             config.model,
@@ -157,7 +196,12 @@ class _Reporter:
     """Turns the sums of a window into a line, on disk and on the terminal."""
 
     def __init__(
-        self, board: boards.Boards, *, config: TrainConfig, info: DataInfo, done: int
+        self,
+        board: boards.Boards | boards.Silent,
+        *,
+        config: TrainConfig,
+        info: DataInfo,
+        done: int,
     ) -> None:
         self._board = board
         self._config = config

@@ -142,8 +142,8 @@ def test_checkpoints_without_a_config_are_not_overwritten(data: DataSet, tmp_pat
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        ({'strategy': 'multi_worker'}, "strategy 'multi_worker' is not built yet"),
-        ({'strategy': 'tpu'}, "strategy 'tpu' is not built yet"),
+        ({'strategy': 'multi_worker'}, 'TF_CONFIG must be set for multi_worker'),
+        ({'strategy': 'tpu'}, 'strategy tpu must find a TPU'),
         ({'device': 'gpu'}, 'TensorFlow sees none'),
         ({'strategy': 'mirrored'}, 'at most the 0 GPUs that TensorFlow sees, got 1'),
         ({'strategy': 'mirrored', 'num_devices': 4}, 'at most the 0 GPUs .* got 4'),
