@@ -143,7 +143,7 @@ def test_groups_are_set_on_the_command_line_as_json() -> None:
     tiny = str(Path(__file__).parents[2] / 'configs' / 'tiny.py')
     config = load(tiny, ['optimizer.groups=[{"pattern": "^logits/", "rate": 0.5}]'])
     assert config.optimizer.groups == (GroupConfig(pattern='^logits/', rate=0.5),)
-    with pytest.raises(UserError, match="no field 'optimizer.groups.0.speed'; GroupConfig has"):
+    with pytest.raises(UserError, match=r'GroupConfig has pattern, rate, from_step'):
         load(tiny, ['optimizer.groups=[{"pattern": "x", "speed": 2}]'])
 
 

@@ -91,6 +91,32 @@ def test_a_batch_is_decoded_in_its_order() -> None:
     assert found[:, 0, 0, 0].numpy().tolist() == [9, 5, 200]
 
 
+def test_a_batch_of_mixed_formats_is_decoded_as_each_alone() -> None:
+    pictures = [_encode(_noise(8, 9, 3), form) for form in ('JPEG', 'PNG', 'JPEG')]
+    found = preprocess.decode_batch(tf.constant(pictures), height=12, width=12)
+    for encoded, image in zip(pictures, found, strict=True):
+        expected = preprocess.decode(tf.constant(encoded), height=12, width=12)
+        np.testing.assert_array_equal(image, expected)
+
+
+@pytest.mark.parametrize('ratio', [2, 4, 8])
+def test_a_jpeg_decoded_at_a_part_of_its_size_is_what_pillows_draft_gives(ratio: int) -> None:
+    encoded = _encode(_noise(64, 96, 3), quality=90)
+    image = Image.open(io.BytesIO(encoded))
+    image.draft('RGB', (96 // ratio, 64 // ratio))
+    expected = np.asarray(image)
+    height, width = expected.shape[:2]
+    assert (height, width) == (64 // ratio, 96 // ratio)
+    found = preprocess.decode_batch(tf.constant([encoded]), height=height, width=width, ratio=ratio)
+    np.testing.assert_array_equal(found[0], expected)
+
+
+@pytest.mark.parametrize('encoded', [b'', b'\xff\xd8', b'not a picture'])
+def test_a_batch_with_bytes_that_are_no_picture_is_refused(encoded: bytes) -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        preprocess.decode_batch(tf.constant([encoded]), height=8, width=8)
+
+
 def test_pictures_whose_draw_is_below_a_half_are_mirrored() -> None:
     images = _noise(3, 5, 6, 3)
     draws = np.array([[0.49], [0.5], [0.0]], np.float32)
