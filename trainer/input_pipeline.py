@@ -5,6 +5,7 @@ by the batch, several batches at a time: fewer and larger elements cost tf.data 
 """
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -39,11 +40,7 @@ def train_batches(
     """
     part = config.batch_size // num_workers
     mine = slice(worker * part, (worker + 1) * part)
-    paths = data.paths('train')
-    epochs = tf.data.Dataset.range(_EPOCHS)
-    blocks = epochs.flat_map(lambda epoch: _epoch(paths, config, epoch=epoch)).prefetch(1)
-    encoded = blocks.rebatch(config.batch_size, drop_remainder=True)
-    batches = encoded.map(
+    batches = _shuffled(data, config, parse=_parse).map(
         lambda x: {'image': _decode(x['encoded'][mine], config.input), 'label': x['label'][mine]},
         num_parallel_calls=_decoders(),
         deterministic=True,
@@ -54,18 +51,80 @@ def train_batches(
     return batches.prefetch(_READY_BATCHES)
 
 
-def _epoch(paths: list[str], config: TrainConfig, *, epoch: tf.Tensor) -> tf.data.Dataset:
-    """One epoch, in blocks of mixed pictures, encoded."""
+def product_batches(
+    data: DataSet, config: TrainConfig, *, max_views: int, worker: int = 0, num_workers: int = 1
+) -> tf.data.Dataset:
+    """`train_batches` of whole products: `batch_size` counts products, an epoch has each once.
+
+    A product's views beyond `max_views` are left out; where it has fewer, the mask is False and the
+    picture black.
+
+    Returns:
+      {'image': uint8 [b, max_views, H, W, 3], 'mask': bool [b, max_views], 'label': int64 [b]}
+    """
+    part = config.batch_size // num_workers
+    mine = slice(worker * part, (worker + 1) * part)
+
+    def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+        parsed = tf.io.parse_example(serialized, _features())
+        encoded = parsed[record.ENCODED].to_tensor('', shape=[None, max_views])
+        return {'encoded': encoded, 'label': parsed[record.LABEL]}
+
+    def decode(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        encoded = batch['encoded'][mine]  # string [b, V]
+        mask = encoded != ''
+        shape = [part, max_views, config.input.height, config.input.width, 3]
+        images = _decode(encoded[mask], config.input)  # of all the products in turn
+        images = tf.scatter_nd(tf.where(mask), images, tf.constant(shape, tf.int64))
+        return {
+            'image': tf.ensure_shape(images, shape),
+            'mask': mask,
+            'label': batch['label'][mine],
+        }
+
+    batches = _shuffled(data, config, parse=parse).map(
+        decode, num_parallel_calls=_decoders(), deterministic=True
+    )
+    return batches.prefetch(_READY_BATCHES)
+
+
+def _shuffled(
+    data: DataSet, config: TrainConfig, *, parse: Callable[[tf.Tensor], dict[str, tf.Tensor]]
+) -> tf.data.Dataset:
+    """Batches of all workers, encoded, epoch after epoch: {'encoded': …, 'label': int64 [B]}."""
+    paths = data.paths('train')
+    epochs = tf.data.Dataset.range(_EPOCHS)
+    blocks = epochs.flat_map(lambda epoch: _epoch(paths, config, epoch=epoch, parse=parse))
+    return blocks.prefetch(1).rebatch(config.batch_size, drop_remainder=True)
+
+
+def _read(paths: tf.Tensor, *, compression: str) -> tf.data.TFRecordDataset:
+    return tf.data.TFRecordDataset(paths, compression_type=compression)
+
+
+def _compression(paths: list[str]) -> str:
+    return 'GZIP' if paths and paths[0].endswith('.gz') else ''
+
+
+def _epoch(
+    paths: list[str],
+    config: TrainConfig,
+    *,
+    epoch: tf.Tensor,
+    parse: Callable[[tf.Tensor], dict[str, tf.Tensor]],
+) -> tf.data.Dataset:
+    """One epoch, in blocks of mixed examples, encoded."""
+    compression = _compression(paths)
     seed = tf.stack([tf.constant(config.seed, tf.int64), epoch])
     shards = tf.random.experimental.stateless_shuffle(tf.constant(paths), seed)
     records = tf.data.Dataset.from_tensor_slices(shards).interleave(
-        tf.data.TFRecordDataset,
+        lambda path: _read(path, compression=compression),
         cycle_length=_INTERLEAVED_SHARDS,
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
     blocks = records.batch(config.input.shuffle_records).enumerate()
-    return blocks.map(lambda number, block: _mixed(_parse(block), seed=seed, block=number))
+    return blocks.map(lambda number, block: _mixed(parse(block), seed=seed, block=number))
 
 
 def _mixed(
@@ -93,8 +152,8 @@ def evaluation_batches(
       {'image': uint8 [B, H, W, 3], 'label': int64 [B] (-1 where unlabelled), 'product_id': int64
       [B], 'index': int64 [B], the picture's position in its product, 'leaked': int64 [B]}
     """
-    shards = tf.data.Dataset.from_tensor_slices(data.paths(split))
-    records = shards.flat_map(tf.data.TFRecordDataset)
+    paths = data.paths(split)
+    records = _read(tf.constant(paths, tf.string), compression=_compression(paths))
     pictures = records.batch(_PARSED_RECORDS).map(_parse)
 
     def decode(encoded: tf.Tensor, **rest: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -116,20 +175,23 @@ def _decode(encoded: tf.Tensor, config: InputConfig) -> tf.Tensor:
     return preprocess.decode_batch(encoded, height=config.height, width=config.width)
 
 
+def _features() -> dict[str, Any]:
+    return {
+        record.ENCODED: tf.io.RaggedFeature(tf.string),
+        record.LABEL: tf.io.FixedLenFeature([], tf.int64, default_value=UNLABELLED),
+        record.PRODUCT_ID: tf.io.FixedLenFeature([], tf.int64),
+    }
+
+
 def _parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     """Records to pictures: string [R] -> tensors [P], P the sum of their views.
 
     Product records and picture records alike: a scalar feature is a list of one.
     """
     numbers = tf.io.RaggedFeature(tf.int64)
-    features: dict[str, Any] = {
-        record.ENCODED: tf.io.RaggedFeature(tf.string),
-        record.INDEX: numbers,
-        record.LEAKED: numbers,
-        record.LABEL: tf.io.FixedLenFeature([], tf.int64, default_value=UNLABELLED),
-        record.PRODUCT_ID: tf.io.FixedLenFeature([], tf.int64),
-    }
-    parsed = tf.io.parse_example(serialized, features)
+    parsed = tf.io.parse_example(
+        serialized, {**_features(), record.INDEX: numbers, record.LEAKED: numbers}
+    )
     encoded = parsed[record.ENCODED]
     views = encoded.row_lengths()
     return {

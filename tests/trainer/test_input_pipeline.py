@@ -1,3 +1,5 @@
+import dataclasses
+import gzip
 import itertools
 from collections import Counter
 from collections.abc import Callable
@@ -11,7 +13,7 @@ from catalog import record, tfrecord
 from trainer import preprocess
 from trainer.config import InputConfig, TrainConfig
 from trainer.data_set import DataSet, open_data_set
-from trainer.input_pipeline import evaluation_batches, train_batches
+from trainer.input_pipeline import evaluation_batches, product_batches, train_batches
 
 MakeDataSet = Callable[..., str]
 
@@ -193,3 +195,56 @@ def test_the_workers_evaluation_batches_are_those_of_one(data_folder: str) -> No
     for worker in range(2):
         part = evaluation_batches(data, 'validation', config, worker=worker, num_workers=2)
         assert [b['label'].numpy().tolist() for b in part] == whole[worker::2]
+
+
+def test_a_product_is_one_example_with_its_views_in_order_and_a_mask(data: DataSet) -> None:
+    products = _records(data, 'train')
+    batches = product_batches(data, _config(), max_views=2).take(len(products) // 20)
+    found = Counter(
+        (image[mask].tobytes(), tuple(mask.tolist()), int(label))
+        for batch in batches.as_numpy_iterator()
+        for image, mask, label in zip(batch['image'], batch['mask'], batch['label'], strict=True)
+    )
+    expected = Counter(
+        (
+            b''.join(
+                preprocess.decode(tf.constant(view), height=28, width=28).numpy().tobytes()
+                for view in product.pictures[:2]
+            ),
+            (True, len(product.pictures) > 1),
+            product.category.label,
+        )
+        for product in products
+        if product.category
+    )
+    assert len(products) % 20 == 0
+    assert found == expected
+
+
+def test_the_workers_parts_of_product_batches_are_the_batches_of_one(data: DataSet) -> None:
+    whole = list(product_batches(data, _config(), max_views=3).take(6))
+    parts = [
+        list(product_batches(data, _config(), max_views=3, worker=w, num_workers=2).take(6))
+        for w in range(2)
+    ]
+    for step, batch in enumerate(whole):
+        for name, expected in batch.items():
+            found = np.concatenate([part[step][name] for part in parts])
+            np.testing.assert_array_equal(found, expected)
+
+
+def test_shards_that_are_compressed_give_the_same_pictures(data: DataSet, tmp_path: Path) -> None:
+    compressed = []
+    for path in data.paths('train'):
+        target = tmp_path / f'{Path(path).name}.gz'
+        target.write_bytes(gzip.compress(Path(path).read_bytes()))
+        compressed.append(str(target))
+    train = data.split('train')
+    shards = tuple(
+        dataclasses.replace(shard, file=Path(path).name)
+        for shard, path in zip(train.shards, compressed, strict=True)
+    )
+    splits = {'train': dataclasses.replace(train, shards=shards)}
+    manifest = dataclasses.replace(data.manifest, splits=splits)
+    other = dataclasses.replace(data, folder=str(tmp_path), manifest=manifest)
+    assert Counter(_stream(other, _config(), pictures=train.pictures)) == _pictures(data, 'train')
