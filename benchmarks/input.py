@@ -1,0 +1,116 @@
+r"""The input pipeline beside the alternatives: the same pictures, batches of 128 of 180x180.
+
+  python -m benchmarks.input --output=DIR --other_python=.venv-bench/bin/python
+
+Contenders run one at a time, each in a process of its own, pinned to 1 and then to 2 cores, by
+turns for several rounds; medians count. What --other_python lacks is left out, by name.
+CPU: pictures a CPU second, which other work on the machine disturbs less than the wall rate.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from absl import flags
+
+from benchmarks import input_files
+from benchmarks.input_contenders import CONTENDERS
+from catalog import door
+
+_OUTPUT = flags.DEFINE_string('output', None, 'Folder for the files.', required=True)
+_OTHER = flags.DEFINE_string('other_python', sys.executable, 'Python with requirements.txt in it.')
+_PRODUCTS = flags.DEFINE_integer('products', 10_000, 'Of the sample data.', lower_bound=1)
+_CORES = flags.DEFINE_list('cores', ['1', '2'], 'Numbers of cores.')
+_ONLY = flags.DEFINE_list('only', [], 'Names of contenders; by default all.')
+_ROUNDS = flags.DEFINE_integer('rounds', 3, 'Runs of each.', lower_bound=1)
+_SECONDS = flags.DEFINE_float('seconds', 4.0, 'Measured of each run.', lower_bound=0.1)
+
+GOALS = {  # share of the limit
+    'ours_uint8': 0.75,
+    'ours_flip_shuffle': 0.68,
+    'ours_floats': 0.55,
+}
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Pictures a second: of wall and of CPU."""
+
+    wall: float
+    cpu: float
+
+
+def run_one(name: str, *, cores: int, folder: Path) -> Rate | None:
+    """One run, or None, saying why, if it fails."""
+    python = sys.executable if name.startswith('ours') else _OTHER.value
+    pinned = ','.join(str(core) for core in range(cores))
+    command = ['taskset', '-c', pinned, python, '-m', 'benchmarks.input_contenders']
+    arguments = [name, str(folder), str(cores), str(_SECONDS.value)]
+    environment = {**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '2'}
+    done = subprocess.run(
+        [*command, *arguments], capture_output=True, text=True, env=environment, timeout=300
+    )
+    if done.returncode:
+        reason = done.stderr.strip().splitlines() or ['no reason given']
+        print(f'{name}: left out: {reason[-1]}', file=sys.stderr, flush=True)
+        return None
+    pictures, wall, cpu = (float(field) for field in done.stdout.split()[-3:])
+    print(f'{name}, {cores} cores: {pictures / wall:,.0f}/s', file=sys.stderr, flush=True)
+    return Rate(wall=pictures / wall, cpu=pictures / cpu)
+
+
+def median(rates: list[Rate]) -> Rate:
+    """The medians of several runs."""
+    return Rate(
+        wall=statistics.median(rate.wall for rate in rates),
+        cpu=statistics.median(rate.cpu for rate in rates),
+    )
+
+
+def table(rates: dict[str, Rate], *, cores: int) -> str:
+    """The results on so many cores, a row a contender."""
+    limit = rates.get('limit')
+    lines = [
+        f'{cores} core{"s" if cores > 1 else ""}',
+        '',
+        '| | pictures/s | of the limit | goal | pictures a CPU second | of the limit |',
+        '|---|---|---|---|---|---|',
+    ]
+    for name, rate in rates.items():
+        shares = (rate.wall / limit.wall, rate.cpu / limit.cpu) if limit else (0.0, 0.0)
+        goal = GOALS.get(name, '')
+        lines.append(
+            f'| {name.replace("_", " ")} | {rate.wall:,.0f} | {shares[0]:.2f} | {goal} '
+            f'| {rate.cpu:,.0f} | {shares[1]:.2f} |'
+        )
+    return '\n'.join(lines) + '\n'
+
+
+def main(argv: list[str]) -> None:
+    """Measures and prints."""
+    del argv
+    folder = Path(_OUTPUT.value).absolute()
+    input_files.prepare(folder, products=_PRODUCTS.value)
+    names = [name for name in CONTENDERS if not _ONLY.value or name in _ONLY.value]
+    runs: dict[tuple[str, int], list[Rate]] = {}
+    failed: set[str] = set()
+    for _ in range(_ROUNDS.value):
+        for cores in map(int, _CORES.value):
+            for name in names:
+                rate = None if name in failed else run_one(name, cores=cores, folder=folder)
+                if rate is None:
+                    failed.add(name)
+                else:
+                    runs.setdefault((name, cores), []).append(rate)
+    for cores in map(int, _CORES.value):
+        found = {name: median(runs[name, cores]) for name in names if (name, cores) in runs}
+        print(table(found, cores=cores))
+    if failed:
+        print(f'left out: {", ".join(sorted(failed))}')
+
+
+if __name__ == '__main__':
+    door.run(main)
