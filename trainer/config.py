@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from trainer.config_types import STRICT, Count, Fraction, Share, Size
+from trainer.config_types import STRICT, Count, Fraction, PositiveFraction, Share, Size
 from trainer.optimizer_config import GroupConfig, OptimizerConfig, ScheduleConfig
 
 __all__ = [
@@ -57,11 +57,17 @@ class InputConfig:
       height: of the pictures that the model takes, in pixels.
       width: likewise.
       shuffle_records: records, read from up to 16 shards by turns, that are mixed at a time.
+      sample_fraction: of the train products, the same in every epoch, that the run learns from;
+        drawn by product and seed, so each class keeps about this share.
+      deterministic: False lets a batch hold what is ready first. Nothing is dropped or doubled, but
+        two runs differ, and one that was stopped cannot go on.
     """
 
     height: Size = 180
     width: Size = 180
     shuffle_records: Count = 10_000
+    sample_fraction: PositiveFraction = 1.0
+    deterministic: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -106,6 +106,11 @@ def check_resumable(config: TrainConfig, workdir: str) -> None:
     Raises:
       UserError: naming the fields that differ and may not.
     """
+    if not config.input.deterministic:
+        raise UserError(
+            f'{workdir}: a run with input.deterministic=False cannot go on exactly where it '
+            'stopped; take another --workdir'
+        )
     before = overriding.flatten(_to_document(restore(workdir)))
     now = overriding.flatten(_to_document(config))
     changed = [

@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from catalog import record
+from catalog.errors import UserError
 from trainer import preprocess
 from trainer.config import InputConfig, TrainConfig
 from trainer.data_set import DataSet
@@ -21,6 +22,8 @@ _PARSED_RECORDS = 1024  # at a time
 _INTERLEAVED_SHARDS = 16  # open at a time
 _EPOCHS = 1 << 40  # without end
 _READY_BATCHES = 2
+_FEWEST_PRODUCTS = 20  # of a sample: the chance that none is drawn is then 2e-9
+_PLACES = 1 << 30  # that a product's hash may fall on
 
 
 def train_batches(
@@ -43,7 +46,7 @@ def train_batches(
     batches = _shuffled(data, config, parse=_parse).map(
         lambda x: {'image': _decode(x['encoded'][mine], config.input), 'label': x['label'][mine]},
         num_parallel_calls=_decoders(),
-        deterministic=True,
+        deterministic=config.input.deterministic,
     )
     # An iterator's checkpoint holds what is read ahead, about two blocks of encoded pictures.
     # Symbolic checkpoints would be 12 KB, but TensorFlow 2.21 now and then ends in a segmentation
@@ -68,7 +71,11 @@ def product_batches(
     def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         parsed = tf.io.parse_example(serialized, _features())
         encoded = parsed[record.ENCODED].to_tensor('', shape=[None, max_views])
-        return {'encoded': encoded, 'label': parsed[record.LABEL]}
+        return {
+            'encoded': encoded,
+            'label': parsed[record.LABEL],
+            'product_id': parsed[record.PRODUCT_ID],
+        }
 
     def decode(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         encoded = batch['encoded'][mine]  # string [b, V]
@@ -83,7 +90,7 @@ def product_batches(
         }
 
     batches = _shuffled(data, config, parse=parse).map(
-        decode, num_parallel_calls=_decoders(), deterministic=True
+        decode, num_parallel_calls=_decoders(), deterministic=config.input.deterministic
     )
     return batches.prefetch(_READY_BATCHES)
 
@@ -93,9 +100,31 @@ def _shuffled(
 ) -> tf.data.Dataset:
     """Batches of all workers, encoded, epoch after epoch: {'encoded': …, 'label': int64 [B]}."""
     paths = data.paths('train')
+    _check_fraction(data, config.input)
     epochs = tf.data.Dataset.range(_EPOCHS)
     blocks = epochs.flat_map(lambda epoch: _epoch(paths, config, epoch=epoch, parse=parse))
     return blocks.prefetch(1).rebatch(config.batch_size, drop_remainder=True)
+
+
+def _check_fraction(data: DataSet, config: InputConfig) -> None:
+    # An epoch without a product would be read again and again, for ever.
+    left = config.sample_fraction * sum(data.split('train').products_per_class)
+    if config.sample_fraction < 1 and left < _FEWEST_PRODUCTS:
+        raise UserError(
+            f'input.sample_fraction must leave at least {_FEWEST_PRODUCTS} products, got '
+            f'{config.sample_fraction}, which leaves about {left:.0f}'
+        )
+
+
+def _sampled(examples: dict[str, tf.Tensor], config: TrainConfig) -> dict[str, tf.Tensor]:
+    """Those of the products that the run learns from: by a hash of product and seed."""
+    if config.input.sample_fraction == 1:
+        return examples
+    products = tf.strings.as_string(examples['product_id'])
+    places = tf.strings.to_hash_bucket_strong(products, _PLACES, key=[config.seed, 0])
+    kept = places < int(config.input.sample_fraction * _PLACES)
+    names = ('encoded', 'label')
+    return {name: tf.boolean_mask(examples[name], kept) for name in names}
 
 
 def _read(paths: tf.Tensor, *, compression: str) -> tf.data.TFRecordDataset:
@@ -121,10 +150,12 @@ def _epoch(
         lambda path: _read(path, compression=compression),
         cycle_length=_INTERLEAVED_SHARDS,
         num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
+        deterministic=config.input.deterministic,
     )
     blocks = records.batch(config.input.shuffle_records).enumerate()
-    return blocks.map(lambda number, block: _mixed(parse(block), seed=seed, block=number))
+    return blocks.map(
+        lambda number, block: _mixed(_sampled(parse(block), config), seed=seed, block=number)
+    )
 
 
 def _mixed(

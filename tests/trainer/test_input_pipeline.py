@@ -10,7 +10,8 @@ import pytest
 import tensorflow as tf
 
 from catalog import record, tfrecord
-from trainer import preprocess
+from catalog.errors import UserError
+from trainer import config_files, preprocess
 from trainer.config import InputConfig, TrainConfig
 from trainer.data_set import DataSet, open_data_set
 from trainer.input_pipeline import evaluation_batches, product_batches, train_batches
@@ -248,3 +249,52 @@ def test_shards_that_are_compressed_give_the_same_pictures(data: DataSet, tmp_pa
     manifest = dataclasses.replace(data.manifest, splits=splits)
     other = dataclasses.replace(data, folder=str(tmp_path), manifest=manifest)
     assert Counter(_stream(other, _config(), pictures=train.pictures)) == _pictures(data, 'train')
+
+
+def test_a_sample_is_a_share_of_each_class_the_same_in_every_epoch(
+    make_data_set: MakeDataSet, tmp_path: Path
+) -> None:
+    data = open_data_set(make_data_set(tmp_path / 'data', counts=(300, 300), size=8))
+
+    def products(seed: int) -> Counter[int]:
+        """Labels of the first 600 that are drawn: many epochs of the sample."""
+        sample = InputConfig(height=8, width=8, shuffle_records=100, sample_fraction=0.25)
+        config = _config(seed=seed, input=sample)
+        batches = product_batches(data, config, max_views=1).take(40).as_numpy_iterator()
+        return Counter(
+            (image.tobytes(), int(label))
+            for batch in batches
+            for image, label in zip(batch['image'], batch['label'], strict=True)
+        )
+
+    first = products(1)
+    classes = Counter(label for _, label in first)
+    assert all(50 < classes[label] < 100 for label in (0, 1)), classes
+    assert max(first.values()) - min(first.values()) == 1  # whole epochs, and a part of one
+    assert first == products(1)
+    assert set(first) != set(products(2))
+
+
+def test_a_sample_of_hardly_any_products_is_refused(data: DataSet) -> None:
+    config = _config(input=InputConfig(height=28, width=28, sample_fraction=0.01))
+    with pytest.raises(UserError, match='must leave at least 20 products, got'):
+        train_batches(data, config)
+
+
+def test_an_order_that_is_not_deterministic_still_holds_each_picture_once(data: DataSet) -> None:
+    config = _config(input=InputConfig(height=28, width=28, deterministic=False))
+    pictures = data.split('train').pictures
+    assert pictures % 7 == 0  # whole batches: one that is ready first may be the next epoch's
+    config = dataclasses.replace(config, batch_size=7)
+    seen = _stream(data, config, pictures=6 * pictures)
+    expected = _pictures(data, 'train')
+    counts = Counter(seen)
+    assert set(counts) == set(expected)
+    assert all(5 * expected[key] <= count <= 7 * expected[key] for key, count in counts.items())
+
+
+def test_a_run_whose_order_is_not_deterministic_cannot_go_on(tmp_path: Path) -> None:
+    config = _config(input=InputConfig(deterministic=False))
+    config_files.save(config, str(tmp_path))
+    with pytest.raises(UserError, match='cannot go on exactly where it stopped'):
+        config_files.check_resumable(config, str(tmp_path))
