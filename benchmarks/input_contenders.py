@@ -270,9 +270,9 @@ CONTENDERS: dict[str, Callable[[Path, int], Counts]] = {
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process and its living descendants."""
+    """User and system time of a process and its descendants, those that have ended too."""
     fields = Path(f'/proc/{pid}/stat').read_text().rpartition(') ')[2].split()
-    total = (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+    total = sum(int(field) for field in fields[11:15]) / os.sysconf('SC_CLK_TCK')
     for task in Path(f'/proc/{pid}/task').glob('*/children'):
         total += sum(cpu_seconds(int(child)) for child in task.read_text().split())
     return total

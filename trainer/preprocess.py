@@ -43,7 +43,7 @@ def _decode_jpeg(encoded: tf.Tensor, *, ratio: int) -> tf.Tensor:
 def _sized(image: tf.Tensor, *, height: int, width: int) -> tf.Tensor:
     # uint8 [h, w, 3] -> [height, width, 3]
     image = tf.cond(
-        tf.reduce_all(tf.shape(image)[:2] == [height, width]),
+        tf.reduce_all(tf.shape(image) == [height, width, 3]),
         lambda: image,
         lambda: _fit(image, height=height, width=width),
     )
