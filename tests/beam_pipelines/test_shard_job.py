@@ -178,7 +178,7 @@ def test_one_record_a_picture_if_asked_for(
     assert manifest['splits']['train']['records_per_class'] == [
         sum(r.category.label == label for r in records) for label in range(4)
     ]
-    held_out = [r for r in all_records(tmp_path / 'out', 'validation')]
+    held_out = all_records(tmp_path / 'out', 'validation')
     views = {10 * number: number % 4 + 1 for number in range(60)}
     at = 0
     while at < len(held_out):  # a held-out product's records lie one after another
