@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from beam_pipelines.scan import Range, Rejected, Scan, Scanner
 from beam_pipelines.sources import bson_walk, unpacked
-from beam_pipelines.table import Table
+from beam_pipelines.table import Table, groups
 from catalog import storage
 from catalog.errors import UserError
 from catalog.storage import Reader
@@ -105,22 +106,14 @@ class BsonFiles:
 
     def fetch(self, table: Table) -> list[bytes]:
         """The pictures of the rows, in their order: one read for pictures that are near."""
-        pictures: list[bytes] = [b''] * len(table)
         order = np.lexsort([table['offset'], table['file']])
-        for run in self._runs(table[order]):
-            rows = table[order[run]]
-            begin = int(rows['offset'][0])
-            end = int((rows['offset'] + rows['length']).max())
-            with _open(self.paths[int(rows['file'][0])]) as reader:
-                data = reader.read_at(begin, end - begin)
-            places = zip(
-                order[run].tolist(),
-                (rows['offset'] - begin).tolist(),
-                rows['length'].tolist(),
-                strict=True,
-            )
-            for row, at, length in places:
-                pictures[row] = data[at : at + length]
+        found: list[bytes] = []
+        for file, rows in groups(table[order], table['file'][order]):
+            with _open(self.paths[file]) as reader:
+                found += self._read(reader, rows)
+        pictures: list[bytes] = [b''] * len(table)
+        for row, picture in zip(order.tolist(), found, strict=True):
+            pictures[row] = picture
         return pictures
 
     def fetch_rejected(self, rejected: Rejected) -> bytes:
@@ -128,20 +121,28 @@ class BsonFiles:
         with _open(self.paths[rejected.file]) as reader:
             return reader.read_at(rejected.offset, rejected.length)
 
-    def _runs(self, rows: Table) -> Iterator[slice]:
-        """Slices of sorted rows that one read serves."""
-        if not len(rows):
-            return
+    def _read(self, reader: Reader, rows: Table) -> Iterator[bytes]:
+        """The pictures of rows of one file, sorted by offset."""
+        first = self._runs(rows)
+        ends = rows['offset'] + rows['length']
+        run_ends = np.maximum.reduceat(ends, first).tolist()
+        places = list(zip(rows['offset'].tolist(), ends.tolist(), strict=True))
+        cuts = pairwise([*first.tolist(), len(rows)])
+        for (begin_row, end_row), run_end in zip(cuts, run_ends, strict=True):
+            begin = places[begin_row][0]
+            data = reader.read_at(begin, run_end - begin)
+            for start, end in places[begin_row:end_row]:
+                yield data[start - begin : end - begin]
+
+    def _runs(self, rows: Table) -> npt.NDArray[np.int64]:
+        """Where each run of sorted rows begins that one read serves, int64 [runs]."""
         remote = storage.is_remote(_readable(self.paths[0]))
         gap_bytes = _REMOTE_GAP_BYTES if remote else _LOCAL_GAP_BYTES
         ends = rows['offset'] + rows['length']
-        apart = (
-            (rows['file'][1:] != rows['file'][:-1])
-            | (rows['offset'][1:] - ends[:-1] > gap_bytes)
-            | (rows['offset'][1:] // _RUN_BYTES != rows['offset'][:-1] // _RUN_BYTES)
+        apart = (rows['offset'][1:] - ends[:-1] > gap_bytes) | (
+            rows['offset'][1:] // _RUN_BYTES != rows['offset'][:-1] // _RUN_BYTES
         )
-        cuts = [0, *(np.flatnonzero(apart) + 1).tolist(), len(rows)]
-        yield from (slice(begin, end) for begin, end in pairwise(cuts))
+        return np.concatenate([[0], np.flatnonzero(apart) + 1])
 
 
 def open_files(paths: Sequence[str]) -> BsonFiles:
