@@ -13,6 +13,7 @@ from catalog.document import BadDocument, Product
 from catalog.storage import Reader
 
 _AHEAD_BYTES = 64 << 10  # a document that begins in a range mostly ends this soon after it
+_BLOCK_BYTES = 8 << 20  # read at once: small enough that the memory of the last block is used again
 _SEARCH_BYTES = 8 << 20
 
 # A length and a first field of a product. Only a hint: a picture may hold these bytes.
@@ -68,7 +69,7 @@ def walk(window: Window, *, start: int, stop: int) -> Iterator[Piece]:
     at = start
     while at < min(stop, window.size):
         if at + document.MIN_BYTES > window.base + len(window.data) or at < window.base:
-            window.load(at, max(stop, at) + _AHEAD_BYTES)
+            window.load(at, min(stop + _AHEAD_BYTES, at + _BLOCK_BYTES))
         piece = _document(window, at) or _damage(window, at)
         yield piece
         at = piece.end
