@@ -10,6 +10,7 @@ import contextlib
 import errno
 import functools
 import os
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 GS = 'gs://'
 
 RETRY_SECONDS = 120.0  # how long a store may answer "later", or not at all, before we give up
+FIRST_WAIT_SECONDS = 1.0  # before a request is made again; at most, and twice that the next time
 REQUESTS_AT_ONCE = 8  # the client library keeps ten connections
 
 _CHUNK_BYTES = 32 << 20  # of an upload; the client library holds one in memory
@@ -50,9 +52,21 @@ def size(path: str) -> int:
 def glob(pattern: str) -> list[str]:
     """The objects that a pattern matches, sorted. `*` stays within a folder, `**` does not."""
     bucket, name = split(pattern)
+    prefix = re.split(r'[*?[]', name, maxsplit=1)[0]
+    matches = re.compile(_regex(name)).fullmatch
     with _refusals(pattern):
-        blobs = _client().list_blobs(bucket, match_glob=name, retry=_retry())
-        return sorted(f'{GS}{bucket}/{blob.name}' for blob in blobs)
+        blobs = _client().list_blobs(bucket, prefix=prefix, retry=_retry())
+        return sorted(f'{GS}{bucket}/{blob.name}' for blob in blobs if matches(blob.name))
+
+
+def _regex(pattern: str) -> str:
+    """A pattern of names as a regular expression."""
+    of = {'**/': '(?:.*/)?', '**': '.*', '*': '[^/]*', '?': '[^/]'}
+    parts = re.split(r'(\*\*/|\*\*|\*|\?|\[[^]/]+\])', pattern)
+    return ''.join(
+        of.get(part) or (part.replace('[!', '[^') if part[:1] == '[' else re.escape(part))
+        for part in parts
+    )
 
 
 def list_files(folder: str) -> list[str]:
@@ -173,7 +187,10 @@ def _refusals(path: str) -> Iterator[None]:
         why = _say(error.cause or error)
         text = f'The object store could not be used for {RETRY_SECONDS:g} s, last of all {why}'
         raise OSError(errno.EIO, text, path) from error
-    except (api.GoogleAPICallError, GoogleAuthError, RequestException, DataCorruption) as error:
+    except DataCorruption as error:
+        text = 'What came has another checksum than the store says'
+        raise OSError(errno.EIO, text, path) from error
+    except (api.GoogleAPICallError, GoogleAuthError, RequestException) as error:
         raise OSError(errno.EIO, f'The object store failed, {_say(error)}', path) from error
 
 
@@ -210,7 +227,7 @@ def _client() -> 'Client':
 def _retry() -> Any:
     from google.cloud.storage.retry import DEFAULT_RETRY
 
-    return DEFAULT_RETRY.with_timeout(RETRY_SECONDS)
+    return DEFAULT_RETRY.with_delay(initial=FIRST_WAIT_SECONDS).with_timeout(RETRY_SECONDS)
 
 
 def _bucket(path: str) -> 'Bucket':

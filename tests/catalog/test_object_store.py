@@ -1,0 +1,221 @@
+"""Objects appear whole or not at all, whatever the store and the way to it do."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from catalog import object_store, storage
+from tests import gcs_emulator
+from tests.gcs_emulator import Answer, CutDownload, CutUpload, Fault, FlipDownload, Proxy, Request
+
+DATA = os.urandom(3 << 20)
+IN_CHUNKS = os.urandom((32 << 20) + 1000)  # more than one request's worth
+
+Through = Callable[..., Proxy]
+
+
+@pytest.fixture(scope='module')
+def store() -> Iterator[str]:
+    with gcs_emulator.running_store() as url:
+        bucket = gcs_emulator.client(url).create_bucket('shop')
+        bucket.blob('here').upload_from_string(DATA)
+        yield url
+
+
+@pytest.fixture
+def through(store: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Through]:
+    """Goes to the store by a proxy that injects a fault."""
+    monkeypatch.setattr(object_store, 'FIRST_WAIT_SECONDS', 0.05)
+    with contextlib.ExitStack() as stack:
+
+        def start(fault: Callable[[Request], Fault | None] = lambda request: None) -> Proxy:
+            proxy = stack.enter_context(gcs_emulator.running_proxy(store, fault))
+            monkeypatch.setenv('STORAGE_EMULATOR_HOST', proxy.url)
+            return proxy
+
+        yield start
+
+
+@pytest.fixture
+def held(store: str) -> Callable[[str], bytes | None]:
+    """What the store itself says that an object holds, None if it has no such object."""
+
+    def read(name: str) -> bytes | None:
+        blob = gcs_emulator.client(store).bucket('shop').get_blob(name)
+        return blob and blob.download_as_bytes()
+
+    return read
+
+
+def media(request: Request) -> bool:
+    return request.reads_media
+
+
+def uploads(request: Request) -> bool:
+    return request.uploads
+
+
+def test_ranges_are_read_with_one_request_each_up_to_the_end(through: Through) -> None:
+    proxy = through()
+    with storage.open_reader('gs://shop/here') as reader:
+        assert reader.read_at(1000, 70_000) == DATA[1000:71_000]
+        assert reader.read_at(len(DATA) - 5, 100) == DATA[-5:]
+        assert reader.read_at(len(DATA), 1) == b''
+        assert reader.read_at(5, 0) == b''
+    assert (proxy.log.media_requests, proxy.log.media_bytes) == (3, 70_005)
+
+
+def test_what_is_written_is_the_object_and_its_name_comes_with_the_last_byte(
+    through: Through, held: Callable[[str], bytes | None]
+) -> None:
+    through()
+    with storage.write_atomic('gs://shop/new/object') as file:
+        file.write(DATA[:10])
+        assert held('new/object') is None
+    assert held('new/object') == DATA[:10]
+    assert storage.read_bytes('gs://shop/new/object') == DATA[:10]
+    assert storage.size('gs://shop/new/object') == 10
+
+
+def test_a_block_that_fails_leaves_the_old_object(
+    through: Through, held: Callable[[str], bytes | None]
+) -> None:
+    through()
+    storage.write_bytes('gs://shop/kept', b'old')
+    with pytest.raises(ZeroDivisionError), storage.write_atomic('gs://shop/kept') as file:
+        file.write(b'new' + bytes([1 // 0]))
+    assert held('kept') == b'old'
+
+
+def test_objects_are_renamed_and_deleted(
+    through: Through, held: Callable[[str], bytes | None]
+) -> None:
+    through()
+    storage.write_bytes('gs://shop/a/old', b'moved')
+    storage.write_bytes('gs://shop/b/new', b'replaced')
+    storage.rename('gs://shop/a/old', 'gs://shop/b/new')
+    assert (held('a/old'), held('b/new')) == (None, b'moved')
+    storage.delete('gs://shop/b/new')
+    storage.delete('gs://shop/b/new')  # is gone: no error
+    assert not storage.exists('gs://shop/b/new')
+    for name in ('c/1', 'c/d/2', 'cd'):
+        storage.write_bytes(f'gs://shop/{name}', b'')
+    storage.delete_folder('gs://shop/c')
+    assert [held(name) for name in ('c/1', 'c/d/2', 'cd')] == [None, None, b'']
+
+
+def test_patterns_and_folders_are_listed_as_local_ones_are(through: Through) -> None:
+    through()
+    for name in ('f/b.bson', 'f/a.bson', 'f/c.txt', 'f/sub/d.bson', 'f+/e.bson'):
+        storage.write_bytes(f'gs://shop/{name}', b'')
+    assert storage.list_files('gs://shop/f') == ['a.bson', 'b.bson', 'c.txt']
+    assert storage.list_files('gs://shop/none') == []
+    for pattern, names in [
+        ('f/*.bson', ['f/a.bson', 'f/b.bson']),
+        ('f/[!b].*', ['f/a.bson', 'f/c.txt']),
+        ('f/?.txt', ['f/c.txt']),
+        ('f/**/*.bson', ['f/a.bson', 'f/b.bson', 'f/sub/d.bson']),
+        ('f/**', ['f/a.bson', 'f/b.bson', 'f/c.txt', 'f/sub/d.bson']),
+        ('f?/*', ['f+/e.bson']),
+        ('f/a.bson', ['f/a.bson']),
+        ('f/none*', []),
+    ]:
+        assert storage.glob(f'gs://shop/{pattern}') == [f'gs://shop/{n}' for n in names], pattern
+
+
+def test_what_is_not_there_is_named(through: Through) -> None:
+    through()
+    for path in ('gs://shop/none', 'gs://no-such-bucket/none'):
+        for read in (storage.read_bytes, storage.size):
+            with pytest.raises(FileNotFoundError, match='No such object') as caught:
+                read(path)
+            assert caught.value.filename == path
+
+
+@pytest.mark.parametrize(
+    'fault',
+    [Answer(429), Answer(503), CutDownload(100_000)],
+    ids=['429', '503', 'cut'],
+)
+@pytest.mark.parametrize('times', [1, 2])
+def test_a_read_that_fails_for_a_while_is_made_again(
+    fault: Fault, times: int, through: Through
+) -> None:
+    proxy = through(gcs_emulator.first(times, fault, media))
+    with storage.open_reader('gs://shop/here') as reader:
+        assert reader.read_at(1000, 2_000_000) == DATA[1000:2_001_000]
+    assert proxy.log.media_requests == times + 1
+
+
+@pytest.mark.parametrize(
+    'fault', [Answer(429), Answer(503), CutUpload(100_000)], ids=['429', '503', 'cut']
+)
+@pytest.mark.parametrize('times', [1, 2])
+def test_a_write_that_fails_for_a_while_is_made_again(
+    fault: Fault, times: int, through: Through, held: Callable[[str], bytes | None]
+) -> None:
+    proxy = through(gcs_emulator.first(times, fault, uploads))
+    storage.write_bytes('gs://shop/again', DATA)
+    assert held('again') == DATA
+    assert sum(map(uploads, proxy.log.requests)) == times + 1
+
+
+@pytest.mark.parametrize('fault', [Answer(503), CutUpload(400)], ids=['503', 'cut'])
+def test_an_upload_in_chunks_goes_on_where_it_was_cut(
+    fault: Fault, through: Through, held: Callable[[str], bytes | None]
+) -> None:
+    def last_chunk(request: Request) -> bool:
+        return request.method == 'PUT' and request.body_bytes == 1000
+
+    proxy = through(gcs_emulator.first(1, fault, last_chunk))
+    storage.write_bytes('gs://shop/chunks', IN_CHUNKS)
+    assert held('chunks') == IN_CHUNKS
+    assert sum(request.body_bytes == 32 << 20 for request in proxy.log.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ('fault', 'message'),
+    [
+        (Answer(503), 'The object store could not be used for 1 s, last of all HTTP 503'),
+        (CutUpload(100_000), 'The object store could not be used for 1 s, last of all Connection'),
+        (Answer(403), 'The object store says HTTP 403'),
+    ],
+    ids=['503', 'cut', '403'],
+)
+def test_a_write_that_never_succeeds_is_told_in_one_line_and_leaves_no_object(
+    fault: Fault,
+    message: str,
+    through: Through,
+    held: Callable[[str], bytes | None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(object_store, 'RETRY_SECONDS', 1.0)
+    through(gcs_emulator.first(1000, fault, uploads))
+    with pytest.raises(OSError, match=message) as caught:
+        storage.write_bytes('gs://shop/never', DATA)
+    assert caught.value.filename == 'gs://shop/never'
+    assert '\n' not in str(caught.value)
+    assert held('never') is None
+
+
+@pytest.mark.parametrize('fault', [Answer(503), CutDownload(1000)], ids=['503', 'cut'])
+def test_a_read_that_never_succeeds_is_told_and_never_short(
+    fault: Fault, through: Through, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(object_store, 'RETRY_SECONDS', 1.0)
+    through(gcs_emulator.first(1000, fault, media))
+    with pytest.raises(OSError, match='could not be used for 1 s') as caught:
+        storage.read_bytes('gs://shop/here')
+    assert caught.value.filename == 'gs://shop/here'
+
+
+def test_bytes_that_change_on_the_way_are_refused(
+    through: Through, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(object_store, 'RETRY_SECONDS', 1.0)
+    through(gcs_emulator.first(1000, FlipDownload(at=1000), media))
+    with pytest.raises(OSError, match='another checksum than the store') as caught:
+        storage.read_bytes('gs://shop/here')
+    assert caught.value.filename == 'gs://shop/here'
