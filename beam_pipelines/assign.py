@@ -190,7 +190,7 @@ def _place(rows: Table, options: ShardOptions, *, key: int, records: int, shards
     copy = np.arange(records) - np.repeat(np.cumsum(times) - times, times)
     class_hash = plan.mix(np.array([key, rows['split'][0]]), salt='class', seed=options.seed)
     shard = plan.assign_shards(
-        records, shards=shards, max_copies=options.max_copies, offset=int(class_hash[0] >> 8)
+        records, shards=shards, copies=int(times.max()), offset=int(class_hash[0] >> 8)
     )
     place = plan.mix(*(ids[unit] for ids in unit_ids), copy, salt='place', seed=options.seed)
 

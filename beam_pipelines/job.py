@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from apache_beam.pvalue import AsIter, AsList, AsSingleton, TaggedOutput
 
-from beam_pipelines import assign, commit, ledger, plan, rejected, resolve, seams
+from beam_pipelines import assign, commit, ledger, plan, rejected, resolve, seams, together
 from beam_pipelines.assign import Layout
 from beam_pipelines.gather import Gathered, Gatherer, shards_of
 from beam_pipelines.options import ShardOptions
@@ -23,6 +23,7 @@ from beam_pipelines.scan import Counts, Range, Rejected, Scan
 from beam_pipelines.seams import Edge, Proof
 from beam_pipelines.sources.source import Source
 from beam_pipelines.table import Table, groups, join
+from beam_pipelines.together import Group
 from catalog import storage
 from catalog.categories import Categories
 from catalog.shards import ShardName
@@ -109,9 +110,9 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
     )
     gathered = (
         leaked.tables
-        | 'ByShard' >> beam.FlatMap(_by_shard, AsSingleton(layout))
-        | 'GroupByShard' >> beam.GroupByKey()  # (split, index, of), [Table]
-        | 'Gather' >> beam.Map(_gather, gatherer)
+        | 'ByShard' >> beam.FlatMap(_by_shard, AsSingleton(layout), job.source)
+        | 'GroupByShard' >> beam.GroupByKey()  # group, [((split, index, of), Table)]
+        | 'Gather' >> beam.FlatMap(_gather, gatherer)
     )  # Gathered
     counts = (
         (checked, split[COUNTS], leaked[COUNTS])
@@ -296,14 +297,21 @@ def _mark_leaked(rows: Table) -> Iterator[Any]:
     yield resolve.mark_leaked(rows)
 
 
-def _by_shard(rows: Table, layout: Layout) -> Iterator[tuple[tuple[str, int, int], Table]]:
+def _by_shard(
+    rows: Table, layout: Layout, source: Source
+) -> Iterator[tuple[Group, tuple[tuple[str, int, int], Table]]]:
     for name, of_shard in shards_of(rows, layout.shards):
-        yield dataclasses.astuple(name), of_shard
+        group = together.group_of(name, layout.shards, source=source)
+        yield group, (dataclasses.astuple(name), of_shard)
 
 
-def _gather(element: tuple[tuple[str, int, int], Iterable[Table]], gatherer: Gatherer) -> Gathered:
-    (split, index, count), tables = element
-    return gatherer.gather(ShardName(split, index, count), join(tables))
+def _gather(
+    element: tuple[Group, Iterable[tuple[tuple[str, int, int], Table]]], gatherer: Gatherer
+) -> Iterator[Gathered]:
+    tables: dict[ShardName, list[Table]] = {}
+    for name, table in element[1]:
+        tables.setdefault(ShardName(*name), []).append(table)
+    yield from together.gather(gatherer, {name: join(parts) for name, parts in tables.items()})
 
 
 def _fingerprint(rows: Table) -> npt.NDArray[np.uint64]:

@@ -99,26 +99,26 @@ def shard_count(*, total_bytes: float, records: int, shard_mb: float) -> int:
     return max(1, min(round(total_bytes / (shard_mb * 1e6)), records))
 
 
-def assign_shards(records: int, *, shards: int, max_copies: int, offset: int) -> Int64s:
+def assign_shards(records: int, *, shards: int, copies: int, offset: int) -> Int64s:
     """The shard of each record of one class, int64 [records], records in product order.
 
-    The number of records in any two shards differs by at most one. Up to `max_copies` neighbours
-    (the copies of one product) lie in different shards if there are as many. Products that are
-    near each other in order lie in shards that are near each other, so that a shard is read from
-    one part of a source in that order.
+    The number of records in any two shards differs by at most one. Up to `copies` neighbours lie in
+    different shards if there are as many. Products that are near each other in order lie in shards
+    that are near each other, so that a shard is read from one part of a source in that order.
 
-    Shards form bands of `max_copies`. A band takes consecutive records, the share of it that its
-    shards are of all; within the band the records go round.
+    Shards form bands of `copies`. A band takes consecutive records, the share of it that its
+    shards are of all; within the band the records go round. So where nothing is copied, each shard
+    takes consecutive records.
 
     Args:
       records: of this class.
       shards: of this split.
-      max_copies: neighbours that must lie apart.
+      copies: most records of one product or picture, which must lie apart.
       offset: any number of 64 bits, other for each class, so that the odd records of many classes
         do not meet in the same shards.
     """
-    bands = max(shards // max_copies, 1)
-    band_start = np.append(np.arange(bands) * max_copies, shards)
+    bands = max(shards // copies, 1)
+    band_start = np.append(np.arange(bands) * copies, shards)
     # floor(records * start / shards + shift / 2^16), exactly.
     shift = offset & 0xFFFF
     first = (records * band_start * 65536 + shift * shards) // (shards * 65536)

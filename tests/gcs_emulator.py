@@ -87,7 +87,12 @@ class Log:
     """What went through the proxy."""
 
     requests: list[Request] = field(default_factory=list)
-    media_bytes: int = 0  # of objects that were read
+    reads: list[tuple[str, int]] = field(default_factory=list)  # (path, bytes), none if refused
+
+    @property
+    def media_bytes(self) -> int:
+        """How many bytes of objects were read."""
+        return sum(length for _, length in self.reads)
 
     @property
     def media_requests(self) -> int:
@@ -163,9 +168,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         headers = {k: v for k, v in answer.getheaders() if k.lower() not in _HOP_HEADERS}
         for name, value in headers.items():  # a resumable upload goes on where this says
             headers[name] = value.replace(self.server.store_url, self.server.url)
-        if request.reads_media and answer.status < 400:
+        if request.reads_media:
             with self.server.lock:
-                self.server.log.media_bytes += len(data)
+                read = (self.path, len(data) if answer.status < 400 else 0)
+                self.server.log.reads.append(read)
         if isinstance(fault, FlipDownload):
             data[fault.at] ^= 1
         length = answer.getheader('Content-Length') if self.command == 'HEAD' else None

@@ -1,0 +1,194 @@
+"""The shard job from an object store to an object store: the same bytes, few requests."""
+
+import contextlib
+import io
+import itertools
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from beam_pipelines import commit, job, runner
+from beam_pipelines.options import ShardOptions
+from beam_pipelines.sources import bson_files
+from catalog import categories, object_store
+from tests import gcs_emulator
+from tests.beam_pipelines.shop import CATEGORY_IDS, files, product, run_door
+from tests.gcs_emulator import Answer, CutDownload, CutUpload, Fault, Proxy, Request
+
+OPTIONS = {'shards': 4, 'validation_fraction': 0.1, 'test_fraction': 0.05}
+
+Through = Callable[..., Proxy]
+
+
+def photo(number: int) -> bytes:
+    """A picture of about 4 KB, as a shop's."""
+    pixels = np.random.default_rng(number).integers(0, 256, (50, 50, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, 'JPEG', quality=75)
+    return file.getvalue()
+
+
+@pytest.fixture(scope='module')
+def dump() -> bytes:
+    """8 MB of products in order of `_id`, their classes in random order."""
+    random = np.random.default_rng(0)
+    photos = map(photo, itertools.count())
+    return b''.join(
+        product(
+            number,
+            CATEGORY_IDS[random.choice(4, p=[0.6, 0.25, 0.1, 0.05])],
+            list(itertools.islice(photos, int(random.integers(1, 5)))),
+        )
+        for number in range(900)
+    )
+
+
+@pytest.fixture
+def store(dump: bytes, categories_path: Path) -> Iterator[str]:
+    with gcs_emulator.running_store() as url:
+        bucket = gcs_emulator.client(url).create_bucket('shop')
+        bucket.blob('raw/train.bson').upload_from_string(dump)
+        bucket.blob('raw/category_names.csv').upload_from_filename(str(categories_path))
+        yield url
+
+
+@pytest.fixture
+def through(store: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Through]:
+    monkeypatch.setattr(object_store, 'FIRST_WAIT_SECONDS', 0.05)
+    with contextlib.ExitStack() as stack:
+
+        def start(fault: Callable[[Request], Fault | None] = lambda request: None) -> Proxy:
+            proxy = stack.enter_context(gcs_emulator.running_proxy(store, fault))
+            monkeypatch.setenv('STORAGE_EMULATOR_HOST', proxy.url)
+            return proxy
+
+        yield start
+
+
+def shard(source: str, tree: Path, output: str, *, resume: bool = False, **options: object) -> None:
+    """Runs the job in this process."""
+    opened = bson_files.open_files([source])
+    commit.prepare(output, resume=resume, overwrite=False)
+    made_by = job.Job(
+        source=opened,
+        categories=categories.load(str(tree)),
+        category_bytes=tree.read_bytes(),
+        options=ShardOptions(**(OPTIONS | options)),
+        output=output,
+        range_bytes=1 << 20,
+    )
+    runner.run(lambda p: job.build(p, made_by), (), input_bytes=opened.total_bytes())
+
+
+@pytest.fixture(scope='module')
+def local(dump: bytes, categories_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp('local')
+    (folder / 'train.bson').write_bytes(dump)
+    shard(str(folder / 'train.bson'), categories_path, str(folder / 'out'))
+    return folder / 'out'
+
+
+def objects(store: str, folder: str) -> dict[str, bytes]:
+    """Every object below a folder, by relative name, as the official client reads them."""
+    blobs = gcs_emulator.client(store).list_blobs('shop', prefix=folder + '/')
+    return {blob.name.removeprefix(folder + '/'): blob.download_as_bytes() for blob in blobs}
+
+
+@pytest.mark.parametrize('balance', ['none', 'sqrt'])
+def test_pictures_are_read_in_few_requests_and_hardly_more_than_once(
+    balance: str, store: str, through: Through, categories_path: Path
+) -> None:
+    proxy = through()
+    shard('gs://shop/raw/train.bson', categories_path, 'gs://shop/out', balance=balance)
+    reads = proxy.log.reads
+    first_shard = next(i for i, (path, _) in enumerate(reads) if '_staging' in path)
+    of_input = [length for path, length in reads[first_shard:] if 'train.bson' in path]
+    kept = sum(len(data) for name, data in objects(store, 'out').items() if '.tfrecord' in name)
+    assert len(of_input) <= kept / 2**20
+    assert sum(of_input) <= 1.3 * kept
+
+
+def test_the_bytes_are_those_of_a_local_run(
+    local: Path, store: str, through: Through, categories_path: Path
+) -> None:
+    through()
+    shard('gs://shop/raw/train.bson', categories_path, 'gs://shop/out')
+    assert objects(store, 'out') == files(local)
+
+
+def test_a_store_that_fails_now_and_then_gives_the_same_bytes(
+    local: Path, store: str, through: Through, categories_path: Path
+) -> None:
+    turn = itertools.count()
+
+    def now_and_then(request: Request) -> Fault | None:
+        faults = [Answer(503), None, None, Answer(429), None, None, None]
+        if request.reads_media:
+            faults[1] = CutDownload(after_bytes=1000)
+        if request.uploads:
+            faults[1] = CutUpload(after_bytes=1000)
+        return faults[next(turn) % len(faults)]
+
+    proxy = through(now_and_then)
+    shard('gs://shop/raw/train.bson', categories_path, 'gs://shop/out')
+    assert objects(store, 'out') == files(local)
+    assert len(proxy.log.requests) > 50
+
+
+@pytest.mark.parametrize('fault', [Answer(503), CutUpload(after_bytes=100_000)], ids=['503', 'cut'])
+def test_a_store_that_stays_away_ends_the_run_and_resume_goes_on_to_the_same_bytes(
+    fault: Fault,
+    local: Path,
+    store: str,
+    through: Through,
+    categories_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def third_shard(request: Request) -> Fault | None:
+        return fault if request.uploads and request.body_bytes > 1 << 20 and third() else None
+
+    def third() -> bool:
+        return sum('train-0' in name for name in objects(store, 'out')) >= 4  # two, with receipts
+
+    monkeypatch.setattr(object_store, 'RETRY_SECONDS', 1.0)
+    through(third_shard)
+    with pytest.raises(OSError, match='The object store could not be used for 1 s') as caught:
+        shard('gs://shop/raw/train.bson', categories_path, 'gs://shop/out')
+    assert caught.value.filename == 'gs://shop/out/_staging/train-00002-of-00004.tfrecord'
+    left = objects(store, 'out')
+    assert {name.split('/')[0] for name in left} == {'_staging'}
+    for name in ('train-00000-of-00004.tfrecord', 'train-00001-of-00004.tfrecord'):
+        assert left[f'_staging/{name}'] == files(local)[name]
+
+    monkeypatch.setattr(object_store, 'RETRY_SECONDS', 60.0)
+    proxy = through()
+    shard('gs://shop/raw/train.bson', categories_path, 'gs://shop/out', resume=True)
+    assert objects(store, 'out') == files(local)
+    uploaded = [r.body_bytes for r in proxy.log.requests if r.uploads and r.body_bytes > 1 << 20]
+    assert len(uploaded) == 2  # of four train shards
+
+
+def test_the_door_asks_nobody_for_credentials_of_an_emulator(
+    local: Path, store: str, through: Through, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    through()
+    with socket.create_server(('127.0.0.1', 0)) as metadata_server:
+        address = f'127.0.0.1:{metadata_server.getsockname()[1]}'
+        monkeypatch.setenv('GCE_METADATA_HOST', address)
+        monkeypatch.setenv('GCE_METADATA_IP', address)
+        arguments = [f'--{name}={value}' for name, value in OPTIONS.items()]
+        done = run_door(
+            '--input=gs://shop/raw/*.bson',
+            '--categories=gs://shop/raw/category_names.csv',
+            '--output=gs://shop/out',
+            *arguments,
+        )
+        assert done.returncode == 0, done.stderr
+        metadata_server.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            metadata_server.accept()
+    assert objects(store, 'out') == files(local)
