@@ -18,7 +18,8 @@ LOCAL_RUNNER = 'FnApiRunner'
 _WORTH_PROCESSES_BYTES = 512 << 20
 
 # An error travels from a worker process as text.
-_TOLD = re.compile(r'(\w+): ([^\n]*?) \[while running ')
+_TOLD = re.compile(r'(?:RuntimeError: )?(\w+): ([^\n]*?) \[while running ')
+_WORKER_LOST = 'Channel closed prematurely'
 _ERRNO = re.compile(r'\[Errno (\d+)\] ([^:]+)(?:: (.+))?')
 
 
@@ -69,6 +70,11 @@ def _told(error: Exception) -> Exception | None:
     """The user's mistake or the system's refusal in an error of Beam's, if that is what it is."""
     if isinstance(error, UserError):
         return UserError(str(error).split(' [while running ')[0])
+    if _WORKER_LOST in str(error):
+        return UserError(
+            'a worker process ended before its work did: killed, perhaps because memory ran out. '
+            '--resume goes on, with fewer --direct_num_workers if need be'
+        )
     matches = _TOLD.findall(str(error))
     if not matches:
         return None

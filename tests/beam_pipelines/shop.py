@@ -11,7 +11,10 @@ import bson
 import numpy as np
 from PIL import Image
 
-from catalog import record, tfrecord
+from beam_pipelines import commit, job, runner
+from beam_pipelines.options import ShardOptions
+from beam_pipelines.sources import bson_files
+from catalog import categories, record, tfrecord
 
 SHARED = Path(__file__).resolve().parents[2].parent / 'shared' / 'data'
 CATEGORY_IDS = [1000000300, 1000000100, 1000000200, 1000000400]
@@ -24,6 +27,14 @@ def jpeg(number: int, *, size: int = 16, mode: str = 'RGB') -> bytes:
     picture = Image.fromarray(pixels.squeeze(), mode).resize((size, size))
     file = io.BytesIO()
     picture.save(file, 'JPEG', quality=75)
+    return file.getvalue()
+
+
+def photo(number: int) -> bytes:
+    """A picture of about 4 KB, as large as a real one."""
+    pixels = np.random.default_rng(number).integers(0, 256, (50, 50, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, 'JPEG', quality=75)
     return file.getvalue()
 
 
@@ -45,6 +56,30 @@ def shop(products: int = 60) -> list[bytes]:
         )
         for number in range(products)
     ]
+
+
+def run_job(
+    source: Path | str,
+    tree: Path,
+    output: Path | str,
+    *,
+    beam: Sequence[str] = (),
+    range_bytes: int = 1 << 20,
+    resume: bool = False,
+    **options: object,
+) -> None:
+    """The shard job in this process."""
+    opened = bson_files.open_files([str(source)])
+    commit.prepare(str(output), resume=resume, overwrite=False)
+    made_by = job.Job(
+        source=opened,
+        categories=categories.load(str(tree)),
+        category_bytes=tree.read_bytes(),
+        options=ShardOptions(**options),
+        output=str(output),
+        range_bytes=range_bytes,
+    )
+    runner.run(lambda p: job.build(p, made_by), beam, input_bytes=opened.total_bytes())
 
 
 def run_door(*arguments: str) -> subprocess.CompletedProcess:

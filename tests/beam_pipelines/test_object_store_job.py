@@ -1,7 +1,6 @@
 """The shard job from an object store to an object store: the same bytes, few requests."""
 
 import contextlib
-import io
 import itertools
 import socket
 from collections.abc import Callable, Iterator
@@ -9,27 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from beam_pipelines import commit, job, runner
-from beam_pipelines.options import ShardOptions
-from beam_pipelines.sources import bson_files
-from catalog import categories, object_store
+from catalog import object_store
 from tests import gcs_emulator
-from tests.beam_pipelines.shop import CATEGORY_IDS, files, product, run_door
+from tests.beam_pipelines.shop import CATEGORY_IDS, files, photo, product, run_door, run_job
 from tests.gcs_emulator import Answer, CutDownload, CutUpload, Fault, Proxy, Request
 
 OPTIONS = {'shards': 4, 'validation_fraction': 0.1, 'test_fraction': 0.05}
 
 Through = Callable[..., Proxy]
-
-
-def photo(number: int) -> bytes:
-    """A picture of about 4 KB, as a shop's."""
-    pixels = np.random.default_rng(number).integers(0, 256, (50, 50, 3), np.uint8)
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, 'JPEG', quality=75)
-    return file.getvalue()
 
 
 @pytest.fixture(scope='module')
@@ -69,19 +56,8 @@ def through(store: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Through]:
         yield start
 
 
-def shard(source: str, tree: Path, output: str, *, resume: bool = False, **options: object) -> None:
-    """Runs the job in this process."""
-    opened = bson_files.open_files([source])
-    commit.prepare(output, resume=resume, overwrite=False)
-    made_by = job.Job(
-        source=opened,
-        categories=categories.load(str(tree)),
-        category_bytes=tree.read_bytes(),
-        options=ShardOptions(**(OPTIONS | options)),
-        output=output,
-        range_bytes=1 << 20,
-    )
-    runner.run(lambda p: job.build(p, made_by), (), input_bytes=opened.total_bytes())
+def shard(source: str, tree: Path, output: str, **others: object) -> None:
+    run_job(source, tree, output, **(OPTIONS | others))
 
 
 @pytest.fixture(scope='module')

@@ -1,0 +1,243 @@
+"""Nothing lost and nothing half written, whatever breaks: each fault is injected for real."""
+
+import os
+import re
+import signal
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from catalog.errors import UserError
+from tests.beam_pipelines.shop import (
+    CATEGORY_IDS,
+    files,
+    jpeg,
+    photo,
+    product,
+    read_split,
+    run_door,
+    run_job,
+    shop,
+)
+
+WriteBson = Callable[..., Path]
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason='only root may mount a small disk')
+
+
+def start_door(*arguments: str, stderr: Path) -> subprocess.Popen:
+    with stderr.open('w') as file:
+        return subprocess.Popen(
+            [sys.executable, '-m', 'beam_pipelines.shard', *arguments],
+            stdout=subprocess.DEVNULL,
+            stderr=file,
+        )
+
+
+def wait_for_shards(process: subprocess.Popen, output: Path, *, count: int) -> None:
+    """Waits until so many shards are staged."""
+    while process.poll() is None and len(list(output.glob('_staging/*.json'))) < count:
+        time.sleep(0.005)
+
+
+def last_descendant(pid: int) -> int:
+    """The process that the first child's first child ... started: a worker of Beam's."""
+    threads = Path(f'/proc/{pid}/task').glob('*/children')
+    children = [child for thread in threads for child in thread.read_text().split()]
+    return last_descendant(int(children[0])) if children else pid
+
+
+def last_line(text: str) -> str:
+    return text.strip().splitlines()[-1]
+
+
+@pytest.fixture
+def arguments(write_bson: WriteBson, categories_path: Path) -> list[str]:
+    return [f'--input={write_bson(shop(3000))}', f'--categories={categories_path}', '--shards=200']
+
+
+@pytest.fixture
+def whole(arguments: list[str], categories_path: Path, tmp_path: Path) -> dict[str, bytes]:
+    """What a run that nobody disturbs gives."""
+    run_job(arguments[0].removeprefix('--input='), categories_path, tmp_path / 'whole', shards=200)
+    return files(tmp_path / 'whole')
+
+
+def test_a_killed_worker_ends_the_run_in_one_line_and_resume_gives_the_same_bytes(
+    arguments: list[str], whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    output = tmp_path / 'out'
+    arguments = [*arguments, f'--output={output}', '--direct_num_workers=2']
+    process = start_door(*arguments, stderr=tmp_path / 'stderr')
+    wait_for_shards(process, output, count=20)
+    os.kill(last_descendant(process.pid), signal.SIGKILL)
+    assert process.wait(timeout=120) == 2
+    assert last_line((tmp_path / 'stderr').read_text()).startswith(
+        'error: a worker process ended before its work did'
+    )
+    assert [path.name for path in output.iterdir()] == ['_staging']
+    assert len(list(output.glob('_staging/*.json'))) >= 20
+
+    done = run_door(*arguments, '--resume')
+    assert done.returncode == 0, done.stderr
+    assert files(output) == whole
+
+
+def test_a_driver_killed_while_it_overwrites_leaves_the_old_data_set_whole(
+    arguments: list[str], whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    output = tmp_path / 'whole'
+    arguments = [*arguments[:2], '--shards=150', f'--output={output}']
+    process = start_door(*arguments, '--overwrite', stderr=tmp_path / 'stderr')
+    wait_for_shards(process, output, count=20)
+    process.kill()
+    process.wait()
+    left = files(output)
+    assert {n: data for n, data in left.items() if not n.startswith('_staging')} == whole
+    assert len(left) >= len(whole) + 20
+
+    done = run_door(*arguments, '--resume')
+    assert done.returncode == 0, done.stderr
+    shards = [f'train-{index:05d}-of-00150.tfrecord' for index in range(150)]
+    assert [name for name in files(output) if name.startswith('train')] == shards
+    assert run_door(*arguments[:3], f'--output={tmp_path / "fresh"}').returncode == 0
+    assert files(output) == files(tmp_path / 'fresh')
+
+
+@pytest.fixture
+def large(write_bson: WriteBson, categories_path: Path) -> list[str]:
+    """8 MB of input in eight shards."""
+    documents = [product(n, CATEGORY_IDS[n % 4], [photo(n)]) for n in range(2000)]
+    return [f'--input={write_bson(documents)}', f'--categories={categories_path}', '--shards=8']
+
+
+def run_on_disk(output: Path, mount_options: str, *arguments: str) -> tuple[int, str, list[str]]:
+    """Runs the door with a small disk as its output.
+
+    Returns:
+      exit code; last line of standard error; names of the files that are left.
+    """
+    output.mkdir()
+    script = (
+        'mount -t tmpfs -o "$1" small "$2"; shift; folder=$1; shift; "$@" >/dev/null; code=$?; '
+        'find "$folder" -type f -printf "%P\\n"; exit $code'
+    )
+    door = [sys.executable, '-m', 'beam_pipelines.shard', f'--output={output}', *arguments]
+    done = subprocess.run(
+        ['unshare', '-m', 'sh', '-c', script, 'sh', mount_options, str(output), *door],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    return done.returncode, last_line(done.stderr), done.stdout.splitlines()
+
+
+@needs_root
+@pytest.mark.parametrize('workers', [1, 2])
+def test_a_full_disk_is_named_and_no_part_of_a_file_stays(
+    workers: int, large: list[str], tmp_path: Path
+) -> None:
+    code, error, left = run_on_disk(
+        tmp_path / 'out', 'size=4m', *large, f'--direct_num_workers={workers}'
+    )
+    assert code == 2
+    assert error.startswith(f'error: No space left on device: {tmp_path / "out"}/_staging/')
+    assert left  # whole shards and their receipts, for --resume
+    assert all(re.match(r'_staging/(train|validation)-0', name) for name in left)
+
+
+@needs_root
+def test_a_read_only_output_is_named_before_anything_is_read(
+    large: list[str], tmp_path: Path
+) -> None:
+    code, error, left = run_on_disk(tmp_path / 'out', 'ro', *large)
+    assert (code, left) == (2, [])
+    assert error.startswith(f'error: Read-only file system: {tmp_path / "out"}/')
+
+
+@pytest.mark.parametrize('cut_bytes', [1, 3, 30])
+def test_a_cut_tail_fails_the_run_by_offset_and_length_unless_allowed(
+    cut_bytes: int, write_bson: WriteBson, categories_path: Path, tmp_path: Path
+) -> None:
+    documents = shop(40)
+    path = write_bson([b''.join(documents)[:-cut_bytes]])
+    offset = sum(map(len, documents[:-1]))
+    lost = len(documents[-1]) - cut_bytes
+    with pytest.raises(UserError, match=f'train.bson at byte {offset}, {lost} bytes: cut_off'):
+        run_job(path, categories_path, tmp_path / 'refused')
+    assert not (tmp_path / 'refused' / 'manifest.json').exists()
+
+    output = tmp_path / 'allowed'
+    run_job(path, categories_path, output, max_rejected_fraction=0.05)
+    written = [
+        record.product_id
+        for split in ('train', 'validation')
+        for shard in read_split(output, split)
+        for record in shard
+    ]
+    assert sorted(written) == [10 * number for number in range(39)]
+
+
+def test_a_cut_tail_is_an_exit_code_that_scripts_see(
+    write_bson: WriteBson, categories_path: Path, tmp_path: Path
+) -> None:
+    path = write_bson([b''.join(shop(40))[:-30]])
+    done = run_door(
+        f'--input={path}', f'--categories={categories_path}', f'--output={tmp_path / "out"}'
+    )
+    assert done.returncode == 2
+    assert '--max_rejected_fraction' in last_line(done.stderr)
+
+
+def png_bomb(side: int) -> bytes:
+    """A valid grey PNG of zeros: some hundred KB that unpack to `side`^2 bytes."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
+        )
+
+    packer = zlib.compressobj(1)
+    rows = b''.join(packer.compress(bytes(side + 1)) for _ in range(side)) + packer.flush()
+    header = struct.pack('>IIBBBBB', side, side, 8, 0, 0, 0, 0)
+    return (
+        b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header) + chunk(b'IDAT', rows) + chunk(b'IEND', b'')
+    )
+
+
+def peak_bytes(*arguments: str) -> int:
+    """The most memory that the door had, in bytes."""
+    process = subprocess.Popen([sys.executable, '-m', 'beam_pipelines.shard', *arguments])
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return usage.ru_maxrss * 1024
+
+
+def test_picture_bombs_and_lengths_of_gigabytes_cost_no_memory(
+    write_bson: WriteBson, categories_path: Path, tmp_path: Path
+) -> None:
+    documents = shop(40)
+    jpeg_bomb = bytearray(jpeg(1))
+    frame = jpeg_bomb.index(b'\xff\xc0')
+    jpeg_bomb[frame + 5 : frame + 9] = struct.pack('>HH', 20_000, 20_000)
+    bombs = [
+        product(1, CATEGORY_IDS[0], [png_bomb(20_000)]),
+        product(2, CATEGORY_IDS[0], [bytes(jpeg_bomb)]),
+        struct.pack('<i', 2**31 - 1) + product(3, CATEGORY_IDS[0], [jpeg(3)])[4:],
+    ]
+    plain = write_bson(documents, 'plain.bson')
+    armed = write_bson([*documents[:20], *bombs, *documents[20:]], 'armed.bson')
+    common = [f'--categories={categories_path}', '--max_rejected_fraction=0.5', '--verify=decode']
+    usual = peak_bytes(*common, f'--input={plain}', f'--output={tmp_path / "plain"}')
+    peak = peak_bytes(*common, f'--input={armed}', f'--output={tmp_path / "armed"}')
+    assert peak - usual < 100e6  # the PNG alone would unpack to 400 MB
+    shards = {n: data for n, data in files(tmp_path / 'armed').items() if 'tfrecord' in n}
+    assert shards == {n: data for n, data in files(tmp_path / 'plain').items() if 'tfrecord' in n}
