@@ -11,11 +11,18 @@
 | `model` | the networks |
 | `loss` | the softmax rule that learns from one prior and answers with another |
 | `schedules`, `optimizers` | the learning rate by step; the update |
+| `step_config`, `optimizer_config`, `config_types` | parts of the config, and their ranges |
+| `step` | what one step computes, on each device |
+| `averages` | the mean of the weights, evaluated and exported in their place |
+| `plateau` | the drop of the learning rate where evaluations no longer get better |
+| `groups` | which weights learn at a pace of their own, or not at all |
+| `validation` | evaluation while training, and which step was best |
 | `strategy` | on which devices |
 | `workers` | the processes of a run, and what they agree on |
 | `resume` | the state of all workers, saved and restored together |
 | `checkpoint` | the state of a run on disk, whole or not at all |
 | `boards` | `metrics.jsonl` and TensorBoard |
+| `reporting` | the sums of a window to a line of the boards |
 | `train` | the loop |
 | `task` | the command line of training |
 

@@ -14,15 +14,16 @@ import sys
 import keras
 import tensorflow as tf
 
-from catalog import storage
+from catalog import categories, storage
 from catalog.errors import UserError
+from trainer import averages, data_set
 from trainer import config_files as configs
-from trainer import data_set
 from trainer.config import TrainConfig
 from trainer.data_set import DataInfo
 from trainer.model import build_model
 
 FOLDER = 'checkpoints'
+BEST = 'best'  # within a workdir: a workdir of its own, with one checkpoint
 
 _PREFIX = 'ckpt-'
 _PARTIAL = 'partial-'
@@ -65,6 +66,22 @@ def save(state: tf.train.Checkpoint, workdir: str, *, step: int, keep: int) -> N
     _write(state, workdir, name=_name(step), partial=_PARTIAL)
     for old in steps(workdir)[keep:]:
         _delete(workdir, _name(old))
+
+
+def save_best(state: tf.train.Checkpoint, workdir: str, *, step: int) -> None:
+    """Keeps the state of the best evaluation in `workdir/best`, which can be evaluated and exported
+    like a workdir. The iterator is not in it: no run goes on from there.
+
+    Raises:
+      UserError: if it cannot be written; the one before is as it was.
+    """
+    best = storage.join(workdir, BEST)
+    for name in (configs.FILE_NAME, data_set.FILE_NAME, categories.FILE_NAME):
+        content = storage.read_bytes(storage.join(workdir, name))
+        storage.write_bytes(storage.join(best, name), content)
+    for later in (found for found in steps(best) if found >= step):
+        _delete(best, _name(later))  # of a run that was cut off after it
+    save(state, best, step=step, keep=1)
 
 
 def save_part(state: tf.train.Checkpoint, workdir: str, *, step: int, worker: int) -> None:
@@ -169,7 +186,9 @@ def refuse_to_start_again(workdir: str) -> None:
 
 
 def restore_model(workdir: str) -> tuple[keras.Model, TrainConfig, DataInfo]:
-    """The model of a workdir with its newest weights, its config, and what it knows of its data.
+    """The model of a workdir, its config, and what it knows of its data.
+
+    The weights are the newest, or their means where the run keeps them.
 
     Raises:
       UserError: if the workdir has no checkpoint.
@@ -181,6 +200,9 @@ def restore_model(workdir: str) -> tuple[keras.Model, TrainConfig, DataInfo]:
         num_classes=info.num_classes,
         input_shape=(config.input.height, config.input.width, 3),
     )
-    if restore(tf.train.Checkpoint(model=model), workdir) is None:
+    means = averages.make(model) if config.step.ema_decay else []
+    if restore(tf.train.Checkpoint(model=model, means=means), workdir) is None:
         raise UserError(f'{workdir}: there is no checkpoint yet; trainer.task writes them')
+    if means:
+        averages.take_over(means, model)
     return model, config, info

@@ -10,6 +10,7 @@ from pydantic.dataclasses import dataclass
 
 from trainer.config_types import STRICT, Count, Fraction, PositiveFraction, Share, Size
 from trainer.optimizer_config import GroupConfig, OptimizerConfig, ScheduleConfig
+from trainer.step_config import StepConfig, ValidationConfig
 
 __all__ = [
     'AugmentConfig',
@@ -19,7 +20,9 @@ __all__ = [
     'ModelConfig',
     'OptimizerConfig',
     'ScheduleConfig',
+    'StepConfig',
     'TrainConfig',
+    'ValidationConfig',
 ]
 
 _SMALLEST_PICTURE = {'small_cnn': 8, 'inception_v3': 75}  # pixels; Keras's rule for the latter
@@ -110,7 +113,7 @@ class TrainConfig:
       strategy: how the work is spread.
       device: `auto` takes the GPUs, or for `one_device` the processor where there is none.
       num_devices: None takes all there are.
-      model, input, augment, optimizer, loss: the parts.
+      model, input, augment, optimizer, loss, step, validation: the parts.
     """
 
     seed: Annotated[int, Field(ge=0, lt=1 << 31)] = 0
@@ -128,6 +131,8 @@ class TrainConfig:
     augment: AugmentConfig = Field(default_factory=AugmentConfig)
     optimizer: OptimizerConfig = Field(default_factory=OptimizerConfig)
     loss: LossConfig = Field(default_factory=LossConfig)
+    step: StepConfig = Field(default_factory=StepConfig)
+    validation: ValidationConfig = Field(default_factory=ValidationConfig)
 
     def __post_init__(self) -> None:
         smallest = _SMALLEST_PICTURE[self.model.name]
@@ -136,3 +141,10 @@ class TrainConfig:
                 f'input.height and input.width must be at least {smallest} for {self.model.name}, '
                 f'got {self.input.height} and {self.input.width}'
             )
+        if self.validation.every_steps % self.log_every_steps:
+            raise ValueError(
+                'validation.every_steps must be a multiple of log_every_steps '
+                f'{self.log_every_steps}, got {self.validation.every_steps}'
+            )
+        if self.optimizer.schedule.name == 'plateau' and not self.validation.every_steps:
+            raise ValueError('validation.every_steps must be set for schedule plateau, got 0')

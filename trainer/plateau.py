@@ -4,7 +4,6 @@
 checkpoint and the compiled step reads the factor.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Self
 
@@ -60,14 +59,16 @@ class Plateau(tf.Module):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self.factor = tf.Variable(1.0, trainable=False, dtype=tf.float32)
-        self._best = tf.Variable(math.nan, trainable=False, dtype=tf.float64)  # none yet
+        self._evaluations = tf.Variable(0, trainable=False, dtype=tf.int64)
+        self._best = tf.Variable(0.0, trainable=False, dtype=tf.float64)
         self._waited = tf.Variable(0, trainable=False, dtype=tf.int64)
         self._cooling = tf.Variable(0, trainable=False, dtype=tf.int64)
 
     def observe(self, value: float, config: ScheduleConfig) -> Self:
         """Takes in an evaluation's value of `config.plateau_metric`."""
         after = observe(self.progress, value, config)
-        self._best.assign(math.nan if after.best is None else after.best)
+        self._evaluations.assign_add(1)
+        self._best.assign(after.best)
         self._waited.assign(after.waited)
         self._cooling.assign(after.cooling)
         self.factor.assign(after.factor)
@@ -76,9 +77,8 @@ class Plateau(tf.Module):  # type: ignore[misc]
     @property
     def progress(self) -> Progress:
         """What the evaluations so far amount to."""
-        best = float(self._best.numpy())
         return Progress(
-            best=None if math.isnan(best) else best,
+            best=float(self._best.numpy()) if int(self._evaluations.numpy()) else None,
             waited=int(self._waited.numpy()),
             cooling=int(self._cooling.numpy()),
             factor=float(self.factor.numpy()),

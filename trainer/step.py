@@ -1,7 +1,7 @@
 """The steps of a run on the device: one compiled call takes several. Knows no disk, no clock."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -9,10 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from trainer import loss, preprocess
+from trainer import averages, loss, preprocess
 from trainer.config import TrainConfig
+from trainer.plateau import Plateau
+from trainer.validation import Best
 
 Batch = dict[str, tf.Tensor]
+Gradients = Callable[..., tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]]
 
 
 class Window(tf.Module):  # type: ignore[misc]
@@ -51,12 +54,18 @@ class State:
       optimizer: its `iterations` counts the steps.
       iterator: of the batches.
       window: of the metrics.
+      means: of the weights, empty where they are not averaged.
+      best: evaluation so far.
+      plateau: of the learning rate, where it follows the evaluations.
     """
 
     model: keras.Model
     optimizer: keras.optimizers.Optimizer
     iterator: Any
     window: Window
+    means: list[tf.Variable] = field(default_factory=list)
+    best: Best = field(default_factory=Best)
+    plateau: Plateau | None = None
 
     def checkpoint(self) -> tf.train.Checkpoint:
         """Everything that must come back for the next step to be the same, bit for bit."""
@@ -72,7 +81,12 @@ class State:
         return {
             'model': self.model,
             'optimizer': self.optimizer,
+            'means': self.means,
             'window': self.window,
+            'best': self.best,
+            **({'plateau': self.plateau} if self.plateau else {}),
+            # Or a checkpoint lacks the scale of the loss: Keras does not track it.
+            'optimizer_variables': [variable.value for variable in self.optimizer.variables],
             'seeds': [seed.value for seed in seeds],
         }
 
@@ -94,6 +108,65 @@ def _part(number: tf.Tensor, size: int) -> slice:
     return slice(number * size, (number + 1) * size)
 
 
+def _compile_gradients(
+    state: State, config: TrainConfig, *, shift: npt.NDArray[np.float32], pictures: int
+) -> Gradients:
+    """A function of a replica's images, labels and draws: gradients, share of the loss, hits."""
+    model, optimizer = state.model, state.optimizer
+
+    def gradients_of(
+        images: tf.Tensor, labels: tf.Tensor, draws: tf.Tensor
+    ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
+        images = preprocess.augment(images, draws, config.augment)
+        images = preprocess.normalize(images, config.model)
+        with tf.GradientTape() as tape:
+            logits = tf.cast(model(images, training=True), tf.float32)
+            losses = loss.cross_entropy(
+                logits, labels, shift=shift, label_smoothing=config.loss.label_smoothing
+            )
+            share = tf.reduce_sum(losses) / config.batch_size  # the parts add up to the mean
+            scaled = optimizer.scale_loss(share)
+        gradients = tape.gradient(scaled, model.trainable_variables)
+        hits = tf.argmax(logits + shift, axis=-1) == labels
+        return gradients, share, tf.reduce_sum(tf.cast(hits, tf.int64))
+
+    one = tf.function(gradients_of, jit_compile=True) if config.step.xla else gradients_of
+    if config.step.accumulate == 1:
+        return one
+    return _accumulated(one, parts=config.step.accumulate, size=pictures // config.step.accumulate)
+
+
+def _accumulated(one: Gradients, *, parts: int, size: int) -> Gradients:
+    """The same function, taking its pictures in parts, one after another."""
+
+    def all_parts(
+        images: tf.Tensor, labels: tf.Tensor, draws: tf.Tensor
+    ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
+        def add(number: tf.Tensor, sums: Any) -> tuple[tf.Tensor, Any]:
+            mine = _part(number, size)
+            part = tf.ensure_shape(images[mine], [size, *images.shape[1:]])
+            more = one(part, labels[mine], draws[mine])
+            return number + 1, tf.nest.map_structure(tf.add, sums, more)
+
+        first = _part(0, size)
+        sums = one(images[first], labels[first], draws[first])
+        done = tf.constant(1)
+        _, (gradients, share, hits) = tf.while_loop(
+            lambda number, _: number < parts, add, (done, sums), parallel_iterations=1
+        )
+        return gradients, share, hits
+
+    return all_parts
+
+
+def _clipped(gradients: list[tf.Tensor], largest: tf.Tensor, *, replicas: int) -> list[tf.Tensor]:
+    """Each replica's equal share of the sum over all, scaled down to a norm of `largest`."""
+    context = tf.distribute.get_replica_context()
+    summed = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+    clipped, _ = tf.clip_by_global_norm(summed, largest)
+    return [gradient / replicas for gradient in clipped]  # Keras sums them again
+
+
 def compile_steps(
     state: State,
     strategy: tf.distribute.Strategy,
@@ -111,9 +184,10 @@ def compile_steps(
       shift: what the loss adds to the logits [C].
       num_workers: processes of the run; each iterator holds one's part of the batch.
     """
-    model, optimizer = state.model, state.optimizer
+    optimizer = state.optimizer
     replica_batch = config.batch_size // strategy.num_replicas_in_sync
     local_replicas = strategy.num_replicas_in_sync // num_workers
+    gradients_of = _compile_gradients(state, config, shift=shift, pictures=replica_batch)
 
     def on_replica(batch: Batch, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
@@ -121,24 +195,24 @@ def compile_steps(
             mine = _part(replica % local_replicas, replica_batch)  # of this worker's batch
             images, labels = batch['image'][mine], batch['label'][mine]
             draws = draws[_part(replica, replica_batch)]  # of the whole batch's
-        images = preprocess.augment(images, draws, config.augment)
-        images = preprocess.normalize(images, config.model)
-        with tf.GradientTape() as tape:
-            logits = model(images, training=True)
-            losses = loss.cross_entropy(
-                logits, labels, shift=shift, label_smoothing=config.loss.label_smoothing
-            )
-            share = tf.reduce_sum(losses) / config.batch_size  # the parts add up to the mean
-        gradients = tape.gradient(share, model.trainable_variables)
-        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
-        hits = tf.argmax(logits + shift, axis=-1) == labels
-        return share, tf.reduce_sum(tf.cast(hits, tf.int64))
+        images = tf.ensure_shape(images, [replica_batch, *images.shape[1:]])
+        gradients, share, hits = gradients_of(images, labels, draws)
+        if config.step.clip_norm is not None:
+            largest = optimizer.scale_loss(tf.constant(config.step.clip_norm))
+            gradients = _clipped(gradients, largest, replicas=strategy.num_replicas_in_sync)
+        variables = state.model.trainable_variables
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return share, hits
 
     def one_step(done: tf.Tensor) -> list[tf.Tensor]:
-        step = tf.cast(optimizer.iterations.value, tf.int64)
+        # A tensor, or a cast to its own type would be the variable, read after the update.
+        step = tf.cast(tf.convert_to_tensor(optimizer.iterations.value), tf.int64)
         seed = tf.stack([tf.constant(config.seed, tf.int64), step])
         draws = preprocess.draw(config.batch_size, seed=seed)
         shares, hits = strategy.run(on_replica, args=(next(state.iterator), draws))
+        if state.means:
+            decay = config.step.ema_decay
+            averages.update(state.means, state.model, decay=decay, step=step, strategy=strategy)
         mean_loss = strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None)
         correct = strategy.reduce(tf.distribute.ReduceOp.SUM, hits, axis=None)
         state.window.steps.assign_add(1)

@@ -33,6 +33,11 @@ def build_strategy(config: TrainConfig) -> tf.distribute.Strategy:
         raise UserError(
             f'batch_size must be a multiple of the {replicas} devices, got {config.batch_size}'
         )
+    if config.batch_size // replicas % config.step.accumulate:
+        raise UserError(
+            f'step.accumulate must divide the {config.batch_size // replicas} pictures of a device,'
+            f' got {config.step.accumulate}'
+        )
     return strategy
 
 

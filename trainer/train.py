@@ -6,7 +6,6 @@ Owns the order of things in a run. What a step does is in `step`, what a checkpo
 
 import contextlib
 import math
-import time
 from collections.abc import Callable
 
 import keras
@@ -14,15 +13,16 @@ import tensorflow as tf
 
 from catalog import manifest, storage
 from catalog.errors import UserError
-from catalog.progress import Progress
-from trainer import boards, checkpoint, data_set, loss, resume, stopping
+from trainer import averages, boards, checkpoint, data_set, loss, resume, stopping, validation
 from trainer import config_files as configs
 from trainer.config import TrainConfig
-from trainer.data_set import DataInfo, DataSet
-from trainer.input_pipeline import train_batches
+from trainer.data_set import DataSet
+from trainer.input_pipeline import evaluation_batches, train_batches
+from trainer.metrics import Figures
 from trainer.model import build_model
 from trainer.optimizers import build_optimizer
-from trainer.schedules import LearningRate
+from trainer.plateau import Plateau
+from trainer.reporting import Reporter
 from trainer.step import State, Window, compile_steps
 from trainer.strategy import build_strategy, cluster_of
 from trainer.workers import Cluster, Workers, lost_peers_are_told
@@ -44,6 +44,8 @@ def train(config: TrainConfig, data: DataSet, workdir: str) -> dict[str, float]:
       stopping.Stopped: on SIGTERM or Ctrl-C, after a checkpoint.
     """
     cluster = cluster_of(config)
+    if config.step.deterministic_ops:
+        tf.config.experimental.enable_op_determinism()
     with lost_peers_are_told(cluster):
         strategy = build_strategy(config)
         workers = Workers(cluster, strategy)
@@ -70,20 +72,34 @@ def _take_all_steps(
 
     shift = loss.training_shift(loss.priors(info, config.loss))
     take = compile_steps(state, strategy, config, shift=shift, num_workers=cluster.count)
+    validate = _compile_validation(state, config, data, strategy=strategy, workers=workers)
     with (
         stopping.requests() as request,
         boards.open_boards(workdir, step=done, silent=not cluster.is_chief) as board,
-        contextlib.closing(_Reporter(board, config=config, info=info, done=done)) as reporter,
+        contextlib.closing(
+            Reporter(board, config=config, info=info, state=state, done=done)
+        ) as reporter,
     ):
-        while done < config.total_steps:
+        while done < config.total_steps and not state.best.is_over(config.validation):
             count = _steps_to_next_stop(done, config)
             _run(take, count, data=data)
             done += count
             _check_loss(state.window, done=done)
+            measured = {}
+            if validate and _due(done, every=config.validation.every_steps, config=config):
+                _check_weights(state, done=done)
+                figures = validate()
+                measured = validation.told(figures)
+                if state.plateau:
+                    metric = config.optimizer.schedule.plateau_metric
+                    state.plateau.observe(getattr(figures, metric), config.optimizer.schedule)
+                if state.best.observe(figures, config.validation, step=done) and cluster.is_chief:
+                    checkpoint.save_best(state.shared_checkpoint(), workdir, step=done)
             if _due(done, every=config.log_every_steps, config=config):
-                reporter.log(state, done=done)
+                reporter.log(done=done, validation=measured)
+            over = state.best.is_over(config.validation)
             signal = stopping.agree(request.signal, workers=workers)
-            if signal or _due(done, every=config.checkpoint_every_steps, config=config):
+            if signal or over or _due(done, every=config.checkpoint_every_steps, config=config):
                 _check_weights(state, done=done)
                 keep = config.keep_checkpoints
                 resume.save(state, workdir, step=done, keep=keep, workers=workers)
@@ -136,14 +152,66 @@ def _build_state(
     batches = train_batches(data, config, worker=cluster.index, num_workers=cluster.count)
     iterator = iter(batches)
     with strategy.scope():
-        model = build_model(
-            config.model,
-            num_classes=data.num_classes,
-            input_shape=(config.input.height, config.input.width, 3),
+        model = _build_model(config, num_classes=data.num_classes)
+        plateau = Plateau() if config.optimizer.schedule.name == 'plateau' else None
+        optimizer = build_optimizer(
+            config.optimizer,
+            total_steps=config.total_steps,
+            model=model,
+            drop=plateau.factor if plateau else None,
         )
-        optimizer = build_optimizer(config.optimizer, total_steps=config.total_steps)
+        if config.step.precision == 'float16':
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         optimizer.build(model.trainable_variables)
-    return State(model, optimizer, iterator, Window())
+        means = averages.make(model) if config.step.ema_decay else []
+    return State(model, optimizer, iterator, Window(), means, validation.Best(), plateau)
+
+
+def _build_model(config: TrainConfig, *, num_classes: int) -> keras.Model:
+    policy = {'float32': 'float32', 'float16': 'mixed_float16', 'bfloat16': 'mixed_bfloat16'}
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy[config.step.precision])
+    try:
+        shape = (config.input.height, config.input.width, 3)
+        model = build_model(config.model, num_classes=num_classes, input_shape=shape)
+    finally:
+        keras.config.set_dtype_policy(before)
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = config.step.synchronized_batch_norm
+    return model
+
+
+def _compile_validation(
+    state: State,
+    config: TrainConfig,
+    data: DataSet,
+    *,
+    strategy: tf.distribute.Strategy,
+    workers: Workers,
+) -> Callable[[], Figures] | None:
+    if not config.validation.every_steps:
+        return None
+    split, cluster = config.validation.split, workers.cluster
+    pictures = data.split(split).pictures
+    if not any(data.split(split).products_per_class):
+        raise UserError(f'{data.folder}: validation.split must have labels, {split!r} has none')
+    forward = validation.compile_forward(state.model, strategy, config, num_workers=cluster.count)
+    batches = evaluation_batches(
+        data, split, config, worker=cluster.index, num_workers=cluster.count
+    )
+
+    def validate() -> Figures:
+        with averages.in_place_of_weights(state.means, state.model):
+            return validation.measure(
+                forward,
+                batches,
+                num_classes=data.num_classes,
+                pictures=pictures,
+                workers=workers,
+            )
+
+    return validate
 
 
 def _due(done: int, *, every: int, config: TrainConfig) -> bool:
@@ -190,44 +258,3 @@ def _check_weights(state: State, *, done: int) -> None:
             f'the weights must be finite, some are not after step {done}, which is not saved; '
             'the last checkpoint is from before: lower optimizer.learning_rate or warm up longer'
         )
-
-
-class _Reporter:
-    """Turns the sums of a window into a line, on disk and on the terminal."""
-
-    def __init__(
-        self,
-        board: boards.Boards | boards.Silent,
-        *,
-        config: TrainConfig,
-        info: DataInfo,
-        done: int,
-    ) -> None:
-        self._board = board
-        self._config = config
-        self._learning_rate = LearningRate(config.optimizer, total_steps=config.total_steps)
-        self._epoch_pictures = sum(info.pictures_per_class)
-        self._logged_step = done
-        self._logged_at = time.monotonic()
-        self._progress = Progress('training', total=config.total_steps, unit='step')
-        self._progress.update(done)
-
-    def log(self, state: State, *, done: int) -> None:
-        """Logs the window that ends with step number `done`, from 1."""
-        means = state.window.take(batch_size=self._config.batch_size)
-        now = time.monotonic()
-        pictures = (done - self._logged_step) * self._config.batch_size
-        rate = pictures / (now - self._logged_at)
-        self._logged_step, self._logged_at = done, now
-        metrics = {
-            'step': done,
-            **means,
-            'learning_rate': float(self._learning_rate(tf.constant(done - 1))),
-            'epoch': done * self._config.batch_size / self._epoch_pictures,
-        }
-        self._board.log(metrics, measured={'pictures_per_second': rate})
-        self._progress.update(done, note=f'loss {means["loss"]:.3f}, {rate:,.0f} pictures/s')
-
-    def close(self) -> None:
-        """Leaves the last line on the terminal."""
-        self._progress.close()

@@ -1,0 +1,61 @@
+"""Turns the sums of a window into a line: on disk, on TensorBoard, on the terminal."""
+
+import time
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from catalog.progress import Progress
+from trainer import boards
+from trainer.config import TrainConfig
+from trainer.data_set import DataInfo
+from trainer.schedules import LearningRate
+from trainer.step import State
+
+
+class Reporter:
+    """Tells how a run goes."""
+
+    def __init__(
+        self,
+        board: boards.Boards | boards.Silent,
+        *,
+        config: TrainConfig,
+        info: DataInfo,
+        state: State,
+        done: int,
+    ) -> None:
+        self._board = board
+        self._config = config
+        self._state = state
+        self._learning_rate = LearningRate(
+            config.optimizer,
+            total_steps=config.total_steps,
+            drop=None if state.plateau is None else state.plateau.factor,
+        )
+        self._epoch_pictures = sum(info.pictures_per_class)
+        self._logged_step = done
+        self._logged_at = time.monotonic()
+        self._progress = Progress('training', total=config.total_steps, unit='step')
+        self._progress.update(done)
+
+    def log(self, *, done: int, validation: Mapping[str, float]) -> None:
+        """Logs the window that ends with step number `done`, from 1, and what was measured then."""
+        means = self._state.window.take(batch_size=self._config.batch_size)
+        now = time.monotonic()
+        pictures = (done - self._logged_step) * self._config.batch_size
+        rate = pictures / (now - self._logged_at)
+        self._logged_step, self._logged_at = done, now
+        metrics = {
+            'step': done,
+            **means,
+            'learning_rate': float(self._learning_rate(tf.constant(done - 1))),
+            'epoch': done * self._config.batch_size / self._epoch_pictures,
+            **validation,
+        }
+        self._board.log(metrics, measured={'pictures_per_second': rate})
+        self._progress.update(done, note=f'loss {means["loss"]:.3f}, {rate:,.0f} pictures/s')
+
+    def close(self) -> None:
+        """Leaves the last line on the terminal."""
+        self._progress.close()
