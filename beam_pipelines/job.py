@@ -13,7 +13,7 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
-from apache_beam.pvalue import AsIter, AsList, AsSingleton, TaggedOutput
+from apache_beam.pvalue import AsIter, AsList, AsSingleton
 
 from beam_pipelines import assign, commit, ledger, plan, rejected, resolve, seams, together
 from beam_pipelines.assign import Layout
@@ -32,7 +32,9 @@ from catalog.shards import ShardName
 # of a large job, few enough that a part holds many rows of a small one.
 _BUCKETS = 64
 
-COUNTS, REJECTED, CLASS_COUNTS = 'counts', 'rejected', 'class_counts'
+# Kinds of output of a step that has several. Pairs of kind and value go on, and a next step takes
+# one kind: Beam's own tagged outputs get mixed up on Dask.
+TABLES, COUNTS, REJECTED, CLASS_COUNTS = 'tables', 'counts', 'rejected', 'class_counts'
 
 
 @dataclass(frozen=True)
@@ -59,16 +61,15 @@ class Job:
 def build(pipeline: beam.Pipeline, job: Job) -> None:
     """Adds the whole job to a pipeline."""
     scans = _proven_scans(pipeline, job)
-    unpacked = scans | 'Unpack' >> beam.FlatMap(_unpack).with_outputs(
-        COUNTS, REJECTED, main='tables'
-    )
+    unpacked = scans | 'Unpack' >> beam.FlatMap(_unpack)  # (kind, Table | Counts | Rejected)
     firsts = (
-        unpacked.tables
+        unpacked
+        | 'Scanned' >> beam.FlatMap(_only, TABLES)
         | 'ByProduct' >> _Bucketed(_product_keys)
-        | 'KeepFirstDocuments'
-        >> beam.FlatMap(_first_documents).with_outputs(COUNTS, REJECTED, main='tables')
-    )  # Table
-    tables = firsts.tables
+        | 'KeepFirstDocuments' >> beam.FlatMap(_first_documents)
+    )  # (kind, Table | Counts | Rejected)
+    first_tables = firsts | 'FirstDocuments' >> beam.FlatMap(_only, TABLES)
+    tables = first_tables
     if job.options.duplicates == 'drop':
         tables = (
             tables
@@ -78,29 +79,34 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
     split = (
         tables
         | 'ByClass' >> _Bucketed(_class_keys, job.options.seed)
-        | 'AssignSplits'
-        >> beam.FlatMap(_assign_splits, job.options).with_outputs(
-            COUNTS, CLASS_COUNTS, main='tables'
-        )
-    )  # Table
-    pieces = (unpacked[REJECTED], firsts[REJECTED]) | 'AllRejected' >> beam.Flatten()
+        | 'AssignSplits' >> beam.FlatMap(_assign_splits, job.options)
+    )  # (kind, Table | Counts | class counts)
+    pieces = (
+        unpacked | 'Damaged' >> beam.FlatMap(_only, REJECTED),
+        firsts | 'RepeatedIds' >> beam.FlatMap(_only, REJECTED),
+    ) | 'AllRejected' >> beam.Flatten()
     checked = (
-        (unpacked[COUNTS], firsts[COUNTS])
+        (
+            unpacked | 'CountScanned' >> beam.FlatMap(_only, COUNTS),
+            firsts | 'CountRepeated' >> beam.FlatMap(_only, COUNTS),
+        )
         | 'ScanCounts' >> beam.Flatten()
         | 'SumScanCounts' >> beam.CombineGlobally(_sum_counts)
         | 'CheckRejected' >> beam.Map(_check_rejected, AsIter(pieces), job)
     )  # Counts, one
+    class_counts = split | 'ClassCounts' >> beam.FlatMap(_only, CLASS_COUNTS)
     layout = (
         pipeline
         | 'Once' >> beam.Create([None])
-        | 'LayOut' >> beam.Map(_lay_out, AsList(split[CLASS_COUNTS]), AsSingleton(checked), job)
+        | 'LayOut' >> beam.Map(_lay_out, AsList(class_counts), AsSingleton(checked), job)
     )  # Layout, one
     leaked = (
-        split.tables
+        split
+        | 'Split' >> beam.FlatMap(_only, TABLES)
         | 'AssignPlaces' >> beam.Map(assign.assign_places, AsSingleton(layout), job.options)
         | 'ByHashAgain' >> _Bucketed(_hash_keys)
-        | 'MarkLeaked' >> beam.FlatMap(_mark_leaked).with_outputs(COUNTS, main='tables')
-    )  # Table
+        | 'MarkLeaked' >> beam.FlatMap(_mark_leaked)
+    )  # (kind, Table | Counts)
     gatherer = Gatherer(
         source=job.source,
         categories=job.categories,
@@ -109,18 +115,23 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         output=job.output,
     )
     gathered = (
-        leaked.tables
+        leaked
+        | 'Placed' >> beam.FlatMap(_only, TABLES)
         | 'ByShard' >> beam.FlatMap(_by_shard, AsSingleton(layout), job.source)
         | 'GroupByShard' >> beam.GroupByKey()  # group, [((split, index, of), Table)]
         | 'Gather' >> beam.FlatMap(_gather, gatherer)
     )  # Gathered
     counts = (
-        (checked, split[COUNTS], leaked[COUNTS])
+        (
+            checked,
+            split | 'CountSplit' >> beam.FlatMap(_only, COUNTS),
+            leaked | 'CountLeaked' >> beam.FlatMap(_only, COUNTS),
+        )
         | 'AllCounts' >> beam.Flatten()
         | 'SumCounts' >> beam.CombineGlobally(_sum_counts)
     )  # Counts, one
     fingerprint = (
-        firsts.tables
+        first_tables
         | 'Fingerprint' >> beam.Map(_fingerprint)
         | 'SumFingerprints' >> beam.CombineGlobally(_sum_fingerprints)
     )  # str, one
@@ -207,11 +218,16 @@ def _is_proven(scan: Scan, proof: Proof) -> bool:
     return (scan.range.file, scan.range.start) in proof.proven
 
 
-def _unpack(scan: Scan) -> Iterator[Any]:
-    yield TaggedOutput(COUNTS, scan.counts)
-    yield from (TaggedOutput(REJECTED, piece) for piece in scan.rejected)
+def _only(output: tuple[str, Any], kind: str) -> Iterator[Any]:
+    if output[0] == kind:
+        yield output[1]
+
+
+def _unpack(scan: Scan) -> Iterator[tuple[str, Any]]:
+    yield COUNTS, scan.counts
+    yield from ((REJECTED, piece) for piece in scan.rejected)
     if len(scan.table):
-        yield scan.table
+        yield TABLES, scan.table
 
 
 def _cut(
@@ -232,15 +248,15 @@ def _class_keys(table: Table, seed: int) -> npt.NDArray[np.int64]:
     return assign.class_keys(table, seed=seed) % _BUCKETS
 
 
-def _first_documents(rows: Table) -> Iterator[Any]:
+def _first_documents(rows: Table) -> Iterator[tuple[str, Any]]:
     first, others = resolve.first_products(rows)
-    yield first
+    yield TABLES, first
     if not len(others):
         return
     counts = Counts()
     counts.pictures['rejected_duplicate_id'] += len(others)
     for row in others:
-        yield TaggedOutput(
+        yield (
             REJECTED,
             Rejected(
                 reason='duplicate_id',
@@ -254,14 +270,14 @@ def _first_documents(rows: Table) -> Iterator[Any]:
         )
     documents = {(row['file'], row['document']) for row in others}
     counts.documents['rejected_duplicate_id'] += len(documents)
-    yield TaggedOutput(COUNTS, counts)
+    yield COUNTS, counts
 
 
-def _assign_splits(rows: Table, options: ShardOptions) -> Iterator[Any]:
+def _assign_splits(rows: Table, options: ShardOptions) -> Iterator[tuple[str, Any]]:
     kept, class_counts, counts = assign.assign_splits(rows, options)
-    yield TaggedOutput(COUNTS, counts)
-    yield TaggedOutput(CLASS_COUNTS, class_counts)
-    yield kept
+    yield COUNTS, counts
+    yield CLASS_COUNTS, class_counts
+    yield TABLES, kept
 
 
 def _sum_counts(parts: Iterable[Counts]) -> Counts:
@@ -288,13 +304,13 @@ def _lay_out(
     return assign.lay_out(class_counts, job.options)
 
 
-def _mark_leaked(rows: Table) -> Iterator[Any]:
+def _mark_leaked(rows: Table) -> Iterator[tuple[str, Any]]:
     # Copies are not repeats: what is counted is the input.
     _, found = resolve.mark_repeats(rows[rows['copy'] == 0])
     counts = Counts()
     counts.notes.update(found)
-    yield TaggedOutput(COUNTS, counts)
-    yield resolve.mark_leaked(rows)
+    yield COUNTS, counts
+    yield TABLES, resolve.mark_leaked(rows)
 
 
 def _by_shard(

@@ -91,3 +91,11 @@ def test_a_job_service_gives_the_same_bytes(
     )
     run_job(dump, categories_path, tmp_path / 'out', beam=beam, range_bytes=64 << 10, **OPTIONS)
     assert files(tmp_path / 'out') == wanted
+
+
+def test_dask_gives_the_same_bytes(
+    dump: Path, wanted: dict[str, bytes], categories_path: Path, tmp_path: Path
+) -> None:
+    beam = ('--runner=apache_beam.runners.dask.dask_runner.DaskRunner',)
+    run_job(dump, categories_path, tmp_path / 'out', beam=beam, range_bytes=64 << 10, **OPTIONS)
+    assert files(tmp_path / 'out') == wanted
