@@ -44,6 +44,9 @@ def group_of(name: ShardName, counts: Mapping[str, int], *, source: Source) -> G
 def gather(gatherer: Gatherer, shards: Mapping[ShardName, Table]) -> Iterator[Gathered]:
     """Writes the shards of a group, train first."""
     names = sorted(shards, key=lambda name: (SPLITS.index(name.split), name.index))
+    if len(names) == 1:  # other sources than files have no places that are near each other
+        yield gatherer.gather(names[0], shards[names[0]])
+        return
     kept: dict[int, bytes] = {}
     for number, name in enumerate(names):
         later = join(shards[other] for other in names[number + 1 :])
