@@ -8,6 +8,7 @@
 | `runner` | with which runner, and what an error of a worker says |
 | `sources` | how a dump is split, scanned and read |
 | `pictures` | is this picture's bytes usable, and what is their hash |
+| `blank` | does a picture show anything |
 | `scan` | what one range of the source gives: rows, rejected pieces, counts |
 | `table` | the columns that move |
 | `seams` | is every byte of the source in exactly one document |
@@ -17,6 +18,6 @@
 | `gather` | one shard: rows to records |
 | `shard_file` | records to a file: framing, compression, digest |
 | `ledger` | where every document and picture went |
-| `rejected` | the files that keep what could not be used |
+| `rejected` | the files that keep what could not be used, and list what is blank |
 | `commit` | staging, final names, the manifest |
 """

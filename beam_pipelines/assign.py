@@ -9,7 +9,7 @@ import numpy.typing as npt
 from beam_pipelines import plan
 from beam_pipelines.options import ShardOptions
 from beam_pipelines.scan import Counts
-from beam_pipelines.table import Table, groups, join, runs, sort_by, starts
+from beam_pipelines.table import BLANK, Table, groups, join, runs, sort_by, starts
 from catalog.errors import UserError
 from catalog.shards import SPLITS
 
@@ -63,8 +63,10 @@ def assign_splits(
     counts = Counts()
     kept, stats = [], []
     for key, rows in groups(table, class_keys(table, seed=options.seed)):
+        if options.drop_blank:
+            rows = _drop(rows, rows['traits'] & BLANK != 0, 'dropped_blank', counts)
         if options.duplicates == 'drop':
-            rows = _drop_repeats(rows, counts)
+            rows = _drop(rows, rows['repeat'] != 0, 'dropped_duplicate', counts)
         rows = _split_class(rows, options, labelled=key >= 0)
         rows = _limit(rows, options, counts)
         for split, part in groups(rows, rows['split']):
@@ -78,11 +80,11 @@ def assign_splits(
     return join(kept), np.array(stats, CLASS_COUNT), counts
 
 
-def _drop_repeats(rows: Table, counts: Counts) -> Table:
-    kept = rows[rows['repeat'] == 0]
-    counts.pictures['dropped_duplicate'] += len(rows) - len(kept)
+def _drop(rows: Table, dropped: npt.NDArray[np.bool_], place: str, counts: Counts) -> Table:
+    kept = rows[~dropped]
+    counts.pictures[place] += len(rows) - len(kept)
     gone = len(np.unique(rows['product_id'])) - len(np.unique(kept['product_id']))
-    counts.documents['dropped_duplicate'] += gone
+    counts.documents[place] += gone
     return kept
 
 

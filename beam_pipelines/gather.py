@@ -14,7 +14,7 @@ from beam_pipelines import pictures
 from beam_pipelines.options import ShardOptions
 from beam_pipelines.shard_file import ShardFile
 from beam_pipelines.sources.source import Source
-from beam_pipelines.table import Table, groups, sort_by, starts
+from beam_pipelines.table import CONVERT, Table, groups, sort_by, starts
 from catalog import record, storage
 from catalog.categories import Categories
 from catalog.errors import UserError
@@ -88,7 +88,7 @@ class Gatherer:
             first_pictures=count(rows[rows['copy'] == 0]),
             units=len(starts(rows['place'], rows['product_id'], rows['copy'])),
             leaked=int(rows['leaked'].sum()),
-            converted=int(rows['convert'].sum()),
+            converted=int(np.count_nonzero(rows['traits'] & CONVERT)),
             resumed=resumed,
         )
 
@@ -148,7 +148,7 @@ class Gatherer:
                     f'{self.source.name(int(rows["file"][row]))}: must not change while it is '
                     f'read, got other bytes for product {rows["product_id"][row]}; run again'
                 )
-        for row in np.flatnonzero(rows['convert']).tolist():
+        for row in np.flatnonzero(rows['traits'] & CONVERT).tolist():
             data[row] = pictures.to_rgb_jpeg(data[row])
         return data
 

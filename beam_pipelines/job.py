@@ -22,7 +22,7 @@ from beam_pipelines.options import ShardOptions
 from beam_pipelines.scan import Counts, Range, Rejected, Scan
 from beam_pipelines.seams import Edge, Proof
 from beam_pipelines.sources.source import Source
-from beam_pipelines.table import Table, groups, join
+from beam_pipelines.table import BLANK, Table, groups, join
 from beam_pipelines.together import Group
 from catalog import storage
 from catalog.categories import Categories
@@ -130,6 +130,7 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         | 'AllCounts' >> beam.Flatten()
         | 'SumCounts' >> beam.CombineGlobally(_sum_counts)
     )  # Counts, one
+    blank = first_tables | 'KeepBlank' >> beam.Map(_blank)  # Table
     fingerprint = (
         first_tables
         | 'Fingerprint' >> beam.Map(_fingerprint)
@@ -143,6 +144,7 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
             _commit,
             AsList(gathered),
             AsList(pieces),
+            AsList(blank),
             AsSingleton(layout),
             AsSingleton(counts),
             AsSingleton(fingerprint),
@@ -330,6 +332,10 @@ def _gather(
     yield from together.gather(gatherer, {name: join(parts) for name, parts in tables.items()})
 
 
+def _blank(rows: Table) -> Table:
+    return rows[rows['traits'] & BLANK != 0]
+
+
 def _fingerprint(rows: Table) -> npt.NDArray[np.uint64]:
     """Two sums over the rows' hashes: the same for the same products from any source."""
     columns = [rows[name] for name in ('product_id', 'index', 'label', 'hash_high', 'hash_low')]
@@ -351,6 +357,7 @@ def _commit(
     _: None,
     gathered: list[Gathered],
     pieces: list[Rejected],
+    blank: list[Table],
     layout: Layout,
     counts: Counts,
     fingerprint: npt.NDArray[np.uint64],
@@ -358,6 +365,7 @@ def _commit(
 ) -> None:
     staging = commit.staging_of(job.output)
     rejected.write(staging, job.source, pieces)
+    counts.notes['blank_pictures'] += rejected.list_blank(staging, job.source, join(blank))
     made = commit.build_manifest(
         gathered,
         options=job.options,
@@ -366,7 +374,7 @@ def _commit(
         counts=counts,
         fingerprint=''.join(f'{part:016x}' for part in fingerprint.tolist()),
     )
-    names = (rejected.INDEX, rejected.BYTES)
+    names = (rejected.INDEX, rejected.BYTES, rejected.BLANK)
     commit.commit(
         job.output,
         made=made,

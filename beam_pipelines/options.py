@@ -22,6 +22,7 @@ class ShardOptions:
       max_copies: no product is written to train more often.
       max_per_class: train products a class at most; 0 is no limit.
       duplicates: `drop` keeps the first of several pictures with the same bytes.
+      drop_blank: leaves out pictures that show nothing (`beam_pipelines.blank`).
       record: `product` or `image`: what one record holds.
       shards: train shards; 0 lets shard_mb decide. Other splits get shards of like size.
       shard_mb: mean shard size in MB (10^6 bytes).
@@ -38,6 +39,7 @@ class ShardOptions:
     max_copies: int = 4
     max_per_class: int = 0
     duplicates: str = 'keep'
+    drop_blank: bool = False
     record: str = 'product'
     shards: int = 0
     shard_mb: float = 128.0

@@ -1,21 +1,26 @@
-"""The files that keep what could not be used: an index for people and the bytes themselves.
+"""The files for people: what could not be used, with its bytes, and which pictures are blank.
 
 `rejected.jsonl` has one line a piece: reason, message, place in words, source file, offset, length,
-product id, picture, and the name of its bytes in `rejected.zip`. Both are left out where nothing
-was rejected.
+product id, picture, and the name of its bytes in `rejected.zip`. `blank.jsonl` has the same of each
+blank picture, but its bytes: it is not rejected. A file with nothing in it is left out.
 """
 
 import json
 import zipfile
 from collections.abc import Sequence
 
+import numpy as np
+
+from beam_pipelines.blank import MAX_RANGE
 from beam_pipelines.scan import Rejected
 from beam_pipelines.sources.source import Source
+from beam_pipelines.table import Table, sort_by
 from catalog import storage
 
 FOLDER = 'rejected'
 INDEX = 'rejected.jsonl'
 BYTES = 'rejected.zip'
+BLANK = 'blank.jsonl'
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # zip's first day: equal content, equal bytes
 
@@ -40,9 +45,34 @@ def write(folder: str, source: Source, pieces: Sequence[Rejected]) -> None:
         for piece in ordered:
             entry = zipfile.ZipInfo(_entry_name(piece), date_time=_EPOCH)
             archive.writestr(entry, source.fetch_rejected(piece))
-    lines = (json.dumps(_line(source, piece), ensure_ascii=False) for piece in ordered)
-    text = '\n'.join(lines) + '\n'
-    storage.write_bytes(storage.join(folder, INDEX), text.encode())
+    lines = [_line(source, piece) | {'bytes': _entry_name(piece)} for piece in ordered]
+    _write_lines(storage.join(folder, INDEX), lines)
+
+
+def list_blank(folder: str, source: Source, rows: Table) -> int:
+    """Lists the blank pictures in source order; returns their number."""
+    ordered = sort_by(rows, 'file', 'document', 'index')
+    if len(ordered):
+        lines = [_line(source, _blank(row)) for row in ordered]
+        _write_lines(storage.join(folder, BLANK), lines)
+    return len(ordered)
+
+
+def _blank(row: np.void) -> Rejected:
+    return Rejected(
+        reason='blank',
+        file=int(row['file']),
+        offset=int(row['offset']),
+        length=int(row['length']),
+        product_id=int(row['product_id']),
+        picture=int(row['index']),
+        message=f'no channel varies by more than {MAX_RANGE} of 255',
+    )
+
+
+def _write_lines(path: str, lines: Sequence[dict[str, object]]) -> None:
+    text = ''.join(json.dumps(line, ensure_ascii=False) + '\n' for line in lines)
+    storage.write_bytes(path, text.encode())
 
 
 def _order(piece: Rejected) -> tuple[int, int, int, int, str]:
@@ -67,5 +97,4 @@ def _line(source: Source, piece: Rejected) -> dict[str, object]:
         'length': piece.length,
         'product_id': piece.product_id,
         'picture': piece.picture,
-        'bytes': _entry_name(piece),
     }

@@ -117,7 +117,7 @@ class Scanner:
         for index, (at, size) in enumerate(product.pictures):
             picture = data[at : at + size]
             try:
-                convert = pictures.must_convert(picture, decode=self._decode)
+                traits = pictures.traits(picture, decode=self._decode)
             except BadPicture as error:
                 self._counts.pictures[f'rejected_{error.reason}'] += 1
                 self._rejected.append(
@@ -134,7 +134,7 @@ class Scanner:
                 continue
             high, low = pictures.hash128(picture)
             rows.append(
-                (product.product_id, high, low, base + at, offset, size, label, index, convert)
+                (product.product_id, high, low, base + at, offset, size, label, index, traits)
             )
         if rows:
             self._rows.extend(rows)
@@ -186,7 +186,7 @@ class Scanner:
 
 _ROW_NAMES = (
     'product_id', 'hash_high', 'hash_low', 'offset', 'document', 'length', 'label', 'index',
-    'convert',
+    'traits',
 )  # fmt: skip
 
 

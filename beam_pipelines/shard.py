@@ -56,6 +56,11 @@ flags.DEFINE_integer('max_per_class', _DEFAULTS.max_per_class, 'Most train produ
 flags.DEFINE_enum(
     'duplicates', _DEFAULTS.duplicates, DUPLICATES, 'Pictures whose bytes came before.'
 )
+flags.DEFINE_bool(
+    'drop_blank',
+    _DEFAULTS.drop_blank,
+    'Leave out pictures that show nothing; they are counted and listed either way.',
+)
 flags.DEFINE_enum('record', _DEFAULTS.record, record.KINDS, 'What one record holds.')
 flags.DEFINE_integer('shards', _DEFAULTS.shards, 'Train shards; 0: by --shard_mb.')
 flags.DEFINE_float('shard_mb', _DEFAULTS.shard_mb, 'Mean shard size in MB (10^6 bytes).')

@@ -1,12 +1,16 @@
 """The columns that move through Beam: one row a picture. Owns their types and how rows group."""
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Table = npt.NDArray[np.void]  # rows of ROW
+
+CONVERT = 1  # must become an RGB JPEG
+BLANK = 2  # shows nothing
 
 ROW = np.dtype(
     [
@@ -23,7 +27,7 @@ ROW = np.dtype(
         ('index', '<i2'),  # position in the source document
         ('copy', '<i2'),  # 0 for the first
         ('split', 'u1'),  # index in catalog.shards.SPLITS
-        ('convert', 'u1'),  # 1 where the picture must become an RGB JPEG
+        ('traits', 'u1'),  # of the picture: CONVERT, BLANK, both or neither
         ('leaked', 'u1'),  # 1 where the same bytes occur in train
         ('repeat', 'u1'),  # 1 where an earlier product or view has the same bytes
     ]
@@ -69,6 +73,5 @@ def groups(table: Table, keys: npt.NDArray[Any]) -> Iterator[tuple[int, Table]]:
     """The rows of each key, in order of the keys; the order within a key is kept."""
     order = np.argsort(keys, kind='stable')
     keys = keys[order]
-    first = starts(keys)
-    for begin, end in zip(first, [*first[1:], len(keys)], strict=True):
+    for begin, end in pairwise([*starts(keys), len(keys)]):
         yield int(keys[begin]), table[order[begin:end]]
