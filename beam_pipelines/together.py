@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from beam_pipelines.gather import Gathered, Gatherer
+from beam_pipelines.sources.bson_files import BsonFiles
 from beam_pipelines.sources.source import Source
 from beam_pipelines.table import Table, join
 from catalog import storage
@@ -26,7 +27,7 @@ Group = tuple[str, int]
 
 
 def group_of(name: ShardName, counts: Mapping[str, int], *, source: Source) -> Group:
-    """The group that a shard is written in: on local files each is one of its own.
+    """The group that a shard is written in: but for dumps on a store, each is one of its own.
 
     Shards of a group draw from about the same part of the source.
 
@@ -35,7 +36,7 @@ def group_of(name: ShardName, counts: Mapping[str, int], *, source: Source) -> G
       counts: shards by split.
       source: that is read.
     """
-    if not storage.is_remote(source.name(0)):
+    if not (isinstance(source, BsonFiles) and storage.is_remote(source.name(0))):
         return name.split, name.index
     groups = max(min(counts.values()), -(-max(counts.values()) // _MOST_SHARDS))
     return '', name.index * groups // name.count
@@ -44,7 +45,7 @@ def group_of(name: ShardName, counts: Mapping[str, int], *, source: Source) -> G
 def gather(gatherer: Gatherer, shards: Mapping[ShardName, Table]) -> Iterator[Gathered]:
     """Writes the shards of a group, train first."""
     names = sorted(shards, key=lambda name: (SPLITS.index(name.split), name.index))
-    if len(names) == 1:  # other sources than files have no places that are near each other
+    if len(names) == 1:
         yield gatherer.gather(names[0], shards[names[0]])
         return
     kept: dict[int, bytes] = {}
