@@ -25,6 +25,7 @@ SERVE = [
     'uvicorn',
 ]
 WEB = ['fastapi', 'httpx', 'python-multipart', 'streamlit', 'uvicorn']
+WANDB = ['wandb']
 DEV = [
     'bandit',
     'build',
@@ -65,7 +66,8 @@ setup(
         'train': TRAIN,
         'serve': SERVE,
         'web': WEB,
+        'wandb': WANDB,
         'dev': DEV,
-        'all': sorted({*BEAM, *TRAIN, *SERVE, *WEB, *DEV}),
+        'all': sorted({*BEAM, *TRAIN, *SERVE, *WEB, *WANDB, *DEV}),
     },
 )

@@ -8,16 +8,21 @@ config can be compared byte for byte. Rates are on TensorBoard (`workdir/tensorb
 import contextlib
 import json
 from collections.abc import Mapping
-from typing import Self
+from typing import Any, Self
 
+import keras
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 from tensorboard.compat.proto import event_pb2  # type: ignore[import-untyped]
+from tensorboard.plugins.hparams import api as hparams  # type: ignore[import-untyped]
 from tensorboard.summary.writer import event_file_writer  # type: ignore[import-untyped]
 
 from catalog import storage
 
 METRICS = 'metrics.jsonl'
 FOLDER = 'tensorboard'
+TRIAL = 'run'  # its name among the hyper-parameters: one run a workdir
 
 
 def read_metrics(workdir: str) -> list[dict[str, float]]:
@@ -34,6 +39,15 @@ class Silent:
     """The boards of a worker that is not the chief: says nothing."""
 
     def log(self, metrics: Mapping[str, float], *, measured: Mapping[str, float]) -> None:
+        """Nothing."""
+
+    def config(self, values: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+    def pictures(self, name: str, images: npt.NDArray[np.uint8], *, step: int) -> None:
+        """Nothing."""
+
+    def histograms(self, weights: Mapping[str, keras.Variable], *, step: int) -> None:
         """Nothing."""
 
 
@@ -65,6 +79,29 @@ class Boards:
             for name, value in {**metrics, **measured}.items():
                 if name != 'step':
                     tf.summary.scalar(name, value)
+        self._events.flush()
+
+    def config(self, values: Mapping[str, Any]) -> None:
+        """Shows the hyper-parameters, by name, in TensorBoard's HParams plugin."""
+        plain = {
+            name: value if isinstance(value, bool | int | float | str) else json.dumps(value)
+            for name, value in values.items()
+        }
+        with self._events.as_default(0):
+            hparams.hparams(plain, trial_id=TRIAL)
+        self._events.flush()
+
+    def pictures(self, name: str, images: npt.NDArray[np.uint8], *, step: int) -> None:
+        """Shows pictures, uint8 [N, H, W, 3]."""
+        with self._events.as_default(step):
+            tf.summary.image(name, images, max_outputs=len(images))
+        self._events.flush()
+
+    def histograms(self, weights: Mapping[str, keras.Variable], *, step: int) -> None:
+        """Shows how the values of each weight, by name, are spread."""
+        with self._events.as_default(step):
+            for name, weight in weights.items():
+                tf.summary.histogram(f'weights/{name}', weight.value)
         self._events.flush()
 
     def __enter__(self) -> Self:

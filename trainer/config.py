@@ -8,12 +8,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from trainer.board_config import BoardConfig
 from trainer.config_types import STRICT, Count, Fraction, PositiveFraction, Share, Size
 from trainer.optimizer_config import GroupConfig, OptimizerConfig, ScheduleConfig
 from trainer.step_config import StepConfig, ValidationConfig
 
 __all__ = [
     'AugmentConfig',
+    'BoardConfig',
     'GroupConfig',
     'InputConfig',
     'LossConfig',
@@ -113,7 +115,7 @@ class TrainConfig:
       strategy: how the work is spread.
       device: `auto` takes the GPUs, or for `one_device` the processor where there is none.
       num_devices: None takes all there are.
-      model, input, augment, optimizer, loss, step, validation: the parts.
+      model, input, augment, optimizer, loss, step, validation, board: the parts.
     """
 
     seed: Annotated[int, Field(ge=0, lt=1 << 31)] = 0
@@ -133,6 +135,7 @@ class TrainConfig:
     loss: LossConfig = Field(default_factory=LossConfig)
     step: StepConfig = Field(default_factory=StepConfig)
     validation: ValidationConfig = Field(default_factory=ValidationConfig)
+    board: BoardConfig = Field(default_factory=BoardConfig)
 
     def __post_init__(self) -> None:
         smallest = _SMALLEST_PICTURE[self.model.name]

@@ -77,6 +77,11 @@ def to_json(config: TrainConfig) -> str:
     return json.dumps(_to_document(config), indent=2) + '\n'
 
 
+def flat(config: TrainConfig) -> dict[str, Any]:
+    """Every value by its name, `optimizer.learning_rate` and the like."""
+    return overriding.flatten(_to_document(config))
+
+
 def save(config: TrainConfig, workdir: str) -> None:
     """Writes `workdir/config.json`."""
     storage.write_bytes(storage.join(workdir, FILE_NAME), to_json(config).encode())
@@ -116,7 +121,9 @@ def check_resumable(config: TrainConfig, workdir: str) -> None:
     changed = [
         f'{name} was {before[name]!r} and is {now[name]!r}'
         for name in now
-        if name not in _FREE_TO_CHANGE and before[name] != now[name]
+        if name not in _FREE_TO_CHANGE
+        and not name.startswith('board.')
+        and before[name] != now[name]
     ]
     if changed:
         raise UserError(

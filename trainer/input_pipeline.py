@@ -99,10 +99,9 @@ def _shuffled(
     data: DataSet, config: TrainConfig, *, parse: Callable[[tf.Tensor], dict[str, tf.Tensor]]
 ) -> tf.data.Dataset:
     """Batches of all workers, encoded, epoch after epoch: {'encoded': …, 'label': int64 [B]}."""
-    paths = data.paths('train')
     _check_fraction(data, config.input)
     epochs = tf.data.Dataset.range(_EPOCHS)
-    blocks = epochs.flat_map(lambda epoch: _epoch(paths, config, epoch=epoch, parse=parse))
+    blocks = epochs.flat_map(lambda epoch: _epoch(data, config, epoch=epoch, parse=parse))
     return blocks.prefetch(1).rebatch(config.batch_size, drop_remainder=True)
 
 
@@ -127,8 +126,16 @@ def _sampled(examples: dict[str, tf.Tensor], config: TrainConfig) -> dict[str, t
     return {name: tf.boolean_mask(examples[name], kept) for name in names}
 
 
-def _read(paths: tf.Tensor, *, compression: str) -> tf.data.TFRecordDataset:
-    return tf.data.TFRecordDataset(paths, compression_type=compression)
+def _read(path: tf.Tensor, records: tf.Tensor, *, compression: str) -> tf.data.Dataset:
+    """The records of a shard. One that was cut between two records would end like a whole one."""
+    read = tf.data.TFRecordDataset(path, compression_type=compression)
+    return read.apply(tf.data.experimental.assert_cardinality(records))
+
+
+def _shards(data: DataSet, split: str) -> tuple[tf.Tensor, tf.Tensor]:
+    """The paths and the numbers of records of a split's shards: string [S], int64 [S]."""
+    records = [shard.records for shard in data.split(split).shards]
+    return tf.constant(data.paths(split), tf.string), tf.constant(records, tf.int64)
 
 
 def _compression(paths: list[str]) -> str:
@@ -136,18 +143,20 @@ def _compression(paths: list[str]) -> str:
 
 
 def _epoch(
-    paths: list[str],
+    data: DataSet,
     config: TrainConfig,
     *,
     epoch: tf.Tensor,
     parse: Callable[[tf.Tensor], dict[str, tf.Tensor]],
 ) -> tf.data.Dataset:
     """One epoch, in blocks of mixed examples, encoded."""
-    compression = _compression(paths)
+    compression = _compression(data.paths('train'))
     seed = tf.stack([tf.constant(config.seed, tf.int64), epoch])
-    shards = tf.random.experimental.stateless_shuffle(tf.constant(paths), seed)
-    records = tf.data.Dataset.from_tensor_slices(shards).interleave(
-        lambda path: _read(path, compression=compression),
+    paths, counts = _shards(data, 'train')
+    order = tf.random.experimental.stateless_shuffle(tf.range(len(paths)), seed)
+    shards = tf.data.Dataset.from_tensor_slices((tf.gather(paths, order), tf.gather(counts, order)))
+    records = shards.interleave(
+        lambda path, count: _read(path, count, compression=compression),
         cycle_length=_INTERLEAVED_SHARDS,
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=config.input.deterministic,
@@ -183,8 +192,9 @@ def evaluation_batches(
       {'image': uint8 [B, H, W, 3], 'label': int64 [B] (-1 where unlabelled), 'product_id': int64
       [B], 'index': int64 [B], the picture's position in its product, 'leaked': int64 [B]}
     """
-    paths = data.paths(split)
-    records = _read(tf.constant(paths, tf.string), compression=_compression(paths))
+    compression = _compression(data.paths(split))
+    shards = tf.data.Dataset.from_tensor_slices(_shards(data, split))
+    records = shards.flat_map(lambda path, count: _read(path, count, compression=compression))
     pictures = records.batch(_PARSED_RECORDS).map(_parse)
 
     def decode(encoded: tf.Tensor, **rest: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -44,7 +44,8 @@ class Reporter:
         means = self._state.window.take(batch_size=self._config.batch_size)
         now = time.monotonic()
         pictures = (done - self._logged_step) * self._config.batch_size
-        rate = pictures / (now - self._logged_at)
+        seconds = now - self._logged_at
+        rate = pictures / seconds
         self._logged_step, self._logged_at = done, now
         metrics = {
             'step': done,
@@ -53,8 +54,15 @@ class Reporter:
             'epoch': done * self._config.batch_size / self._epoch_pictures,
             **validation,
         }
-        self._board.log(metrics, measured={'pictures_per_second': rate})
+        share = self._input_wait_share(seconds=seconds)
+        measured = {'pictures_per_second': rate, 'input_wait_share': share}
+        self._board.log(metrics, measured=measured)
         self._progress.update(done, note=f'loss {means["loss"]:.3f}, {rate:,.0f} pictures/s')
+
+    def _input_wait_share(self, *, seconds: float) -> float:
+        waited = float(self._state.input_seconds.numpy())
+        self._state.input_seconds.assign(0.0)
+        return min(waited / seconds, 1.0)
 
     def close(self) -> None:
         """Leaves the last line on the terminal."""

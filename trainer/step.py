@@ -10,9 +10,9 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from trainer import averages, loss, preprocess
+from trainer.best import Best
 from trainer.config import TrainConfig
 from trainer.plateau import Plateau
-from trainer.validation import Best
 
 Batch = dict[str, tf.Tensor]
 Gradients = Callable[..., tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]]
@@ -57,6 +57,8 @@ class State:
       means: of the weights, empty where they are not averaged.
       best: evaluation so far.
       plateau: of the learning rate, where it follows the evaluations.
+      input_seconds: that the steps of this process have waited for batches, float64 []; a clock's,
+        so not in the checkpoint.
     """
 
     model: keras.Model
@@ -66,6 +68,9 @@ class State:
     means: list[tf.Variable] = field(default_factory=list)
     best: Best = field(default_factory=Best)
     plateau: Plateau | None = None
+    input_seconds: tf.Variable = field(
+        default_factory=lambda: tf.Variable(0.0, dtype=tf.float64, trainable=False)
+    )
 
     def checkpoint(self) -> tf.train.Checkpoint:
         """Everything that must come back for the next step to be the same, bit for bit."""
@@ -167,6 +172,17 @@ def _clipped(gradients: list[tf.Tensor], largest: tf.Tensor, *, replicas: int) -
     return [gradient / replicas for gradient in clipped]  # Keras sums them again
 
 
+def _next_batch(state: State, *, after: tf.Tensor) -> Batch:
+    """The next batch; how long it took is added to `input_seconds`."""
+    with tf.control_dependencies([after]):
+        asked = tf.timestamp()
+    with tf.control_dependencies([asked]):
+        batch: Batch = next(state.iterator)
+    with tf.control_dependencies(tf.nest.flatten(batch)):
+        state.input_seconds.assign_add(tf.timestamp() - asked)
+    return batch
+
+
 def compile_steps(
     state: State,
     strategy: tf.distribute.Strategy,
@@ -209,7 +225,7 @@ def compile_steps(
         step = tf.cast(tf.convert_to_tensor(optimizer.iterations.value), tf.int64)
         seed = tf.stack([tf.constant(config.seed, tf.int64), step])
         draws = preprocess.draw(config.batch_size, seed=seed)
-        shares, hits = strategy.run(on_replica, args=(next(state.iterator), draws))
+        shares, hits = strategy.run(on_replica, args=(_next_batch(state, after=done), draws))
         if state.means:
             decay = config.step.ema_decay
             averages.update(state.means, state.model, decay=decay, step=step, strategy=strategy)

@@ -76,7 +76,7 @@ def _train(config: 'TrainConfig', data: 'DataSet', workdir: str) -> None:
         print(stopped, file=sys.stderr, flush=True)
         sys.exit(128 + stopped.signal)
     print(
-        f'trained {config.total_steps:,} steps into {workdir}: '
+        f'trained {last["step"]:,} steps into {workdir}: '
         f'loss {last["loss"]:.4f}, accuracy {last["accuracy"]:.4f} on the pictures of training'
     )
 

@@ -1,0 +1,62 @@
+"""Builds what a run trains, on its devices: model, optimizer, batches, variables of the loop."""
+
+import keras
+import tensorflow as tf
+
+from trainer import averages
+from trainer.best import Best
+from trainer.config import TrainConfig
+from trainer.data_set import DataSet
+from trainer.input_pipeline import train_batches
+from trainer.model import build_model
+from trainer.optimizers import build_optimizer
+from trainer.plateau import Plateau
+from trainer.step import State, Window
+from trainer.workers import Cluster
+
+_POLICIES = {'float32': 'float32', 'float16': 'mixed_float16', 'bfloat16': 'mixed_bfloat16'}
+
+
+def build_state(
+    config: TrainConfig, data: DataSet, *, strategy: tf.distribute.Strategy, cluster: Cluster
+) -> State:
+    """The state of a run before its first step; the config's seed decides every weight."""
+    keras.utils.set_random_seed(config.seed)
+    batches = train_batches(data, config, worker=cluster.index, num_workers=cluster.count)
+    iterator = iter(batches)
+    with strategy.scope():
+        model = build_training_model(config, num_classes=data.num_classes)
+        plateau = Plateau() if config.optimizer.schedule.name == 'plateau' else None
+        optimizer = _build_optimizer(config, model=model, plateau=plateau)
+        means = averages.make(model) if config.step.ema_decay else []
+    return State(model, optimizer, iterator, Window(), means, Best(), plateau)
+
+
+def build_training_model(config: TrainConfig, *, num_classes: int) -> keras.Model:
+    """The model of a run, computing as `config.step` says; its weights are float32."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(_POLICIES[config.step.precision])
+    try:
+        shape = (config.input.height, config.input.width, 3)
+        model = build_model(config.model, num_classes=num_classes, input_shape=shape)
+    finally:
+        keras.config.set_dtype_policy(before)
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = config.step.synchronized_batch_norm
+    return model
+
+
+def _build_optimizer(
+    config: TrainConfig, *, model: keras.Model, plateau: Plateau | None
+) -> keras.optimizers.Optimizer:
+    optimizer = build_optimizer(
+        config.optimizer,
+        total_steps=config.total_steps,
+        model=model,
+        drop=plateau.factor if plateau else None,
+    )
+    if config.step.precision == 'float16':
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    optimizer.build(model.trainable_variables)
+    return optimizer
