@@ -23,7 +23,8 @@
 | `checkpoint` | the state of a run on disk, whole or not at all |
 | `boards` | `metrics.jsonl` and TensorBoard |
 | `reporting` | the sums of a window to a line of the boards |
-| `board_config`, `sample_pictures`, `profiling`, `mirror` | what the boards show beside the curves |
+| `board_config` | what the boards show beside the curves; |
+| `sample_pictures`, `profiling`, `mirror` | and how |
 | `best`, `evaluator` | which evaluation was the best; what one finds |
 | `building`, `claim`, `guards` | what a run trains; its workdir; what stops it |
 | `train` | the loop |

@@ -17,7 +17,7 @@ from trainer.building import build_state
 from trainer.claim import claim
 from trainer.config import TrainConfig
 from trainer.data_set import DataSet
-from trainer.evaluator import Evaluator
+from trainer.evaluator import Evaluator, Found
 from trainer.profiling import Profiler
 from trainer.reporting import Reporter
 from trainer.step import State, compile_steps
@@ -96,9 +96,11 @@ def _take_all_steps(run: _Run, strategy: tf.distribute.Strategy) -> None:
                 take(tf.constant(steps))
             done += steps
             guards.check_loss(state.window, done=done)
-            measured = _evaluate(run, evaluator, board, done=done)
+            found = _evaluate(run, evaluator, done=done)
             if _due(done, every=config.log_every_steps, config=config):
-                reporter.log(done=done, validation=measured)
+                reporter.log(done=done, validation=found.told() if found else {})
+            if found:
+                _judge(run, found, board, done=done)
             signal = stopping.agree(request.signal, workers=run.workers)
             every = config.checkpoint_every_steps
             if signal or run.is_over or _due(done, every=every, config=config):
@@ -108,14 +110,17 @@ def _take_all_steps(run: _Run, strategy: tf.distribute.Strategy) -> None:
                 raise stopping.Stopped(step=done, by=signal)
 
 
-def _evaluate(run: _Run, evaluator: Evaluator, board: Board, *, done: int) -> dict[str, float]:
-    """Measures the model where that is due, keeps the best; what stands in the metrics' line."""
+def _evaluate(run: _Run, evaluator: Evaluator, *, done: int) -> Found | None:
+    every = run.config.validation.every_steps
+    if not every or not _due(done, every=every, config=run.config):
+        return None
+    guards.check_weights(run.state, done=done)
+    return evaluator.evaluate()
+
+
+def _judge(run: _Run, found: Found, board: Board, *, done: int) -> None:
+    """What follows from an evaluation: pictures, a lower learning rate, the best checkpoint."""
     config, state = run.config, run.state
-    every = config.validation.every_steps
-    if not every or not _due(done, every=every, config=config):
-        return {}
-    guards.check_weights(state, done=done)
-    found = evaluator.evaluate()
     if len(found.pictures):
         board.pictures('samples', found.pictures, step=done)
     if state.plateau:
@@ -123,7 +128,6 @@ def _evaluate(run: _Run, evaluator: Evaluator, board: Board, *, done: int) -> di
         state.plateau.observe(getattr(found.figures, metric), config.optimizer.schedule)
     if state.best.observe(found.figures, config.validation, step=done) and run.is_chief:
         checkpoint.save_best(state.shared_checkpoint(), run.workdir, step=done)
-    return found.told()
 
 
 def _save(run: _Run, board: Board, *, done: int) -> None:
