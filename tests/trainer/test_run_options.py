@@ -45,10 +45,15 @@ def _column(rows: Sequence[dict[str, float]], name: str) -> list[float]:
 
 
 def _weights(workdir: Path, *, step: int) -> dict[str, np.ndarray]:
-    """Every weight of the model that a checkpoint holds."""
+    """Every weight of the model that a checkpoint holds; those that learn lie by the optimizer."""
     path = str(workdir / checkpoint.FOLDER / f'ckpt-{step:08d}')
     reader = tf.train.load_checkpoint(path)
-    names = [name for name in reader.get_variable_to_dtype_map() if name.startswith('model/_oper')]
+    names = [
+        name
+        for name in reader.get_variable_to_dtype_map()
+        if name.startswith('model/_operations/') or '/_trainable_variables/' in name
+    ]
+    assert names
     return {name: reader.get_tensor(name) for name in names}
 
 
@@ -80,7 +85,7 @@ _HARD_TO_RESUME = {
         'optimizer.schedule.name=plateau',
         'optimizer.schedule.patience=1',
         'optimizer.schedule.min_delta=0.5',
-        'optimizer.groups=[{"pattern": "^conv2d/", "rate": 0.5, "from_step": 6}]',
+        'optimizer.groups=[{"pattern": "^conv2d(_\\\\d+)?/", "rate": 0.5, "from_step": 6}]',
         *_EVALUATED,
     ),
     'bfloat16, XLA, LAMB, a cycle': (
