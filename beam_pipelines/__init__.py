@@ -20,4 +20,7 @@
 | `ledger` | where every document and picture went |
 | `rejected` | the files that keep what could not be used, and list what is blank |
 | `commit` | staging, final names, the manifest |
+| `meter` | how far a run on this machine is |
+| `metrics` | what a run counts for Beam's page of it |
+| `summary` | what a run made, in a few lines for people |
 """

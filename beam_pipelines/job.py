@@ -7,7 +7,7 @@ neither many classes nor many ranges make many small elements.
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import apache_beam as beam
@@ -15,9 +15,20 @@ import numpy as np
 import numpy.typing as npt
 from apache_beam.pvalue import AsIter, AsList, AsSingleton
 
-from beam_pipelines import assign, commit, ledger, plan, rejected, resolve, seams, together
+from beam_pipelines import (
+    assign,
+    commit,
+    ledger,
+    metrics,
+    plan,
+    rejected,
+    resolve,
+    seams,
+    together,
+)
 from beam_pipelines.assign import Layout
 from beam_pipelines.gather import Gathered, Gatherer, shards_of
+from beam_pipelines.meter import Meter
 from beam_pipelines.options import ShardOptions
 from beam_pipelines.scan import Counts, Range, Rejected, Scan
 from beam_pipelines.seams import Edge, Proof
@@ -48,6 +59,7 @@ class Job:
       options: what changes the result.
       output: folder of the data set.
       range_bytes: what one element of the scan reads.
+      meter: is told how far the run is.
     """
 
     source: Source
@@ -56,6 +68,7 @@ class Job:
     options: ShardOptions
     output: str
     range_bytes: int
+    meter: Meter = field(default_factory=Meter)
 
 
 def build(pipeline: beam.Pipeline, job: Job) -> None:
@@ -87,8 +100,8 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
     ) | 'AllRejected' >> beam.Flatten()
     checked = (
         (
-            unpacked | 'CountScanned' >> beam.FlatMap(_only, COUNTS),
-            firsts | 'CountRepeated' >> beam.FlatMap(_only, COUNTS),
+            unpacked | 'CountScanned' >> beam.FlatMap(_counts),
+            firsts | 'CountRepeated' >> beam.FlatMap(_counts),
         )
         | 'ScanCounts' >> beam.Flatten()
         | 'SumScanCounts' >> beam.CombineGlobally(_sum_counts)
@@ -119,13 +132,13 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         | 'Placed' >> beam.FlatMap(_only, TABLES)
         | 'ByShard' >> beam.FlatMap(_by_shard, AsSingleton(layout), job.source)
         | 'GroupByShard' >> beam.GroupByKey()  # group, [((split, index, of), Table)]
-        | 'Gather' >> beam.FlatMap(_gather, gatherer)
+        | 'Gather' >> beam.FlatMap(_gather, gatherer, job.meter)
     )  # Gathered
     counts = (
         (
             checked,
-            split | 'CountSplit' >> beam.FlatMap(_only, COUNTS),
-            leaked | 'CountLeaked' >> beam.FlatMap(_only, COUNTS),
+            split | 'CountSplit' >> beam.FlatMap(_counts),
+            leaked | 'CountLeaked' >> beam.FlatMap(_counts),
         )
         | 'AllCounts' >> beam.Flatten()
         | 'SumCounts' >> beam.CombineGlobally(_sum_counts)
@@ -179,7 +192,7 @@ def _proven_scans(pipeline: beam.Pipeline, job: Job) -> beam.PCollection:
         pipeline
         | 'Ranges' >> beam.Create(job.source.split(range_bytes=job.range_bytes))
         | 'SpreadRanges' >> beam.Reshuffle()
-        | 'Scan' >> beam.Map(_scan, job.source, label_of, decode)
+        | 'Scan' >> beam.Map(_scan, job.source, label_of, decode, job.meter)
     )
     edges = scans | 'Edges' >> beam.Map(_edge)
     proof = (
@@ -193,7 +206,10 @@ def _proven_scans(pipeline: beam.Pipeline, job: Job) -> beam.PCollection:
         | 'Again' >> beam.FlatMap(lambda proof: proof.again)  # (Range, start)
         | 'SpreadAgain' >> beam.Reshuffle()
         | 'ScanAgain'
-        >> beam.MapTuple(lambda scanned, start: _scan(scanned, job.source, label_of, decode, start))
+        # What is read again is no progress.
+        >> beam.MapTuple(
+            lambda scanned, start: _scan(scanned, job.source, label_of, decode, Meter(), start)
+        )
     )
     return (held, again) | 'AllScans' >> beam.Flatten()
 
@@ -203,9 +219,13 @@ def _scan(
     source: Source,
     label_of: dict[int, int] | None,
     decode: bool,
+    meter: Meter,
     start: int | None = None,
 ) -> Scan:
-    return source.scan(scanned, label_of=label_of, decode=decode, start=start)
+    scan = source.scan(scanned, label_of=label_of, decode=decode, start=start)
+    metrics.count_scan(scan)
+    meter.tell('scanned_bytes', scan.bytes)
+    return scan
 
 
 def _edge(scan: Scan) -> Edge:
@@ -223,6 +243,12 @@ def _is_proven(scan: Scan, proof: Proof) -> bool:
 def _only(output: tuple[str, Any], kind: str) -> Iterator[Any]:
     if output[0] == kind:
         yield output[1]
+
+
+def _counts(output: tuple[str, Any]) -> Iterator[Counts]:
+    for counts in _only(output, COUNTS):
+        metrics.count(counts)
+        yield counts
 
 
 def _unpack(scan: Scan) -> Iterator[tuple[str, Any]]:
@@ -303,7 +329,9 @@ def _lay_out(
     _: None, class_counts: list[npt.NDArray[np.void]], checked: Counts, job: Job
 ) -> Layout:
     del checked  # only waited for: too much rejected ends the job before any shard is written
-    return assign.lay_out(class_counts, job.options)
+    layout = assign.lay_out(class_counts, job.options)
+    job.meter.tell('planned_shards', sum(layout.shards.values()))
+    return layout
 
 
 def _mark_leaked(rows: Table) -> Iterator[tuple[str, Any]]:
@@ -324,12 +352,18 @@ def _by_shard(
 
 
 def _gather(
-    element: tuple[Group, Iterable[tuple[tuple[str, int, int], Table]]], gatherer: Gatherer
+    element: tuple[Group, Iterable[tuple[tuple[str, int, int], Table]]],
+    gatherer: Gatherer,
+    meter: Meter,
 ) -> Iterator[Gathered]:
     tables: dict[ShardName, list[Table]] = {}
     for name, table in element[1]:
         tables.setdefault(ShardName(*name), []).append(table)
-    yield from together.gather(gatherer, {name: join(parts) for name, parts in tables.items()})
+    shards = {name: join(parts) for name, parts in tables.items()}
+    for made in together.gather(gatherer, shards):
+        metrics.count_shard(made)
+        meter.tell('written_shards', 1)
+        yield made
 
 
 def _blank(rows: Table) -> Table:

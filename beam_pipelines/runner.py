@@ -51,6 +51,11 @@ def run(
         raise told from error
 
 
+def is_local(arguments: Sequence[str]) -> bool:
+    """Whether Beam's arguments name no other runner than this machine's own."""
+    return PipelineOptions(list(arguments)).view_as(StandardOptions).runner in (None, LOCAL_RUNNER)
+
+
 def _options(arguments: Sequence[str], *, input_bytes: int) -> PipelineOptions:
     options = PipelineOptions(list(arguments))
     standard = options.view_as(StandardOptions)

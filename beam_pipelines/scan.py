@@ -70,6 +70,7 @@ class Scan:
       table: a row a usable picture.
       rejected: what cannot be used.
       counts: everything that was read, and what was rejected.
+      bytes: of the documents and of the pieces that are none.
     """
 
     range: Range
@@ -78,6 +79,7 @@ class Scan:
     table: Table
     rejected: tuple[Rejected, ...]
     counts: Counts
+    bytes: int
 
 
 class Scanner:
@@ -96,6 +98,7 @@ class Scanner:
         self._rows: list[tuple[int, ...]] = []
         self._rejected: list[Rejected] = []
         self._counts = Counts()
+        self._bytes = 0
 
     def add(self, product: Product, data: bytes, *, base: int, offset: int, length: int) -> None:
         """Takes a product.
@@ -107,6 +110,7 @@ class Scanner:
           offset: where the product's document begins in the source.
           length: bytes of the document.
         """
+        self._bytes += length
         self._counts.documents['read'] += 1
         self._counts.pictures['read'] += len(product.pictures)
         label, reason = self._label(product)
@@ -146,6 +150,7 @@ class Scanner:
         self, *, reason: str, message: str, offset: int, length: int, product_id: int | None
     ) -> None:
         """Takes a piece of the source that is no product; it counts as one document."""
+        self._bytes += length
         self._counts.documents['read'] += 1
         self._counts.documents[f'rejected_{reason}'] += 1
         self._rejected.append(
@@ -161,6 +166,7 @@ class Scanner:
             table=_table(self._rows, file=self._file),
             rejected=tuple(self._rejected),
             counts=self._counts,
+            bytes=self._bytes,
         )
 
     def _label(self, product: Product) -> tuple[int, str]:

@@ -12,17 +12,17 @@ Flags that are not listed here go on to Beam (--runner, --direct_num_workers, ..
 does not know either is refused. Without --runner the job runs on this machine.
 """
 
+import dataclasses
 import time
 
 from absl import flags
 from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
 
-from beam_pipelines import commit, job, ledger, runner
+from beam_pipelines import commit, job, meter, runner, summary
 from beam_pipelines.options import BALANCES, DUPLICATES, VERIFICATIONS, ShardOptions
 from beam_pipelines.sources import opening
 from catalog import categories, door, manifest, record, shards, storage
 from catalog.errors import UserError
-from catalog.manifest import Manifest
 
 _DEFAULTS = ShardOptions()
 
@@ -119,36 +119,20 @@ def open_job() -> job.Job:
     )
 
 
-def summary(made: Manifest, *, seconds: float) -> str:
-    """What a run made, for people."""
-    lines = []
-    for split, content in made.splits.items():
-        lines.append(
-            f'{split}: {content.records:,} records, {content.pictures:,} pictures, '
-            f'{content.bytes / 1e6:,.1f} MB in {len(content.shards)} '
-            f'shard{"" if len(content.shards) == 1 else "s"}'
-        )
-    for kind in ('documents', 'pictures'):
-        places = made.ledger[kind]
-        where = ', '.join(f'{name} {n:,}' for name, n in places.items() if name != ledger.READ)
-        lines.append(f'{kind}: read {places[ledger.READ]:,} = {where}')
-    notes = ', '.join(f'{name} {n:,}' for name, n in made.ledger['notes'].items() if n)
-    lines.append(f'notes: {notes or "none"}')
-    lines.append(f'{seconds:.1f} s, {made.source["pictures"] / seconds:,.0f} pictures/s')
-    return '\n'.join(lines)
-
-
 def main(argv: list[str]) -> None:
     """Runs the job and prints what it made."""
     start = time.monotonic()
     made_by = open_job()
     commit.prepare(made_by.output, resume=_RESUME.value, overwrite=_OVERWRITE.value)
-    runner.run(
-        lambda pipeline: job.build(pipeline, made_by),
-        argv[1:],
-        input_bytes=made_by.source.total_bytes(),
-    )
-    print(summary(manifest.read(made_by.output), seconds=time.monotonic() - start), flush=True)
+    source_bytes = made_by.source.total_bytes()
+    with meter.shown(source_bytes, local=runner.is_local(argv[1:])) as told:
+        metered = dataclasses.replace(made_by, meter=told)
+        runner.run(
+            lambda pipeline: job.build(pipeline, metered), argv[1:], input_bytes=source_bytes
+        )
+    made = manifest.read(made_by.output)
+    seconds = time.monotonic() - start
+    print(summary.summary(made, output=made_by.output, seconds=seconds), flush=True)
 
 
 if __name__ == '__main__':

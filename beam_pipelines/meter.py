@@ -1,0 +1,95 @@
+"""How far a run on this machine is: one bar over the source's bytes, which are read twice.
+
+Workers may be processes of their own: each appends a line to one file for a range that is scanned
+or a shard that is written, and a thread of the driver shows the sum. Where there is no terminal
+nothing is written.
+"""
+
+import contextlib
+import os
+import sys
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from catalog.progress import Progress
+
+_EVERY_SECONDS = 0.5
+_MB = 1e6
+
+_Event = Literal['scanned_bytes', 'planned_shards', 'written_shards']
+
+
+@dataclass(frozen=True)
+class Meter:
+    """Where workers tell what they have done; `path` is empty if nobody looks."""
+
+    path: str = ''
+
+    def tell(self, event: _Event, number: int) -> None:
+        """Adds a number to what is done."""
+        if not self.path:
+            return
+        with contextlib.suppress(OSError):  # a full disk here is no reason to end the job
+            file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+            try:
+                os.write(file, f'{event} {number}\n'.encode())
+            finally:
+                os.close(file)
+
+
+@contextlib.contextmanager
+def shown(source_bytes: int, *, local: bool) -> Iterator[Meter]:
+    """Shows what a meter is told, while the block runs.
+
+    Args:
+      source_bytes: to be scanned, and then to be gathered.
+      local: whether the workers see the driver's files.
+    """
+    if not (local and sys.stderr.isatty()):
+        yield Meter()
+        return
+    bar = Progress('shard', total=2 * source_bytes / _MB, unit='MB')
+    ended = threading.Event()
+    with tempfile.TemporaryDirectory(prefix='shard-meter-') as folder:
+        meter = Meter(os.path.join(folder, 'done'))
+        thread = threading.Thread(target=_watch, args=(meter, bar, source_bytes, ended))
+        thread.start()
+        try:
+            yield meter
+        finally:
+            ended.set()
+            thread.join()
+            bar.close()
+
+
+def _watch(meter: Meter, bar: Progress, source_bytes: int, ended: threading.Event) -> None:
+    done: Counter[str] = Counter()
+    cut = b''  # a line that is half written
+    bar.update(0, 'scan')
+    with open(meter.path, 'a+b') as file:
+        file.seek(0)
+        while True:
+            last = ended.wait(_EVERY_SECONDS)
+            *lines, cut = (cut + file.read()).split(b'\n')
+            for line in lines:
+                event, number = line.split()
+                done[event.decode()] += int(number)
+            bar.update(_done_bytes(done, source_bytes) / _MB, _phase(done))
+            if last:
+                return
+
+
+def _done_bytes(done: Counter[str], source_bytes: int) -> float:
+    """Of twice the source: what is scanned, and the share of the shards that is written."""
+    shards = done['planned_shards']
+    if not shards:
+        return min(done['scanned_bytes'], source_bytes)
+    return source_bytes * (1 + done['written_shards'] / shards)
+
+
+def _phase(done: Counter[str]) -> str:
+    return 'gather' if done['planned_shards'] else 'scan'
