@@ -13,7 +13,7 @@ from PIL import Image
 
 from beam_pipelines import commit, job, runner
 from beam_pipelines.options import ShardOptions
-from beam_pipelines.sources import bson_files
+from beam_pipelines.sources import opening
 from catalog import categories, record, tfrecord
 
 SHARED = Path(__file__).resolve().parents[2].parent / 'shared' / 'data'
@@ -59,8 +59,8 @@ def shop(products: int = 60) -> list[bytes]:
 
 
 def run_job(
-    source: Path | str,
-    tree: Path,
+    source: Path | str | Sequence[str],
+    tree: Path | None,
     output: Path | str,
     *,
     beam: Sequence[str] = (),
@@ -69,12 +69,14 @@ def run_job(
     **options: object,
 ) -> None:
     """The shard job in this process."""
-    opened = bson_files.open_files([str(source)])
+    loaded = categories.load(str(tree)) if tree else None
+    inputs = [str(source)] if isinstance(source, Path | str) else source
+    opened = opening.open_source(inputs, tree=loaded)
     commit.prepare(str(output), resume=resume, overwrite=False)
     made_by = job.Job(
         source=opened,
-        categories=categories.load(str(tree)),
-        category_bytes=tree.read_bytes(),
+        categories=loaded,
+        category_bytes=tree.read_bytes() if tree else None,
         options=ShardOptions(**options),
         output=str(output),
         range_bytes=range_bytes,

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from beam_pipelines import seams
 from beam_pipelines.scan import Counts, Rejected
 from beam_pipelines.seams import Edge
-from beam_pipelines.sources import bson_files, bson_walk, opening
+from beam_pipelines.sources import bson_files, bson_walk
 from beam_pipelines.table import Table, join
 from catalog import storage
 from tests.beam_pipelines.shop import CATEGORY_IDS, jpeg, product
@@ -227,12 +227,3 @@ def test_pictures_come_back_in_the_order_they_were_asked_for(tmp_path: Path) -> 
     rows = np.sort(table, order=['product_id'])[order]
     source = bson_files.open_files([str(path)])
     assert source.fetch(rows) == [jpeg(n) for n in order.tolist()]
-
-
-def test_a_pattern_names_its_files_in_order(tmp_path: Path) -> None:
-    for number in (2, 0, 1):
-        (tmp_path / f'part-{number}.bson').write_bytes(product(number, None, [jpeg(number)]))
-    source = opening.open_source([str(tmp_path / 'part-*.bson')], tree=None)
-    assert [source.name(number) for number in range(3)] == [
-        str(tmp_path / f'part-{number}.bson') for number in range(3)
-    ]

@@ -2,11 +2,6 @@
 
 import io
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 import zipfile
 from collections import Counter
 from collections.abc import Callable
@@ -17,10 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from beam_pipelines import commit, job, runner
 from beam_pipelines.options import ShardOptions
-from beam_pipelines.sources import bson_files
-from catalog import categories
 from catalog.errors import UserError
 from tests.beam_pipelines.shop import (
     CATEGORY_IDS,
@@ -30,34 +22,16 @@ from tests.beam_pipelines.shop import (
     product,
     read_split,
     run_door,
+    run_job,
     shop,
 )
 
 WriteBson = Callable[..., Path]
 
 
-def shard(
-    path: Path,
-    tree: Path | None,
-    output: Path,
-    *,
-    beam: tuple[str, ...] = (),
-    range_bytes: int = 1 << 20,
-    resume: bool = False,
-    **options: object,
-) -> dict:
+def shard(source: Path, tree: Path | None, output: Path, **others: object) -> dict:
     """Runs the job in this process; the manifest it wrote."""
-    source = bson_files.open_files([str(path)])
-    commit.prepare(str(output), resume=resume, overwrite=False)
-    made_by = job.Job(
-        source=source,
-        categories=categories.load(str(tree)) if tree else None,
-        category_bytes=tree.read_bytes() if tree else None,
-        options=ShardOptions(**options),
-        output=str(output),
-        range_bytes=range_bytes,
-    )
-    runner.run(lambda p: job.build(p, made_by), beam, input_bytes=source.total_bytes())
+    run_job(source, tree, output, **others)
     return json.loads((output / 'manifest.json').read_text())
 
 
@@ -411,35 +385,6 @@ def test_a_data_set_is_not_written_over_unless_asked_and_leaves_nothing_stale(
         'validation-00000-of-00001.tfrecord',
     ]
     assert done.stdout.startswith('read       40 documents, ')
-
-
-def test_a_killed_run_leaves_no_data_set_and_goes_on_to_the_same_bytes(
-    write_bson: WriteBson, categories_path: Path, tmp_path: Path
-) -> None:
-    path = write_bson(shop(3000))
-    arguments = [f'--input={path}', f'--categories={categories_path}', '--shards=200']
-    assert run_door(*arguments, f'--output={tmp_path / "whole"}').returncode == 0
-    output = tmp_path / 'killed'
-    command = [sys.executable, '-m', 'beam_pipelines.shard', *arguments, f'--output={output}']
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    staging = output / '_staging'
-    while process.poll() is None and len(list(staging.glob('*.json'))) < 20:
-        time.sleep(0.005)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert 20 <= len(list(staging.glob('*.json'))) < 200
-    assert not (output / 'manifest.json').exists()
-    assert not list(output.glob('*.tfrecord'))
-
-    refused = run_door(*arguments, f'--output={output}')
-    assert refused.returncode == 2
-    assert 'holds an unfinished run; --resume goes on with it' in refused.stderr
-    kept = {p: p.stat().st_mtime_ns for p in staging.glob('train*.tfrecord') if p.exists()}
-    done = run_door(*arguments, f'--output={output}', '--resume')
-    assert done.returncode == 0, done.stderr
-    assert files(output) == files(tmp_path / 'whole')
-    written = {output / p.name: time_ns for p, time_ns in kept.items()}
-    assert {p: p.stat().st_mtime_ns for p in written} == written
 
 
 @pytest.mark.parametrize(
