@@ -10,8 +10,11 @@
 | `preprocess` | bytes to pixels, pixels to what a model was trained on: one rule for all |
 | `model` | the networks |
 | `loss` | the softmax rule that learns from one prior and answers with another |
+| `losses`, `objective` | each loss by its paper; the one of a run |
+| `level_heads` | heads for the parents of a leaf, in training alone |
 | `schedules`, `optimizers` | the learning rate by step; the update |
-| `step_config`, `optimizer_config`, `config_types` | parts of the config, and their ranges |
+| `step_config`, `optimizer_config`, `loss_config` | parts of the config; |
+| `config_types` | and their ranges |
 | `step` | what one step computes, on each device |
 | `averages` | the mean of the weights, evaluated and exported in their place |
 | `plateau` | the drop of the learning rate where evaluations no longer get better |

@@ -1,9 +1,12 @@
 """Builds what a run trains, on its devices: model, optimizer, batches, variables of the loop."""
 
+import contextlib
+from collections.abc import Iterator
+
 import keras
 import tensorflow as tf
 
-from trainer import averages
+from trainer import averages, level_heads
 from trainer.best import Best
 from trainer.config import TrainConfig
 from trainer.data_set import DataSet
@@ -12,6 +15,7 @@ from trainer.model import build_model
 from trainer.optimizers import build_optimizer
 from trainer.plateau import Plateau
 from trainer.step import State, Window
+from trainer.step_config import StepConfig
 from trainer.workers import Cluster
 
 _POLICIES = {'float32': 'float32', 'float16': 'mixed_float16', 'bfloat16': 'mixed_bfloat16'}
@@ -25,26 +29,39 @@ def build_state(
     batches = train_batches(data, config, worker=cluster.index, num_workers=cluster.count)
     iterator = iter(batches)
     with strategy.scope():
-        model = build_training_model(config, num_classes=data.num_classes)
+        with _computing_as(config.step):
+            model = _build_model(config, num_classes=data.num_classes)
+            branched = _with_heads(model, data) if config.loss.levels == 'heads' else None
         plateau = Plateau() if config.optimizer.schedule.name == 'plateau' else None
-        optimizer = _build_optimizer(config, model=model, plateau=plateau)
+        optimizer = _build_optimizer(config, model=branched or model, plateau=plateau)
         means = averages.make(model) if config.step.ema_decay else []
-    return State(model, optimizer, iterator, Window(), means, Best(), plateau)
+    return State(model, optimizer, iterator, Window(), means, Best(), plateau, branched)
 
 
-def build_training_model(config: TrainConfig, *, num_classes: int) -> keras.Model:
-    """The model of a run, computing as `config.step` says; its weights are float32."""
+@contextlib.contextmanager
+def _computing_as(config: StepConfig) -> Iterator[None]:
+    """Layers made in the block compute as `config.precision` says; their weights are float32."""
     before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(_POLICIES[config.step.precision])
+    keras.config.set_dtype_policy(_POLICIES[config.precision])
     try:
-        shape = (config.input.height, config.input.width, 3)
-        model = build_model(config.model, num_classes=num_classes, input_shape=shape)
+        yield
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def _build_model(config: TrainConfig, *, num_classes: int) -> keras.Model:
+    shape = (config.input.height, config.input.width, 3)
+    model = build_model(config.model, num_classes=num_classes, input_shape=shape)
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = config.step.synchronized_batch_norm
     return model
+
+
+def _with_heads(model: keras.Model, data: DataSet) -> keras.Model:
+    tree = data.categories
+    sizes = [int(nodes.max()) + 1 for nodes in (tree.level1, tree.level2)]
+    return level_heads.beside(model, sizes)
 
 
 def _build_optimizer(

@@ -9,7 +9,8 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from trainer.board_config import BoardConfig
-from trainer.config_types import STRICT, Count, Fraction, PositiveFraction, Share, Size
+from trainer.config_types import STRICT, Count, PositiveFraction, Share, Size
+from trainer.loss_config import LossConfig
 from trainer.optimizer_config import GroupConfig, OptimizerConfig, ScheduleConfig
 from trainer.step_config import StepConfig, ValidationConfig
 
@@ -84,20 +85,6 @@ class AugmentConfig:
     """
 
     flip: bool = True
-
-
-@dataclass(frozen=True, kw_only=True, config=STRICT)
-class LossConfig:
-    """The loss: see trainer/loss.py.
-
-    Attributes:
-      target_power: the model answers with the prior `natural ** target_power`, normalised: 1 is the
-        natural prior, 0 the uniform one.
-      label_smoothing: share of the truth that is spread over all classes.
-    """
-
-    target_power: Fraction = 1.0
-    label_smoothing: Share = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -6,6 +6,11 @@ answer with the target prior, whatever the shards hold. With the uniform target 
 softmax (Ren et al., 2020, arXiv:2007.10740); in general logit adjustment (Menon et al., 2021,
 arXiv:2007.07314).
 
+It is the one rule for priors: every loss takes logits that it has shifted. Weights of classes are
+part of it: a step that counts a class w times sees w times its share, and the logits answer with
+the target all the same. Weights then say how much the errors of a class count, not how often it is
+the answer.
+
 Every prior gets one pseudo picture a class, so that a class without pictures has a small prior, not
 none: its logarithm stays finite, and where it is missing on both sides the two cancel.
 """
@@ -18,6 +23,7 @@ import tensorflow as tf
 
 from trainer.config import LossConfig
 from trainer.data_set import DataInfo
+from trainer.losses import effective_number
 
 Shares = npt.NDArray[np.float64]  # [C]
 
@@ -29,23 +35,28 @@ class Priors:
     Attributes:
       written: of the pictures in the train shards: what a step sees.
       natural: of the products in the source: what the world looks like.
-      target: what the model's own logits answer with.
+      weights: how much a class counts, float64 [C], of mean 1; from `reweight_from_step` on.
+      target: what the model's own logits answer with; without the rule, what a step sees at last,
+        `written * weights` normalised.
     """
 
     written: Shares
     natural: Shares
+    weights: Shares
     target: Shares
 
 
 def priors(info: DataInfo, config: LossConfig) -> Priors:
     """The priors of a run."""
     pictures = np.asarray(info.pictures_per_class, np.float64)
+    written = _smoothed(pictures)
     natural = _smoothed(np.asarray(info.natural_prior) * pictures.sum())
-    return Priors(
-        written=_smoothed(pictures),
-        natural=natural,
-        target=tempered(natural, power=config.target_power),
-    )
+    weights = effective_number.weights(written * pictures.sum(), beta=config.effective_beta)
+    if config.target_power is None:
+        target = _normalized(written * weights)
+    else:
+        target = tempered(natural, power=config.target_power)
+    return Priors(written=written, natural=natural, weights=weights, target=target)
 
 
 def _smoothed(counts: Shares) -> Shares:
@@ -62,26 +73,14 @@ def _normalized(counts: Shares) -> Shares:
     return shares
 
 
-def training_shift(priors: Priors) -> npt.NDArray[np.float32]:
-    """What the loss adds to the logits: log(written) - log(target), float32 [C]."""
-    return np.log(priors.written / priors.target).astype(np.float32)
+def training_shift(seen: Shares, *, target: Shares) -> npt.NDArray[np.float32]:
+    """What the loss adds to the logits: log(seen) - log(target), float32 [C].
 
-
-def cross_entropy(
-    logits: tf.Tensor,
-    labels: tf.Tensor,
-    *,
-    shift: npt.NDArray[np.float32],
-    label_smoothing: float,
-) -> tf.Tensor:
-    """The loss of each picture: logits float32 [B, C], labels int64 [B] -> float32 [B].
-
-    `label_smoothing` of the truth is spread evenly over all classes (Szegedy et al., 2016).
+    Args:
+      seen: the shares that a step counts, of any scale [C].
+      target: the shares that the logits alone should answer with [C].
     """
-    log_probabilities = tf.nn.log_softmax(logits + shift)  # [B, C]
-    picked = tf.gather(log_probabilities, labels, batch_dims=1)  # [B, C] -> [B]
-    spread = tf.reduce_mean(log_probabilities, axis=-1)
-    return -(1 - label_smoothing) * picked - label_smoothing * spread
+    return np.log(_normalized(seen) / target).astype(np.float32)
 
 
 def serving_logits(

@@ -8,7 +8,7 @@ from typing import Any
 from catalog import storage
 from catalog.errors import UserError
 from trainer import config_files as configs
-from trainer.config import InputConfig, ModelConfig, TrainConfig
+from trainer.config import InputConfig, LossConfig, ModelConfig, TrainConfig
 from trainer.data_set import DataInfo
 
 FILE_NAME = 'model_card.json'
@@ -40,7 +40,7 @@ def make(
         'preprocessing': preprocessing(config.input),
         'signatures': signatures(top_k=top_k),
         'level_threshold': threshold,
-        'prior': f'natural ** {config.loss.target_power}, normalised',
+        'prior': _prior(config.loss),
         'config': json.loads(configs.to_json(config)),
         'licences': licences(config.model),
     }
@@ -56,6 +56,13 @@ def _evaluation(workdir: str) -> dict[str, Any] | None:
     except ValueError as error:
         raise UserError(f'{path}: must be JSON, got: {error}; evaluate again') from error
     return {key: value for key, value in figures.items() if key not in _KEPT_OUT}
+
+
+def _prior(config: LossConfig) -> str:
+    """The prior that the model answers with."""
+    if config.target_power is None:
+        return 'of the train shards, copies included, times the weights of the classes'
+    return f'natural ** {config.target_power}, normalised'
 
 
 def preprocessing(config: InputConfig) -> dict[str, Any]:

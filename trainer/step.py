@@ -5,13 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import keras
-import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
-from trainer import averages, loss, preprocess
+from trainer import averages, level_heads, preprocess
 from trainer.best import Best
 from trainer.config import TrainConfig
+from trainer.objective import Objective, Truth
 from trainer.plateau import Plateau
 
 Batch = dict[str, tf.Tensor]
@@ -50,13 +49,14 @@ class State:
     """All that a step changes.
 
     Attributes:
-      model: with its weights.
+      model: with its weights: what is evaluated and exported.
       optimizer: its `iterations` counts the steps.
       iterator: of the batches.
       window: of the metrics.
       means: of the weights, empty where they are not averaged.
       best: evaluation so far.
       plateau: of the learning rate, where it follows the evaluations.
+      branched: the model with heads beside its last layer, where it learns with such.
       input_seconds: that the steps of this process have waited for batches, float64 []; a clock's,
         so not in the checkpoint.
     """
@@ -68,6 +68,7 @@ class State:
     means: list[tf.Variable] = field(default_factory=list)
     best: Best = field(default_factory=Best)
     plateau: Plateau | None = None
+    branched: keras.Model | None = None
     input_seconds: tf.Variable = field(
         default_factory=lambda: tf.Variable(0.0, dtype=tf.float64, trainable=False)
     )
@@ -85,6 +86,7 @@ class State:
         seeds = [v for v in self.model.variables if all(v is not w for w in self.model.weights)]
         return {
             'model': self.model,
+            'heads': level_heads.layers_of(self.network),
             'optimizer': self.optimizer,
             'means': self.means,
             'window': self.window,
@@ -96,6 +98,11 @@ class State:
         }
 
     @property
+    def network(self) -> keras.Model:
+        """What is trained: the model, or the same with heads beside its last layer."""
+        return self.branched or self.model
+
+    @property
     def step(self) -> int:
         """Steps done."""
         return int(self.optimizer.iterations.numpy())
@@ -104,7 +111,7 @@ class State:
         """Whether no weight and no state of the optimizer is infinite or not a number."""
         return all(
             bool(tf.reduce_all(tf.math.is_finite(variable.value)))
-            for variable in [*self.model.weights, *self.optimizer.variables]
+            for variable in [*self.network.weights, *self.optimizer.variables]
             if variable.dtype.startswith('float')
         )
 
@@ -114,25 +121,27 @@ def _part(number: tf.Tensor, size: int) -> slice:
 
 
 def _compile_gradients(
-    state: State, config: TrainConfig, *, shift: npt.NDArray[np.float32], pictures: int
+    state: State, config: TrainConfig, *, objective: Objective, pictures: int
 ) -> Gradients:
-    """A function of a replica's images, labels and draws: gradients, share of the loss, hits."""
-    model, optimizer = state.model, state.optimizer
+    """A function of a replica's images, labels and draws, and of the step: gradients, share of the
+    loss, hits.
+    """
+    network, optimizer = state.network, state.optimizer
 
     def gradients_of(
-        images: tf.Tensor, labels: tf.Tensor, draws: tf.Tensor
+        images: tf.Tensor, labels: tf.Tensor, draws: tf.Tensor, step: tf.Tensor
     ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
         images = preprocess.augment(images, draws, config.augment)
         images = preprocess.normalize(images, config.model)
+        truth = Truth(labels)
         with tf.GradientTape() as tape:
-            logits = tf.cast(model(images, training=True), tf.float32)
-            losses = loss.cross_entropy(
-                logits, labels, shift=shift, label_smoothing=config.loss.label_smoothing
-            )
+            outputs = tf.nest.flatten(network(images, training=True))
+            outputs = [tf.cast(logits, tf.float32) for logits in outputs]
+            losses = objective.losses(outputs, truth, step=step)
             share = tf.reduce_sum(losses) / config.batch_size  # the parts add up to the mean
             scaled = optimizer.scale_loss(share)
-        gradients = tape.gradient(scaled, model.trainable_variables)
-        hits = tf.argmax(logits + shift, axis=-1) == labels
+        gradients = tape.gradient(scaled, network.trainable_variables)
+        hits = objective.hits(outputs[0], truth, step=step)
         return gradients, share, tf.reduce_sum(tf.cast(hits, tf.int64))
 
     one = tf.function(gradients_of, jit_compile=True) if config.step.xla else gradients_of
@@ -145,16 +154,16 @@ def _accumulated(one: Gradients, *, parts: int, size: int) -> Gradients:
     """The same function, taking its pictures in parts, one after another."""
 
     def all_parts(
-        images: tf.Tensor, labels: tf.Tensor, draws: tf.Tensor
+        images: tf.Tensor, labels: tf.Tensor, draws: tf.Tensor, step: tf.Tensor
     ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
         def add(number: tf.Tensor, sums: Any) -> tuple[tf.Tensor, Any]:
             mine = _part(number, size)
             part = tf.ensure_shape(images[mine], [size, *images.shape[1:]])
-            more = one(part, labels[mine], draws[mine])
+            more = one(part, labels[mine], draws[mine], step)
             return number + 1, tf.nest.map_structure(tf.add, sums, more)
 
         first = _part(0, size)
-        sums = one(images[first], labels[first], draws[first])
+        sums = one(images[first], labels[first], draws[first], step)
         done = tf.constant(1)
         _, (gradients, share, hits) = tf.while_loop(
             lambda number, _: number < parts, add, (done, sums), parallel_iterations=1
@@ -188,7 +197,7 @@ def compile_steps(
     strategy: tf.distribute.Strategy,
     config: TrainConfig,
     *,
-    shift: npt.NDArray[np.float32],
+    objective: Objective,
     num_workers: int = 1,
 ) -> Callable[[tf.Tensor], None]:
     """A function of a number of steps, int32 [], that takes them.
@@ -197,26 +206,26 @@ def compile_steps(
       state: what the steps change.
       strategy: each replica takes its part of the batch; gradients are summed over all.
       config: of the run.
-      shift: what the loss adds to the logits [C].
+      objective: what they minimise.
       num_workers: processes of the run; each iterator holds one's part of the batch.
     """
     optimizer = state.optimizer
     replica_batch = config.batch_size // strategy.num_replicas_in_sync
     local_replicas = strategy.num_replicas_in_sync // num_workers
-    gradients_of = _compile_gradients(state, config, shift=shift, pictures=replica_batch)
+    gradients_of = _compile_gradients(state, config, objective=objective, pictures=replica_batch)
 
-    def on_replica(batch: Batch, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def on_replica(batch: Batch, draws: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         with tf.device('cpu:0'):  # so that no replica is sent more than its part
             mine = _part(replica % local_replicas, replica_batch)  # of this worker's batch
             images, labels = batch['image'][mine], batch['label'][mine]
             draws = draws[_part(replica, replica_batch)]  # of the whole batch's
         images = tf.ensure_shape(images, [replica_batch, *images.shape[1:]])
-        gradients, share, hits = gradients_of(images, labels, draws)
+        gradients, share, hits = gradients_of(images, labels, draws, step)
         if config.step.clip_norm is not None:
             largest = optimizer.scale_loss(tf.constant(config.step.clip_norm))
             gradients = _clipped(gradients, largest, replicas=strategy.num_replicas_in_sync)
-        variables = state.model.trainable_variables
+        variables = state.network.trainable_variables
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return share, hits
 
@@ -225,7 +234,8 @@ def compile_steps(
         step = tf.cast(tf.convert_to_tensor(optimizer.iterations.value), tf.int64)
         seed = tf.stack([tf.constant(config.seed, tf.int64), step])
         draws = preprocess.draw(config.batch_size, seed=seed)
-        shares, hits = strategy.run(on_replica, args=(_next_batch(state, after=done), draws))
+        batch = _next_batch(state, after=done)
+        shares, hits = strategy.run(on_replica, args=(batch, draws, step))
         if state.means:
             decay = config.step.ema_decay
             averages.update(state.means, state.model, decay=decay, step=step, strategy=strategy)

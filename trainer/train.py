@@ -11,7 +11,17 @@ import tensorflow as tf
 
 from catalog import storage
 from catalog.errors import UserError
-from trainer import boards, checkpoint, data_set, groups, guards, loss, mirror, resume, stopping
+from trainer import (
+    boards,
+    checkpoint,
+    data_set,
+    groups,
+    guards,
+    mirror,
+    objective,
+    resume,
+    stopping,
+)
 from trainer import config_files as configs
 from trainer.building import build_state
 from trainer.claim import claim
@@ -72,9 +82,9 @@ def _take_all_steps(run: _Run, strategy: tf.distribute.Strategy) -> None:
     if done > config.total_steps:
         raise UserError(f'total_steps must be at least the {done} done, got {config.total_steps}')
     info = data_set.info_of(data)
-    shift = loss.training_shift(loss.priors(info, config.loss))
+    goal = objective.build(config.loss, info=info, tree=data.categories)
     count = run.workers.cluster.count
-    take = compile_steps(state, strategy, config, shift=shift, num_workers=count)
+    take = compile_steps(state, strategy, config, objective=goal, num_workers=count)
     evaluator = Evaluator(state, config, data, strategy=strategy, workers=run.workers)
     silent = not run.is_chief
     with (
@@ -135,7 +145,7 @@ def _save(run: _Run, board: Board, *, done: int) -> None:
     keep = run.config.keep_checkpoints
     resume.save(run.state, run.workdir, step=done, keep=keep, workers=run.workers)
     if run.config.board.histograms:
-        board.histograms(dict(groups.paths(run.state.model)), step=done)
+        board.histograms(dict(groups.paths(run.state.network)), step=done)
 
 
 def _due(done: int, *, every: int, config: TrainConfig) -> bool:

@@ -140,9 +140,10 @@ import sys
 import keras
 import numpy as np
 import tensorflow as tf
-from trainer.config import InputConfig, OptimizerConfig, TrainConfig
-from trainer.data_set import open_data_set
+from trainer.config import InputConfig, LossConfig, OptimizerConfig, TrainConfig
+from trainer.data_set import info_of, open_data_set
 from trainer.input_pipeline import train_batches
+from trainer import objective
 from trainer.optimizers import build_optimizer
 from trainer.step import State, Window, compile_steps
 from trainer.strategy import build_strategy, cluster_of
@@ -150,7 +151,8 @@ from trainer.strategy import build_strategy, cluster_of
 def losses(**devices):
     config = TrainConfig(
         batch_size=16, total_steps=12, device='cpu', input=InputConfig(height=28, width=28),
-        optimizer=OptimizerConfig(name='sgd', learning_rate=0.05), **devices)
+        optimizer=OptimizerConfig(name='sgd', learning_rate=0.05),
+        loss=LossConfig(levels='summed', effective_beta=0.9, reweight_from_step=6), **devices)
     strategy, cluster = build_strategy(config), cluster_of(config)
     keras.utils.set_random_seed(0)
     with strategy.scope():
@@ -162,8 +164,8 @@ def losses(**devices):
     data = open_data_set(sys.argv[1])
     batches = train_batches(data, config, worker=cluster.index, num_workers=cluster.count)
     state = State(model, optimizer, iter(batches), Window())
-    take = compile_steps(
-        state, strategy, config, shift=np.zeros(4, np.float32), num_workers=cluster.count)
+    goal = objective.build(config.loss, info=info_of(data), tree=data.categories)
+    take = compile_steps(state, strategy, config, objective=goal, num_workers=cluster.count)
     found = []
     for _ in range(12):
         take(tf.constant(1))

@@ -11,8 +11,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer import averages, loss, preprocess
-from trainer.config import AugmentConfig, InputConfig, OptimizerConfig, StepConfig, TrainConfig
+from catalog import categories
+from trainer import averages, objective, preprocess
+from trainer.config import (
+    AugmentConfig,
+    InputConfig,
+    LossConfig,
+    OptimizerConfig,
+    StepConfig,
+    TrainConfig,
+)
+from trainer.data_set import DataInfo
 from trainer.step import State, Window, compile_steps
 from trainer.strategy import build_strategy
 
@@ -26,6 +35,12 @@ CONFIG = TrainConfig(
 )
 IMAGES = np.random.default_rng(0).integers(0, 256, (8, 12, 12, 3)).astype(np.uint8)
 LABELS = np.array([0, 1, 2, 0, 1, 2, 0, 1])
+TREE = b'category_id,category_level1,category_level2,category_level3\n1,A,B,C\n2,A,B,D\n3,E,F,G\n'
+OBJECTIVE = objective.build(
+    LossConfig(target_power=None),  # no shift
+    info=DataInfo('', 3, (3, 3, 2), (0.4, 0.4, 0.2)),
+    tree=categories.parse(TREE, path='category_names.csv'),
+)
 
 
 def _state(config: TrainConfig, *, dtype: str = 'float32') -> State:
@@ -58,7 +73,7 @@ def _steps(count: int, **options: object) -> tuple[State, list[list[np.ndarray]]
         config.step.precision, 'float32'
     )
     state = _state(config, dtype=dtype)
-    take = compile_steps(state, build_strategy(config), config, shift=np.zeros(3, np.float32))
+    take = compile_steps(state, build_strategy(config), config, objective=OBJECTIVE)
     history = [_weights(state.model)]
     for _ in range(count):
         take(tf.constant(1))
@@ -70,10 +85,9 @@ def _gradients(model: keras.Model) -> list[np.ndarray]:
     """Of the mean loss, by the shortest way."""
     with tf.GradientTape() as tape:
         logits = model(preprocess.normalize(tf.constant(IMAGES), CONFIG.model))
-        losses = loss.cross_entropy(
-            logits, tf.constant(LABELS), shift=np.zeros(3, np.float32), label_smoothing=0.0
+        mean = tf.reduce_mean(
+            keras.losses.sparse_categorical_crossentropy(LABELS, logits, from_logits=True)
         )
-        mean = tf.reduce_mean(losses)
     return [g.numpy() for g in tape.gradient(mean, model.trainable_variables)]
 
 
@@ -150,10 +164,14 @@ def test_float16_skips_steps_until_its_scale_fits() -> None:
 
 _TWO_DEVICES_AS_ONE = """
 import functools
+import sys
 import keras
 import numpy as np
 import tensorflow as tf
-from trainer.config import AugmentConfig, InputConfig, StepConfig, TrainConfig
+from catalog import categories
+from trainer import objective
+from trainer.config import AugmentConfig, InputConfig, LossConfig, StepConfig, TrainConfig
+from trainer.data_set import DataInfo
 from trainer.step import State, Window, compile_steps
 from trainer.strategy import build_strategy
 
@@ -186,7 +204,10 @@ def weights(*, norm, devices, **step):
         optimizer.build(model.trainable_variables)
     batches = tf.data.Dataset.from_tensors({'image': images, 'label': labels}).repeat()
     state = State(model, optimizer, iter(batches), Window())
-    take = compile_steps(state, strategy, config, shift=np.zeros(3, np.float32))
+    goal = objective.build(
+        LossConfig(target_power=None), info=DataInfo('', 3, (1, 1, 1), (0.3, 0.3, 0.4)),
+        tree=categories.parse(sys.argv[1].encode(), path='category_names.csv'))
+    take = compile_steps(state, strategy, config, objective=goal)
     take(tf.constant(4))
     return np.concatenate([np.ravel(w.numpy()) for w in model.trainable_weights])
 
@@ -205,7 +226,7 @@ for step in ({'clip_norm': 0.1}, {'accumulate': 2}, {'xla': True}):
 def test_two_devices_compute_as_one_under_every_option() -> None:
     """In a process of its own: the devices must be set before TensorFlow starts."""
     done = subprocess.run(
-        [sys.executable, '-c', _TWO_DEVICES_AS_ONE],
+        [sys.executable, '-c', _TWO_DEVICES_AS_ONE, TREE.decode()],
         env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '2'},
         cwd=Path(__file__).parents[2],
         capture_output=True,

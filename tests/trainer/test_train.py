@@ -216,9 +216,10 @@ import sys
 import keras
 import numpy as np
 import tensorflow as tf
-from trainer.config import AugmentConfig, InputConfig, OptimizerConfig, TrainConfig
-from trainer.data_set import open_data_set
+from trainer.config import AugmentConfig, InputConfig, LossConfig, OptimizerConfig, TrainConfig
+from trainer.data_set import info_of, open_data_set
 from trainer.input_pipeline import train_batches
+from trainer import objective
 from trainer.optimizers import build_optimizer
 from trainer.step import State, Window, compile_steps
 from trainer.strategy import build_strategy
@@ -226,7 +227,8 @@ from trainer.strategy import build_strategy
 def losses(**devices):
     config = TrainConfig(
         batch_size=16, total_steps=12, input=InputConfig(height=28, width=28),
-        optimizer=OptimizerConfig(name='sgd', learning_rate=0.05), **devices)
+        optimizer=OptimizerConfig(name='sgd', learning_rate=0.05),
+        loss=LossConfig(levels='summed', effective_beta=0.9, reweight_from_step=6), **devices)
     strategy = build_strategy(config)
     keras.utils.set_random_seed(0)
     with strategy.scope():
@@ -235,9 +237,10 @@ def losses(**devices):
             keras.layers.Flatten(), keras.layers.Dense(4)])
         optimizer = build_optimizer(config.optimizer, total_steps=12)
         optimizer.build(model.trainable_variables)
-    iterator = iter(train_batches(open_data_set(sys.argv[1]), config))
-    state = State(model, optimizer, iterator, Window())
-    take = compile_steps(state, strategy, config, shift=np.zeros(4, np.float32))
+    data = open_data_set(sys.argv[1])
+    state = State(model, optimizer, iter(train_batches(data, config)), Window())
+    goal = objective.build(config.loss, info=info_of(data), tree=data.categories)
+    take = compile_steps(state, strategy, config, objective=goal)
     found = []
     for _ in range(12):
         take(tf.constant(1))

@@ -1,0 +1,36 @@
+"""Losses of log probabilities. Each: float32 [B, C] and labels int64 [B] -> float32 [B]."""
+
+import tensorflow as tf
+
+_SMALLEST_MISS = 1e-6  # 1 - p: a power of less than 1 has no finite slope at 0
+
+
+def cross_entropy(
+    log_probabilities: tf.Tensor, labels: tf.Tensor, *, label_smoothing: float = 0.0
+) -> tf.Tensor:
+    """`-log p`; `label_smoothing` of the truth is spread evenly over all classes.
+
+    Szegedy et al., 2016, arXiv:1512.00567, section 7.
+    """
+    picked = _of(labels, log_probabilities)
+    spread = tf.reduce_mean(log_probabilities, axis=-1)
+    return -(1 - label_smoothing) * picked - label_smoothing * spread
+
+
+def focal(log_probabilities: tf.Tensor, labels: tf.Tensor, *, gamma: float) -> tf.Tensor:
+    """`-(1 - p)^gamma log p` (Lin et al., 2017, arXiv:1708.02002, equation 4), over a softmax."""
+    picked = _of(labels, log_probabilities)
+    missed = tf.maximum(-tf.math.expm1(picked), _SMALLEST_MISS)
+    return -tf.pow(missed, gamma) * picked
+
+
+def generalized(log_probabilities: tf.Tensor, labels: tf.Tensor, *, q: float) -> tf.Tensor:
+    """`(1 - p^q) / q` (Zhang and Sabuncu, 2018, arXiv:1805.07836, equation 6).
+
+    A label that the model holds for impossible has a bounded loss and next to no gradient.
+    """
+    return -tf.math.expm1(q * _of(labels, log_probabilities)) / q
+
+
+def _of(labels: tf.Tensor, log_probabilities: tf.Tensor) -> tf.Tensor:
+    return tf.gather(log_probabilities, labels, batch_dims=1)  # [B, C] -> [B]
