@@ -77,7 +77,11 @@ def test_clipping_bounds_what_a_step_changes(data: DataSet, tmp_path: Path) -> N
 
 
 _HARD_TO_RESUME = {
-    'float16, means, parts, clipping, plateau, groups': (
+    'float16, means, parts, clipping, plateau, groups, heads, weights from a step on': (
+        'loss.name=ldam',
+        'loss.levels=heads',
+        'loss.effective_beta=0.9',
+        'loss.reweight_from_step=14',
         'step.precision=float16',
         'step.ema_decay=0.9',
         'step.accumulate=2',
@@ -126,6 +130,19 @@ def test_half_precision_learns_what_the_pictures_show(
     assert rows[-1]['validation_accuracy'] > 0.8
     model, _, _ = checkpoint.restore_model(str(tmp_path))
     assert {weight.dtype for weight in model.weights} == {'float32'}
+
+
+def test_heads_of_the_levels_learn_and_are_left_out_of_the_model(
+    data: DataSet, tmp_path: Path
+) -> None:
+    every = ('checkpoint_every_steps=2', 'total_steps=4')
+    _train(data, tmp_path, *every, 'loss.levels=heads')
+    before, after = _weights(tmp_path, step=2), _weights(tmp_path, step=4)
+    kernels = [name for name in before if before[name].ndim == 2]  # of last layers
+    assert sorted(before[name].shape[1] for name in kernels) == [2, 4, 4]  # nodes of each level
+    assert all((before[name] != after[name]).any() for name in kernels)
+    model, _, _ = checkpoint.restore_model(str(tmp_path))
+    assert model.output_shape == (None, 4)
 
 
 def _accuracy(workdir: Path, data: DataSet) -> float:
