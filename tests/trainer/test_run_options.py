@@ -45,13 +45,13 @@ def _column(rows: Sequence[dict[str, float]], name: str) -> list[float]:
 
 
 def _weights(workdir: Path, *, step: int) -> dict[str, np.ndarray]:
-    """Every weight of the model that a checkpoint holds; those that learn lie by the optimizer."""
+    """Every weight that a checkpoint holds; those that learn lie by the optimizer."""
     path = str(workdir / checkpoint.FOLDER / f'ckpt-{step:08d}')
     reader = tf.train.load_checkpoint(path)
     names = [
         name
         for name in reader.get_variable_to_dtype_map()
-        if name.startswith('model/_operations/') or '/_trainable_variables/' in name
+        if name.startswith(('model/_operations/', 'heads/')) or '/_trainable_variables/' in name
     ]
     assert names
     return {name: reader.get_tensor(name) for name in names}
