@@ -4,6 +4,9 @@ Memory is that of the distinct (label, predicted) pairs, whatever the number of 
 Precision, recall and F1 follow scikit-learn's `precision_recall_fscore_support(zero_division=0)`:
 a figure whose denominator is zero is 0, and macro is the plain mean over the classes that occur in
 the labels or in the predictions. A class that occurs in neither is in no mean.
+
+This module: what follows from who was taken for whom. What needs all probabilities: `levels`,
+`calibration`, `roc_auc`; what needs each product: `coverage`, `bootstrap`, `suspects`.
 """
 
 from collections import Counter
@@ -72,6 +75,8 @@ class Figures:
       macro_precision: the mean over classes; recall and F1 alike.
       weighted_precision: the mean over classes weighted by support; recall and F1 alike.
       micro_precision: over all examples together; with one label each, all three are the accuracy.
+      matthews: the correlation of labels and predictions, in [-1, 1] (Gorodkin, 2004).
+      kappa: the agreement beyond that of chance, in [-1, 1] (Cohen, 1960).
     """
 
     examples: int
@@ -87,6 +92,8 @@ class Figures:
     micro_precision: float
     micro_recall: float
     micro_f1: float
+    matthews: float
+    kappa: float
 
 
 class Tally:
@@ -144,14 +151,14 @@ def per_class(confusion: Confusion) -> PerClass:
     """The figures of each class that occurs."""
     label = np.union1d(confusion.label, confusion.predicted)
 
-    def total(rows: Ints, chosen: npt.NDArray[np.bool_] | slice) -> Ints:
-        sums = np.zeros(len(label), np.int64)
-        np.add.at(sums, np.searchsorted(label, rows[chosen]), confusion.count[chosen])
-        return sums
+    def total(rows: Ints, counts: Ints) -> Ints:
+        sums = np.bincount(np.searchsorted(label, rows), counts, minlength=len(label))
+        return sums.astype(np.int64)  # exact: counts are far below 2^53
 
-    hits = total(confusion.label, confusion.label == confusion.predicted)
-    support = total(confusion.label, slice(None))
-    predicted = total(confusion.predicted, slice(None))
+    right = confusion.label == confusion.predicted
+    hits = total(confusion.label, confusion.count * right)
+    support = total(confusion.label, confusion.count)
+    predicted = total(confusion.predicted, confusion.count)
     return PerClass(
         label=label,
         precision=_share(hits, predicted),
@@ -166,35 +173,61 @@ def _share(part: Ints, whole: Ints) -> Floats:
     return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
 
 
-def figures(tally: Tally) -> Figures:
-    """The figures of all that was counted; all 0 where nothing was."""
-    confusion = tally.confusion()
+def accuracy(confusion: Confusion) -> float:
+    """The share of the examples that are right; 0 of none."""
+    hits = confusion.count[confusion.label == confusion.predicted].sum()
+    return int(hits) / max(int(confusion.count.sum()), 1)
+
+
+def matthews(classes: PerClass, *, hits: int) -> float:
+    """Matthews correlation of C classes (Gorodkin, 2004); 0 where one of the sides is constant."""
+    examples, labels, guesses = _floats(classes)
+    both = hits * examples - labels @ guesses
+    spread = (examples**2 - guesses @ guesses) * (examples**2 - labels @ labels)
+    return float(both / np.sqrt(spread)) if spread > 0 else 0.0
+
+
+def kappa(classes: PerClass, *, hits: int) -> float:
+    """Cohen's kappa: (agreement - that of chance) / (1 - that of chance); 0 where that is 0 / 0."""
+    examples, labels, guesses = _floats(classes)
+    chance = labels @ guesses
+    rest = examples**2 - chance
+    return float((hits * examples - chance) / rest) if rest > 0 else 0.0
+
+
+def _floats(classes: PerClass) -> tuple[float, Floats, Floats]:
+    """The number of examples, then support and predicted [K]: products of these pass 2^63."""
+    labels = classes.support.astype(np.float64)
+    return float(labels.sum()), labels, classes.predicted.astype(np.float64)
+
+
+def confusion_figures(confusion: Confusion) -> dict[str, float]:
+    """Those of the `Figures` that follow from the confusion alone, by name; all 0 of nothing."""
     classes = per_class(confusion)
     hits = int(confusion.count[confusion.label == confusion.predicted].sum())
+    weights = classes.support / max(int(classes.support.sum()), 1)
+    right = accuracy(confusion)
+    found = {'accuracy': right}
+    for name in ('precision', 'recall', 'f1'):
+        values = getattr(classes, name)
+        found[f'macro_{name}'] = float(values.mean()) if len(values) else 0.0
+        found[f'weighted_{name}'] = float(values @ weights)
+        found[f'micro_{name}'] = right
+    return {
+        **found,
+        'matthews': matthews(classes, hits=hits),
+        'kappa': kappa(classes, hits=hits),
+    }
+
+
+def figures(tally: Tally) -> Figures:
+    """The figures of all that was counted; all 0 where nothing was."""
     examples = max(tally.examples, 1)
-    weights = classes.support / examples
-    accuracy = hits / examples
-
-    def macro(values: Floats) -> float:
-        return float(values.mean()) if len(values) else 0.0
-
-    def weighted(values: Floats) -> float:
-        return float((values * weights).sum())
-
     return Figures(
         examples=tally.examples,
-        accuracy=accuracy,
         top5_accuracy=tally.top5_hits / examples,
         loss=tally.loss_sum / examples,
-        macro_precision=macro(classes.precision),
-        macro_recall=macro(classes.recall),
-        macro_f1=macro(classes.f1),
-        weighted_precision=weighted(classes.precision),
-        weighted_recall=weighted(classes.recall),
-        weighted_f1=weighted(classes.f1),
-        micro_precision=accuracy,
-        micro_recall=accuracy,
-        micro_f1=accuracy,
+        **confusion_figures(tally.confusion()),
     )
 
 

@@ -2,6 +2,7 @@
 
   python -m catalog.samples fashion --output=run/fashion
   python -m catalog.samples fashion --output=run/balanced --imbalance=1
+  python -m catalog.samples fashion --output=run/wrong --wrong_labels=0.1
   python -m catalog.samples kaggle-like --output=run/like --products=50000 --classes=500
 
 fashion: real product photos, Fashion-MNIST (MIT licence): 10 classes, 28x28, grey, with a long
@@ -12,7 +13,8 @@ kaggle-like: synthetic product pictures of any number that match Kaggle's set in
 tail, repeated pictures and wrong labels. About 10 kB a product.
 
 Both write train.bson, test.bson (no labels), test_labels.csv (its labels, to score a prediction)
-and category_names.csv. The same flags give the same bytes.
+and category_names.csv; with --wrong_labels also wrong_labels.csv, which products they are. The same
+flags give the same bytes.
 """
 
 import sys
@@ -36,6 +38,9 @@ _PRODUCTS = flags.DEFINE_integer(
 _IMBALANCE = flags.DEFINE_float(
     'imbalance', None, 'fashion: pictures of the largest class for one of the smallest; 100.'
 )
+_WRONG_LABELS = flags.DEFINE_float(
+    'wrong_labels', None, 'fashion: share of the train products that get a wrong category; 0.'
+)
 _CACHE = flags.DEFINE_string(
     'cache', None, 'fashion: folder to keep downloads in; below ~/.cache if not given.'
 )
@@ -46,7 +51,7 @@ _TEST_PRODUCTS = flags.DEFINE_integer(
 _WORKERS = flags.DEFINE_integer('workers', None, 'kaggle-like: processes that draw; 2.')
 
 _FLAGS_OF = {
-    'fashion': (_IMBALANCE, _CACHE),
+    'fashion': (_IMBALANCE, _WRONG_LABELS, _CACHE),
     'kaggle-like': (_CLASSES, _TEST_PRODUCTS, _WORKERS),
 }
 
@@ -86,6 +91,7 @@ def _fashion(output: str) -> dump.Sample:
     options = fashion.Options(
         imbalance=100.0 if _IMBALANCE.value is None else _IMBALANCE.value,
         products=_PRODUCTS.value,
+        wrong_labels=_WRONG_LABELS.value or 0.0,
         seed=_SEED.value,
     )
     dump.refuse_existing(output, overwrite=_OVERWRITE.value)

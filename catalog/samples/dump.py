@@ -19,10 +19,12 @@ from catalog.progress import Progress
 TRAIN = 'train.bson'
 TEST = 'test.bson'
 TEST_LABELS = 'test_labels.csv'  # not in Kaggle's set: with it a prediction can be scored
+WRONG_LABELS = 'wrong_labels.csv'  # not in Kaggle's set: the train products of a wrong label
 PHOTOS = 'photos'  # a few test pictures as files, to try a server with
 PHOTO_COUNT = 6
 _LARGE_PRODUCT_BYTES = 1 << 20
 TEST_LABELS_HEADER = '_id,category_id'
+WRONG_LABELS_HEADER = '_id,category_id,right_category_id'
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def refuse_existing(folder: str, *, overwrite: bool) -> None:
 
 def start(folder: str, names: bytes) -> None:
     """Deletes what an earlier sample left, train.bson first, and writes the category tree."""
-    for name in (TRAIN, TEST, TEST_LABELS):
+    for name in (TRAIN, TEST, TEST_LABELS, WRONG_LABELS):
         storage.delete(storage.join(folder, name))
     storage.delete_folder(storage.join(folder, PHOTOS))
     storage.write_bytes(storage.join(folder, categories.FILE_NAME), names)
@@ -127,6 +129,12 @@ def write_test_labels(folder: str, rows: Iterable[tuple[int, int]]) -> None:
     """Writes the (product id, category id) of the test products."""
     lines = [TEST_LABELS_HEADER, *(f'{product},{category}' for product, category in rows)]
     storage.write_bytes(storage.join(folder, TEST_LABELS), ('\n'.join(lines) + '\n').encode())
+
+
+def write_wrong_labels(folder: str, rows: Iterable[tuple[int, int, int]]) -> None:
+    """Writes the (product id, category id, right category id) of the mislabelled train products."""
+    lines = [WRONG_LABELS_HEADER, *(','.join(map(str, row)) for row in rows)]
+    storage.write_bytes(storage.join(folder, WRONG_LABELS), ('\n'.join(lines) + '\n').encode())
 
 
 def write_photos(folder: str) -> None:

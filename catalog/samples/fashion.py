@@ -6,7 +6,7 @@ and Kaggle's layout knows only JPEG.
 
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -43,10 +43,22 @@ IntArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Product:
-    """A product: Fashion-MNIST's label, and the rows of its 1 to 4 photos."""
+    """A product.
+
+    Attributes:
+      fashion_label: what its photos show, by Fashion-MNIST's own label.
+      rows: of its 1 to 4 photos.
+      wrong_label: what the shop says instead, where that is wrong.
+    """
 
     fashion_label: int
     rows: tuple[int, ...]
+    wrong_label: int | None = None
+
+    @property
+    def label(self) -> int:
+        """What the shop says."""
+        return self.fashion_label if self.wrong_label is None else self.wrong_label
 
 
 @dataclass(frozen=True)
@@ -56,11 +68,13 @@ class Options:
     Attributes:
       imbalance: pictures of the largest class for each one of the smallest.
       products: train products; None for as many as the photos give.
+      wrong_labels: share of the train products that get a wrong label, any other one alike.
       seed: another seed, another choice of photos, products and order.
     """
 
     imbalance: float = 100.0
     products: int | None = None
+    wrong_labels: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -70,6 +84,8 @@ class Options:
             raise UserError(
                 f'products must be at least {CLASSES}, one a class, got {self.products}'
             )
+        if not 0 <= self.wrong_labels < 1:
+            raise UserError(f'wrong_labels must be in [0, 1), got {self.wrong_labels:g}')
 
 
 def write(folder: str, photos: Photos, options: Options) -> dump.Sample:
@@ -78,6 +94,7 @@ def write(folder: str, photos: Photos, options: Options) -> dump.Sample:
     rng = np.random.default_rng([options.seed, 1])
     test = _shuffled(_group(photos.test_labels, sizes=None, rng=rng), rng)
     train_ids, test_ids = _interleave(len(train), len(test), rng)
+    train = _mislabelled(train, options)
 
     dump.start(folder, dump.category_names(TREE))
     test_contents = dump.write_products(
@@ -93,12 +110,14 @@ def write(folder: str, photos: Photos, options: Options) -> dump.Sample:
         ),
     )
     dump.write_photos(folder)
+    if options.wrong_labels:
+        dump.write_wrong_labels(folder, _wrong_labels(train_ids, train))
     train_contents = dump.write_products(
         storage.join(folder, dump.TRAIN),
         _batches(train_ids, train, photos.train_images, labelled=True),
         total=len(train),
     )
-    sizes = np.bincount([product.fashion_label for product in train for _ in product.rows])
+    sizes = np.bincount([product.label for product in train for _ in product.rows])
     return dump.Sample(
         folder=folder,
         train=train_contents,
@@ -153,6 +172,24 @@ def _fewer(products: list[Product], count: int) -> list[Product]:
     return [product for group, keep in zip(by_class, kept, strict=True) for product in group[:keep]]
 
 
+def _mislabelled(products: list[Product], options: Options) -> list[Product]:
+    """The products, `wrong_labels` of them with a label of another class, each other one alike."""
+    rng = np.random.default_rng([options.seed, 2])
+    wrong = rng.permutation(len(products))[: round(options.wrong_labels * len(products))]
+    steps = rng.integers(1, CLASSES, len(wrong))  # from the right label, in a circle
+    products = list(products)
+    for place, step in zip(wrong.tolist(), steps.tolist(), strict=True):
+        right = products[place]
+        products[place] = replace(right, wrong_label=(right.fashion_label + step) % CLASSES)
+    return products
+
+
+def _wrong_labels(ids: IntArray, products: Sequence[Product]) -> Iterator[tuple[int, int, int]]:
+    for product_id, product in zip(ids.tolist(), products, strict=True):
+        if product.wrong_label is not None:
+            yield product_id, TREE[product.label][0], TREE[product.fashion_label][0]
+
+
 def _shuffled(products: list[Product], rng: np.random.Generator) -> list[Product]:
     return [products[i] for i in rng.permutation(len(products))]
 
@@ -172,7 +209,7 @@ def _batches(
             dump.document(
                 int(product_id),
                 pictures=[_jpeg(images[row]) for row in product.rows],
-                category_id=TREE[product.fashion_label][0] if labelled else None,
+                category_id=TREE[product.label][0] if labelled else None,
             )
             for product_id, product in zip(ids[start:], batch, strict=False)
         )

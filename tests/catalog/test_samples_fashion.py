@@ -172,6 +172,27 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(photos, tmp_
     assert first['train.bson'] != other['train.bson']
 
 
+def test_planted_wrong_labels_are_a_share_of_the_products_and_told_beside(photos, folder, tmp_path):
+    write(tmp_path, photos, wrong_labels=0.1)
+    right = {p['_id']: p for p in documents(folder / 'train.bson')}
+    said = {p['_id']: p for p in documents(tmp_path / 'train.bson')}
+    with (tmp_path / 'wrong_labels.csv').open() as file:
+        rows = [{name: int(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+    assert [p['imgs'] for p in said.values()] == [p['imgs'] for p in right.values()]
+    different = [i for i in said if said[i]['category_id'] != right[i]['category_id']]
+    assert [row['_id'] for row in rows] == different
+    assert len(rows) == round(0.1 * len(said))
+    for row in rows:
+        assert row['category_id'] == said[row['_id']]['category_id']
+        assert row['right_category_id'] == right[row['_id']]['category_id']
+    counts = collections.Counter(row['category_id'] for row in rows)
+    assert len(counts) == 10
+    assert max(counts.values()) < 2 * len(rows) / 10
+    assert (tmp_path / 'test_labels.csv').read_bytes() == (folder / 'test_labels.csv').read_bytes()
+    assert not (folder / 'wrong_labels.csv').exists()
+
+
 def test_fewer_products_keep_every_class(photos, tmp_path):
     sample = fashion.write(str(tmp_path), photos, fashion.Options(products=10))
     assert sample.train.products == 10
@@ -190,6 +211,7 @@ def test_more_products_than_photos_are_refused(photos):
     [
         ({'imbalance': 0.5}, 'imbalance must be from 1 to 1000, got 0.5'),
         ({'products': 9}, 'products must be at least 10, one a class, got 9'),
+        ({'wrong_labels': 1.0}, r'wrong_labels must be in \[0, 1\), got 1'),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options, message):

@@ -57,6 +57,28 @@ def test_figures_are_those_of_scikit_learn(num_classes: int, batch: int) -> None
         )
         for name, value in zip(('precision', 'recall', 'f1'), expected, strict=False):
             assert getattr(figures, f'{average}_{name}') == pytest.approx(value, abs=1e-9)
+    matthews = oracle.matthews_corrcoef(labels, first)
+    assert figures.matthews == pytest.approx(matthews, abs=1e-9)
+    assert figures.kappa == pytest.approx(oracle.cohen_kappa_score(labels, first), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ('labels', 'predicted'),
+    [([0, 1, 2], [1, 1, 1]), ([1, 1, 1], [0, 1, 2]), ([0, 1], [1, 0])],
+    ids=['one guess', 'one label', 'all wrong'],
+)
+def test_correlation_and_agreement_where_a_side_is_constant(
+    labels: list[int], predicted: list[int]
+) -> None:
+    tally = metrics.Tally(3)
+    tally.update(
+        labels=np.array(labels),
+        predicted=np.repeat(np.array(predicted)[:, None], 3, axis=1),
+        label_log_probability=np.zeros(len(labels)),
+    )
+    figures = metrics.figures(tally)
+    assert figures.matthews == pytest.approx(oracle.matthews_corrcoef(labels, predicted))
+    assert figures.kappa == pytest.approx(oracle.cohen_kappa_score(labels, predicted))
 
 
 def test_figures_of_each_class_and_the_matrix_are_those_of_scikit_learn() -> None:
