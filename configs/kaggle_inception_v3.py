@@ -32,7 +32,14 @@ def get_config() -> TrainConfig:
         log_every_steps=100,
         checkpoint_every_steps=2_000,
         steps_per_call=50,
-        model=ModelConfig(name='inception_v3', weights='imagenet', dropout=0.2, head_channels=512),
+        model=ModelConfig(
+            name='inception_v3',
+            weights='imagenet',
+            pooling='flatten',
+            head_norm=True,
+            head_channels=512,
+            dropout=0.2,
+        ),
         input=InputConfig(height=180, width=180, shuffle_records=10_000),
         augment=AugmentConfig(flip=True),
         optimizer=OptimizerConfig(

@@ -8,7 +8,11 @@
 | `data_set` | a folder of shards, checked against its manifest; what a run remembers of it |
 | `input_pipeline` | shards to batches of uint8 pictures |
 | `preprocess` | bytes to pixels, pixels to what a model was trained on: one rule for all |
-| `model` | the networks |
+| `families` | what is known of each backbone: how it is fed, how small a picture may be |
+| `model_config` | the values of the network |
+| `backbones`, `small_networks`, `efficientnet_lite0` | pictures to a map of features |
+| `heads`, `model` | the map to features; features to logits |
+| `lite0_weights`, `pth` | a file of weights out of a package, without PyTorch |
 | `loss` | the softmax rule that learns from one prior and answers with another |
 | `losses`, `objective` | each loss by its paper; the one of a run |
 | `level_heads` | heads for the parents of a leaf, in training alone |

@@ -29,7 +29,10 @@ def update(
     kept = tf.minimum(decay, (1 + step) / (10 + step))
 
     def move(mean: tf.Variable, weight: tf.Tensor) -> None:
-        mean.assign_sub((1 - kept) * (mean - weight))
+        if mean.dtype.is_floating:
+            mean.assign_sub((1 - kept) * (mean - weight))
+        else:  # a count has no mean
+            mean.assign(weight)
 
     for mean, weight in zip(means, model.weights, strict=True):
         strategy.extended.update(mean, move, args=(weight.value,))

@@ -8,9 +8,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from trainer import families
 from trainer.board_config import BoardConfig
-from trainer.config_types import STRICT, Count, PositiveFraction, Share, Size
+from trainer.config_types import STRICT, Count, PositiveFraction, Size
 from trainer.loss_config import LossConfig
+from trainer.model_config import ModelConfig
 from trainer.optimizer_config import GroupConfig, OptimizerConfig, ScheduleConfig
 from trainer.step_config import StepConfig, ValidationConfig
 
@@ -27,32 +29,6 @@ __all__ = [
     'TrainConfig',
     'ValidationConfig',
 ]
-
-_SMALLEST_PICTURE = {'small_cnn': 8, 'inception_v3': 75}  # pixels; Keras's rule for the latter
-
-
-@dataclass(frozen=True, kw_only=True, config=STRICT)
-class ModelConfig:
-    """The network.
-
-    Attributes:
-      name: `small_cnn`, quick on a processor, or `inception_v3`.
-      weights: that the backbone begins with: None (random), `imagenet` (downloaded by Keras) or
-        the path of an .h5 file like Keras's own, without top.
-      dropout: share of the features that training leaves out.
-      channels: of the first stage of `small_cnn`.
-      head_channels: of the 1x1 convolution before the last layer of `inception_v3`.
-    """
-
-    name: Literal['small_cnn', 'inception_v3'] = 'small_cnn'
-    weights: str | None = None
-    dropout: Share = 0.2
-    channels: Count = 32
-    head_channels: Count = 512
-
-    def __post_init__(self) -> None:
-        if self.name == 'small_cnn' and self.weights is not None:
-            raise ValueError(f'weights of small_cnn must be None, got {self.weights!r}')
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -125,7 +101,7 @@ class TrainConfig:
     board: BoardConfig = Field(default_factory=BoardConfig)
 
     def __post_init__(self) -> None:
-        smallest = _SMALLEST_PICTURE[self.model.name]
+        smallest = families.family_of(self.model.name).smallest
         if min(self.input.height, self.input.width) < smallest:
             raise ValueError(
                 f'input.height and input.width must be at least {smallest} for {self.model.name}, '

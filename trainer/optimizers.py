@@ -7,8 +7,8 @@ from trainer import groups
 from trainer.optimizer_config import GroupConfig, OptimizerConfig
 from trainer.schedules import LearningRate
 
-# Biases and the parameters of normalisation are few and shift nothing but a scale.
-_NEVER_DECAYED = ['bias', 'beta', 'gamma']
+# Biases, the parameters of normalisation, the power of a mean: few, and no simpler at 0.
+_NEVER_DECAYED = ['bias', 'beta', 'gamma', 'power']
 
 
 def build_optimizer(

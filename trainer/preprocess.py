@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from trainer import families
 from trainer.config import AugmentConfig, ModelConfig
 
 _JPEG_MAGIC = b'\xff\xd8'
@@ -112,7 +113,11 @@ def augment(images: tf.Tensor, draws: tf.Tensor, config: AugmentConfig) -> tf.Te
 
 
 def normalize(images: tf.Tensor, config: ModelConfig) -> tf.Tensor:
-    """Pixels as the model was trained on: uint8 [B, H, W, 3] -> float32."""
-    if config.name in ('small_cnn', 'inception_v3'):
-        return tf.cast(images, tf.float32) / 127.5 - 1.0  # from -1 to 1
-    raise ValueError(f'model.name must be small_cnn or inception_v3, got {config.name!r}')
+    """Pixels as the backbone was trained on: uint8 [B, H, W, 3] -> float32."""
+    feed = families.family_of(config.name).feed
+    pixels = tf.cast(images, tf.float32)
+    if feed == families.PIXELS:
+        return pixels
+    if feed.bgr:
+        pixels = tf.reverse(pixels, axis=[-1])
+    return (pixels - feed.mean) / feed.scale

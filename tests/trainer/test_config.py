@@ -55,7 +55,10 @@ def test_overrides_reach_every_depth_in_turn() -> None:
         ('batch_size=0', 'batch_size must be greater than or equal to 1, got 0'),
         ('batch_size=true', 'batch_size must be a valid integer, got True'),
         ('augment.flip=1', 'augment.flip must be a valid boolean, got 1'),
-        ('model.name=vgg', "model.name must be 'small_cnn' or 'inception_v3', got 'vgg'"),
+        (
+            'model.name=vgg',
+            'model.name must be one of small_cnn, small_xception, efficientnet_lite0',
+        ),
         ('model.dropout=1', 'model.dropout must be less than 1, got 1'),
         ('optimizer.learning_rate=NaN', 'optimizer.learning_rate must be a finite number'),
         ('model.weights=imagenet', "weights of small_cnn must be None, got 'imagenet'"),

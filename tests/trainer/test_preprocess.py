@@ -1,11 +1,12 @@
 import io
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
-from trainer import preprocess
+from trainer import families, preprocess
 from trainer.config import AugmentConfig, ModelConfig
 
 
@@ -141,11 +142,35 @@ def test_draws_are_the_seeds_alone_and_half_of_them_flip() -> None:
     assert 0.46 < (draws < 0.5).mean() < 0.54
 
 
-def test_inception_v3_is_fed_as_keras_trained_it() -> None:
-    import keras
+def _fed_by_keras(family: str, images: np.ndarray) -> np.ndarray:
+    module = {'vgg': 'vgg16'}.get(family, family)
+    return getattr(keras.applications, module).preprocess_input(images.astype(np.float32))
 
+
+_OF_KERAS = [name for name, family in families.FAMILIES.items() if any(family.members.values())]
+
+
+@pytest.mark.parametrize('xla', [False, True])
+@pytest.mark.parametrize('family', _OF_KERAS)
+def test_a_backbone_of_keras_is_fed_as_it_was_trained(family: str, xla: bool) -> None:
     images = _noise(2, 8, 8, 3)
-    expected = keras.applications.inception_v3.preprocess_input(images.astype(np.float32))
-    found = preprocess.normalize(tf.constant(images), ModelConfig(name='inception_v3'))
-    assert found.dtype == tf.float32
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    for name in families.FAMILIES[family].members:
+        config = ModelConfig(name=name)
+        feed = tf.function(lambda x, c=config: preprocess.normalize(x, c), jit_compile=xla)
+        found = feed(tf.constant(images))
+        assert found.dtype == tf.float32
+        np.testing.assert_allclose(found, _fed_by_keras(family, images), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ('name', 'black', 'white'),
+    [
+        ('small_cnn', -1, 1),
+        ('small_xception', 0, 1),
+        ('efficientnet_lite0', -127 / 128, 1),  # as tensorflow/tpu's EfficientNet-Lite
+    ],
+)
+def test_the_other_backbones_are_fed_as_they_were_trained(name: str, black: float, white: float):
+    images = tf.constant([0, 255], tf.uint8)[:, tf.newaxis, tf.newaxis, tf.newaxis]
+    found = preprocess.normalize(tf.tile(images, [1, 1, 1, 3]), ModelConfig(name=name))
+    np.testing.assert_allclose(found[:, 0, 0], [[black] * 3, [white] * 3])

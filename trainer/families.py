@@ -1,0 +1,128 @@
+"""What is known of each backbone: whose it is, how it is fed, how small a picture may be.
+
+Values only, no TensorFlow: a mistaken name is told before TensorFlow is loaded. A name is Keras's
+own in snake_case, the version and the size apart: `EfficientNetV2S` is `efficientnet_v2_s`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+Channels = float | tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What the first layer takes: `(pixels - mean) / scale`, a channel at a time.
+
+    Attributes:
+      mean: of pixels from 0 to 255, for all channels or for each in the order of the model.
+      scale: likewise.
+      bgr: whether the model's order is blue, green, red.
+    """
+
+    mean: Channels = 0.0
+    scale: Channels = 1.0
+    bgr: bool = False
+
+
+SIGNED = Feed(mean=127.5, scale=127.5)  # from -1 to 1
+UNIT = Feed(scale=255.0)  # from 0 to 1
+PIXELS = Feed()  # from 0 to 255: the model itself scales
+IMAGENET = Feed(
+    mean=(0.485 * 255, 0.456 * 255, 0.406 * 255), scale=(0.229 * 255, 0.224 * 255, 0.225 * 255)
+)
+CAFFE = Feed(mean=(103.939, 116.779, 123.68), bgr=True)
+LITE = Feed(mean=127.0, scale=128.0)
+
+
+@dataclass(frozen=True)
+class Family:
+    """Backbones that share a paper and a way of being fed.
+
+    Attributes:
+      feed: of all of them.
+      smallest: side of a picture in pixels, Keras's own rule for its models.
+      members: names to Keras's classes in `keras.applications`; empty strings where it has none.
+    """
+
+    feed: Feed
+    smallest: int
+    members: Mapping[str, str]
+
+
+FAMILIES = {
+    'small': Family(SIGNED, 8, {'small_cnn': ''}),
+    'small_xception': Family(UNIT, 32, {'small_xception': ''}),
+    'efficientnet_lite': Family(LITE, 32, {'efficientnet_lite0': ''}),
+    'convnext': Family(
+        PIXELS,
+        32,
+        {
+            'convnext_tiny': 'ConvNeXtTiny',
+            'convnext_small': 'ConvNeXtSmall',
+            'convnext_base': 'ConvNeXtBase',
+            'convnext_large': 'ConvNeXtLarge',
+            'convnext_xlarge': 'ConvNeXtXLarge',
+        },
+    ),
+    'densenet': Family(
+        IMAGENET,
+        32,
+        {
+            'densenet121': 'DenseNet121',
+            'densenet169': 'DenseNet169',
+            'densenet201': 'DenseNet201',
+        },
+    ),
+    'efficientnet': Family(
+        PIXELS, 32, {f'efficientnet_b{i}': f'EfficientNetB{i}' for i in range(8)}
+    ),
+    'efficientnet_v2': Family(
+        PIXELS,
+        32,
+        {
+            **{f'efficientnet_v2_b{i}': f'EfficientNetV2B{i}' for i in range(4)},
+            'efficientnet_v2_s': 'EfficientNetV2S',
+            'efficientnet_v2_m': 'EfficientNetV2M',
+            'efficientnet_v2_l': 'EfficientNetV2L',
+        },
+    ),
+    'inception_resnet_v2': Family(SIGNED, 75, {'inception_resnet_v2': 'InceptionResNetV2'}),
+    'inception_v3': Family(SIGNED, 75, {'inception_v3': 'InceptionV3'}),
+    'mobilenet': Family(SIGNED, 32, {'mobilenet': 'MobileNet'}),
+    'mobilenet_v2': Family(SIGNED, 32, {'mobilenet_v2': 'MobileNetV2'}),
+    'mobilenet_v3': Family(
+        PIXELS,
+        32,
+        {'mobilenet_v3_small': 'MobileNetV3Small', 'mobilenet_v3_large': 'MobileNetV3Large'},
+    ),
+    'nasnet': Family(SIGNED, 32, {'nasnet_mobile': 'NASNetMobile', 'nasnet_large': 'NASNetLarge'}),
+    'resnet': Family(
+        CAFFE, 32, {'resnet50': 'ResNet50', 'resnet101': 'ResNet101', 'resnet152': 'ResNet152'}
+    ),
+    'resnet_v2': Family(
+        SIGNED,
+        32,
+        {
+            'resnet50_v2': 'ResNet50V2',
+            'resnet101_v2': 'ResNet101V2',
+            'resnet152_v2': 'ResNet152V2',
+        },
+    ),
+    'vgg': Family(CAFFE, 32, {'vgg16': 'VGG16', 'vgg19': 'VGG19'}),
+    'xception': Family(SIGNED, 71, {'xception': 'Xception'}),
+}
+
+NAMES = tuple(name for family in FAMILIES.values() for name in family.members)
+
+
+def family_of(name: str) -> Family:
+    """The family of a backbone.
+
+    Raises:
+      ValueError: naming all backbones, if there is none of that name.
+    """
+    for family in FAMILIES.values():
+        if name in family.members:
+            return family
+    raise ValueError(f'model.name must be one of {", ".join(NAMES)}; got {name!r}')

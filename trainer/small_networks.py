@@ -1,0 +1,40 @@
+"""Networks that are trained from random weights: pictures to a map of features."""
+
+import keras
+from keras import layers
+
+
+def small_cnn(image: keras.KerasTensor, *, channels: int) -> keras.KerasTensor:
+    """Three stages of convolution, each at half the size and twice the channels of the last:
+    [B, H, W, 3] -> [B, H/8, W/8, 4 * channels].
+    """
+    x = image
+    for stage in range(3):
+        x = layers.Conv2D(channels << stage, 3, padding='same', use_bias=False)(x)
+        x = layers.BatchNormalization(momentum=0.9)(x)
+        x = layers.ReLU()(x)
+        x = layers.MaxPooling2D(2)(x)
+    return x
+
+
+def small_xception(image: keras.KerasTensor) -> keras.KerasTensor:
+    """[B, H, W, 3] -> [B, H/32, W/32, 1024].
+
+    The entry flow of Xception (Chollet, 2017, arXiv:1610.02357) as Keras's example "Image
+    classification from scratch" (2020) has it, which the thesis trained.
+    """
+    x = _norm_relu(layers.Conv2D(32, 3, strides=2, padding='same')(image))
+    x = _norm_relu(layers.Conv2D(64, 3, padding='same')(x))
+    for channels in (128, 256, 512, 728):
+        shortcut = layers.Conv2D(channels, 1, strides=2, padding='same')(x)
+        x = layers.ReLU()(x)
+        x = _norm_relu(layers.SeparableConv2D(channels, 3, padding='same')(x))
+        x = layers.SeparableConv2D(channels, 3, padding='same')(x)
+        x = layers.BatchNormalization()(x)
+        x = layers.MaxPooling2D(3, strides=2, padding='same')(x)
+        x = layers.Add()([x, shortcut])
+    return _norm_relu(layers.SeparableConv2D(1024, 3, padding='same')(x))
+
+
+def _norm_relu(x: keras.KerasTensor) -> keras.KerasTensor:
+    return layers.ReLU()(layers.BatchNormalization()(x))
