@@ -65,7 +65,7 @@ run: $(EXPORT)/saved_model.pb  ## the whole system on real product photos: shard
 	  --answers=$(RUN)/answers/rest.json,$(RUN)/answers/grpc.json --output=$(RUN)/index.html
 
 test: $(READY)  ## the whole test suite
-	$(PY) -m pytest -q
+	$(PY) -m pytest -q -n 2 --dist loadfile
 
 lint: $(READY)  ## style, types, security, packaging files
 	$(VENV)/bin/ruff format --check .

@@ -36,6 +36,7 @@ DEV = [
     'mypy',
     'pytest',
     'pytest-timeout',
+    'pytest-xdist',
     'ruff',
     'scikit-learn',
     'types-protobuf',

@@ -1,7 +1,7 @@
 """Makes a sample data set in the layout of Kaggle's Cdiscount challenge.
 
   python -m catalog.samples fashion --output=run/fashion
-  python -m catalog.samples fashion --output=run/balanced --imbalance=1
+  python -m catalog.samples fashion --output=run/balanced --imbalance=1 --views=1
   python -m catalog.samples fashion --output=run/wrong --wrong_labels=0.1
   python -m catalog.samples kaggle-like --output=run/like --products=50000 --classes=500
 
@@ -41,6 +41,9 @@ _IMBALANCE = flags.DEFINE_float(
 _WRONG_LABELS = flags.DEFINE_float(
     'wrong_labels', None, 'fashion: share of the train products that get a wrong category; 0.'
 )
+_VIEWS = flags.DEFINE_integer(
+    'views', None, "fashion: photos a product; if not given 1 to 4, as often as Kaggle's."
+)
 _CACHE = flags.DEFINE_string(
     'cache', None, 'fashion: folder to keep downloads in; below ~/.cache if not given.'
 )
@@ -51,7 +54,7 @@ _TEST_PRODUCTS = flags.DEFINE_integer(
 _WORKERS = flags.DEFINE_integer('workers', None, 'kaggle-like: processes that draw; 2.')
 
 _FLAGS_OF = {
-    'fashion': (_IMBALANCE, _WRONG_LABELS, _CACHE),
+    'fashion': (_IMBALANCE, _WRONG_LABELS, _VIEWS, _CACHE),
     'kaggle-like': (_CLASSES, _TEST_PRODUCTS, _WORKERS),
 }
 
@@ -92,6 +95,7 @@ def _fashion(output: str) -> dump.Sample:
         imbalance=100.0 if _IMBALANCE.value is None else _IMBALANCE.value,
         products=_PRODUCTS.value,
         wrong_labels=_WRONG_LABELS.value or 0.0,
+        views=_VIEWS.value,
         seed=_SEED.value,
     )
     dump.refuse_existing(output, overwrite=_OVERWRITE.value)

@@ -21,6 +21,7 @@ JPEG_QUALITY = 95
 CLASSES = 10
 PER_CLASS = 6_000  # train photos of each class in Fashion-MNIST
 MAX_IMBALANCE = 1_000  # leaves 6 photos of the smallest class
+MAX_VIEWS = 4  # photos a product, as in Kaggle's set
 
 # By Fashion-MNIST's own label. The numbers follow neither that label nor the order of the names.
 TREE = (
@@ -69,12 +70,14 @@ class Options:
       imbalance: pictures of the largest class for each one of the smallest.
       products: train products; None for as many as the photos give.
       wrong_labels: share of the train products that get a wrong label, any other one alike.
+      views: photos a product, but for the rest of a class; None for 1 to 4 as often as Kaggle's.
       seed: another seed, another choice of photos, products and order.
     """
 
     imbalance: float = 100.0
     products: int | None = None
     wrong_labels: float = 0.0
+    views: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -86,13 +89,16 @@ class Options:
             )
         if not 0 <= self.wrong_labels < 1:
             raise UserError(f'wrong_labels must be in [0, 1), got {self.wrong_labels:g}')
+        if self.views is not None and not 1 <= self.views <= MAX_VIEWS:
+            raise UserError(f'views must be from 1 to {MAX_VIEWS}, got {self.views}')
 
 
 def write(folder: str, photos: Photos, options: Options) -> dump.Sample:
     """Writes the sample to `folder`, train.bson last."""
     train = train_products(photos.train_labels, options)
     rng = np.random.default_rng([options.seed, 1])
-    test = _shuffled(_group(photos.test_labels, sizes=None, rng=rng), rng)
+    test = _group(photos.test_labels, sizes=None, views=options.views, rng=rng)
+    test = _shuffled(test, rng)
     train_ids, test_ids = _interleave(len(train), len(test), rng)
     train = _mislabelled(train, options)
 
@@ -134,23 +140,29 @@ def train_products(labels: npt.NDArray[np.uint8], options: Options) -> list[Prod
     """The train products in a seeded random order, by class sizes n_max * imbalance^(-i/9)."""
     rng = np.random.default_rng([options.seed, 0])
     sizes = long_tail.exponential_sizes(PER_CLASS, classes=CLASSES, imbalance=options.imbalance)
-    products = _group(labels, sizes=sizes, rng=rng)
+    products = _group(labels, sizes=sizes, views=options.views, rng=rng)
     if options.products is not None:
         products = _fewer(products, options.products)
     return _shuffled(products, rng)
 
 
 def _group(
-    labels: npt.NDArray[np.uint8], *, sizes: Sequence[int] | None, rng: np.random.Generator
+    labels: npt.NDArray[np.uint8],
+    *,
+    sizes: Sequence[int] | None,
+    views: int | None,
+    rng: np.random.Generator,
 ) -> list[Product]:
-    """Products of 1 to 4 photos of one class; `sizes`: photos by class, None for all."""
+    """Products of photos of one class; `sizes`: photos by class, None for all."""
     shares = np.array(long_tail.PRODUCTS_BY_VIEWS) / sum(long_tail.PRODUCTS_BY_VIEWS)
+    if views is not None:
+        shares = (np.arange(1, MAX_VIEWS + 1) == views).astype(float)
     products = []
     for label in range(CLASSES):
         rows = rng.permutation(np.flatnonzero(labels == label))
         rows = rows if sizes is None else rows[: sizes[label]]
-        views = rng.choice([1, 2, 3, 4], size=len(rows), p=shares)
-        ends = np.cumsum(views)
+        counts = rng.choice(np.arange(1, MAX_VIEWS + 1), size=len(rows), p=shares)
+        ends = np.cumsum(counts)
         cuts = ends[ends < len(rows)]
         products += [
             Product(label, tuple(int(row) for row in part)) for part in np.split(rows, cuts)

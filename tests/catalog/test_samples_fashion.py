@@ -94,6 +94,15 @@ def test_balanced_takes_every_train_photo_once(photos):
     assert sorted(rows) == list(range(60000))
 
 
+def test_products_have_as_many_photos_as_asked_for(photos):
+    for views in (1, 4):
+        products = fashion.train_products(
+            photos.train_labels, fashion.Options(imbalance=1, views=views)
+        )
+        assert {len(product.rows) for product in products} == {views}
+        assert len(products) == 60000 // views
+
+
 def test_each_picture_is_a_different_photo_of_its_products_class(photos, folder):
     label_of = {row[0]: label for label, row in enumerate(fashion.TREE)}
     by_label = [photos.train_images[photos.train_labels == label] for label in range(10)]
@@ -212,6 +221,7 @@ def test_more_products_than_photos_are_refused(photos):
         ({'imbalance': 0.5}, 'imbalance must be from 1 to 1000, got 0.5'),
         ({'products': 9}, 'products must be at least 10, one a class, got 9'),
         ({'wrong_labels': 1.0}, r'wrong_labels must be in \[0, 1\), got 1'),
+        ({'views': 5}, 'views must be from 1 to 4, got 5'),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options, message):
