@@ -3,6 +3,7 @@ and export. `decode` runs on the host, a picture at a time; the rest on the devi
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -73,23 +74,50 @@ def decode_batch(encoded: tf.Tensor, *, height: int, width: int, ratio: int = 1)
     """
     return tf.cond(
         tf.reduce_all(_is_jpeg(encoded)),  # asked once a batch: 8 % fewer CPU-seconds a picture
-        lambda: _each(
-            encoded,
-            lambda x: _sized(_decode_jpeg(x, ratio=ratio), height=height, width=width),
-            shape=[height, width, 3],
-        ),
+        lambda: _decode_jpegs(encoded, height=height, width=width, ratio=ratio),
         lambda: _each(
             encoded, lambda x: decode(x, height=height, width=width), shape=[height, width, 3]
         ),
     )
 
 
-def _each(
-    encoded: tf.Tensor, decode_one: Callable[[tf.Tensor], tf.Tensor], *, shape: list[int]
-) -> tf.Tensor:
+def _decode_jpegs(encoded: tf.Tensor, *, height: int, width: int, ratio: int) -> tf.Tensor:
+    """JPEG alone, string [B] -> uint8 [B, height, width, 3]."""
+    shape = [height, width, 3]
+    if encoded.shape[0] is None:  # a last batch, a request
+        return _each(
+            encoded,
+            lambda x: _sized(_decode_jpeg(x, ratio=ratio), height=height, width=width),
+            shape=shape,
+        )
+    # Not a loop: its operations, and a question after the size of each picture, cost 13 % more.
+    images = [_decode_jpeg(x, ratio=ratio) for x in tf.unstack(encoded)]
+    shapes = tf.stack([tf.shape(image) for image in images])  # [B, 3]
+    pixels = tf.concat([tf.reshape(image, [-1]) for image in images], axis=0)
+    return tf.cond(
+        tf.reduce_all(shapes == shape),
+        lambda: tf.reshape(pixels, [len(images), *shape]),
+        lambda: _fit_each(pixels, shapes, height=height, width=width),
+    )
+
+
+def _fit_each(pixels: tf.Tensor, shapes: tf.Tensor, *, height: int, width: int) -> tf.Tensor:
+    # uint8 [sum of h * w * 3] and int32 [B, 3] -> [B, height, width, 3]
+    sizes = tf.reduce_prod(shapes, axis=1)
+    starts = tf.cumsum(sizes, exclusive=True)
+
+    def fit(place: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        start, size, shape = place
+        image = tf.reshape(pixels[start : start + size], shape)
+        return _sized(image, height=height, width=width)
+
+    return _each((starts, sizes, shapes), fit, shape=[height, width, 3])
+
+
+def _each(elements: Any, make_one: Callable[[Any], tf.Tensor], *, shape: list[int]) -> tf.Tensor:
     return tf.map_fn(
-        decode_one,
-        encoded,
+        make_one,
+        elements,
         fn_output_signature=tf.TensorSpec(shape, tf.uint8),
         parallel_iterations=1,  # the batches are parallel: 20 % fewer CPU-seconds a picture
     )
