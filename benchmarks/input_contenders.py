@@ -61,6 +61,8 @@ def _ours(folder: Path, *, kind: str, shuffle_records: int, device: str) -> Coun
     import tensorflow as tf
 
     from trainer import preprocess
+    from trainer.augmentation.draws import draw
+    from trainer.augmentation.pictures import augment
     from trainer.config import AugmentConfig, InputConfig, ModelConfig, TrainConfig
     from trainer.data_set import open_data_set
     from trainer.input_pipeline import train_batches
@@ -73,12 +75,12 @@ def _ours(folder: Path, *, kind: str, shuffle_records: int, device: str) -> Coun
 
     @tf.function(jit_compile=True)  # as in the step: on the device, by batch
     def on_device(images: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
-        images = preprocess.augment(images, draws, AugmentConfig())
+        images = augment(images, draws, AugmentConfig())
         return preprocess.normalize(images, ModelConfig()) if device == 'floats' else images
 
     for step, batch in enumerate(train_batches(open_data_set(str(folder / kind)), config)):
         if device != 'none':
-            draws = preprocess.draw(BATCH, seed=tf.constant([0, step]))
+            draws = draw(BATCH, seed=tf.constant([0, step]), config=AugmentConfig())
             batch['image'] = on_device(batch['image'], draws)
         yield len(batch['image'])
 

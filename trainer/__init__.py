@@ -13,11 +13,12 @@
 | `backbones`, `small_networks`, `efficientnet_lite0` | pictures to a map of features |
 | `heads`, `model` | the map to features; features to logits |
 | `lite0_weights`, `pth` | a file of weights out of a package, without PyTorch |
+| `augmentation` | what training alone does to pictures |
 | `loss` | the softmax rule that learns from one prior and answers with another |
 | `losses`, `objective` | each loss by its paper; the one of a run |
 | `level_heads` | heads for the parents of a leaf, in training alone |
 | `schedules`, `optimizers` | the learning rate by step; the update |
-| `step_config`, `optimizer_config`, `loss_config` | parts of the config; |
+| `step_config`, `optimizer_config`, `loss_config`, `augment_config` | parts of the config; |
 | `config_types` | and their ranges |
 | `step` | what one step computes, on each device |
 | `averages` | the mean of the weights, evaluated and exported in their place |

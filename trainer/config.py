@@ -9,6 +9,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from trainer import families
+from trainer.augment_config import AugmentConfig
 from trainer.board_config import BoardConfig
 from trainer.config_types import STRICT, Count, PositiveFraction, Size
 from trainer.loss_config import LossConfig
@@ -50,17 +51,6 @@ class InputConfig:
     shuffle_records: Count = 10_000
     sample_fraction: PositiveFraction = 1.0
     deterministic: bool = True
-
-
-@dataclass(frozen=True, kw_only=True, config=STRICT)
-class AugmentConfig:
-    """What training does to a picture that evaluation does not.
-
-    Attributes:
-      flip: mirrors half of the pictures, left to right.
-    """
-
-    flip: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

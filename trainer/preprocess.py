@@ -1,5 +1,6 @@
 """Bytes to pixels, and pixels to what a model was trained on: one rule for training, evaluation
-and export. `decode` runs on the host, a picture at a time; the rest on the device, by batch.
+and export. `decode` runs on the host, a picture at a time; `normalize` on the device, by batch.
+What training alone does to pictures is in `augmentation`.
 """
 
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from trainer import families
-from trainer.config import AugmentConfig, ModelConfig
+from trainer.config import ModelConfig
 
 _JPEG_MAGIC = b'\xff\xd8'
 _WHITE = 255  # shop photos stand on white
@@ -123,25 +124,8 @@ def _each(elements: Any, make_one: Callable[[Any], tf.Tensor], *, shape: list[in
     )
 
 
-def draw(batch_size: int, *, seed: tf.Tensor) -> tf.Tensor:
-    """What `augment` decides by: uniform numbers in [0, 1), float32 [batch_size, 1].
-
-    They are drawn for the whole batch, so that a picture's fate does not hang on the device that it
-    is sent to. `seed`: int [2].
-    """
-    return tf.random.stateless_uniform([batch_size, 1], seed)
-
-
-def augment(images: tf.Tensor, draws: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
-    """Varies a batch: uint8 [B, H, W, 3] and float32 [B, 1] from `draw` -> uint8 [B, H, W, 3]."""
-    if not config.flip:
-        return images
-    flipped = tf.reverse(images, axis=[2])
-    return tf.where(draws[:, 0, tf.newaxis, tf.newaxis, tf.newaxis] < 0.5, flipped, images)
-
-
 def normalize(images: tf.Tensor, config: ModelConfig) -> tf.Tensor:
-    """Pixels as the backbone was trained on: uint8 [B, H, W, 3] -> float32."""
+    """Pixels as the backbone was trained on: uint8, or float32 if mixed, [B, H, W, 3] -> float32."""
     feed = families.family_of(config.name).feed
     pixels = tf.cast(images, tf.float32)
     if feed == families.PIXELS:

@@ -8,9 +8,12 @@ import keras
 import tensorflow as tf
 
 from trainer import averages, level_heads, preprocess
+from trainer.augmentation.draws import draw
+from trainer.augmentation.mixing import mix
+from trainer.augmentation.pictures import augment
 from trainer.best import Best
 from trainer.config import TrainConfig
-from trainer.objective import Objective, Truth
+from trainer.objective import Objective
 from trainer.plateau import Plateau
 
 Batch = dict[str, tf.Tensor]
@@ -131,9 +134,9 @@ def _compile_gradients(
     def gradients_of(
         images: tf.Tensor, labels: tf.Tensor, draws: tf.Tensor, step: tf.Tensor
     ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
-        images = preprocess.augment(images, draws, config.augment)
+        images = augment(images, draws, config.augment)
+        images, truth = mix(images, labels, draws, config.augment)
         images = preprocess.normalize(images, config.model)
-        truth = Truth(labels)
         with tf.GradientTape() as tape:
             outputs = tf.nest.flatten(network(images, training=True))
             outputs = [tf.cast(logits, tf.float32) for logits in outputs]
@@ -233,7 +236,8 @@ def compile_steps(
         # A tensor, or a cast to its own type would be the variable, read after the update.
         step = tf.cast(tf.convert_to_tensor(optimizer.iterations.value), tf.int64)
         seed = tf.stack([tf.constant(config.seed, tf.int64), step])
-        draws = preprocess.draw(config.batch_size, seed=seed)
+        with tf.device('cpu:0'):  # of the host, whatever the devices: the same numbers
+            draws = draw(config.batch_size, seed=seed, config=config.augment)
         batch = _next_batch(state, after=done)
         shares, hits = strategy.run(on_replica, args=(batch, draws, step))
         if state.means:

@@ -28,17 +28,25 @@ def build_strategy(config: TrainConfig) -> tf.distribute.Strategy:
             strategy = _tpu()
         case name:
             raise ValueError(f"strategy must be one of the config's, got {name!r}")
-    replicas = strategy.num_replicas_in_sync
+    _check_batch(config, replicas=strategy.num_replicas_in_sync)
+    return strategy
+
+
+def _check_batch(config: TrainConfig, *, replicas: int) -> None:
     if config.batch_size % replicas:
         raise UserError(
             f'batch_size must be a multiple of the {replicas} devices, got {config.batch_size}'
         )
-    if config.batch_size // replicas % config.step.accumulate:
+    pictures, parts = config.batch_size // replicas, config.step.accumulate
+    if pictures % parts:
         raise UserError(
-            f'step.accumulate must divide the {config.batch_size // replicas} pictures of a device,'
-            f' got {config.step.accumulate}'
+            f'step.accumulate must divide the {pictures} pictures of a device, got {parts}'
         )
-    return strategy
+    if config.augment.mixes and pictures // parts % 2:
+        raise UserError(
+            'augment.mixup and augment.cutmix pair neighbours: batch_size must give a device an '
+            f'even number of pictures at a time, got {pictures // parts}'
+        )
 
 
 def cluster_of(config: TrainConfig) -> Cluster:

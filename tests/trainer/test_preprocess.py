@@ -7,7 +7,7 @@ import tensorflow as tf
 from PIL import Image
 
 from trainer import families, preprocess
-from trainer.config import AugmentConfig, ModelConfig
+from trainer.config import ModelConfig
 
 
 def _encode(pixels: np.ndarray, form: str = 'JPEG', **options: object) -> bytes:
@@ -116,30 +116,6 @@ def test_a_jpeg_decoded_at_a_part_of_its_size_is_what_pillows_draft_gives(ratio:
 def test_a_batch_with_bytes_that_are_no_picture_is_refused(encoded: bytes) -> None:
     with pytest.raises(tf.errors.InvalidArgumentError):
         preprocess.decode_batch(tf.constant([encoded]), height=8, width=8)
-
-
-def test_pictures_whose_draw_is_below_a_half_are_mirrored() -> None:
-    images = _noise(3, 5, 6, 3)
-    draws = np.array([[0.49], [0.5], [0.0]], np.float32)
-    found = preprocess.augment(tf.constant(images), tf.constant(draws), AugmentConfig()).numpy()
-    np.testing.assert_array_equal(found[0], images[0, :, ::-1])
-    np.testing.assert_array_equal(found[1], images[1])
-    np.testing.assert_array_equal(found[2], images[2, :, ::-1])
-
-
-def test_without_augmentation_pictures_stay_as_they_are() -> None:
-    images = _noise(2, 5, 6, 3)
-    draws = preprocess.draw(2, seed=tf.constant([0, 0]))
-    found = preprocess.augment(tf.constant(images), draws, AugmentConfig(flip=False))
-    np.testing.assert_array_equal(found, images)
-
-
-def test_draws_are_the_seeds_alone_and_half_of_them_flip() -> None:
-    draws = preprocess.draw(4000, seed=tf.constant([3, 14])).numpy()
-    np.testing.assert_array_equal(draws, preprocess.draw(4000, seed=tf.constant([3, 14])))
-    other = preprocess.draw(4000, seed=tf.constant([3, 15])).numpy()
-    assert (draws != other).mean() > 0.99
-    assert 0.46 < (draws < 0.5).mean() < 0.54
 
 
 def _fed_by_keras(family: str, images: np.ndarray) -> np.ndarray:

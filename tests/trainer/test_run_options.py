@@ -92,7 +92,15 @@ _HARD_TO_RESUME = {
         'optimizer.groups=[{"pattern": "^conv2d(_\\\\d+)?/", "rate": 0.5, "from_step": 6}]',
         *_EVALUATED,
     ),
-    'bfloat16, XLA, LAMB, a cycle': (
+    'bfloat16, XLA, LAMB, a cycle, every augmentation, generalised cross-entropy of levels': (
+        'loss.name=generalized',
+        'loss.levels=summed',
+        'augment.crop=pad',
+        'augment.rand_augment_ops=2',
+        'augment.saturation=0.4',
+        'augment.erase=0.3',
+        'augment.mixup=0.2',
+        'augment.cutmix=1.0',
         'step.precision=bfloat16',
         'step.xla=true',
         'optimizer.name=lamb',
@@ -130,6 +138,11 @@ def test_half_precision_learns_what_the_pictures_show(
     assert rows[-1]['validation_accuracy'] > 0.8
     model, _, _ = checkpoint.restore_model(str(tmp_path))
     assert {weight.dtype for weight in model.weights} == {'float32'}
+
+
+def test_pictures_that_are_mixed_must_come_in_pairs(data: DataSet, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match='even number of pictures at a time, got 3'):
+        _train(data, tmp_path, 'batch_size=12', 'step.accumulate=4', 'augment.mixup=0.2')
 
 
 def test_heads_of_the_levels_learn_and_are_left_out_of_the_model(

@@ -228,6 +228,8 @@ def losses(**devices):
     config = TrainConfig(
         batch_size=16, total_steps=12, input=InputConfig(height=28, width=28),
         optimizer=OptimizerConfig(name='sgd', learning_rate=0.05),
+        augment=AugmentConfig(
+            crop='resized', rand_augment_ops=1, hue=0.1, erase=0.5, mixup=0.4, cutmix=1.0),
         loss=LossConfig(levels='summed', effective_beta=0.9, reweight_from_step=6), **devices)
     strategy = build_strategy(config)
     keras.utils.set_random_seed(0)
@@ -250,7 +252,7 @@ def losses(**devices):
 two = losses(strategy='mirrored', device='cpu', num_devices=2)
 one = losses()
 assert (two[0], one[0]) == (2, 1), (two[0], one[0])
-assert one[1][-1] < 0.8 * one[1][0], one[1]
+assert one[1][-1] < 0.9 * one[1][0], one[1]
 np.testing.assert_allclose(two[1], one[1], rtol=1e-4)
 """
 
