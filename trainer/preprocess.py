@@ -125,7 +125,7 @@ def _each(elements: Any, make_one: Callable[[Any], tf.Tensor], *, shape: list[in
 
 
 def normalize(images: tf.Tensor, config: ModelConfig) -> tf.Tensor:
-    """Pixels as the backbone was trained on: uint8, or float32 if mixed, [B, H, W, 3] -> float32."""
+    """Pixels as the backbone was trained on: uint8 or, mixed, float32 [B, H, W, 3] -> float32."""
     feed = families.family_of(config.name).feed
     pixels = tf.cast(images, tf.float32)
     if feed == families.PIXELS:
