@@ -100,12 +100,19 @@ def test_nasnet_large_has_the_parameters_that_keras_gives_it_and_a_last_layer() 
     assert found == 84_916_818 + 4033 * 5270
 
 
-def test_an_efficientnet_scales_pixels_as_the_reference_does() -> None:
-    backbone = _build('efficientnet_b0').get_layer('efficientnet_b0')
+@pytest.mark.parametrize(
+    ('policy', 'tolerance'), [('float32', 1e-5), ('mixed_float16', 5e-3), ('mixed_bfloat16', 0.06)]
+)
+def test_an_efficientnet_scales_pixels_as_the_reference_does(policy: str, tolerance: float) -> None:
+    keras.config.set_dtype_policy(policy)
+    try:
+        backbone = _build('efficientnet_b0').get_layer('efficientnet_b0')
+    finally:
+        keras.config.set_dtype_policy('float32')
     stem = keras.Model(backbone.input, backbone.get_layer('stem_conv_pad').input)
     pixels = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3)).astype(np.float32)
     mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
-    np.testing.assert_allclose(stem(pixels), (pixels / 255 - mean) / deviation, atol=1e-5)
+    np.testing.assert_allclose(stem(pixels), (pixels / 255 - mean) / deviation, atol=tolerance)
 
 
 @pytest.mark.parametrize('name', ['efficientnet_b0', 'mobilenet_v3_small'])
