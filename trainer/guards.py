@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import re
 from collections.abc import Iterator
 
 import tensorflow as tf
@@ -35,7 +36,7 @@ def damaged_input_is_named(data: DataSet, *, split: str) -> Iterator[None]:
         # is not the data's.
         manifest.check_files(data.folder, data.split(split))
         data_set.check_digests(data.folder, data.split(split).shards)
-        if '/Decode' not in error.message:  # the node that failed
+        if not re.search(r'\bDecode', error.message):  # the node that failed
             raise
         raise UserError(
             f'{data.folder}: every picture of the {split} split must be decodable, one is not, '

@@ -91,15 +91,34 @@ def _decode_jpegs(encoded: tf.Tensor, *, height: int, width: int, ratio: int) ->
             lambda x: _sized(_decode_jpeg(x, ratio=ratio), height=height, width=width),
             shape=shape,
         )
-    # Not a loop: its operations, and a question after the size of each picture, cost 13 % more.
-    images = [_decode_jpeg(x, ratio=ratio) for x in tf.unstack(encoded)]
-    shapes = tf.stack([tf.shape(image) for image in images])  # [B, 3]
-    pixels = tf.concat([tf.reshape(image, [-1]) for image in images], axis=0)
+    pixels, shapes = _decode_in_turn(encoded, ratio=ratio)
     return tf.cond(
         tf.reduce_all(shapes == shape),
-        lambda: tf.reshape(pixels, [len(images), *shape]),
+        lambda: tf.reshape(pixels, [encoded.shape[0], *shape]),
         lambda: _fit_each(pixels, shapes, height=height, width=width),
     )
+
+
+def _decode_in_turn(encoded: tf.Tensor, *, ratio: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """JPEG of any sizes: string [B] -> uint8 [sum of h * w * 3], int32 [B, 3] of h, w, 3.
+
+    Not a loop: its operations, and a question after the size of each picture, cost 13 % more CPU.
+    On one thread, the batches are parallel: 10 % less CPU where other work is done beside it.
+    """
+
+    def decode(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        images = [_decode_jpeg(one, ratio=ratio) for one in tf.unstack(encoded)]
+        shapes = tf.stack([tf.shape(image) for image in images])
+        return tf.concat([tf.reshape(image, [-1]) for image in images], axis=0), shapes
+
+    specification = tf.TensorSpec(encoded.shape, tf.string)
+    pixels, shapes = tf.raw_ops.PartitionedCall(
+        args=[encoded],
+        Tout=[tf.uint8, tf.int32],
+        f=tf.function(decode).get_concrete_function(specification),
+        executor_type='SINGLE_THREADED_EXECUTOR',
+    )
+    return pixels, shapes
 
 
 def _fit_each(pixels: tf.Tensor, shapes: tf.Tensor, *, height: int, width: int) -> tf.Tensor:
