@@ -134,7 +134,6 @@ def _compile_gradients(
     def gradients_of(
         images: tf.Tensor, labels: tf.Tensor, draws: tf.Tensor, step: tf.Tensor
     ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
-        images = augment(images, draws, config.augment)
         images, truth = mix(images, labels, draws, config.augment)
         images = preprocess.normalize(images, config.model)
         with tf.GradientTape() as tape:
@@ -224,6 +223,7 @@ def compile_steps(
             images, labels = batch['image'][mine], batch['label'][mine]
             draws = draws[_part(replica, replica_batch)]  # of the whole batch's
         images = tf.ensure_shape(images, [replica_batch, *images.shape[1:]])
+        images = augment(images, draws, config.augment)
         gradients, share, hits = gradients_of(images, labels, draws, step)
         if config.step.clip_norm is not None:
             largest = optimizer.scale_loss(tf.constant(config.step.clip_norm))

@@ -1,0 +1,115 @@
+r"""Augmentation on this processor under XLA: pictures a second of each operation, beside the flip.
+
+  python -m benchmarks.augment
+
+Batches of uint8 pictures that lie in memory, augmented and made floats, as in a step. Rounds by
+turns; the best of each counts, which other work on the machine disturbs least.
+`keras RandAugment` is Keras's layer with two operations, under tf.function: it draws them for the
+whole batch, and does not compile under XLA.
+"""
+
+import time
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import flags
+
+from catalog import door
+from trainer import preprocess
+from trainer.augmentation.draws import draw
+from trainer.augmentation.mixing import mix
+from trainer.augmentation.pictures import augment
+from trainer.config import AugmentConfig, ModelConfig
+
+_SIZES = flags.DEFINE_multi_integer('size', [180, 28], 'Pixels a side.')
+_BATCH = flags.DEFINE_integer('batch', 128, 'Pictures.', lower_bound=2)
+_ROUNDS = flags.DEFINE_integer('rounds', 20, 'Runs of each.', lower_bound=1)
+
+Augment = Callable[[tf.Tensor], tf.Tensor]
+
+_OFF = {'flip': False}
+CONTENDERS = {
+    'flip': {},
+    'nothing': _OFF,
+    'crop=pad': {**_OFF, 'crop': 'pad'},
+    'crop=resized': {**_OFF, 'crop': 'resized'},
+    'brightness, contrast, saturation, hue': {
+        **_OFF, 'brightness': 0.4, 'contrast': 0.4, 'saturation': 0.4, 'hue': 0.1,
+    },
+    'rand_augment_ops=1': {**_OFF, 'rand_augment_ops': 1},
+    'rand_augment_ops=2': {**_OFF, 'rand_augment_ops': 2},
+    'erase': {**_OFF, 'erase': 0.25},
+    'mixup': {**_OFF, 'mixup': 0.2},
+    'cutmix': {**_OFF, 'cutmix': 1.0},
+    'all of them': {
+        'crop': 'resized', 'rand_augment_ops': 2, 'brightness': 0.4, 'contrast': 0.4,
+        'saturation': 0.4, 'hue': 0.1, 'erase': 0.25, 'mixup': 0.2, 'cutmix': 1.0,
+    },
+}  # fmt: skip
+
+
+def ours(config: AugmentConfig) -> Augment:
+    """Augmentation and normalisation as the step compiles them, with its draws."""
+    labels = tf.zeros([_BATCH.value], tf.int64)
+
+    @tf.function(jit_compile=True)
+    def floats(images: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
+        images, _ = mix(images, labels, draws, config)
+        return preprocess.normalize(images, ModelConfig())
+
+    @tf.function
+    def run(images: tf.Tensor) -> tf.Tensor:
+        draws = draw(_BATCH.value, seed=tf.constant([0, 1]), config=config)
+        return floats(augment(images, draws, config), draws)
+
+    return run
+
+
+def keras_rand_augment() -> Augment:
+    """Keras's layer, at the strength of our default."""
+    layer = keras.layers.RandAugment(num_ops=2, factor=0.9)
+
+    @tf.function
+    def run(images: tf.Tensor) -> tf.Tensor:
+        varied = layer(tf.cast(images, tf.float32), training=True)
+        return preprocess.normalize(varied, ModelConfig())
+
+    return run
+
+
+def measure(contenders: dict[str, Augment], images: tf.Tensor) -> dict[str, float]:
+    """Pictures a second of each, the best of all rounds."""
+    for run in contenders.values():
+        run(images)  # compiles
+    best = dict.fromkeys(contenders, float('inf'))
+    for _ in range(_ROUNDS.value):
+        for name, run in contenders.items():
+            start = time.perf_counter()
+            run(images)
+            best[name] = min(best[name], time.perf_counter() - start)
+    return {name: _BATCH.value / seconds for name, seconds in best.items()}
+
+
+def table(rates: dict[str, float], *, size: int) -> str:
+    """A row a contender."""
+    lines = [f'| {size}x{size} | pictures/s | of the flip |', '|---|---|---|']
+    flip = rates['flip']
+    lines += [f'| {name} | {rate:,.0f} | {rate / flip:.2f} |' for name, rate in rates.items()]
+    return '\n'.join(lines) + '\n'
+
+
+def main(argv: list[str]) -> None:
+    """Measures and prints."""
+    del argv
+    for size in _SIZES.value:
+        shape = [_BATCH.value, size, size, 3]
+        images = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+        contenders = {name: ours(AugmentConfig(**config)) for name, config in CONTENDERS.items()}
+        contenders['keras RandAugment'] = keras_rand_augment()
+        print(table(measure(contenders, tf.constant(images)), size=size))
+
+
+if __name__ == '__main__':
+    door.run(main)
