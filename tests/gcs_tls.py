@@ -1,0 +1,116 @@
+"""The way of TensorFlow's own `gs://` to the object store of `gcs_emulator`.
+
+TensorFlow speaks HTTPS to *.googleapis.com and to nobody else. It heeds a proxy, though, and a file
+of certificates to trust: so this is a proxy that has a certificate for these names, and passes on
+to the store what it decrypts.
+"""
+
+import contextlib
+import datetime
+import socket
+import socketserver
+import ssl
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+_NAME = '*.googleapis.com'
+_CHUNK_BYTES = 1 << 16
+_HEADERS = {
+    b'Transfer-Encoding: identity\r\n': b'',  # which TensorFlow's client does not know
+    b'Location: http://www.': b'Location: https://www.',  # where an upload goes on
+}
+
+
+def _write_certificate(folder: Path) -> Path:
+    """A key and a certificate that it signs itself, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _NAME)])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(_NAME)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / 'googleapis.pem'
+    secret = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    path.write_bytes(secret + certificate.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+class _Proxy(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+
+    def __init__(self, store: tuple[str, int], certificate: Path) -> None:
+        super().__init__(('127.0.0.1', 0), _Handler)
+        self.store = store
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(certificate)
+        self.connections = 0
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hangs up is no fault of the proxy's."""
+
+
+class _Handler(socketserver.BaseRequestHandler):
+    server: _Proxy
+
+    def handle(self) -> None:
+        asked = b''
+        while b'\r\n\r\n' not in asked:  # CONNECT storage.googleapis.com:443 HTTP/1.1
+            asked += self.request.recv(_CHUNK_BYTES)
+        self.request.sendall(b'HTTP/1.1 200 OK\r\n\r\n')
+        self.server.connections += 1
+        with (
+            self.server.context.wrap_socket(self.request, server_side=True) as client,
+            socket.create_connection(self.server.store) as store,
+        ):
+            back = threading.Thread(target=_pass_on, args=(store, client), daemon=True)
+            back.start()
+            _pass_on(client, store)
+            back.join()
+
+
+def _pass_on(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(_CHUNK_BYTES):
+            for said, meant in _HEADERS.items():
+                data = data.replace(said, meant)
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+
+
+@contextlib.contextmanager
+def way_to(store_url: str, folder: Path) -> Iterator[dict[str, str]]:
+    """The environment in which a process finds the store at gs://; `folder` for the certificate."""
+    certificate = _write_certificate(folder)
+    address = urlsplit(store_url)
+    with _Proxy((str(address.hostname), int(address.port or 0)), certificate) as proxy:
+        threading.Thread(target=proxy.serve_forever, args=(0.02,), daemon=True).start()
+        try:
+            yield {
+                'STORAGE_EMULATOR_HOST': store_url,  # for the client library
+                'https_proxy': f'http://127.0.0.1:{proxy.server_address[1]}',
+                'CURL_CA_BUNDLE': str(certificate),
+                'GOOGLE_AUTH_TOKEN_FOR_TESTING': 'none',
+                'NO_GCE_CHECK': 'true',
+            }
+        finally:
+            proxy.shutdown()
