@@ -25,6 +25,7 @@ SERVE = [
     'uvicorn',
 ]
 WEB = ['fastapi', 'httpx', 'python-multipart', 'streamlit', 'uvicorn']
+TUNE = ['optuna']
 WANDB = ['wandb']
 DEV = [
     'bandit',
@@ -69,8 +70,9 @@ setup(
         'train': TRAIN,
         'serve': SERVE,
         'web': WEB,
+        'tune': TUNE,
         'wandb': WANDB,
         'dev': DEV,
-        'all': sorted({*BEAM, *TRAIN, *SERVE, *WEB, *WANDB, *DEV}),
+        'all': sorted({*BEAM, *TRAIN, *SERVE, *WEB, *TUNE, *WANDB, *DEV}),
     },
 )

@@ -36,6 +36,9 @@
 | `best`, `evaluator` | which evaluation was the best; what one finds |
 | `building`, `claim`, `guards` | what a run trains; its workdir; what stops it |
 | `train` | the loop |
+| `search_space`, `search` | what fields of a config may be; trials, one after another |
+| `search_report`, `tune` | what they found; the command line of searching |
+| `python_files` | files of values that are Python |
 | `task` | the command line of training |
 
 Knows Keras and TensorFlow; knows neither Beam nor the serving of models.

@@ -3,7 +3,6 @@
 A config file defines `get_config() -> TrainConfig`.
 """
 
-import importlib.util
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +12,7 @@ import pydantic
 from catalog import storage
 from catalog.errors import UserError
 from trainer import overrides as overriding
+from trainer import python_files
 from trainer.config import TrainConfig
 
 FILE_NAME = 'config.json'
@@ -40,19 +40,10 @@ def load(path: str, overrides: Sequence[str] = ()) -> TrainConfig:
 
 
 def _run(path: str) -> TrainConfig:
-    spec = importlib.util.spec_from_file_location('_config', path)
-    if not path.endswith('.py') or spec is None or spec.loader is None:
-        raise UserError(f'--config must be a Python file like configs/tiny.py, got {path!r}')
-    module = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
-        if not hasattr(module, 'get_config'):
-            raise UserError(f'{path}: a config file must define get_config(), this one does not')
-        config = module.get_config()
+        config = python_files.value_of(path, 'get_config', flag='--config', like='configs/tiny.py')
     except pydantic.ValidationError as error:
         raise UserError(f'{path}: {overriding.explain(error, TrainConfig)}') from error
-    except FileNotFoundError as error:
-        raise UserError(f'--config must be a file, there is no {path}') from error
     if not isinstance(config, TrainConfig):
         raise UserError(
             f'{path}: get_config() must give a TrainConfig, got {type(config).__name__}'

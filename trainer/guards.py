@@ -22,6 +22,10 @@ _BAD_INPUT = (
 )
 
 
+class NotFinite(UserError):
+    """A loss or weights that are infinite or not a number."""
+
+
 @contextlib.contextmanager
 def damaged_input_is_named(data: DataSet, *, split: str) -> Iterator[None]:
     """Turns what TensorFlow raises for a bad shard or picture into one line.
@@ -48,11 +52,11 @@ def check_loss(window: Window, *, done: int) -> None:
     """Checks that the loss is finite.
 
     Raises:
-      UserError: if it is not.
+      NotFinite: if it is not.
     """
     loss = float(window.loss.numpy())
     if not math.isfinite(loss):
-        raise UserError(
+        raise NotFinite(
             f'the loss must be finite, got {loss} by step {done}; '
             'the last checkpoint is from before: lower optimizer.learning_rate or warm up longer'
         )
@@ -62,10 +66,10 @@ def check_weights(state: State, *, done: int) -> None:
     """Checks that what is about to be saved is finite.
 
     Raises:
-      UserError: if it is not.
+      NotFinite: if it is not.
     """
     if not state.is_finite():
-        raise UserError(
+        raise NotFinite(
             f'the weights must be finite, some are not after step {done}, which is not saved; '
             'the last checkpoint is from before: lower optimizer.learning_rate or warm up longer'
         )

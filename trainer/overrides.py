@@ -12,9 +12,22 @@ from typing import Any, get_args, get_type_hints
 
 import pydantic
 
+from catalog import door
 from catalog.errors import UserError
 
 _PYTHON_WORDS = {'None': None, 'True': True, 'False': False}
+
+
+def parse_flags(argv: Sequence[str]) -> list[str]:
+    """Reads a door's flags; the program, then the overrides: `--config.a.b=value` as `a.b=value`.
+
+    A stray argument ends the program.
+    """
+    given, others = split_arguments(argv, prefix='config.')
+    program, *strays = door.parse_flags(others)
+    if strays:
+        door.fail(f'arguments are flags like --name=value, got {strays[0]!r}')
+    return [program, *given]
 
 
 def split_arguments(argv: Sequence[str], *, prefix: str) -> tuple[list[str], list[str]]:

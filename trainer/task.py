@@ -33,8 +33,6 @@ _VERIFY = flags.DEFINE_enum(
 )
 _DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Check config and data, show them, train nothing.')
 
-_OVERRIDE = 'config.'
-
 
 def main(argv: list[str]) -> None:
     """`argv`: the program, then the overrides of the config as `a.b=value`."""
@@ -81,13 +79,5 @@ def _train(config: 'TrainConfig', data: 'DataSet', workdir: str) -> None:
     )
 
 
-def _parse(argv: list[str]) -> list[str]:
-    given, others = overrides.split_arguments(argv, prefix=_OVERRIDE)
-    program, *strays = door.parse_flags(others)
-    if strays:
-        door.fail(f'arguments are flags like --name=value, got {strays[0]!r}')
-    return [program, *given]
-
-
 if __name__ == '__main__':
-    door.run(main, parse=_parse)
+    door.run(main, parse=overrides.parse_flags)

@@ -5,6 +5,7 @@ Owns the order of things in a run. What a step does is in `step`, what a checkpo
 """
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -28,6 +29,7 @@ from trainer.claim import claim
 from trainer.config import TrainConfig
 from trainer.data_set import DataSet
 from trainer.evaluator import Evaluator, Found
+from trainer.metrics import Figures
 from trainer.profiling import Profiler
 from trainer.reporting import Reporter
 from trainer.step import State, compile_steps
@@ -35,6 +37,7 @@ from trainer.strategy import build_strategy, cluster_of
 from trainer.workers import Workers, lost_peers_are_told
 
 Board = boards.Boards | boards.Silent
+Observe = Callable[[int, Figures], None]
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class _Run:
     workdir: str
     workers: Workers
     state: State
+    observe: Observe | None
 
     @property
     def is_chief(self) -> bool:
@@ -55,8 +59,16 @@ class _Run:
         return self.state.best.is_over(self.config.validation)
 
 
-def train(config: TrainConfig, data: DataSet, workdir: str) -> dict[str, float]:
+def train(
+    config: TrainConfig, data: DataSet, workdir: str, *, observe: Observe | None = None
+) -> dict[str, float]:
     """Trains from where the workdir stands to `total_steps`; the metrics of the last logged step.
+
+    Args:
+      config: of the run.
+      data: to learn from.
+      workdir: of the run, new or its own.
+      observe: called with the step and the figures of each evaluation; what it raises ends the run.
 
     Raises:
       UserError: if the workdir holds another run, the devices are absent, a shard is damaged, the
@@ -71,7 +83,7 @@ def train(config: TrainConfig, data: DataSet, workdir: str) -> dict[str, float]:
         workers = Workers(cluster, strategy)
         claim(workdir, config=config, data=data, workers=workers)
         state = build_state(config, data, strategy=strategy, cluster=cluster)
-        _take_all_steps(_Run(config, data, workdir, workers, state), strategy)
+        _take_all_steps(_Run(config, data, workdir, workers, state, observe), strategy)
         workers.wait()  # for the chief's last line
     return boards.read_metrics(workdir)[-1]
 
@@ -138,6 +150,8 @@ def _judge(run: _Run, found: Found, board: Board, *, done: int) -> None:
         state.plateau.observe(getattr(found.figures, metric), config.optimizer.schedule)
     if state.best.observe(found.figures, config.validation, step=done) and run.is_chief:
         checkpoint.save_best(state.shared_checkpoint(), run.workdir, step=done)
+    if run.observe:
+        run.observe(done, found.figures)
 
 
 def _save(run: _Run, board: Board, *, done: int) -> None:
