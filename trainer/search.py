@@ -23,6 +23,7 @@ from trainer import checkpoint, config_files, guards, search_report, search_spac
 from trainer.config import TrainConfig
 from trainer.data_set import DataSet
 from trainer.metrics import Figures
+from trainer.search_report import Tried
 from trainer.search_space import Space
 from trainer.train import train
 
@@ -65,8 +66,10 @@ class Plan:
         return config_files.load(self.config_path, [*self.overrides, *drawn])
 
 
-def search(plan: Plan, data: DataSet) -> search_report.Report:
-    """Tries until there are enough trials; after each, `report.json` is written.
+def search(
+    plan: Plan, data: DataSet, *, tell: Callable[[Tried], None] | None = None
+) -> search_report.Report:
+    """Tries until there are enough trials; after each, `report.json` is written and `tell` called.
 
     Raises:
       UserError: if the folder holds another search, the config evaluates nothing, or a run is
@@ -82,6 +85,8 @@ def search(plan: Plan, data: DataSet) -> search_report.Report:
         _try(trial, plan, data, drawn=tuple(search_space.draw(trial, plan.space)))
         report = search_report.of(study, plan.space, metric=config.validation.metric)
         search_report.write(report, plan.output)
+        if tell:
+            tell(report.trials[trial.number])
         _keep_only(report.best, plan.output, numbers=range(len(study.trials)))
     return search_report.of(study, plan.space, metric=config.validation.metric)
 
@@ -165,7 +170,7 @@ def _workdir(output: str, number: int) -> str:
     return storage.join(output, TRIALS, f'{number:05d}')
 
 
-def _keep_only(best: search_report.Tried | None, output: str, *, numbers: range) -> None:
+def _keep_only(best: Tried | None, output: str, *, numbers: range) -> None:
     """Deletes the checkpoints of all trials but the best; curves and configs stay."""
     for number in numbers:
         if best is None or number != best.number:

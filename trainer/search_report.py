@@ -95,6 +95,13 @@ def write(report: Report, folder: str) -> None:
     storage.write_bytes(storage.join(folder, JSON), f'{document}\n'.encode())
 
 
+def line(trial: Tried, *, metric: str) -> str:
+    """A trial in one line, as it ends."""
+    figure = 'nothing' if trial.value is None else f'{metric} {trial.value:.4f}'
+    tried = ' '.join(f'{name}={_short(value)}' for name, value in trial.values.items())
+    return f'trial {trial.number} {trial.state}: {figure} after {trial.steps:,} steps with {tried}'
+
+
 def text(report: Report, *, command: Sequence[str]) -> str:
     """A table for the terminal, and the command that trains with the best values.
 

@@ -51,7 +51,13 @@ def main(argv: list[str]) -> None:
         seed=_SEED.value,
     )
     try:
-        report = search.search(plan, data)
+        report = search.search(
+            plan,
+            data,
+            tell=lambda trial: print(
+                search_report.line(trial, metric=config.validation.metric), flush=True
+            ),
+        )
     except stopping.Stopped as stopped:
         print(stopped, file=sys.stderr, flush=True)
         sys.exit(128 + stopped.signal)

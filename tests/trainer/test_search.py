@@ -137,7 +137,10 @@ def test_a_search_that_was_killed_finds_what_an_undisturbed_one_does(
         assert tune.poll() is None, tune.communicate()[1]
         time.sleep(0.05)
     os.kill(tune.pid, signal.SIGKILL)
-    tune.communicate()
+    told = tune.communicate()[0].decode().splitlines()
+    assert told[-1].startswith(
+        f'trial 0 done: accuracy {report.trials[0].value:.4f} after 12 steps'
+    )
     assert search(_plan(output, trials=3), data).trials == report.trials[:3]
     assert search(_plan(output), data) == report  # three more
     assert search(_plan(output), data) == report  # none more
