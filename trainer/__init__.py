@@ -11,12 +11,14 @@
 | `families` | what is known of each backbone: how it is fed, how small a picture may be |
 | `model_config` | the values of the network |
 | `backbones`, `small_networks`, `efficientnet_lite0` | pictures to a map of features |
-| `heads`, `model` | the map to features; features to logits |
+| `heads`, `last_layers`, `model` | the map to features; features to logits; all of it |
 | `lite0_weights`, `pth` | a file of weights out of a package, without PyTorch |
 | `augmentation` | what training alone does to pictures |
 | `loss` | the softmax rule that learns from one prior and answers with another |
 | `losses`, `objective` | each loss by its paper; the one of a run |
 | `level_heads` | heads for the parents of a leaf, in training alone |
+| `start_config`, `starting` | the weights of another run that one begins with |
+| `tau_norm`, `tau_fitting` | a last layer whose classes are alike in length |
 | `schedules`, `optimizers` | the learning rate by step; the update |
 | `step_config`, `optimizer_config`, `loss_config`, `augment_config` | parts of the config; |
 | `config_types` | and their ranges |

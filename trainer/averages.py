@@ -38,6 +38,12 @@ def update(
         strategy.extended.update(mean, move, args=(weight.value,))
 
 
+def restart(means: Sequence[tf.Variable], model: keras.Model) -> None:
+    """Gives the weights of the model to the means."""
+    for mean, weight in zip(means, model.weights, strict=bool(means)):
+        mean.assign(tf.convert_to_tensor(weight.value))
+
+
 def take_over(means: Sequence[tf.Variable], model: keras.Model) -> None:
     """Gives the means to the model."""
     for mean, weight in zip(means, model.weights, strict=True):

@@ -15,6 +15,7 @@ from trainer.config_types import STRICT, Count, PositiveFraction, Size
 from trainer.loss_config import LossConfig
 from trainer.model_config import ModelConfig
 from trainer.optimizer_config import GroupConfig, OptimizerConfig, ScheduleConfig
+from trainer.start_config import StartConfig
 from trainer.step_config import StepConfig, ValidationConfig
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     'ModelConfig',
     'OptimizerConfig',
     'ScheduleConfig',
+    'StartConfig',
     'StepConfig',
     'TrainConfig',
     'ValidationConfig',
@@ -68,7 +70,7 @@ class TrainConfig:
       strategy: how the work is spread.
       device: `auto` takes the GPUs, or for `one_device` the processor where there is none.
       num_devices: None takes all there are.
-      model, input, augment, optimizer, loss, step, validation, board: the parts.
+      model, start, input, augment, optimizer, loss, step, validation, board: the parts.
     """
 
     seed: Annotated[int, Field(ge=0, lt=1 << 31)] = 0
@@ -82,6 +84,7 @@ class TrainConfig:
     device: Literal['auto', 'cpu', 'gpu'] = 'auto'
     num_devices: Count | None = None
     model: ModelConfig = Field(default_factory=ModelConfig)
+    start: StartConfig = Field(default_factory=StartConfig)
     input: InputConfig = Field(default_factory=InputConfig)
     augment: AugmentConfig = Field(default_factory=AugmentConfig)
     optimizer: OptimizerConfig = Field(default_factory=OptimizerConfig)

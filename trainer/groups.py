@@ -1,6 +1,7 @@
 """Which group of the config a weight belongs to, by its path in the model. Knows no optimizer."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 import keras
@@ -11,14 +12,33 @@ from trainer.optimizer_config import GroupConfig
 Owner = Mapping[int, GroupConfig | None]  # by id() of the weight; Keras's variables have no hash
 
 
-def paths(model: keras.Model, *, within: str = '') -> Iterator[tuple[str, keras.Variable]]:
-    """Weights and their paths: `LAYER/WEIGHT`, in a backbone `MODEL/LAYER/WEIGHT`."""
+def paths(model: keras.Model) -> Iterator[tuple[str, keras.Variable]]:
+    """Weights and their paths: `LAYER/WEIGHT`, in a backbone `MODEL/LAYER/WEIGHT`.
+
+    Keras numbers the layers that have no name through all models of a process: the third model's
+    first convolution is `conv2d_8`. Here each model has its own `conv2d`, `conv2d_1` and so on.
+    """
+    return _paths(model, within='', numbered=Counter())
+
+
+def _paths(
+    model: keras.Model, *, within: str, numbered: Counter[str]
+) -> Iterator[tuple[str, keras.Variable]]:
     for layer in model.layers:
-        path = f'{within}{layer.name}/'
+        path = f'{within}{_name(layer, numbered)}/'
         if isinstance(layer, keras.Model):
-            yield from paths(layer, within=path)
+            yield from _paths(layer, within=path, numbered=numbered)
         else:
             yield from ((path + weight.name, weight) for weight in layer.weights)
+
+
+def _name(layer: keras.layers.Layer, numbered: Counter[str]) -> str:
+    kind = re.sub(r'_\d+$', '', layer.name)
+    if kind.replace('_', '') != type(layer).__name__.lower():
+        return str(layer.name)  # somebody gave it
+    number = numbered[kind]
+    numbered[kind] += 1
+    return f'{kind}_{number}' if number else kind
 
 
 def assign(model: keras.Model, groups: Sequence[GroupConfig]) -> Owner:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import keras
 
-from trainer.model import LOGITS
+from trainer.last_layers import LOGITS
 
 _PREFIX = 'level_head_'
 

@@ -7,10 +7,9 @@ import dataclasses
 
 import keras
 
-from trainer import backbones, heads
+from trainer import backbones, heads, last_layers
+from trainer.last_layers import LOGITS
 from trainer.model_config import ModelConfig
-
-LOGITS = 'logits'  # the last layer of every model
 
 
 def build_model(
@@ -23,7 +22,7 @@ def build_model(
     """
     image = keras.Input(input_shape, name='image')
     features = heads.features(backbones.feature_map(image, config), config)
-    logits = keras.layers.Dense(num_classes, name=LOGITS)(features)
+    logits = last_layers.logits(features, config, num_classes=num_classes)
     return keras.Model(image, logits, name=config.name)
 
 

@@ -12,6 +12,7 @@ from trainer.config import InputConfig, LossConfig, ModelConfig, TrainConfig
 from trainer.data_set import DataInfo
 
 FILE_NAME = 'model_card.json'
+TAU_NORM = 'tau_norm.json'  # within a workdir: trainer/tau_fitting.py writes it
 EVALUATION = 'report/evaluation.json'  # within a workdir
 
 # Of evaluation.json; its tables of classes stay with the report.
@@ -40,7 +41,7 @@ def make(
         'preprocessing': preprocessing(config.input),
         'signatures': signatures(top_k=top_k),
         'level_threshold': threshold,
-        'prior': _prior(config.loss),
+        'prior': _prior(config.loss, workdir=workdir),
         'config': json.loads(configs.to_json(config)),
         'licences': licences(config.model),
     }
@@ -58,8 +59,10 @@ def _evaluation(workdir: str) -> dict[str, Any] | None:
     return {key: value for key, value in figures.items() if key not in _KEPT_OUT}
 
 
-def _prior(config: LossConfig) -> str:
+def _prior(config: LossConfig, *, workdir: str) -> str:
     """The prior that the model answers with."""
+    if storage.exists(storage.join(workdir, TAU_NORM)):
+        return 'not known: the last layer is tau-normalised'
     if config.target_power is None:
         return 'of the train shards, copies included, times the weights of the classes'
     return f'natural ** {config.target_power}, normalised'

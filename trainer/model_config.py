@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic.dataclasses import dataclass
 
 from trainer import families
-from trainer.config_types import STRICT, Count, Natural, Share
+from trainer.config_types import STRICT, Count, Natural, Positive, Share
 
 _OUR_OWN = ('small_cnn', 'small_xception')  # trained from random weights only
 
@@ -24,6 +24,9 @@ class ModelConfig:
         learned power, Radenovic et al., 2018), or `flatten`, which keeps all of it.
       head_norm: batch norm on the backbone's map.
       head_channels: of a 1x1 convolution with batch norm on the map, before it is pooled; 0: none.
+      last_layer: `dense`; `cosine`, for the loss `ldam`; `scaled`, with a scale for each class, for
+        learnable weight scaling in a second stage.
+      cosine_scale: of `cosine`: what the cosines are multiplied by.
     """
 
     name: str = 'small_cnn'
@@ -33,6 +36,8 @@ class ModelConfig:
     pooling: Literal['average', 'max', 'gem', 'flatten'] = 'average'
     head_norm: bool = False
     head_channels: Natural = 0
+    last_layer: Literal['dense', 'cosine', 'scaled'] = 'dense'
+    cosine_scale: Positive = 30.0
 
     def __post_init__(self) -> None:
         families.family_of(self.name)

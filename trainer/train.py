@@ -21,6 +21,7 @@ from trainer import (
     mirror,
     objective,
     resume,
+    starting,
     stopping,
 )
 from trainer import config_files as configs
@@ -91,6 +92,8 @@ def train(
 def _take_all_steps(run: _Run, strategy: tf.distribute.Strategy) -> None:
     config, state, data = run.config, run.state, run.data
     done = resume.restore(state, run.workdir, workers=run.workers)
+    if not done:
+        starting.take_weights(state, config.start)
     if done > config.total_steps:
         raise UserError(f'total_steps must be at least the {done} done, got {config.total_steps}')
     info = data_set.info_of(data)

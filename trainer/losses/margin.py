@@ -19,7 +19,8 @@ def demanding(
 ) -> tf.Tensor:
     """The logits, that of the label lower by its margin (equation 13): [B, C] -> [B, C].
 
-    The cross-entropy of them is the paper's loss.
+    The cross-entropy of them is the paper's loss. The paper's logits are 30 times a cosine, and its
+    margin is 0.5 of the cosine: here 15, on the last layer `cosine`.
     """
     owed = tf.gather(tf.constant(margins), labels)  # [B]
     return logits - owed[:, tf.newaxis] * tf.one_hot(labels, len(margins))
