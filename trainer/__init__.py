@@ -7,6 +7,9 @@
 | `overrides` | `a.b=value` on the command line, onto a config |
 | `data_set` | a folder of shards, checked against its manifest; what a run remembers of it |
 | `input_pipeline` | shards to batches of uint8 pictures |
+| `product_pipeline` | shards to batches of whole products, their views with a mask |
+| `feed` | a batch to what the model takes |
+| `fusion`, `fusion_config` | the views of a product to one answer |
 | `preprocess` | bytes to pixels, pixels to what a model was trained on: one rule for all |
 | `families` | what is known of each backbone: how it is fed, how small a picture may be |
 | `model_config` | the values of the network |

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
-from trainer import averages, level_heads
+from trainer import averages, input_pipeline, level_heads, product_pipeline
 from trainer.best import Best
 from trainer.config import TrainConfig
 from trainer.data_set import DataSet
-from trainer.input_pipeline import train_batches
 from trainer.model import build_model
 from trainer.optimizers import build_optimizer
 from trainer.plateau import Plateau
@@ -26,7 +25,8 @@ def build_state(
 ) -> State:
     """The state of a run before its first step; the config's seed decides every weight."""
     keras.utils.set_random_seed(config.seed)
-    batches = train_batches(data, config, worker=cluster.index, num_workers=cluster.count)
+    pipeline = product_pipeline if config.model.fusion.is_on else input_pipeline
+    batches = pipeline.train_batches(data, config, worker=cluster.index, num_workers=cluster.count)
     iterator = iter(batches)
     with strategy.scope():
         with _computing_as(config.step):

@@ -12,6 +12,7 @@ from trainer import families
 from trainer.augment_config import AugmentConfig
 from trainer.board_config import BoardConfig
 from trainer.config_types import STRICT, Count, PositiveFraction, Size
+from trainer.fusion_config import FusionConfig
 from trainer.loss_config import LossConfig
 from trainer.model_config import ModelConfig
 from trainer.optimizer_config import GroupConfig, OptimizerConfig, ScheduleConfig
@@ -21,6 +22,7 @@ from trainer.step_config import StepConfig, ValidationConfig
 __all__ = [
     'AugmentConfig',
     'BoardConfig',
+    'FusionConfig',
     'GroupConfig',
     'InputConfig',
     'LossConfig',
@@ -61,7 +63,7 @@ class TrainConfig:
 
     Attributes:
       seed: of everything that is drawn.
-      batch_size: pictures a step, over all devices.
+      batch_size: pictures a step, or products where their views are fused, over all devices.
       total_steps: of the run.
       log_every_steps: a line in metrics.jsonl.
       checkpoint_every_steps: a state to resume from.
@@ -99,6 +101,12 @@ class TrainConfig:
             raise ValueError(
                 f'input.height and input.width must be at least {smallest} for {self.model.name}, '
                 f'got {self.input.height} and {self.input.width}'
+            )
+        if self.model.fusion.is_on and self.augment.mixes:
+            raise ValueError(
+                'augment.mixup and augment.cutmix must be 0 where model.fusion is '
+                f'{self.model.fusion.name}, got {self.augment.mixup} and {self.augment.cutmix}: '
+                'pictures are mixed one to one'
             )
         if self.validation.every_steps % self.log_every_steps:
             raise ValueError(

@@ -14,6 +14,7 @@ from typing import Literal
 from catalog import categories, manifest, storage
 from catalog.errors import UserError
 from catalog.manifest import Shard, Split
+from trainer.fusion_config import FusionConfig
 
 FILE_NAME = 'data.json'
 SAMPLED_SHARDS = 4  # beside the first and the last of each split
@@ -58,13 +59,14 @@ class DataInfo:
     Attributes:
       digest: the manifest's SHA-256 in hex.
       num_classes: C.
-      pictures_per_class: in the train shards, copies included [C]: the prior that was learned from.
+      examples_per_class: in the train shards, copies included [C]: of pictures, or of records where
+        an example is a product: the prior that was learned from.
       natural_prior: class shares of all products [C].
     """
 
     digest: str
     num_classes: int
-    pictures_per_class: tuple[int, ...]
+    examples_per_class: tuple[int, ...]
     natural_prior: tuple[float, ...]
 
 
@@ -122,30 +124,36 @@ def _sha256(path: str) -> str:
     return digest.hexdigest()
 
 
-def info_of(data: DataSet) -> DataInfo:
-    """What a run must remember of a data set.
+def info_of(data: DataSet, fusion: FusionConfig) -> DataInfo:
+    """What a run that fuses views, or does not, must remember of a data set.
 
     Raises:
-      UserError: if the data set has no labelled train split.
+      UserError: if the data set has no labelled train split, or no records that hold all views.
     """
     train = data.split('train')
     if len(train.pictures_per_class) != data.num_classes:
         raise UserError(f'{data.folder}: training needs labelled data, these shards have no labels')
     if not sum(train.pictures_per_class):
         raise UserError(f'{data.folder}: training needs pictures, the train split has none')
+    kind = data.manifest.options.get('record')
+    if fusion.is_on and kind != 'product':
+        raise UserError(
+            f'{data.folder}: model.fusion {fusion.name} needs records of whole products, these are '
+            f'of kind {kind!r}; make the data set with --record=product'
+        )
     return DataInfo(
         digest=data.digest,
         num_classes=data.num_classes,
-        pictures_per_class=train.pictures_per_class,
+        examples_per_class=train.records_per_class if fusion.is_on else train.pictures_per_class,
         natural_prior=tuple(data.manifest.priors['natural']),
     )
 
 
-def save_info(data: DataSet, workdir: str) -> None:
-    """Writes `workdir/data.json` and a copy of the category tree."""
+def save_info(data: DataSet, workdir: str, fusion: FusionConfig) -> None:
+    """Writes `workdir/data.json` of `info_of`, and a copy of the category tree."""
     tree = storage.read_bytes(storage.join(data.folder, categories.FILE_NAME))
     storage.write_bytes(storage.join(workdir, categories.FILE_NAME), tree)
-    document = json.dumps(dataclasses.asdict(info_of(data)))
+    document = json.dumps(dataclasses.asdict(info_of(data, fusion)))
     storage.write_bytes(storage.join(workdir, FILE_NAME), document.encode())
 
 
@@ -153,7 +161,7 @@ def restore_info(workdir: str) -> DataInfo:
     """Reads `workdir/data.json`.
 
     Raises:
-      UserError: if there is none.
+      UserError: if there is none, or one that this version cannot read.
     """
     path = storage.join(workdir, FILE_NAME)
     try:
@@ -162,12 +170,17 @@ def restore_info(workdir: str) -> DataInfo:
         raise UserError(
             f'{workdir}: a workdir must have a {FILE_NAME}, got none; trainer.task writes it'
         ) from error
-    return DataInfo(
-        digest=document['digest'],
-        num_classes=document['num_classes'],
-        pictures_per_class=tuple(document['pictures_per_class']),
-        natural_prior=tuple(document['natural_prior']),
-    )
+    try:
+        return DataInfo(
+            digest=document['digest'],
+            num_classes=document['num_classes'],
+            examples_per_class=tuple(document['examples_per_class']),
+            natural_prior=tuple(document['natural_prior']),
+        )
+    except KeyError as error:
+        raise UserError(
+            f'{path}: must have {error}, it has none; another version of trainer.task wrote it'
+        ) from error
 
 
 def restore_categories(workdir: str) -> categories.Categories:

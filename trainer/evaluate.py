@@ -5,7 +5,8 @@ Prints a table and writes, whole or not at all, into --output:
   evaluation.html       the same for people, with classes and confusions; works offline
   predictions.parquet   a row a product: product_id, label, predicted and confidence (top k)
 
-A product's probabilities are the mean of its pictures'. An --output that holds an earlier
+A product's probabilities are the mean of its pictures', or the model's own where it fuses views
+(docs/fusion.md); a picture is then a product of one view. An --output that holds an earlier
 evaluation is replaced. trainer.export and trainer.summary look for it in WORKDIR/report.
 
 Examples:

@@ -57,16 +57,19 @@ def evaluate(
     _check(data, workdir=workdir, split=split, top_k=top_k)
     batches = input_pipeline.evaluation_batches(data, split, config)
     scored = predictions.score(model, batches, model_config=config.model)
+    fuse = predictions.fuser(model, config.model.fusion)
     tallies = _Tallies(*(metrics.Tally(data.num_classes) for _ in range(4)))
     with publish.replaced_folder(output, files=FILES) as partial:
         with prediction_table.writer(str(partial / prediction_table.FILE_NAME)) as table:
             progress = Progress('evaluate', total=data.split(split).pictures, unit='picture')
             for pictures in predictions.whole_products(scored):
-                table.write(_count(pictures, tallies, top_k=top_k))
+                table.write(_count(pictures, fuse(pictures), tallies, top_k=top_k))
                 progress.update(tallies.pictures.examples)
             progress.close()
         _check_whole(data, tallies, split=split)
-        evaluation = _evaluation(tallies, split=split, digest=data.digest)
+        evaluation = _evaluation(
+            tallies, split=split, digest=data.digest, rule=predictions.rule(config.model.fusion)
+        )
         evaluation_report.write(evaluation, data.categories, folder=partial)
     return evaluation
 
@@ -84,8 +87,8 @@ def _check(data: DataSet, *, workdir: str, split: str, top_k: int) -> None:
         )
 
 
-def _count(pictures: Scored, tallies: _Tallies, *, top_k: int) -> Predictions:
-    """Counts whole products' pictures, alone and fused; the products' predictions."""
+def _count(pictures: Scored, products: Scored, tallies: _Tallies, *, top_k: int) -> Predictions:
+    """Counts whole products' pictures and the products; the products' predictions."""
 
     def count(examples: Scored, every: metrics.Tally, unseen: metrics.Tally) -> Predictions:
         best = predictions.top(examples, top_k=top_k)
@@ -101,7 +104,6 @@ def _count(pictures: Scored, tallies: _Tallies, *, top_k: int) -> Predictions:
         return best
 
     count(pictures, tallies.pictures, tallies.pictures_without_leaked)
-    products = predictions.fuse(pictures)
     return count(products, tallies.products, tallies.products_without_leaked)
 
 
@@ -116,9 +118,10 @@ def _check_whole(data: DataSet, tallies: _Tallies, *, split: str) -> None:
         )
 
 
-def _evaluation(tallies: _Tallies, *, split: str, digest: str) -> Evaluation:
+def _evaluation(tallies: _Tallies, *, split: str, digest: str, rule: str) -> Evaluation:
     return Evaluation(
         split=split,
+        product_rule=rule,
         data_digest=digest,
         products=metrics.figures(tallies.products),
         products_without_leaked=metrics.figures(tallies.products_without_leaked),

@@ -22,7 +22,6 @@ _MAX_CONFUSED = 25
 _MAX_WORST = 10
 
 DEFINITIONS = {
-    'product': "A product's probabilities are the mean of its pictures'.",
     'accuracy': 'The share whose likeliest class is the label (categorisation accuracy).',
     'top5_accuracy': 'The share that has the label among the five likeliest classes.',
     'loss': 'The mean of -log(probability of the label), in nats.',
@@ -53,6 +52,7 @@ class Evaluation:
 
     Attributes:
       split: what was measured on.
+      product_rule: what a product's probabilities are, in words.
       data_digest: SHA-256 of the data set's manifest, in hex.
       products: per product.
       products_without_leaked: without the products that have a picture which occurs in train too.
@@ -62,6 +62,7 @@ class Evaluation:
     """
 
     split: str
+    product_rule: str
     data_digest: str
     products: Figures
     products_without_leaked: Figures
@@ -101,8 +102,14 @@ def to_document(evaluation: Evaluation, tree: Categories) -> dict[str, Any]:
         },
         'classes': class_rows(evaluation.confusion, tree),
         'most_confused': confused_rows(evaluation.confusion, tree),
-        'definitions': DEFINITIONS,
+        'definitions': definitions(evaluation),
     }
+
+
+def definitions(evaluation: Evaluation) -> dict[str, str]:
+    """What the words in a report mean."""
+    product = f"A product's probabilities are {evaluation.product_rule}."
+    return {'product': product, **DEFINITIONS}
 
 
 def class_rows(confusion: Confusion, tree: Categories) -> list[dict[str, Any]]:
@@ -150,7 +157,7 @@ def figure_rows(evaluation: Evaluation) -> list[list[str]]:
 
 def text(evaluation: Evaluation) -> str:
     """The figures as a table for the terminal."""
-    title = f'{evaluation.split}: a product is the mean of its pictures\n\n'
+    title = f"{evaluation.split}: a product's probabilities are {evaluation.product_rule}\n\n"
     return title + tables.aligned(figure_rows(evaluation), header=_COLUMNS)
 
 
@@ -179,5 +186,6 @@ def page(evaluation: Evaluation, tree: Categories) -> bytes:
         worst=sorted(supported, key=lambda row: (row['f1'], -row['support']))[:_MAX_WORST],
         confused=confused_rows(evaluation.confusion, tree),
         matrix=pages.data_uri(picture) if picture else None,
-        definitions=DEFINITIONS,
+        definitions=definitions(evaluation),
+        product_rule=evaluation.product_rule,
     )

@@ -7,10 +7,16 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from catalog.errors import UserError
-from trainer import averages, guards, sample_pictures, validation
+from trainer import (
+    averages,
+    guards,
+    input_pipeline,
+    product_pipeline,
+    sample_pictures,
+    validation,
+)
 from trainer.config import TrainConfig
 from trainer.data_set import DataSet
-from trainer.input_pipeline import evaluation_batches
 from trainer.metrics import Figures
 from trainer.step import State
 from trainer.workers import Workers
@@ -21,8 +27,9 @@ class Found:
     """What an evaluation found.
 
     Attributes:
-      figures: of all pictures of the split.
-      pictures: the first ones with what the model says of them, uint8 [N, h, w, 3].
+      figures: of all examples of the split: pictures, or products where their views are fused.
+      pictures: the first ones (of a product its first view) with what the model says of them, uint8
+        [N, h, w, 3].
     """
 
     figures: Figures
@@ -56,11 +63,12 @@ class Evaluator:
         split, cluster = config.validation.split, workers.cluster
         if not any(data.split(split).products_per_class):
             raise UserError(f'{data.folder}: validation.split must have labels, {split!r} has none')
-        self._batches = evaluation_batches(
+        pipeline = product_pipeline if config.model.fusion.is_on else input_pipeline
+        self._batches = pipeline.evaluation_batches(
             data, split, config, worker=cluster.index, num_workers=cluster.count
         )
         self._forward = validation.compile_forward(
-            state.model, strategy, config, num_workers=cluster.count
+            state.model, strategy, config, batches=self._batches, num_workers=cluster.count
         )
 
     def evaluate(self) -> Found:
@@ -70,6 +78,7 @@ class Evaluator:
           UserError: naming a damaged shard.
         """
         split = self._config.validation.split
+        found = self._data.split(split)
         with (
             averages.in_place_of_weights(self._state.means, self._state.model),
             guards.damaged_input_is_named(self._data, split=split),
@@ -78,7 +87,7 @@ class Evaluator:
                 self._forward,
                 self._batches,
                 num_classes=self._data.num_classes,
-                pictures=self._data.split(split).pictures,
+                examples=found.records if self._config.model.fusion.is_on else found.pictures,
                 workers=self._workers,
             )
             return Found(figures, self._sample())
@@ -88,10 +97,11 @@ class Evaluator:
         if not count or not self._workers.cluster.is_chief:
             return np.zeros([0, 1, 1, 3], np.uint8)
         batch = next(iter(self._batches.take(1)))
-        images, labels = batch['image'][:count], batch['label'][:count]
+        batch = {name: column[:count] for name, column in batch.items()}
+        images = batch['image'][:, 0] if 'mask' in batch else batch['image']
         return sample_pictures.draw(
             images.numpy(),
-            labels=labels.numpy(),
-            probabilities=tf.nn.softmax(self._forward(images)).numpy(),
+            labels=batch['label'].numpy(),
+            probabilities=tf.nn.softmax(self._forward(batch)).numpy(),
             names=[path[-1] for path in self._data.categories.names],
         )

@@ -16,6 +16,8 @@ from trainer import preprocess
 from trainer.config import InputConfig, TrainConfig
 from trainer.data_set import DataSet
 
+Parse = Callable[[Any], dict[str, tf.Tensor]]
+
 UNLABELLED = -1
 
 _PARSED_RECORDS = 1024  # at a time
@@ -41,10 +43,40 @@ def train_batches(
     Returns:
       {'image': uint8 [b, H, W, 3], 'label': int64 [b]}, b = batch_size / num_workers
     """
+    return train_stream(
+        data,
+        config,
+        parse=_parse,
+        decode=lambda x: {'image': _decode(x['encoded'], config.input), 'label': x['label']},
+        worker=worker,
+        num_workers=num_workers,
+    )
+
+
+def train_stream(
+    data: DataSet,
+    config: TrainConfig,
+    *,
+    parse: Parse,
+    decode: Parse,
+    worker: int = 0,
+    num_workers: int = 1,
+) -> tf.data.Dataset:
+    """The stream of `train_batches` for examples of any kind.
+
+    Args:
+      data: with a train split.
+      config: of the run; `batch_size` counts examples.
+      parse: serialized records, string [R], to examples: `encoded` [E, …], `label` and `product_id`
+        int64 [E].
+      decode: `encoded` and `label` of a worker's part of a batch to what a step takes.
+      worker: whose part.
+      num_workers: that share each batch.
+    """
     part = config.batch_size // num_workers
     mine = slice(worker * part, (worker + 1) * part)
-    batches = _shuffled(data, config, parse=_parse).map(
-        lambda x: {'image': _decode(x['encoded'][mine], config.input), 'label': x['label'][mine]},
+    batches = _shuffled(data, config, parse=parse).map(
+        lambda examples: decode({name: column[mine] for name, column in examples.items()}),
         num_parallel_calls=_decoders(),
         deterministic=config.input.deterministic,
     )
@@ -54,50 +86,7 @@ def train_batches(
     return batches.prefetch(_READY_BATCHES)
 
 
-def product_batches(
-    data: DataSet, config: TrainConfig, *, max_views: int, worker: int = 0, num_workers: int = 1
-) -> tf.data.Dataset:
-    """`train_batches` of whole products: `batch_size` counts products, an epoch has each once.
-
-    A product's views beyond `max_views` are left out; where it has fewer, the mask is False and the
-    picture black.
-
-    Returns:
-      {'image': uint8 [b, max_views, H, W, 3], 'mask': bool [b, max_views], 'label': int64 [b]}
-    """
-    part = config.batch_size // num_workers
-    mine = slice(worker * part, (worker + 1) * part)
-
-    def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-        parsed = tf.io.parse_example(serialized, _features())
-        encoded = parsed[record.ENCODED].to_tensor('', shape=[None, max_views])
-        return {
-            'encoded': encoded,
-            'label': parsed[record.LABEL],
-            'product_id': parsed[record.PRODUCT_ID],
-        }
-
-    def decode(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        encoded = batch['encoded'][mine]  # string [b, V]
-        mask = encoded != ''
-        shape = [part, max_views, config.input.height, config.input.width, 3]
-        images = _decode(encoded[mask], config.input)  # of all the products in turn
-        images = tf.scatter_nd(tf.where(mask), images, tf.constant(shape, tf.int64))
-        return {
-            'image': tf.ensure_shape(images, shape),
-            'mask': mask,
-            'label': batch['label'][mine],
-        }
-
-    batches = _shuffled(data, config, parse=parse).map(
-        decode, num_parallel_calls=_decoders(), deterministic=config.input.deterministic
-    )
-    return batches.prefetch(_READY_BATCHES)
-
-
-def _shuffled(
-    data: DataSet, config: TrainConfig, *, parse: Callable[[tf.Tensor], dict[str, tf.Tensor]]
-) -> tf.data.Dataset:
+def _shuffled(data: DataSet, config: TrainConfig, *, parse: Parse) -> tf.data.Dataset:
     """Batches of all workers, encoded, epoch after epoch: {'encoded': …, 'label': int64 [B]}."""
     _check_fraction(data, config.input)
     epochs = tf.data.Dataset.range(_EPOCHS)
@@ -147,7 +136,7 @@ def _epoch(
     config: TrainConfig,
     *,
     epoch: tf.Tensor,
-    parse: Callable[[tf.Tensor], dict[str, tf.Tensor]],
+    parse: Parse,
 ) -> tf.data.Dataset:
     """One epoch, in blocks of mixed examples, encoded."""
     compression = _compression(data.paths('train'))
@@ -192,18 +181,34 @@ def evaluation_batches(
       {'image': uint8 [B, H, W, 3], 'label': int64 [B] (-1 where unlabelled), 'product_id': int64
       [B], 'index': int64 [B], the picture's position in its product, 'leaked': int64 [B]}
     """
+    return evaluation_stream(
+        data,
+        split,
+        config,
+        parse=_parse,
+        decode=lambda x: {'image': _decode(x.pop('encoded'), config.input), **x},
+        worker=worker,
+        num_workers=num_workers,
+    )
+
+
+def evaluation_stream(
+    data: DataSet,
+    split: str,
+    config: TrainConfig,
+    *,
+    parse: Parse,
+    decode: Parse,
+    worker: int = 0,
+    num_workers: int = 1,
+) -> tf.data.Dataset:
+    """The stream of `evaluation_batches` for examples of any kind; arguments: `train_stream`."""
     compression = _compression(data.paths(split))
     shards = tf.data.Dataset.from_tensor_slices(_shards(data, split))
     records = shards.flat_map(lambda path, count: _read(path, count, compression=compression))
-    pictures = records.batch(_PARSED_RECORDS).map(_parse)
-
-    def decode(encoded: tf.Tensor, **rest: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {'image': _decode(encoded, config.input), **rest}
-
-    batches = pictures.rebatch(config.batch_size).shard(num_workers, worker)
-    batches = batches.map(
-        lambda picture: decode(**picture), num_parallel_calls=_decoders(), deterministic=True
-    )
+    examples = records.batch(_PARSED_RECORDS).map(parse)
+    batches = examples.rebatch(config.batch_size).shard(num_workers, worker)
+    batches = batches.map(decode, num_parallel_calls=_decoders(), deterministic=True)
     return batches.prefetch(_READY_BATCHES)
 
 
@@ -216,7 +221,8 @@ def _decode(encoded: tf.Tensor, config: InputConfig) -> tf.Tensor:
     return preprocess.decode_batch(encoded, height=config.height, width=config.width)
 
 
-def _features() -> dict[str, Any]:
+def example_features() -> dict[str, Any]:
+    """How every record is parsed, whatever it is made into."""
     return {
         record.ENCODED: tf.io.RaggedFeature(tf.string),
         record.LABEL: tf.io.FixedLenFeature([], tf.int64, default_value=UNLABELLED),
@@ -231,7 +237,7 @@ def _parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     """
     numbers = tf.io.RaggedFeature(tf.int64)
     parsed = tf.io.parse_example(
-        serialized, {**_features(), record.INDEX: numbers, record.LEAKED: numbers}
+        serialized, {**example_features(), record.INDEX: numbers, record.LEAKED: numbers}
     )
     encoded = parsed[record.ENCODED]
     views = encoded.row_lengths()

@@ -11,7 +11,7 @@ part of it: a step that counts a class w times sees w times its share, and the l
 the target all the same. Weights then say how much the errors of a class count, not how often it is
 the answer.
 
-Every prior gets one pseudo picture a class, so that a class without pictures has a small prior, not
+Every prior gets one pseudo example a class, so that a class without examples has a small prior, not
 none: its logarithm stays finite, and where it is missing on both sides the two cancel.
 """
 
@@ -33,7 +33,7 @@ class Priors:
     """Class shares, float64 [C] each, all above 0, each with a sum of 1.
 
     Attributes:
-      written: of the pictures in the train shards: what a step sees.
+      written: of the examples in the train shards: what a step sees.
       natural: of the products in the source: what the world looks like.
       weights: how much a class counts, float64 [C], of mean 1; from `reweight_from_step` on.
       target: what the model's own logits answer with; without the rule, what a step sees at last,
@@ -48,10 +48,10 @@ class Priors:
 
 def priors(info: DataInfo, config: LossConfig) -> Priors:
     """The priors of a run."""
-    pictures = np.asarray(info.pictures_per_class, np.float64)
-    written = _smoothed(pictures)
-    natural = _smoothed(np.asarray(info.natural_prior) * pictures.sum())
-    weights = effective_number.weights(written * pictures.sum(), beta=config.effective_beta)
+    examples = np.asarray(info.examples_per_class, np.float64)
+    written = _smoothed(examples)
+    natural = _smoothed(np.asarray(info.natural_prior) * examples.sum())
+    weights = effective_number.weights(written * examples.sum(), beta=config.effective_beta)
     if config.target_power is None:
         target = _normalized(written * weights)
     else:

@@ -2,17 +2,20 @@
 
 from typing import Literal
 
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from trainer import families
 from trainer.config_types import STRICT, Count, Natural, Positive, Share
+from trainer.fusion_config import FusionConfig
 
 _OUR_OWN = ('small_cnn', 'small_xception')  # trained from random weights only
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class ModelConfig:
-    """The network: backbone, [batch norm], [1x1 convolution, batch norm], pooling, dropout, logits.
+    """The network: backbone, [batch norm], [1x1 convolution, batch norm], pooling, dropout, [fusion
+    of views], logits.
 
     Attributes:
       name: of the backbone; docs/models.md lists them, and so does the error for any other.
@@ -27,6 +30,7 @@ class ModelConfig:
       last_layer: `dense`; `cosine`, for the loss `ldam`; `scaled`, with a scale for each class, for
         learnable weight scaling in a second stage.
       cosine_scale: of `cosine`: what the cosines are multiplied by.
+      fusion: of the views of a product.
     """
 
     name: str = 'small_cnn'
@@ -38,6 +42,7 @@ class ModelConfig:
     head_channels: Natural = 0
     last_layer: Literal['dense', 'cosine', 'scaled'] = 'dense'
     cosine_scale: Positive = 30.0
+    fusion: FusionConfig = Field(default_factory=FusionConfig)
 
     def __post_init__(self) -> None:
         families.family_of(self.name)

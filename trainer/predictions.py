@@ -1,11 +1,12 @@
 """Runs a model over pictures: probabilities of a picture, of a product, and the likeliest k.
 
-A product's probabilities are the mean of its pictures'. Everything streams: what is held is one
-batch and the pictures of one product.
+A product's probabilities are the mean of its pictures', or what the model says of their features
+together where it learned to fuse them. Everything streams: what is held is one batch and the
+pictures of one product.
 """
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import keras
@@ -13,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from trainer import model as models
 from trainer import preprocess
-from trainer.config import ModelConfig
+from trainer.config import FusionConfig, ModelConfig
 from trainer.prediction_table import Predictions
 
 Ints = npt.NDArray[np.int64]
@@ -29,9 +31,10 @@ class Scored:
       label: int64 [N].
       index: int64 [N], a picture's position in its product; a product has its first picture's.
       leaked: bool [N], whether a picture (of the product) occurs in train too.
-      pictures: int64 [N], how many the probabilities are the mean of.
+      pictures: int64 [N], how many the probabilities come from.
       label_log_probability: float64 [N], log of the probability of the label, never of a rounded 0.
       probabilities: float32 [N, C].
+      features: float32 [N, d], of pictures, for a model that fuses them; d is 0 otherwise.
     """
 
     product_id: Ints
@@ -41,6 +44,7 @@ class Scored:
     pictures: Ints
     label_log_probability: npt.NDArray[np.float64]
     probabilities: npt.NDArray[np.float32]
+    features: npt.NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.label)
@@ -49,17 +53,19 @@ class Scored:
 def score(
     model: keras.Model, batches: Iterable[dict[str, tf.Tensor]], *, model_config: ModelConfig
 ) -> Iterator[Scored]:
-    """Runs a model over batches of `input_pipeline.evaluation_batches`, a picture an example."""
+    """Runs a model over batches of `input_pipeline.evaluation_batches`, a picture an example.
 
-    def forward(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        logits = model(preprocess.normalize(images, model_config), training=False)
-        log_probabilities = tf.nn.log_softmax(logits)
-        of_label = tf.gather(log_probabilities, labels, batch_dims=1)
-        return tf.exp(log_probabilities), of_label
+    A model that fuses views takes each as a product of one view.
+    """
+    split = _split(model)
+
+    def forward(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        features, logits = split(preprocess.normalize(images, model_config))
+        return *_log_probabilities(logits, labels), features
 
     run = tf.function(forward, autograph=False, reduce_retracing=True)
     for batch in batches:
-        probabilities, of_label = run(batch['image'], batch['label'])
+        probabilities, of_label, features = run(batch['image'], batch['label'])
         yield Scored(
             product_id=batch['product_id'].numpy(),
             label=batch['label'].numpy(),
@@ -68,7 +74,30 @@ def score(
             pictures=np.ones(len(of_label), np.int64),
             label_log_probability=of_label.numpy().astype(np.float64),
             probabilities=probabilities.numpy(),
+            features=features.numpy(),
         )
+
+
+def _split(model: keras.Model) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    """A function of pictures: what a fusion needs of each, [N, d], and its logits [N, C]."""
+    if not models.takes_products(model):
+        return lambda images: (
+            tf.zeros([tf.shape(images)[0], 0]),
+            model(images, training=False),
+        )
+    backbone, head = models.feature_model(model), models.head_model(model)
+
+    def run(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        features = backbone(images, training=False)
+        return features, head([features, models.alone(features)], training=False)
+
+    return run
+
+
+def _log_probabilities(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Probabilities [N, C], and the logs of the labels' [N]."""
+    log_probabilities = tf.nn.log_softmax(logits)
+    return tf.exp(log_probabilities), tf.gather(log_probabilities, labels, batch_dims=1)
 
 
 def whole_products(batches: Iterable[Scored]) -> Iterator[Scored]:
@@ -84,8 +113,51 @@ def whole_products(batches: Iterable[Scored]) -> Iterator[Scored]:
         yield rest
 
 
+def rule(config: FusionConfig) -> str:
+    """How the probabilities of a product come about, in words."""
+    if not config.is_on:
+        return "the mean of its pictures'"
+    return f"the model's, of its first {config.max_views} pictures together ({config.name})"
+
+
+def fuser(model: keras.Model, config: FusionConfig) -> Callable[[Scored], Scored]:
+    """A function from whole products' pictures to the products: [N] -> [P].
+
+    Of a model that fuses views, the first `max_views` pictures of a product count, as in training.
+    """
+    if not models.takes_products(model):
+        return fuse
+    head = models.head_model(model)
+
+    def forward(
+        features: tf.Tensor, mask: tf.Tensor, labels: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        return _log_probabilities(head([features, mask], training=False), labels)
+
+    run = tf.function(forward, autograph=False, reduce_retracing=True)
+
+    def fuse_learned(pictures: Scored) -> Scored:
+        starts = _starts(pictures)
+        counts = np.diff(starts, append=len(pictures))
+        places = np.arange(len(pictures)) - np.repeat(starts, counts)
+        mask = np.arange(config.max_views) < counts[:, None]
+        probabilities, of_label = run(
+            tf.constant(pictures.features[places < config.max_views]),
+            tf.constant(mask),
+            tf.constant(pictures.label[starts]),
+        )
+        return dataclasses.replace(
+            fuse(pictures),
+            pictures=mask.sum(axis=1),
+            label_log_probability=of_label.numpy().astype(np.float64),
+            probabilities=probabilities.numpy(),
+        )
+
+    return fuse_learned
+
+
 def fuse(pictures: Scored) -> Scored:
-    """The products of whole products' pictures: [N] pictures -> [P] products."""
+    """The products of whole products' pictures, as the mean of these: [N] -> [P]."""
     starts = _starts(pictures)
     counts = np.diff(starts, append=len(pictures))
     summed = np.add.reduceat(pictures.probabilities, starts)
@@ -99,6 +171,7 @@ def fuse(pictures: Scored) -> Scored:
         pictures=np.add.reduceat(pictures.pictures, starts),
         label_log_probability=log_sum - np.log(counts),
         probabilities=(summed / counts[:, None]).astype(np.float32),
+        features=pictures.features[starts, :0],
     )
 
 

@@ -33,7 +33,8 @@ class Reporter:
             total_steps=config.total_steps,
             drop=None if state.plateau is None else state.plateau.factor,
         )
-        self._epoch_pictures = sum(info.pictures_per_class)
+        self._epoch_examples = sum(info.examples_per_class)
+        self._examples = 'products' if config.model.fusion.is_on else 'pictures'
         self._logged_step = done
         self._logged_at = time.monotonic()
         self._progress = Progress('training', total=config.total_steps, unit='step')
@@ -43,21 +44,23 @@ class Reporter:
         """Logs the window that ends with step number `done`, from 1, and what was measured then."""
         means = self._state.window.take(batch_size=self._config.batch_size)
         now = time.monotonic()
-        pictures = (done - self._logged_step) * self._config.batch_size
+        examples = (done - self._logged_step) * self._config.batch_size
         seconds = now - self._logged_at
-        rate = pictures / seconds
+        rate = examples / seconds
         self._logged_step, self._logged_at = done, now
         metrics = {
             'step': done,
             **means,
             'learning_rate': float(self._learning_rate(tf.constant(done - 1))),
-            'epoch': done * self._config.batch_size / self._epoch_pictures,
+            'epoch': done * self._config.batch_size / self._epoch_examples,
             **validation,
         }
         share = self._input_wait_share(seconds=seconds)
-        measured = {'pictures_per_second': rate, 'input_wait_share': share}
+        measured = {f'{self._examples}_per_second': rate, 'input_wait_share': share}
         self._board.log(metrics, measured=measured)
-        self._progress.update(done, note=f'loss {means["loss"]:.3f}, {rate:,.0f} pictures/s')
+        self._progress.update(
+            done, note=f'loss {means["loss"]:.3f}, {rate:,.0f} {self._examples}/s'
+        )
 
     def _input_wait_share(self, *, seconds: float) -> float:
         waited = float(self._state.input_seconds.numpy())

@@ -46,7 +46,8 @@ class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         super().__init__(name='product_categories')
         features = models.feature_model(model)
         self.variables_to_restore = [variable.value for variable in model.variables]
-        self._logits = lambda images: model(images, training=False)
+        self._fuses = models.takes_products(model)
+        self._logits = lambda inputs: model(inputs, training=False)
         self._features = lambda images: features(images, training=False)
         self.names_file = tf.saved_model.Asset(names_file)
         self._tree = tree
@@ -67,7 +68,10 @@ class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         return answers(self._probabilities(image_bytes), self._tree, top_k=self._top_k)
 
     def classify_products(self, image_bytes: tf.Tensor, product: tf.Tensor) -> Answers:
-        """The likeliest k categories of each product: the mean of its pictures' probabilities.
+        """The likeliest k categories of each product, all its pictures taken together.
+
+        A model that fuses views takes the first `max_views` pictures of a product as they come, and
+        passes over the others; of any other model it is the mean of all pictures' probabilities.
 
         Args:
           image_bytes: string [M].
@@ -78,10 +82,8 @@ class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         """
         checks = _product_checks(image_bytes, product)
         with tf.control_dependencies(checks):
-            count = _product_count(product)
-            probabilities = tf.math.unsorted_segment_mean(  # [M, C] -> [P, C]
-                self._probabilities(image_bytes), product, count
-            )
+            together = self._fused if self._fuses else self._mean
+            probabilities = together(image_bytes, product)  # [M] -> [P, C]
         return {
             **answers(probabilities, self._tree, top_k=self._top_k),
             'level': deepest_level(probabilities, self._tree, threshold=self._threshold),
@@ -100,7 +102,32 @@ class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         return preprocess.normalize(images, self._config.model)
 
     def _probabilities(self, image_bytes: tf.Tensor) -> tf.Tensor:
-        return tf.nn.softmax(self._logits(self._pictures(image_bytes)))
+        """Of each picture; a model that fuses views takes it as a product of one: [N] -> [N, C]."""
+        images = self._pictures(image_bytes)
+        inputs = [images, models.alone(images)] if self._fuses else images
+        return tf.nn.softmax(self._logits(inputs))
+
+    def _mean(self, image_bytes: tf.Tensor, product: tf.Tensor) -> tf.Tensor:
+        each = self._probabilities(image_bytes)
+        return tf.math.unsorted_segment_mean(each, product, _product_count(product))
+
+    def _fused(self, image_bytes: tf.Tensor, product: tf.Tensor) -> tf.Tensor:
+        order, mask = first_views(product, max_views=self._config.model.fusion.max_views)
+        return tf.nn.softmax(self._logits([self._pictures(tf.gather(image_bytes, order)), mask]))
+
+
+def first_views(product: tf.Tensor, *, max_views: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """The first pictures of each product: product numbers int64 [M] -> int64 [N], bool [P, V].
+
+    Which pictures they are, product by product, each in the order in which they came, and how many
+    of V = `max_views` places each product has filled.
+    """
+    order = tf.argsort(product, stable=True)  # [M]
+    counts = tf.math.bincount(tf.cast(product, tf.int32), dtype=tf.int64)  # [P]
+    starts = tf.cumsum(counts, exclusive=True)
+    place = tf.range(tf.size(product, tf.int64)) - tf.repeat(starts, counts)
+    mask = tf.sequence_mask(tf.minimum(counts, max_views), max_views)
+    return tf.boolean_mask(order, place < max_views), mask
 
 
 def decode_batch(image_bytes: tf.Tensor, config: InputConfig) -> tf.Tensor:

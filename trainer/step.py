@@ -7,10 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from trainer import averages, level_heads, preprocess
-from trainer.augmentation.draws import draw
-from trainer.augmentation.mixing import mix
-from trainer.augmentation.pictures import augment
+from trainer import averages, feed, level_heads
 from trainer.best import Best
 from trainer.config import TrainConfig
 from trainer.objective import Objective
@@ -26,7 +23,7 @@ class Window(tf.Module):  # type: ignore[misc]
     Attributes:
       steps: int64 [].
       loss: the sum of the mean losses, float64 [].
-      correct: pictures whose class had the highest logit, int64 [].
+      correct: examples whose class had the highest logit, int64 [].
     """
 
     def __init__(self) -> None:
@@ -123,21 +120,28 @@ def _part(number: tf.Tensor, size: int) -> slice:
     return slice(number * size, (number + 1) * size)
 
 
+def _rows(batch: Batch, chosen: slice, *, count: int) -> Batch:
+    """Some of a batch's examples, `count` of them."""
+    return {
+        name: tf.ensure_shape(column[chosen], [count, *column.shape[1:]])
+        for name, column in batch.items()
+    }
+
+
 def _compile_gradients(
-    state: State, config: TrainConfig, *, objective: Objective, pictures: int
+    state: State, config: TrainConfig, *, objective: Objective, examples: int
 ) -> Gradients:
-    """A function of a replica's images, labels and draws, and of the step: gradients, share of the
-    loss, hits.
+    """A function of a replica's batch and draws, and of the step: gradients, share of the loss,
+    hits.
     """
     network, optimizer = state.network, state.optimizer
 
     def gradients_of(
-        images: tf.Tensor, labels: tf.Tensor, draws: tf.Tensor, step: tf.Tensor
+        batch: Batch, draws: tf.Tensor, step: tf.Tensor
     ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
-        images, truth = mix(images, labels, draws, config.augment)
-        images = preprocess.normalize(images, config.model)
+        inputs, truth = feed.training_inputs(batch, draws, config)
         with tf.GradientTape() as tape:
-            outputs = tf.nest.flatten(network(images, training=True))
+            outputs = tf.nest.flatten(network(inputs, training=True))
             outputs = [tf.cast(logits, tf.float32) for logits in outputs]
             losses = objective.losses(outputs, truth, step=step)
             share = tf.reduce_sum(losses) / config.batch_size  # the parts add up to the mean
@@ -149,23 +153,23 @@ def _compile_gradients(
     one = tf.function(gradients_of, jit_compile=True) if config.step.xla else gradients_of
     if config.step.accumulate == 1:
         return one
-    return _accumulated(one, parts=config.step.accumulate, size=pictures // config.step.accumulate)
+    return _accumulated(one, parts=config.step.accumulate, size=examples // config.step.accumulate)
 
 
 def _accumulated(one: Gradients, *, parts: int, size: int) -> Gradients:
-    """The same function, taking its pictures in parts, one after another."""
+    """The same function, taking its examples in parts, one after another."""
 
     def all_parts(
-        images: tf.Tensor, labels: tf.Tensor, draws: tf.Tensor, step: tf.Tensor
+        batch: Batch, draws: tf.Tensor, step: tf.Tensor
     ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
-        def add(number: tf.Tensor, sums: Any) -> tuple[tf.Tensor, Any]:
+        def part(number: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
             mine = _part(number, size)
-            part = tf.ensure_shape(images[mine], [size, *images.shape[1:]])
-            more = one(part, labels[mine], draws[mine], step)
-            return number + 1, tf.nest.map_structure(tf.add, sums, more)
+            return one(_rows(batch, mine, count=size), draws[mine], step)
 
-        first = _part(0, size)
-        sums = one(images[first], labels[first], draws[first], step)
+        def add(number: tf.Tensor, sums: Any) -> tuple[tf.Tensor, Any]:
+            return number + 1, tf.nest.map_structure(tf.add, sums, part(number))
+
+        sums = part(tf.constant(0))
         done = tf.constant(1)
         _, (gradients, share, hits) = tf.while_loop(
             lambda number, _: number < parts, add, (done, sums), parallel_iterations=1
@@ -214,17 +218,16 @@ def compile_steps(
     optimizer = state.optimizer
     replica_batch = config.batch_size // strategy.num_replicas_in_sync
     local_replicas = strategy.num_replicas_in_sync // num_workers
-    gradients_of = _compile_gradients(state, config, objective=objective, pictures=replica_batch)
+    gradients_of = _compile_gradients(state, config, objective=objective, examples=replica_batch)
 
     def on_replica(batch: Batch, draws: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         with tf.device('cpu:0'):  # so that no replica is sent more than its part
             mine = _part(replica % local_replicas, replica_batch)  # of this worker's batch
-            images, labels = batch['image'][mine], batch['label'][mine]
+            batch = _rows(batch, mine, count=replica_batch)
             draws = draws[_part(replica, replica_batch)]  # of the whole batch's
-        images = tf.ensure_shape(images, [replica_batch, *images.shape[1:]])
-        images = augment(images, draws, config.augment)
-        gradients, share, hits = gradients_of(images, labels, draws, step)
+        batch = feed.augmented(batch, draws, config)
+        gradients, share, hits = gradients_of(batch, draws, step)
         if config.step.clip_norm is not None:
             largest = optimizer.scale_loss(tf.constant(config.step.clip_norm))
             gradients = _clipped(gradients, largest, replicas=strategy.num_replicas_in_sync)
@@ -237,7 +240,7 @@ def compile_steps(
         step = tf.cast(tf.convert_to_tensor(optimizer.iterations.value), tf.int64)
         seed = tf.stack([tf.constant(config.seed, tf.int64), step])
         with tf.device('cpu:0'):  # of the host, whatever the devices: the same numbers
-            draws = draw(config.batch_size, seed=seed, config=config.augment)
+            draws = feed.draw(config, seed=seed)
         batch = _next_batch(state, after=done)
         shares, hits = strategy.run(on_replica, args=(batch, draws, step))
         if state.means:

@@ -53,14 +53,15 @@ def main(argv: list[str]) -> None:
 def _show(config: 'TrainConfig', data: 'DataSet') -> None:
     from trainer.model import build_model  # TensorFlow takes seconds: mistakes are told before
 
-    info = data_set.info_of(data)
+    info = data_set.info_of(data, config.model.fusion)
     shape = (config.input.height, config.input.width, 3)
     model = build_model(config.model, num_classes=info.num_classes, input_shape=shape)
-    pictures = sum(info.pictures_per_class)
-    steps = pictures / config.batch_size
+    examples = sum(info.examples_per_class)
+    kind = 'records of products' if config.model.fusion.is_on else 'pictures'
+    steps = examples / config.batch_size
     print(configs.to_json(config), end='')
     print(f'model:  {config.model.name}, {model.count_params():,} parameters')
-    print(f'data:   {data.folder}, {pictures:,} pictures of {info.num_classes:,} classes, checked')
+    print(f'data:   {data.folder}, {examples:,} {kind} of {info.num_classes:,} classes, checked')
     print(f'epoch:  {steps:,.1f} steps; {config.total_steps / steps:,.1f} epochs in all')
 
 

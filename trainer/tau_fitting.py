@@ -42,9 +42,15 @@ def fit(*, workdir: str, data_folder: str, split: str) -> list[Tried]:
     """Tries TAUS on the newest checkpoint of a workdir.
 
     Raises:
-      UserError: if the last layer is not `dense`, or the split has no labels.
+      UserError: if the last layer is not `dense`, the model fuses views, or the split has no
+        labels.
     """
     model, config = _model(workdir)
+    if config.model.fusion.is_on:
+        raise UserError(
+            f'{workdir}: tau is fitted a picture at a time, got a model that fuses views (model.'
+            f'fusion {config.model.fusion.name}); say --tau'
+        )
     data = data_set.open_data_set(data_folder)
     if not any(data.split(split).products_per_class):
         raise UserError(f'{data.folder}: tau is fitted on labels, split {split!r} has none')

@@ -1,5 +1,5 @@
-"""Measures a model while it trains, on the devices it trains on. A picture is an example here;
-`evaluation` measures products, after the run.
+"""Measures a model while it trains, on the devices it trains on. An example is what the model
+learns: a picture, or a product whose views it fuses. `evaluation` measures both, after the run.
 """
 
 import dataclasses
@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from trainer import metrics, preprocess
+from trainer import feed, metrics
 from trainer.config import TrainConfig
 from trainer.metrics import Figures, Tally
 from trainer.workers import Workers
 
 Batch = dict[str, tf.Tensor]
-Forward = Callable[[tf.Tensor], tf.Tensor]
+Forward = Callable[[Batch], tf.Tensor]
 
 _TOLD = ('accuracy', 'top5_accuracy', 'loss', 'macro_precision', 'macro_recall', 'macro_f1')
 
@@ -28,49 +28,64 @@ def told(figures: Figures) -> dict[str, float]:
 
 
 def compile_forward(
-    model: keras.Model, strategy: tf.distribute.Strategy, config: TrainConfig, *, num_workers: int
+    model: keras.Model,
+    strategy: tf.distribute.Strategy,
+    config: TrainConfig,
+    *,
+    batches: tf.data.Dataset,
+    num_workers: int,
 ) -> Forward:
-    """A function of at most `batch_size` pictures, uint8 [B, H, W, 3] -> logits float32 [B, C].
+    """A function of a batch of at most `batch_size` examples: logits float32 [B, C].
 
     The batch is filled up and parted among this worker's devices.
+
+    Args:
+      model: of the run.
+      strategy: of the run.
+      config: of the run.
+      batches: that it will be asked about.
+      num_workers: of the run.
     """
     devices = strategy.num_replicas_in_sync // num_workers
     part = config.batch_size // devices
 
-    def on_replica(images: tf.Tensor) -> tf.Tensor:
+    def on_replica(batch: Batch) -> tf.Tensor:
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group % devices
         with tf.device('cpu:0'):  # so that no device is sent more than its part
-            mine = images[replica * part : (replica + 1) * part]
-        return tf.cast(model(preprocess.normalize(mine, config.model), training=False), tf.float32)
+            mine = {
+                name: column[replica * part : (replica + 1) * part]
+                for name, column in batch.items()
+            }
+        return tf.cast(model(feed.inputs(mine, config), training=False), tf.float32)
 
-    def forward(images: tf.Tensor) -> tf.Tensor:
-        count = tf.shape(images)[0]
-        filled = tf.pad(images, [[0, part * devices - count], [0, 0], [0, 0], [0, 0]])
-        filled = tf.ensure_shape(filled, [part * devices, *images.shape[1:]])
+    def forward(batch: Batch) -> tf.Tensor:
+        count = tf.shape(tf.nest.flatten(batch)[0])[0]
+        rows = tf.range(part * devices) % count  # filled up with examples that are there
+        filled = {name: tf.gather(column, rows) for name, column in batch.items()}
         logits = strategy.experimental_local_results(strategy.run(on_replica, args=(filled,)))
         return tf.concat(logits, axis=0)[:count]
 
-    signature = [tf.TensorSpec([None, config.input.height, config.input.width, 3], tf.uint8)]
-    compiled: Forward = tf.function(forward, input_signature=signature, autograph=False)
-    return compiled
+    spec = feed.of_model(batches.element_spec)
+    compiled = tf.function(forward, input_signature=[spec], autograph=False)
+    return lambda batch: compiled(feed.of_model(batch))
 
 
 def measure(
-    forward: Forward, batches: Iterable[Batch], *, num_classes: int, pictures: int, workers: Workers
+    forward: Forward, batches: Iterable[Batch], *, num_classes: int, examples: int, workers: Workers
 ) -> Figures:
-    """The figures of all workers' pictures; every worker gets the same.
+    """The figures of all workers' examples; every worker gets the same.
 
     Args:
       forward: of `compile_forward`.
-      batches: this worker's, from `input_pipeline.evaluation_batches`.
+      batches: this worker's, of pictures or of products.
       num_classes: C.
-      pictures: in the batches of all workers.
+      examples: in the batches of all workers.
       workers: of the run.
     """
     top = min(metrics.TOP, num_classes)
-    rows = [_rows(forward(batch['image']), batch['label'], top=top) for batch in batches]
+    rows = [_rows(forward(batch), batch['label'], top=top) for batch in batches]
     mine = np.concatenate(rows) if rows else np.zeros([0, top + 2])
-    found = _gathered(mine, total=pictures, workers=workers)
+    found = _gathered(mine, total=examples, workers=workers)
     tally = Tally(num_classes)
     tally.update(
         labels=found[:, 0].astype(np.int64),

@@ -16,11 +16,25 @@ from catalog.shards import ShardName
 SIZE = 28  # pixels
 
 
-def jpeg(rng: np.random.Generator, *, label: int, size: int = SIZE) -> bytes:
+def jpeg(rng: np.random.Generator, *, label: int, view: int = 0, size: int = SIZE) -> bytes:
     """A picture that shows its label: a bright row of blocks at a height of its own, and noise."""
+    del view
     pixels = rng.integers(0, 90, (size, size, 3))
     band = max(size // 8, 1)
     pixels[(label * band) % size : (label * band) % size + band] += 150
+    return _encoded(pixels)
+
+
+def half_jpeg(rng: np.random.Generator, *, label: int, view: int, size: int = SIZE) -> bytes:
+    """Half of what tells nine labels apart: label // 3 as a colour at the top, or label % 3 as one
+    at the bottom, in turns."""
+    pixels = rng.integers(0, 90, (size, size, 3))
+    half = slice(0, size // 2) if view % 2 == 0 else slice(size // 2, size)
+    pixels[half, :, label // 3 if view % 2 == 0 else label % 3] += 150
+    return _encoded(pixels)
+
+
+def _encoded(pixels: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels.astype(np.uint8)).save(buffer, 'JPEG', quality=90)
     return buffer.getvalue()
@@ -39,22 +53,24 @@ def _records(
     size: int,
     labelled: bool,
     train: bool,
+    views: Sequence[int],
+    draw: Callable[..., bytes],
 ) -> list[record.Record]:
     tree = categories.parse(category_names(len(counts)), path='category_names.csv')
     labels = rng.permutation(np.repeat(np.arange(len(counts)), counts))
     records = []
     for i, label in enumerate(labels.tolist()):
-        views = 1 + (first_id + i) % 3
+        count = views[(first_id + i) % len(views)]
         category = record.Category(
             label, int(tree.ids[label]), int(tree.level1[label]), int(tree.level2[label])
         )
         records.append(
             record.Record(
                 product_id=first_id + i,
-                pictures=[jpeg(rng, label=label, size=size) for _ in range(views)],
-                indices=list(range(views)),
+                pictures=[draw(rng, label=label, view=v, size=size) for v in range(count)],
+                indices=list(range(count)),
                 category=category if labelled else None,
-                leaked=None if train or not labelled else [i % 2] * views,
+                leaked=None if train or not labelled else [i % 2] * count,
             )
         )
     return records
@@ -105,13 +121,15 @@ def make_data_set(
     size: int = SIZE,
     kind: str = 'product',
     cut_a_picture: bool = False,
+    views: Sequence[int] = (1, 2, 3),
+    draw: Callable[..., bytes] = jpeg,
     seed: int = 0,
 ) -> str:
     """Writes a data set of real bytes; its folder.
 
     Args:
       folder: made if need be.
-      counts: products of each class in `train`; product i has 1 + i % 3 views.
+      counts: products of each class in `train`; product i has `views[i % len(views)]` views.
       validation_counts: likewise in `validation`, by default 6, 5, 4, … 1, 1; half of its products
         are marked as leaked.
       predict_products: unlabelled ones, in `predict`.
@@ -119,6 +137,8 @@ def make_data_set(
       size: of the pictures, in pixels.
       kind: of record, `product` or `image`.
       cut_a_picture: the first picture of `train` lacks its second half.
+      views: numbers of pictures a product, in turn.
+      draw: a picture of a label.
       seed: of the pixels and the order.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -140,6 +160,8 @@ def make_data_set(
             size=size,
             labelled=name != 'predict',
             train=name == 'train',
+            views=views,
+            draw=draw,
         )
         first_id += len(records)
         if cut_a_picture and name == 'train':
@@ -171,6 +193,30 @@ def make_data_set(
 def data_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A product-record data set: 80 train, 18 validation and 7 unlabelled products, 4 classes."""
     return make_data_set(tmp_path_factory.mktemp('data'))
+
+
+@pytest.fixture(scope='session')
+def half_evidence_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Nine classes of which a view shows half: 360 train and 90 validation products."""
+    return make_data_set(
+        tmp_path_factory.mktemp('half'),
+        counts=[40] * 9,
+        validation_counts=[10] * 9,
+        size=12,
+        views=(2, 3),
+        draw=half_jpeg,
+    )
+
+
+@pytest.fixture(scope='session')
+def fused_workdir(half_evidence_folder: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on it that fuses two views, by gated attention, and evaluates at its end."""
+    from tests.trainer import fused  # TensorFlow takes seconds: not for tests without it
+
+    workdir = tmp_path_factory.mktemp('fused') / 'workdir'
+    flags = ('model.fusion.name=gated', 'model.fusion.max_views=2', 'validation.every_steps=150')
+    fused.run(half_evidence_folder, workdir, *flags)
+    return workdir
 
 
 @pytest.fixture(name='make_data_set')

@@ -6,8 +6,11 @@ import pytest
 
 from catalog.errors import UserError
 from trainer import data_set
+from trainer.config import FusionConfig
 
 MakeDataSet = Callable[..., str]
+
+PICTURES, PRODUCTS = FusionConfig(), FusionConfig(name='mean')
 
 
 @pytest.fixture
@@ -80,10 +83,10 @@ def test_a_shard_of_another_run_is_named_even_where_its_size_is_right(folder: Pa
 
 def test_a_run_remembers_its_data(folder: Path, tmp_path: Path) -> None:
     data = data_set.open_data_set(str(folder))
-    data_set.save_info(data, str(tmp_path / 'run'))
+    data_set.save_info(data, str(tmp_path / 'run'), PICTURES)
     info = data_set.restore_info(str(tmp_path / 'run'))
-    assert info == data_set.info_of(data)
-    assert (info.num_classes, sum(info.pictures_per_class)) == (2, data.split('train').pictures)
+    assert info == data_set.info_of(data, PICTURES)
+    assert (info.num_classes, sum(info.examples_per_class)) == (2, data.split('train').pictures)
     assert info.natural_prior == pytest.approx((36 / 62, 26 / 62))
     assert data_set.restore_categories(str(tmp_path / 'run')).names == data.categories.names
 
@@ -95,7 +98,7 @@ def test_data_without_labels_cannot_be_learned_from(folder: Path) -> None:
         manifest['splits']['train'][name] = []
     path.write_text(json.dumps(manifest))
     with pytest.raises(UserError, match='no labels'):
-        data_set.info_of(data_set.open_data_set(str(folder)))
+        data_set.info_of(data_set.open_data_set(str(folder)), PICTURES)
 
 
 def test_data_without_pictures_cannot_be_learned_from(
@@ -103,7 +106,21 @@ def test_data_without_pictures_cannot_be_learned_from(
 ) -> None:
     data = data_set.open_data_set(make_data_set(tmp_path / 'data', counts=(0, 0)))
     with pytest.raises(UserError, match='the train split has none'):
-        data_set.info_of(data)
+        data_set.info_of(data, PICTURES)
+
+
+def test_a_run_that_fuses_views_remembers_how_many_records_it_learned_from(folder: Path) -> None:
+    data = data_set.open_data_set(str(folder))
+    assert data_set.info_of(data, PRODUCTS).examples_per_class == (30, 20)
+    assert data_set.info_of(data, PICTURES).examples_per_class != (30, 20)
+
+
+def test_records_of_single_pictures_cannot_be_fused(
+    make_data_set: MakeDataSet, tmp_path: Path
+) -> None:
+    data = data_set.open_data_set(make_data_set(tmp_path / 'data', kind='image'))
+    with pytest.raises(UserError, match=r'model\.fusion mean needs records of whole products'):
+        data_set.info_of(data, PRODUCTS)
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:

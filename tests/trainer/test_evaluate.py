@@ -190,7 +190,14 @@ def _hostile_evaluation(
     )
     figures = evaluation.metrics.figures(tally)
     return evaluation_report.Evaluation(
-        'test', 'f' * 64, figures, figures, figures, figures, tally.confusion()
+        'test',
+        "the mean of its pictures'",
+        'f' * 64,
+        figures,
+        figures,
+        figures,
+        figures,
+        tally.confusion(),
     ), tree
 
 

@@ -12,10 +12,10 @@ import tensorflow as tf
 
 from catalog import record, tfrecord
 from catalog.errors import UserError
-from trainer import config_files, preprocess
-from trainer.config import InputConfig, TrainConfig
+from trainer import config_files, preprocess, product_pipeline
+from trainer.config import FusionConfig, InputConfig, ModelConfig, TrainConfig
 from trainer.data_set import DataSet, open_data_set
-from trainer.input_pipeline import evaluation_batches, product_batches, train_batches
+from trainer.input_pipeline import evaluation_batches, train_batches
 
 MakeDataSet = Callable[..., str]
 
@@ -199,42 +199,6 @@ def test_the_workers_evaluation_batches_are_those_of_one(data_folder: str) -> No
         assert [b['label'].numpy().tolist() for b in part] == whole[worker::2]
 
 
-def test_a_product_is_one_example_with_its_views_in_order_and_a_mask(data: DataSet) -> None:
-    products = _records(data, 'train')
-    batches = product_batches(data, _config(), max_views=2).take(len(products) // 20)
-    found = Counter(
-        (image[mask].tobytes(), tuple(mask.tolist()), int(label))
-        for batch in batches.as_numpy_iterator()
-        for image, mask, label in zip(batch['image'], batch['mask'], batch['label'], strict=True)
-    )
-    expected = Counter(
-        (
-            b''.join(
-                preprocess.decode(tf.constant(view), height=28, width=28).numpy().tobytes()
-                for view in product.pictures[:2]
-            ),
-            (True, len(product.pictures) > 1),
-            product.category.label,
-        )
-        for product in products
-        if product.category
-    )
-    assert len(products) % 20 == 0
-    assert found == expected
-
-
-def test_the_workers_parts_of_product_batches_are_the_batches_of_one(data: DataSet) -> None:
-    whole = list(product_batches(data, _config(), max_views=3).take(6))
-    parts = [
-        list(product_batches(data, _config(), max_views=3, worker=w, num_workers=2).take(6))
-        for w in range(2)
-    ]
-    for step, batch in enumerate(whole):
-        for name, expected in batch.items():
-            found = np.concatenate([part[step][name] for part in parts])
-            np.testing.assert_array_equal(found, expected)
-
-
 def test_shards_that_are_compressed_give_the_same_pictures(data: DataSet, tmp_path: Path) -> None:
     compressed = []
     for path in data.paths('train'):
@@ -258,10 +222,11 @@ def test_a_sample_is_a_share_of_each_class_the_same_in_every_epoch(
     data = open_data_set(make_data_set(tmp_path / 'data', counts=(300, 300), size=8))
 
     def products(seed: int) -> Counter[int]:
-        """Labels of the first 600 that are drawn: many epochs of the sample."""
+        """Labels of the first 800 that are drawn: many epochs of the sample."""
         sample = InputConfig(height=8, width=8, shuffle_records=100, sample_fraction=0.25)
-        config = _config(seed=seed, input=sample)
-        batches = product_batches(data, config, max_views=1).take(40).as_numpy_iterator()
+        model = ModelConfig(fusion=FusionConfig(name='mean', max_views=1))
+        config = _config(seed=seed, input=sample, model=model)
+        batches = product_pipeline.train_batches(data, config).take(40).as_numpy_iterator()
         return Counter(
             (image.tobytes(), int(label))
             for batch in batches

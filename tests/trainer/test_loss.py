@@ -11,7 +11,7 @@ from trainer.losses import softmax
 
 def _info(pictures: tuple[int, ...], natural: tuple[float, ...]) -> DataInfo:
     return DataInfo(
-        digest='', num_classes=len(pictures), pictures_per_class=pictures, natural_prior=natural
+        digest='', num_classes=len(pictures), examples_per_class=pictures, natural_prior=natural
     )
 
 

@@ -140,45 +140,61 @@ import sys
 import keras
 import numpy as np
 import tensorflow as tf
-from trainer.config import AugmentConfig, InputConfig, LossConfig, OptimizerConfig, TrainConfig
+from trainer import input_pipeline, objective, product_pipeline
+from trainer.config import (
+    AugmentConfig, FusionConfig, InputConfig, LossConfig, ModelConfig, OptimizerConfig, TrainConfig)
 from trainer.data_set import info_of, open_data_set
-from trainer.input_pipeline import train_batches
-from trainer import objective
+from trainer.fusion import fuse
 from trainer.optimizers import build_optimizer
 from trainer.step import State, Window, compile_steps
 from trainer.strategy import build_strategy, cluster_of
 
-def losses(**devices):
-    config = TrainConfig(
+def make_config(fusion, **devices):
+    mixing = {'mixup': 0.4, 'cutmix': 1.0} if fusion == 'none' else {}
+    return TrainConfig(
         batch_size=16, total_steps=12, device='cpu', input=InputConfig(height=28, width=28),
         optimizer=OptimizerConfig(name='sgd', learning_rate=0.05),
-        augment=AugmentConfig(
-            crop='resized', rand_augment_ops=1, hue=0.1, erase=0.5, mixup=0.4, cutmix=1.0),
-        loss=LossConfig(levels='summed', effective_beta=0.9, reweight_from_step=6), **devices)
-    strategy, cluster = build_strategy(config), cluster_of(config)
+        augment=AugmentConfig(crop='resized', rand_augment_ops=1, hue=0.1, erase=0.5, **mixing),
+        loss=LossConfig(levels='summed', effective_beta=0.9, reweight_from_step=6),
+        model=ModelConfig(fusion=FusionConfig(name=fusion)), **devices)
+
+def make_model(config):
+    inputs = image = keras.Input([28, 28, 3])
+    x = keras.layers.Conv2D(4, 3, 2, activation='relu')(image)
+    x = keras.layers.Flatten()(x)
+    if config.model.fusion.is_on:
+        inputs = [image, keras.Input([None], dtype='bool')]
+        x = fuse(x, inputs[1], config.model.fusion)
+    return keras.Model(inputs, keras.layers.Dense(4)(x))
+
+def losses(strategy, config):
+    cluster = cluster_of(config)
     keras.utils.set_random_seed(0)
     with strategy.scope():
-        model = keras.Sequential([
-            keras.Input([28, 28, 3]), keras.layers.Conv2D(4, 3, 2, activation='relu'),
-            keras.layers.Flatten(), keras.layers.Dense(4)])
+        model = make_model(config)
         optimizer = build_optimizer(config.optimizer, total_steps=12)
         optimizer.build(model.trainable_variables)
     data = open_data_set(sys.argv[1])
-    batches = train_batches(data, config, worker=cluster.index, num_workers=cluster.count)
+    pipeline = product_pipeline if config.model.fusion.is_on else input_pipeline
+    batches = pipeline.train_batches(
+        data, config, worker=cluster.index, num_workers=cluster.count)
     state = State(model, optimizer, iter(batches), Window())
-    goal = objective.build(config.loss, info=info_of(data), tree=data.categories)
+    info = info_of(data, config.model.fusion)
+    goal = objective.build(config.loss, info=info, tree=data.categories)
     take = compile_steps(state, strategy, config, objective=goal, num_workers=cluster.count)
     found = []
     for _ in range(12):
         take(tf.constant(1))
         found.append(state.window.take(batch_size=16)['loss'])
-    return strategy.num_replicas_in_sync, found
+    return found
 
-two = losses(strategy='multi_worker')
-one = losses()
-assert (two[0], one[0]) == (2, 1), (two[0], one[0])
-assert len(set(one[1])) == 12, one[1]
-np.testing.assert_allclose(two[1], one[1], rtol=1e-4)
+two, one = (build_strategy(make_config('none', strategy=s)) for s in ('multi_worker', 'one_device'))
+assert (two.num_replicas_in_sync, one.num_replicas_in_sync) == (2, 1)
+for fusion in ('none', 'gated'):
+    found = losses(two, make_config(fusion, strategy='multi_worker'))
+    expected = losses(one, make_config(fusion))
+    assert len(set(expected)) == 12, expected
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
 """
 
 

@@ -170,8 +170,10 @@ import numpy as np
 import tensorflow as tf
 from catalog import categories
 from trainer import objective
-from trainer.config import AugmentConfig, InputConfig, LossConfig, StepConfig, TrainConfig
+from trainer.config import (
+    AugmentConfig, FusionConfig, InputConfig, LossConfig, ModelConfig, StepConfig, TrainConfig)
 from trainer.data_set import DataInfo
+from trainer.fusion import fuse
 from trainer.step import State, Window, compile_steps
 from trainer.strategy import build_strategy
 
@@ -180,15 +182,20 @@ images = rng.integers(0, 256, (8, 12, 12, 3)).astype(np.uint8)
 images[4:] //= 4  # so that the two devices' statistics differ
 labels = np.array([0, 1, 2, 0, 1, 2, 0, 1])
 
-def make_config(devices, **step):
+def make_config(devices, fusion='none', **step):
     return TrainConfig(
         batch_size=8, total_steps=9, input=InputConfig(height=12, width=12), device='cpu',
+        model=ModelConfig(fusion=FusionConfig(name=fusion, max_views=2)),
         augment=AugmentConfig(flip=False), step=StepConfig(**step), num_devices=devices,
         strategy='mirrored')
 
 @functools.cache  # a second one of the same devices would take the first one's collective keys
 def strategy_of(devices):
     return build_strategy(make_config(devices))
+
+goal = objective.build(
+    LossConfig(target_power=None), info=DataInfo('', 3, (1, 1, 1), (0.3, 0.3, 0.4)),
+    tree=categories.parse(sys.argv[1].encode(), path='category_names.csv'))
 
 def weights(*, norm, devices, **step):
     config, strategy = make_config(devices, **step), strategy_of(devices)
@@ -204,11 +211,27 @@ def weights(*, norm, devices, **step):
         optimizer.build(model.trainable_variables)
     batches = tf.data.Dataset.from_tensors({'image': images, 'label': labels}).repeat()
     state = State(model, optimizer, iter(batches), Window())
-    goal = objective.build(
-        LossConfig(target_power=None), info=DataInfo('', 3, (1, 1, 1), (0.3, 0.3, 0.4)),
-        tree=categories.parse(sys.argv[1].encode(), path='category_names.csv'))
     take = compile_steps(state, strategy, config, objective=goal)
     take(tf.constant(4))
+    return np.concatenate([np.ravel(w.numpy()) for w in model.trainable_weights])
+
+views = np.stack([images, images[::-1]], axis=1)
+products = {'image': views, 'mask': np.array([[True, i % 3 > 0] for i in range(8)]),
+            'label': labels}
+
+def weights_of_products(devices, **step):
+    config, strategy = make_config(devices, 'gated', **step), strategy_of(devices)
+    keras.utils.set_random_seed(3)
+    with strategy.scope():
+        image, mask = keras.Input([12, 12, 3]), keras.Input([None], dtype='bool')
+        x = keras.layers.Flatten()(keras.layers.Conv2D(4, 3, 2)(image))
+        logits = keras.layers.Dense(3)(fuse(x, mask, config.model.fusion))
+        model = keras.Model([image, mask], logits)
+        optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
+        optimizer.build(model.trainable_variables)
+    batches = tf.data.Dataset.from_tensors(products).repeat()
+    state = State(model, optimizer, iter(batches), Window())
+    compile_steps(state, strategy, config, objective=goal)(tf.constant(4))
     return np.concatenate([np.ravel(w.numpy()) for w in model.trainable_weights])
 
 def assert_close(left, right):
@@ -220,6 +243,8 @@ assert_close(two, weights(norm=True, devices=1))
 assert np.abs(two - weights(norm=True, devices=2)).max() > 1e-3  # apart, they differ
 for step in ({'clip_norm': 0.1}, {'accumulate': 2}, {'xla': True}):
     assert_close(weights(norm=False, devices=2, **step), weights(norm=False, devices=1, **step))
+for step in ({}, {'accumulate': 2}, {'xla': True}):
+    assert_close(weights_of_products(2, **step), weights_of_products(1, **step))
 """
 
 

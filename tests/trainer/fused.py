@@ -1,0 +1,62 @@
+"""Small runs that fuse views, and what their models say, by the shortest way."""
+
+import functools
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+from PIL import Image
+
+from catalog import record, tfrecord
+from trainer import boards, checkpoint, config_files
+from trainer.data_set import open_data_set
+from trainer.train import train
+
+_SIZE = 12  # pixels
+_SMALL = (
+    'batch_size=30',
+    'total_steps=150',
+    'log_every_steps=30',
+    'checkpoint_every_steps=150',
+    'steps_per_call=30',
+    'model.channels=4',
+    'model.dropout=0',
+    'model.fusion.units=32',
+    f'input.height={_SIZE}',
+    f'input.width={_SIZE}',
+    'optimizer.learning_rate=0.02',
+    'optimizer.schedule.warmup_steps=10',
+    'board.sample_pictures=2',
+)
+
+
+def run(folder: str, workdir: Path, *flags: str) -> list[dict[str, float]]:
+    """As trainer.task does with these flags; the logged lines."""
+    config = config_files.load('configs/tiny.py', [*_SMALL, *flags])
+    train(config, open_data_set(folder), str(workdir))
+    return boards.read_metrics(str(workdir))
+
+
+def products(folder: str) -> list[record.Record]:
+    """Those of the validation split."""
+    records = []
+    for path in open_data_set(folder).paths('validation'):
+        with open(path, 'rb') as file:
+            records += [record.decode(serialized) for serialized in tfrecord.read(file)]
+    return records
+
+
+@functools.cache
+def _model(workdir: Path) -> keras.Model:
+    return checkpoint.restore_model(str(workdir))[0]
+
+
+def probabilities(workdir: Path, pictures: Sequence[bytes]) -> np.ndarray:
+    """Of one product of these views, by the model in memory: float64 [C]."""
+    pixels = np.stack([Image.open(io.BytesIO(data)) for data in pictures])
+    images = keras.ops.array(pixels.astype(np.float32) / 127.5 - 1)
+    mask = keras.ops.ones([1, len(pictures)], bool)
+    logits = _model(workdir)([images, mask], training=False).numpy().astype(np.float64)[0]
+    return np.exp(logits) / np.exp(logits).sum()

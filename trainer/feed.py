@@ -1,0 +1,82 @@
+"""From a batch to what the model takes: the real views of products, augmented and normalised.
+
+A batch is of pictures {'image' [B, H, W, 3]}, or of products {'image' [B, V, H, W, 3], 'mask'
+[B, V]}; see `input_pipeline` and `product_pipeline`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from trainer import preprocess
+from trainer.augmentation import draws
+from trainer.augmentation.mixing import mix
+from trainer.augmentation.pictures import augment
+from trainer.config import TrainConfig
+from trainer.objective import Truth
+
+Batch = dict[str, tf.Tensor]
+
+
+def of_model(batch: Mapping[str, Any]) -> dict[str, Any]:
+    """What a batch, or its specification, holds for the model."""
+    return {name: value for name, value in batch.items() if name in ('image', 'mask')}
+
+
+def draw(config: TrainConfig, *, seed: tf.Tensor) -> tf.Tensor:
+    """The draws for each picture of a batch: float32 [B, n], or of products [B, V, n]."""
+    count, fusion = config.batch_size, config.model.fusion
+    if not fusion.is_on:
+        return draws.draw(count, seed=seed, config=config.augment)
+    drawn = draws.draw(count * fusion.max_views, seed=seed, config=config.augment)
+    return tf.reshape(drawn, [count, fusion.max_views, drawn.shape[1]])
+
+
+def augmented(batch: Batch, drawn: tf.Tensor, config: TrainConfig) -> Batch:
+    """A batch with each picture varied by its own numbers, `drawn` by `draw`.
+
+    Masked places too: their number is known beforehand, so XLA can do it, which is quicker.
+    """
+    images = batch['image']
+    pictures = tf.reshape(images, [-1, *images.shape[-3:]])
+    numbers = tf.reshape(drawn, [tf.shape(pictures)[0], drawn.shape[-1]])
+    varied = augment(pictures, numbers, config.augment)
+    return {**batch, 'image': tf.reshape(varied, images.shape)}
+
+
+def training_inputs(batch: Batch, drawn: tf.Tensor, config: TrainConfig) -> tuple[Any, Truth]:
+    """What the model takes of a batch that is `augmented`, and the labels of it.
+
+    Args:
+      batch: of examples.
+      drawn: for them, by `draw`.
+      config: of the run; where it fuses views, it mixes no pictures.
+    """
+    images = _computed(batch['image'], batch, config)
+    images, truth = mix(images, batch['label'], drawn, config.augment)
+    return _with_mask(preprocess.normalize(images, config.model), batch), truth
+
+
+def inputs(batch: Batch, config: TrainConfig) -> Any:
+    """What the model takes of a batch to answer."""
+    images = _computed(batch['image'], batch, config)
+    return _with_mask(preprocess.normalize(images, config.model), batch)
+
+
+def _computed(values: tf.Tensor, batch: Batch, config: TrainConfig) -> tf.Tensor:
+    """Those of the places of products that the backbone computes, in a row: [B, V, …] -> [N, …].
+
+    They are the real views: the others cost nothing and do not count in batch norm. But XLA
+    compiles a program for each shape: there all places are computed, and the fusion passes over
+    some.
+    """
+    if 'mask' not in batch:
+        return values
+    if config.step.xla or config.strategy == 'tpu':
+        return tf.reshape(values, [-1, *values.shape[2:]])
+    return tf.boolean_mask(values, batch['mask'])
+
+
+def _with_mask(images: tf.Tensor, batch: Batch) -> Any:
+    return [images, batch['mask']] if 'mask' in batch else images
