@@ -12,6 +12,7 @@ TRAIN = [
     'matplotlib',
     'pyarrow',
     'pydantic',
+    'scipy',
     'tensorboard',
     'tensorflow',
     'tensorflow-serving-api',
