@@ -5,6 +5,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras.src.utils import file_utils
 
 from catalog.errors import UserError
 from trainer import config_files, families, groups
@@ -113,6 +114,24 @@ def test_an_efficientnet_scales_pixels_as_the_reference_does(policy: str, tolera
     pixels = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3)).astype(np.float32)
     mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     np.testing.assert_allclose(stem(pixels), (pixels / 255 - mean) / deviation, atol=tolerance)
+
+
+def test_an_efficientnet_with_the_weights_of_keras_computes_what_that_of_keras_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published = keras.applications.EfficientNetB0(include_top=False, weights=None)
+    (norm,) = (x for x in published.layers if isinstance(x, keras.layers.Normalization))
+    norm.adapt_mean.assign(keras.ops.reshape([0.485, 0.456, 0.406], norm.adapt_mean.shape))
+    norm.adapt_variance.assign(keras.ops.reshape([0.229, 0.224, 0.225], norm.adapt_mean.shape))
+    path = tmp_path / 'a.weights.h5'
+    published.save_weights(path)  # as the published file is: the deviation is in the variance
+    monkeypatch.setattr(file_utils, 'get_file', lambda *_, **__: str(path))  # the download
+    ours = _build('efficientnet_b0', weights='imagenet').get_layer('efficientnet_b0')
+    theirs = keras.applications.EfficientNetB0(
+        include_top=False, weights='imagenet', input_shape=(32, 32, 3)
+    )
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
+    np.testing.assert_allclose(ours(pixels), theirs(pixels), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize('name', ['efficientnet_b0', 'mobilenet_v3_small'])
