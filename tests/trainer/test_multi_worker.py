@@ -29,6 +29,10 @@ _FLAGS = (
     '--config.steps_per_call=2',
     '--config.model.channels=4',
     '--config.model.dropout=0.3',
+    '--config.augment.flip=true',
+    '--config.augment.crop=pad',
+    '--config.step.ema_decay=0.9',
+    '--config.step.accumulate=2',
     '--config.input.shuffle_records=40',
 )
 _ROOT = Path(__file__).parents[2]

@@ -15,7 +15,8 @@ import tensorflow as tf
 
 from trainer import checkpoint
 
-# Dropout and flip are on; logging and checkpoints are out of step with one another on purpose.
+# Everything is on that draws, or that remembers from step to step; logging and checkpoints are out
+# of step with one another on purpose.
 _FLAGS = (
     '--config=configs/tiny.py',
     '--config.batch_size=16',
@@ -26,6 +27,10 @@ _FLAGS = (
     '--config.model.channels=4',
     '--config.model.dropout=0.3',
     '--config.augment.flip=true',
+    '--config.augment.crop=pad',
+    '--config.augment.brightness=0.2',
+    '--config.step.ema_decay=0.9',
+    '--config.step.accumulate=2',
     '--config.input.shuffle_records=40',
 )
 _MIRRORED = ('--config.strategy=mirrored', '--config.device=cpu', '--config.num_devices=2')
