@@ -7,7 +7,7 @@ config can be compared byte for byte. Rates are on TensorBoard (`workdir/tensorb
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 import keras
@@ -19,6 +19,7 @@ from tensorboard.plugins.hparams import api as hparams  # type: ignore[import-un
 from tensorboard.summary.writer import event_file_writer  # type: ignore[import-untyped]
 
 from catalog import storage
+from catalog.errors import UserError
 
 METRICS = 'metrics.jsonl'
 FOLDER = 'tensorboard'
@@ -62,24 +63,25 @@ class Boards:
     """Writes the metrics of a run that begins, or goes on, at a step."""
 
     def __init__(self, workdir: str, *, step: int) -> None:
+        self._workdir = workdir
         path = storage.join(workdir, METRICS)
         kept = [_line(row) for row in read_metrics(workdir) if row['step'] <= step]
         storage.write_bytes(path, ''.join(kept).encode())
-        self._file = tf.io.gfile.GFile(path, 'a')
         folder = storage.join(workdir, FOLDER)
-        _forget_events_after(folder, step=step)
-        self._events = tf.summary.create_file_writer(folder)
+        with _refusals(workdir):
+            self._file = tf.io.gfile.GFile(path, 'a')
+            _forget_events_after(folder, step=step)
+            self._events = tf.summary.create_file_writer(folder)
 
     def log(self, metrics: Mapping[str, float], *, measured: Mapping[str, float]) -> None:
         """Adds a step. `metrics` holds `step`; `measured` goes to TensorBoard alone."""
-        self._file.write(_line(metrics))
-        self._file.flush()
         step = int(metrics['step'])
-        with self._events.as_default(step):
+        with self._events_of(step):
+            self._file.write(_line(metrics))
+            self._file.flush()
             for name, value in {**metrics, **measured}.items():
                 if name != 'step':
                     tf.summary.scalar(name, value)
-        self._events.flush()
 
     def config(self, values: Mapping[str, Any]) -> None:
         """Shows the hyper-parameters, by name, in TensorBoard's HParams plugin."""
@@ -87,29 +89,51 @@ class Boards:
             name: value if isinstance(value, bool | int | float | str) else json.dumps(value)
             for name, value in values.items()
         }
-        with self._events.as_default(0):
+        with self._events_of(0):
             hparams.hparams(plain, trial_id=TRIAL)
-        self._events.flush()
 
     def pictures(self, name: str, images: npt.NDArray[np.uint8], *, step: int) -> None:
         """Shows pictures, uint8 [N, H, W, 3]."""
-        with self._events.as_default(step):
+        with self._events_of(step):
             tf.summary.image(name, images, max_outputs=len(images))
-        self._events.flush()
 
     def histograms(self, weights: Mapping[str, keras.Variable], *, step: int) -> None:
         """Shows how the values of each weight, by name, are spread."""
-        with self._events.as_default(step):
+        with self._events_of(step):
             for name, weight in weights.items():
                 tf.summary.histogram(f'weights/{name}', weight.value)
-        self._events.flush()
+
+    @contextlib.contextmanager
+    def _events_of(self, step: int) -> Iterator[None]:
+        with _refusals(self._workdir):
+            with self._events.as_default(step):
+                yield
+            self._events.flush()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-        self._events.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # What could not be written cannot be closed either.
+        with contextlib.suppress(*([tf.errors.OpError] if kind else [])):
+            self._file.close()
+            self._events.close()
+
+
+@contextlib.contextmanager
+def _refusals(workdir: str) -> Iterator[None]:
+    """Turns a full disk and the like into one line.
+
+    Raises:
+      UserError: if the boards cannot be written.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        raise UserError(
+            f'{workdir}: the boards must be written, got: {error.message}; '
+            'checkpoints are as they were, the same command goes on from the last'
+        ) from error
 
 
 def _line(metrics: Mapping[str, float]) -> str:

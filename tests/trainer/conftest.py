@@ -1,9 +1,11 @@
 """Small data sets of real bytes for the trainer's tests, as the shard job writes them."""
 
+import contextlib
 import dataclasses
 import hashlib
 import io
-from collections.abc import Callable, Sequence
+import resource
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -217,6 +219,22 @@ def fused_workdir(half_evidence_folder: str, tmp_path_factory: pytest.TempPathFa
     flags = ('model.fusion.name=gated', 'model.fusion.max_views=2', 'validation.every_steps=150')
     fused.run(half_evidence_folder, workdir, *flags)
     return workdir
+
+
+@contextlib.contextmanager
+def _largest_file(size_bytes: int) -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.fixture
+def largest_file() -> Callable[[int], contextlib.AbstractContextManager[None]]:
+    """While the block runs, the system lets no file grow beyond so many bytes."""
+    return _largest_file
 
 
 @pytest.fixture(name='make_data_set')

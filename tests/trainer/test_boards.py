@@ -5,6 +5,8 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,8 @@ from trainer import boards, mirror, sample_pictures
 from trainer.config import BoardConfig, InputConfig, ModelConfig, TrainConfig, ValidationConfig
 from trainer.data_set import open_data_set
 from trainer.train import train
+
+LargestFile = Callable[[int], AbstractContextManager[None]]
 
 ROOT = Path(__file__).parents[2]
 
@@ -109,6 +113,19 @@ def test_a_profile_is_where_tensorboard_looks_for_it(workdir: Path) -> None:
     traces = list((workdir / 'tensorboard/plugins/profile').glob('*/*.xplane.pb'))
     assert len(traces) == 1
     assert traces[0].stat().st_size > 1000
+
+
+def _log(folder: Path, *, step: int) -> None:
+    with boards.Boards(str(folder), step=step - 1) as board:
+        board.log({'step': step, 'loss': 0.5}, measured={})
+
+
+def test_a_full_disk_is_told_in_one_line(largest_file: LargestFile, tmp_path: Path) -> None:
+    _log(tmp_path, step=1)
+    message = f'{tmp_path}: the boards must be written, got: .*events'
+    with largest_file(100), pytest.raises(UserError, match=message):
+        _log(tmp_path, step=2)
+    assert boards.read_metrics(str(tmp_path))[0] == {'step': 1, 'loss': 0.5}
 
 
 @pytest.mark.skipif(

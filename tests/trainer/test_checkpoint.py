@@ -1,6 +1,5 @@
-import contextlib
-import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,8 @@ import tensorflow as tf
 
 from catalog.errors import UserError
 from trainer import checkpoint
+
+LargestFile = Callable[[int], AbstractContextManager[None]]
 
 
 def _state(value: float) -> tf.train.Checkpoint:
@@ -118,19 +119,11 @@ def test_a_run_never_starts_again_because_all_checkpoints_are_damaged(
         _restored(tmp_path)  # and not at the second attempt either
 
 
-@contextlib.contextmanager
-def _largest_file(size_bytes: int) -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path: Path) -> None:
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
+    largest_file: LargestFile, tmp_path: Path
+) -> None:
     _save_steps(tmp_path, 10)
-    with _largest_file(1000), pytest.raises(UserError, match='ckpt-00000020: must be written'):
+    with largest_file(1000), pytest.raises(UserError, match='ckpt-00000020: must be written'):
         _save_steps(tmp_path, 20)
     assert _restored(tmp_path) == (10, 10.0)
     assert len(_files(tmp_path)) == 2

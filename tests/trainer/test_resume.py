@@ -36,17 +36,22 @@ _FLAGS = (
 _MIRRORED = ('--config.strategy=mirrored', '--config.device=cpu', '--config.num_devices=2')
 _DEADLINE_SECONDS = 120
 _ROOT = Path(__file__).parents[2]
+_ENVIRONMENT = {**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '2'}
+
+
+def _command(data: str, workdir: Path) -> list[str]:
+    task = [sys.executable, '-m', 'trainer.task']
+    return [*task, f'--data={data}', f'--workdir={workdir}', *_FLAGS]
 
 
 def _start(data: str, workdir: Path, more: Sequence[str] = ()) -> subprocess.Popen[str]:
-    command = [sys.executable, '-m', 'trainer.task', f'--data={data}', f'--workdir={workdir}']
     return subprocess.Popen(
-        [*command, *_FLAGS, *more],
+        [*_command(data, workdir), *more],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         cwd=_ROOT,
-        env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '2'},
+        env=_ENVIRONMENT,
     )
 
 
@@ -142,3 +147,32 @@ def test_two_mirrored_devices_go_on_with_the_same_numbers(data_folder: str, tmp_
     code, errors = _finish(_start(data_folder, cut, _MIRRORED))
     assert code == 0, errors
     _assert_same_run(whole, cut)
+
+
+_FULL_AND_THEN_LARGER = """
+mount -t tmpfs -o size=1m small "$1"; workdir=$1; shift
+"$@" --config.keep_checkpoints=99 && exit 99
+mount -o remount,size=64m "$workdir"
+"$@" >&2; cat "$workdir/metrics.jsonl"
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='only root may mount a small disk')
+def test_a_run_whose_disk_is_full_says_so_and_goes_on_where_there_is_room(
+    data_folder: str, undisturbed: Path, tmp_path: Path
+) -> None:
+    script = ['unshare', '-m', 'sh', '-c', _FULL_AND_THEN_LARGER, 'sh', str(tmp_path)]
+    done = subprocess.run(
+        [*script, *_command(data_folder, tmp_path)],
+        capture_output=True,
+        text=True,
+        cwd=_ROOT,
+        env=_ENVIRONMENT,
+        check=False,
+        timeout=_DEADLINE_SECONDS,
+    )
+    [error] = [line for line in done.stderr.splitlines() if line.startswith('error: ')]
+    assert f'{tmp_path}/checkpoints/ckpt-' in error
+    assert 'No space left on device' in error
+    assert 'the checkpoints before it are whole' in error
+    assert done.stdout == (undisturbed / 'metrics.jsonl').read_text()
