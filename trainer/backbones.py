@@ -24,6 +24,8 @@ def feature_map(image: keras.KerasTensor, config: ModelConfig) -> keras.KerasTen
     match config.name:
         case 'small_cnn':
             return small_networks.small_cnn(image, channels=config.channels)
+        case 'small_resnet':
+            return small_networks.small_resnet(image, channels=config.channels)
         case 'small_xception':
             return small_networks.small_xception(image)
         case 'efficientnet_lite0':

@@ -9,7 +9,7 @@ from trainer import families
 from trainer.config_types import STRICT, Count, Natural, Positive, Share
 from trainer.fusion_config import FusionConfig
 
-_OUR_OWN = ('small_cnn', 'small_xception')  # trained from random weights only
+_OUR_OWN = ('small_cnn', 'small_resnet', 'small_xception')  # trained from random weights only
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -22,7 +22,7 @@ class ModelConfig:
       weights: that the backbone begins with: None (random), `imagenet` (downloaded by Keras) or
         the path of an .h5 file like Keras's own, without top.
       dropout: share of the features that training leaves out.
-      channels: of the first stage of `small_cnn`.
+      channels: of the first stage of `small_cnn` and `small_resnet`.
       pooling: what becomes of the backbone's map: `average`, `max`, `gem` (generalised mean with a
         learned power, Radenovic et al., 2018), or `flatten`, which keeps all of it.
       head_norm: batch norm on the backbone's map.

@@ -17,6 +17,31 @@ def small_cnn(image: keras.KerasTensor, *, channels: int) -> keras.KerasTensor:
     return x
 
 
+def small_resnet(image: keras.KerasTensor, *, channels: int) -> keras.KerasTensor:
+    """The residual network for small pictures (He et al., 2015, arXiv:1512.03385, section 4.2), one
+    block a stage, as wide as asked for (Zagoruyko and Komodakis, 2016, arXiv:1605.07146):
+    [B, H, W, 3] -> [B, H/4, W/4, 4 * channels].
+    """
+    x = layers.ReLU()(_conv_norm(image, channels))
+    for stage in range(3):
+        x = _residual(x, channels << stage, strides=2 if stage else 1)
+    return x
+
+
+def _residual(x: keras.KerasTensor, channels: int, *, strides: int) -> keras.KerasTensor:
+    shortcut = x if strides == 1 else _conv_norm(x, channels, size=1, strides=strides)
+    x = layers.ReLU()(_conv_norm(x, channels, strides=strides))
+    x = _conv_norm(x, channels)
+    return layers.ReLU()(layers.Add()([x, shortcut]))
+
+
+def _conv_norm(
+    x: keras.KerasTensor, channels: int, *, size: int = 3, strides: int = 1
+) -> keras.KerasTensor:
+    x = layers.Conv2D(channels, size, strides=strides, padding='same', use_bias=False)(x)
+    return layers.BatchNormalization(momentum=0.9)(x)
+
+
 def small_xception(image: keras.KerasTensor) -> keras.KerasTensor:
     """[B, H, W, 3] -> [B, H/32, W/32, 1024].
 

@@ -44,6 +44,9 @@ _WRONG_LABELS = flags.DEFINE_float(
 _VIEWS = flags.DEFINE_integer(
     'views', None, "fashion: photos a product; if not given 1 to 4, as often as Kaggle's."
 )
+_LABELLED_TEST = flags.DEFINE_bool(
+    'labelled_test', None, 'fashion: test.bson carries the categories too, to be measured on.'
+)
 _CACHE = flags.DEFINE_string(
     'cache', None, 'fashion: folder to keep downloads in; below ~/.cache if not given.'
 )
@@ -54,7 +57,7 @@ _TEST_PRODUCTS = flags.DEFINE_integer(
 _WORKERS = flags.DEFINE_integer('workers', None, 'kaggle-like: processes that draw; 2.')
 
 _FLAGS_OF = {
-    'fashion': (_IMBALANCE, _WRONG_LABELS, _VIEWS, _CACHE),
+    'fashion': (_IMBALANCE, _WRONG_LABELS, _VIEWS, _LABELLED_TEST, _CACHE),
     'kaggle-like': (_CLASSES, _TEST_PRODUCTS, _WORKERS),
 }
 
@@ -96,6 +99,7 @@ def _fashion(output: str) -> dump.Sample:
         products=_PRODUCTS.value,
         wrong_labels=_WRONG_LABELS.value or 0.0,
         views=_VIEWS.value,
+        labelled_test=bool(_LABELLED_TEST.value),
         seed=_SEED.value,
     )
     dump.refuse_existing(output, overwrite=_OVERWRITE.value)

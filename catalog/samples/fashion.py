@@ -71,6 +71,8 @@ class Options:
       products: train products; None for as many as the photos give.
       wrong_labels: share of the train products that get a wrong label, any other one alike.
       views: photos a product, but for the rest of a class; None for 1 to 4 as often as Kaggle's.
+      labelled_test: the test products in test.bson carry their category, so that shards of them can
+        be measured on.
       seed: another seed, another choice of photos, products and order.
     """
 
@@ -78,6 +80,7 @@ class Options:
     products: int | None = None
     wrong_labels: float = 0.0
     views: int | None = None
+    labelled_test: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -105,7 +108,7 @@ def write(folder: str, photos: Photos, options: Options) -> dump.Sample:
     dump.start(folder, dump.category_names(TREE))
     test_contents = dump.write_products(
         storage.join(folder, dump.TEST),
-        _batches(test_ids, test, photos.test_images, labelled=False),
+        _batches(test_ids, test, photos.test_images, labelled=options.labelled_test),
         total=len(test),
     )
     dump.write_test_labels(

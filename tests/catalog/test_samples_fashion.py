@@ -181,6 +181,16 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(photos, tmp_
     assert first['train.bson'] != other['train.bson']
 
 
+def test_the_test_products_carry_their_category_where_it_is_asked_for(photos, folder, tmp_path):
+    write(tmp_path, photos, products=10, labelled_test=True)
+    labels = (folder / 'test_labels.csv').read_text().splitlines()[1:]
+    plain, labelled = (documents(path / 'test.bson') for path in (folder, tmp_path))
+    assert [f'{p["_id"]},{p["category_id"]}' for p in labelled] != labels  # other ids
+    assert not any('category_id' in p for p in plain)
+    given = dict(line.split(',') for line in (tmp_path / 'test_labels.csv').read_text().split()[1:])
+    assert {str(p['_id']): str(p['category_id']) for p in labelled} == given
+
+
 def test_planted_wrong_labels_are_a_share_of_the_products_and_told_beside(photos, folder, tmp_path):
     write(tmp_path, photos, wrong_labels=0.1)
     right = {p['_id']: p for p in documents(folder / 'train.bson')}

@@ -57,7 +57,7 @@ def test_overrides_reach_every_depth_in_turn() -> None:
         ('augment.flip=1', 'augment.flip must be a valid boolean, got 1'),
         (
             'model.name=vgg',
-            'model.name must be one of small_cnn, small_xception, efficientnet_lite0',
+            'model.name must be one of small_cnn, small_resnet, small_xception, efficientnet_lite0',
         ),
         ('model.dropout=1', 'model.dropout must be less than 1, got 1'),
         ('optimizer.learning_rate=NaN', 'optimizer.learning_rate must be a finite number'),

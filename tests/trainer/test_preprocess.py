@@ -142,6 +142,7 @@ def test_a_backbone_of_keras_is_fed_as_it_was_trained(family: str, xla: bool) ->
     ('name', 'black', 'white'),
     [
         ('small_cnn', -1, 1),
+        ('small_resnet', -1, 1),
         ('small_xception', 0, 1),
         ('efficientnet_lite0', -127 / 128, 1),  # as tensorflow/tpu's EfficientNet-Lite
     ],

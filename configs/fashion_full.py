@@ -1,0 +1,50 @@
+r"""Fashion-MNIST as its benchmark has it: 60,000 photos to learn from, the 10,000 of its test set.
+
+python -m catalog.samples fashion --output=run/full/sample --imbalance=1 --views=1 --labelled_test
+python -m beam_pipelines.shard --input=run/full/sample/train.bson --output=run/full/train \
+  --categories=run/full/sample/category_names.csv --balance=none --validation_fraction=0 --shards=8
+python -m beam_pipelines.shard --input=run/full/sample/test.bson --output=run/full/test \
+  --categories=run/full/sample/category_names.csv --balance=none --validation_fraction=0 --shards=1
+python -m trainer.task --config=configs/fashion_full.py --data=run/full/train \
+  --workdir=run/full/workdir
+python -m trainer.evaluate --workdir=run/full/workdir --data=run/full/test --split=train \
+  --output=run/full/report
+
+(The official test photos are a data set of their own, all of it in the split that its shards call
+`train`.) A small residual network, flip and padded crop, label smoothing, a cosine, the mean of the
+weights; half precision, which oneDNN computes a quarter faster on processors with AVX-512 BF16.
+On two cores an epoch of 60,000 photos takes 75 s; 18 epochs.
+"""
+
+from trainer.config import (
+    AugmentConfig,
+    InputConfig,
+    LossConfig,
+    ModelConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+    StepConfig,
+    TrainConfig,
+)
+
+
+def get_config() -> TrainConfig:
+    """The run."""
+    return TrainConfig(
+        batch_size=128,
+        total_steps=8_400,
+        log_every_steps=100,
+        checkpoint_every_steps=1_400,
+        steps_per_call=50,
+        model=ModelConfig(name='small_resnet', channels=32, dropout=0.0),
+        input=InputConfig(height=28, width=28),
+        augment=AugmentConfig(flip=True, crop='pad', crop_padding=0.1),
+        optimizer=OptimizerConfig(
+            name='adamw',
+            learning_rate=3e-3,
+            weight_decay=0.05,
+            schedule=ScheduleConfig(name='cosine', warmup_steps=400),
+        ),
+        loss=LossConfig(label_smoothing=0.1),
+        step=StepConfig(ema_decay=0.999, precision='bfloat16'),
+    )
