@@ -41,6 +41,8 @@
 | `best`, `evaluator` | which evaluation was the best; what one finds |
 | `building`, `claim`, `guards` | what a run trains; its workdir; what stops it |
 | `train` | the loop |
+| `distill_config`, `teacher`, `scaling` | the model that another learns from |
+| `combination` | how the answers of several models become one |
 | `search_space`, `search` | what fields of a config may be; trials, one after another |
 | `search_report`, `tune` | what they found; the command line of searching |
 | `python_files` | files of values that are Python |

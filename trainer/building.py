@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
-from trainer import averages, input_pipeline, level_heads, product_pipeline
+from trainer import averages, input_pipeline, level_heads, product_pipeline, teacher
 from trainer.best import Best
 from trainer.config import TrainConfig
 from trainer.data_set import DataSet
@@ -32,10 +32,11 @@ def build_state(
         with _computing_as(config.step):
             model = _build_model(config, num_classes=data.num_classes)
             branched = _with_heads(model, data) if config.loss.levels == 'heads' else None
+            taught_by = teacher.restore(config, data)
         plateau = Plateau() if config.optimizer.schedule.name == 'plateau' else None
         optimizer = _build_optimizer(config, model=branched or model, plateau=plateau)
         means = averages.make(model) if config.step.ema_decay else []
-    return State(model, optimizer, iterator, Window(), means, Best(), plateau, branched)
+    return State(model, optimizer, iterator, Window(), means, Best(), plateau, branched, taught_by)
 
 
 @contextlib.contextmanager

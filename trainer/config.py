@@ -12,6 +12,7 @@ from trainer import families
 from trainer.augment_config import AugmentConfig
 from trainer.board_config import BoardConfig
 from trainer.config_types import STRICT, Count, PositiveFraction, Size
+from trainer.distill_config import DistillConfig
 from trainer.fusion_config import FusionConfig
 from trainer.loss_config import LossConfig
 from trainer.model_config import ModelConfig
@@ -22,6 +23,7 @@ from trainer.step_config import StepConfig, ValidationConfig
 __all__ = [
     'AugmentConfig',
     'BoardConfig',
+    'DistillConfig',
     'FusionConfig',
     'GroupConfig',
     'InputConfig',
@@ -72,7 +74,7 @@ class TrainConfig:
       strategy: how the work is spread.
       device: `auto` takes the GPUs, or for `one_device` the processor where there is none.
       num_devices: None takes all there are.
-      model, start, input, augment, optimizer, loss, step, validation, board: the parts.
+      model, start, distill, input, augment, optimizer, loss, step, validation, board: the parts.
     """
 
     seed: Annotated[int, Field(ge=0, lt=1 << 31)] = 0
@@ -87,6 +89,7 @@ class TrainConfig:
     num_devices: Count | None = None
     model: ModelConfig = Field(default_factory=ModelConfig)
     start: StartConfig = Field(default_factory=StartConfig)
+    distill: DistillConfig = Field(default_factory=DistillConfig)
     input: InputConfig = Field(default_factory=InputConfig)
     augment: AugmentConfig = Field(default_factory=AugmentConfig)
     optimizer: OptimizerConfig = Field(default_factory=OptimizerConfig)
@@ -107,6 +110,11 @@ class TrainConfig:
                 'augment.mixup and augment.cutmix must be 0 where model.fusion is '
                 f'{self.model.fusion.name}, got {self.augment.mixup} and {self.augment.cutmix}: '
                 'pictures are mixed one to one'
+            )
+        if self.model.fusion.is_on and self.distill.teacher is not None:
+            raise ValueError(
+                f'distill.teacher must be None where model.fusion is {self.model.fusion.name}, got '
+                f'{self.distill.teacher!r}: a student learns pictures'
             )
         if self.validation.every_steps % self.log_every_steps:
             raise ValueError(

@@ -45,8 +45,10 @@ def augmented(batch: Batch, drawn: tf.Tensor, config: TrainConfig) -> Batch:
     return {**batch, 'image': tf.reshape(varied, images.shape)}
 
 
-def training_inputs(batch: Batch, drawn: tf.Tensor, config: TrainConfig) -> tuple[Any, Truth]:
-    """What the model takes of a batch that is `augmented`, and the labels of it.
+def training_pictures(
+    batch: Batch, drawn: tf.Tensor, config: TrainConfig
+) -> tuple[tf.Tensor, Truth]:
+    """The pictures of a batch that is `augmented`, mixed if the config says so, and their labels.
 
     Args:
       batch: of examples.
@@ -54,14 +56,17 @@ def training_inputs(batch: Batch, drawn: tf.Tensor, config: TrainConfig) -> tupl
       config: of the run; where it fuses views, it mixes no pictures.
     """
     images = _computed(batch['image'], batch, config)
-    images, truth = mix(images, batch['label'], drawn, config.augment)
-    return _with_mask(preprocess.normalize(images, config.model), batch), truth
+    return mix(images, batch['label'], drawn, config.augment)
+
+
+def normal(images: tf.Tensor, batch: Batch, config: TrainConfig) -> Any:
+    """What the model takes of `training_pictures`."""
+    return _with_mask(preprocess.normalize(images, config.model), batch)
 
 
 def inputs(batch: Batch, config: TrainConfig) -> Any:
     """What the model takes of a batch to answer."""
-    images = _computed(batch['image'], batch, config)
-    return _with_mask(preprocess.normalize(images, config.model), batch)
+    return normal(_computed(batch['image'], batch, config), batch, config)
 
 
 def _computed(values: tf.Tensor, batch: Batch, config: TrainConfig) -> tf.Tensor:

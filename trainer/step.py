@@ -12,6 +12,7 @@ from trainer.best import Best
 from trainer.config import TrainConfig
 from trainer.objective import Objective
 from trainer.plateau import Plateau
+from trainer.teacher import Teacher
 
 Batch = dict[str, tf.Tensor]
 Gradients = Callable[..., tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]]
@@ -57,6 +58,7 @@ class State:
       best: evaluation so far.
       plateau: of the learning rate, where it follows the evaluations.
       branched: the model with heads beside its last layer, where it learns with such.
+      teacher: that the model learns from; not in the checkpoint.
       input_seconds: that the steps of this process have waited for batches, float64 []; a clock's,
         so not in the checkpoint.
     """
@@ -69,6 +71,7 @@ class State:
     best: Best = field(default_factory=Best)
     plateau: Plateau | None = None
     branched: keras.Model | None = None
+    teacher: Teacher | None = None
     input_seconds: tf.Variable = field(
         default_factory=lambda: tf.Variable(0.0, dtype=tf.float64, trainable=False)
     )
@@ -139,11 +142,15 @@ def _compile_gradients(
     def gradients_of(
         batch: Batch, draws: tf.Tensor, step: tf.Tensor
     ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
-        inputs, truth = feed.training_inputs(batch, draws, config)
+        images, truth = feed.training_pictures(batch, draws, config)
+        inputs = feed.normal(images, batch, config)
+        taught = state.teacher.logits(images) if state.teacher else None
         with tf.GradientTape() as tape:
             outputs = tf.nest.flatten(network(inputs, training=True))
             outputs = [tf.cast(logits, tf.float32) for logits in outputs]
             losses = objective.losses(outputs, truth, step=step)
+            if state.teacher:
+                losses = state.teacher.losses(losses, logits=outputs[0], taught=taught)
             share = tf.reduce_sum(losses) / config.batch_size  # the parts add up to the mean
             scaled = optimizer.scale_loss(share)
         gradients = tape.gradient(scaled, network.trainable_variables)

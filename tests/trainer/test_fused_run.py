@@ -145,7 +145,8 @@ def test_the_model_is_given_the_real_views_each_flipped_by_its_own_draw() -> Non
     draws = tf.constant([[[0.1], [0.9], [0.1]], [[0.2], [0.9], [0.9]]])
     batch = {'image': tf.constant(images), 'mask': tf.constant(mask), 'label': tf.constant([4, 7])}
     varied = feed.augmented(batch, draws, _config())
-    (found, kept), truth = feed.training_inputs(varied, draws, _config())
+    pictures, truth = feed.training_pictures(varied, draws, _config())
+    found, kept = feed.normal(pictures, varied, _config())
     expected = np.stack([images[0, 0, :, ::-1], images[0, 1], images[1, 0, :, ::-1]])
     np.testing.assert_allclose(found, expected / 127.5 - 1, atol=1e-6)
     np.testing.assert_array_equal(kept, mask)

@@ -1,0 +1,79 @@
+"""A trained model that another learns from: what it says of the pictures that the student is shown.
+
+Both see the same picture, with the same augmentation, in the student's size, scaled where the
+teacher's is another (Beyer et al., 2022, arXiv:2106.05237, "consistent teaching").
+"""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from catalog.errors import UserError
+from trainer import checkpoint, data_set, loss, preprocess
+from trainer import model as models
+from trainer.config import TrainConfig
+from trainer.data_set import DataSet
+from trainer.distill_config import DistillConfig
+from trainer.losses import distillation
+from trainer.scaling import scaled
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A teacher.
+
+    Attributes:
+      model: with its weights.
+      run: the config that it was trained with.
+      shift: what makes its logits answer with the student's prior, float32 [C].
+      config: how much it counts.
+    """
+
+    model: keras.Model
+    run: TrainConfig
+    shift: npt.NDArray[np.float32]
+    config: DistillConfig
+
+    def logits(self, images: tf.Tensor) -> tf.Tensor:
+        """Pixels uint8 or float32 [B, H, W, 3] -> float32 [B, C]."""
+        size = self.run.input
+        pixels = scaled(images, height=size.height, width=size.width)
+        inputs = preprocess.normalize(pixels, self.run.model)
+        if models.takes_products(self.model):
+            inputs = [inputs, models.alone(inputs)]
+        return tf.cast(self.model(inputs, training=False), tf.float32) + self.shift
+
+    def losses(self, own: tf.Tensor, *, logits: tf.Tensor, taught: tf.Tensor) -> tf.Tensor:
+        """The student's losses by the labels [B], and by what it was taught: float32 [B].
+
+        Args:
+          own: by the labels alone.
+          logits: the student's, float32 [B, C].
+          taught: the teacher's `logits` of the same pictures.
+        """
+        apart = distillation.divergence(logits, taught, temperature=self.config.temperature)
+        return (1 - self.config.weight) * own + self.config.weight * apart
+
+
+def restore(config: TrainConfig, data: DataSet) -> Teacher | None:
+    """The teacher of a run, None where it has none; make it where the student is made.
+
+    Raises:
+      UserError: if the teacher has no checkpoint, or knows another category tree.
+    """
+    workdir = config.distill.teacher
+    if workdir is None:
+        return None
+    model, run, info = checkpoint.restore_model(workdir)
+    learned = data_set.restore_categories(workdir)
+    if learned.sha256 != data.categories.sha256:
+        raise UserError(
+            f'{workdir}: distill.teacher must know the categories of {data.folder}, of SHA-256 '
+            f'{data.categories.sha256}, got {learned.sha256}'
+        )
+    wanted = loss.priors(data_set.info_of(data, config.model.fusion), config.loss).target
+    trained = loss.priors(info, run.loss).target
+    return Teacher(model, run, np.log(wanted / trained).astype(np.float32), config.distill)
