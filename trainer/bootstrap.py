@@ -6,13 +6,12 @@ A product stays whole, so its pictures, which are alike, do not feign more evide
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from trainer import coverage, metrics
-from trainer.metrics import Confusion, Floats, Ints
+from trainer.metrics import Confusion, Ints
+from trainer.prediction_table import Predictions
 
 REPLICATES = 1000
 LEVEL = 0.95
@@ -20,38 +19,13 @@ _SEED = 0
 _FIGURES = ('accuracy', 'macro_f1', 'weighted_f1', 'matthews', 'kappa')
 
 
-@dataclass(frozen=True)
-class Products:
-    """What the intervals are drawn from: N products.
-
-    Attributes:
-      label: int64 [N].
-      predicted: int64 [N], the likeliest class.
-      in_top5: bool [N], whether the label is among the five likeliest.
-      loss: float64 [N], -log(probability of the label).
-      confidence: float [N], of the likeliest class, calibrated.
-    """
-
-    label: Ints
-    predicted: Ints
-    in_top5: npt.NDArray[np.bool_]
-    loss: Floats
-    confidence: npt.NDArray[np.floating]
-
-    @property
-    def hit(self) -> npt.NDArray[np.bool_]:
-        """Whether the likeliest class is the label, bool [N]."""
-        right: npt.NDArray[np.bool_] = self.label == self.predicted
-        return right
-
-
 def intervals(
-    products: Products, *, target: float, replicates: int = REPLICATES
+    products: Predictions, *, target: float, replicates: int = REPLICATES
 ) -> dict[str, tuple[float, float]]:
     """The interval of each headline figure, by name; none of no products.
 
     Args:
-      products: what was measured.
+      products: what is said of each, at least the likeliest five.
       target: accuracy that `coverage` is asked for.
       replicates: how often products are drawn.
     """
@@ -59,8 +33,9 @@ def intervals(
         return {}
     random = np.random.default_rng(_SEED)
     cells = _Cells(products)
-    order = np.argsort(-products.confidence, kind='stable')
-    confidence, hit = products.confidence[order], products.hit[order]
+    in_top5 = (products.predicted[:, : metrics.TOP] == products.label[:, None]).any(axis=1)
+    order = np.argsort(-products.confidence[:, 0], kind='stable')
+    confidence, hit = products.confidence[order, 0], products.hit[order]
     found: dict[str, list[float]] = {}
     for _ in range(replicates):
         drawn = random.integers(0, len(order), len(order))
@@ -68,8 +43,8 @@ def intervals(
         curve = coverage.curve(confidence, hit, times[order])
         values = {
             **cells.figures(times),
-            'top5_accuracy': float(times @ products.in_top5 / len(order)),
-            'loss': float(times @ products.loss / len(order)),
+            'top5_accuracy': float(times @ in_top5 / len(order)),
+            'loss': -float(times @ products.label_log_probability / len(order)),
             'coverage': coverage.at(curve, target).share,
         }
         for name, value in values.items():
@@ -85,11 +60,10 @@ def _middle(values: list[float]) -> tuple[float, float]:
 class _Cells:
     """The products by (label, predicted): a replicate's confusion is a sum over these."""
 
-    def __init__(self, products: Products) -> None:
-        classes = int(max(products.label.max(), products.predicted.max())) + 1
-        keys, self._cell = np.unique(
-            products.label * classes + products.predicted, return_inverse=True
-        )
+    def __init__(self, products: Predictions) -> None:
+        first = products.predicted[:, 0]
+        classes = int(max(products.label.max(), first.max())) + 1
+        keys, self._cell = np.unique(products.label * classes + first, return_inverse=True)
         self._label, self._predicted = np.divmod(keys, classes)
 
     def figures(self, times: Ints) -> Mapping[str, float]:

@@ -16,7 +16,7 @@ from trainer.metrics import Floats, Ints
 BINS = 15  # of confidence, as in the paper
 
 _SMALLEST = np.finfo(np.float32).tiny  # a probability that rounds to 0 keeps a finite logarithm
-_RANGE = (0.05, 20.0)  # of 1 / T
+_RANGE = (0.1, 4.0)  # of 1 / T: where all are right, the sharpest would be without end
 _STEPS = 60
 _CHUNK = 1024  # rows at a time
 
@@ -27,6 +27,21 @@ class Temperatures:
 
     picture: float = 1.0
     product: float = 1.0
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """The temperatures of a run.
+
+    Attributes:
+      temperatures: of pictures and products.
+      split: that they were fitted on.
+      products: how many of it.
+    """
+
+    temperatures: Temperatures
+    split: str
+    products: int
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
+from trainer.calibration import Reliability
+from trainer.coverage import Coverage, Curve
+
 INK = '#1f2933'
 MUTED = '#7b8794'
 PALE = '#c3ccd6'
@@ -96,6 +99,53 @@ def confusion_matrix(matrix: npt.NDArray[np.int64], names: Sequence[str]) -> byt
                 axes.text(
                     column, row, f'{count:,}', ha='center', va='center', color=color, fontsize=7
                 )
+    return _png(figure)
+
+
+def reliability(before: Reliability, after: Reliability) -> bytes:
+    """Accuracy by confidence (Guo et al., 2017): calibrated as bars, as the model says as a line.
+
+    The paler a bar, the fewer examples it stands for; on the diagonal confidence is right.
+    """
+    figure, axes = _axes(4.6, 3.6)
+    middles = (np.arange(len(after.count)) + 0.5) / len(after.count)
+    shares = after.count / max(int(after.count.max()), 1)
+    for middle, height, share, count in zip(
+        middles, after.accuracy, shares, after.count, strict=True
+    ):
+        if count:
+            width = 0.92 / len(middles)
+            axes.bar(middle, height, width=width, color=ACCENT, alpha=0.25 + 0.75 * share**0.5)
+    some = before.count > 0
+    axes.plot([0, 1], [0, 1], color=PALE, linewidth=1, linestyle=(0, (4, 3)))
+    axes.plot(
+        before.confidence[some], before.accuracy[some], color=INK, linewidth=1, marker='o',
+        markersize=3, label=f'as the model says: {100 * before.ece:.1f} % off',
+    )  # fmt: skip
+    axes.bar(0, 0, color=ACCENT, label=f'calibrated: {100 * after.ece:.1f} % off')
+    axes.set(xlabel='confidence', ylabel='accuracy', xlim=(0, 1), ylim=(0, 1))
+    axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc='upper left')
+    return _png(figure)
+
+
+def coverage(curve: Curve, at: Coverage) -> bytes:
+    """Accuracy of the surest products, by the share of them that is filed; the target marked."""
+    figure, axes = _axes(4.6, 3.6)
+    axes.plot(100 * curve.share, 100 * curve.accuracy, color=ACCENT, linewidth=2)
+    axes.axhline(100 * at.target, color=PALE, linewidth=1, linestyle=(0, (4, 3)))
+    if at.share:
+        axes.plot([100 * at.share], [100 * at.accuracy], color=INK, marker='o', markersize=5)
+        axes.annotate(
+            f'{100 * at.share:.1f} % filed\nat {100 * at.accuracy:.1f} % accuracy',
+            (100 * at.share, 100 * at.accuracy),
+            xytext=(-8, -10) if at.share > 0.5 else (8, -10), textcoords='offset points',
+            ha='right' if at.share > 0.5 else 'left', va='top', fontsize=8, color=INK,
+        )  # fmt: skip
+    lowest = 100 * float(curve.accuracy.min()) if len(curve.accuracy) else 0.0
+    axes.set(xlabel='filed by itself, % of the products', ylabel='accuracy of these, %')
+    axes.set_xlim(0, 100)
+    axes.set_ylim(max(0.0, min(lowest, 100 * at.target) - 6), 100.5)
+    axes.grid(axis='y', color=GRID)
     return _png(figure)
 
 

@@ -1,44 +1,81 @@
 """Measures a trained model on a split: one pass over the pictures, everything counted as it comes.
 
-Writes the table of predictions on the way; the report (JSON, HTML, text) is `evaluation_report`'s.
+Writes the table of predictions on the way, and reads from it what needs each product: coverage,
+intervals, suspects. The report is `evaluation_document`'s (JSON), `evaluation_page`'s (HTML) and
+`evaluation_report`'s (text).
 """
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from catalog.errors import UserError
 from catalog.progress import Progress
 from trainer import (
-    checkpoint,
+    bootstrap,
+    coverage,
     data_set,
+    evaluation_document,
+    evaluation_page,
     evaluation_report,
-    input_pipeline,
     metrics,
+    photos,
     prediction_table,
     predictions,
     publish,
+    roc_auc,
+    scoring,
+    showcase,
+    suspects,
+    thirds,
 )
+from trainer.calibration import Calibrated, Temperatures
 from trainer.data_set import DataSet
 from trainer.evaluation_report import Evaluation
+from trainer.measures import Measure
 from trainer.prediction_table import Predictions
-from trainer.predictions import Scored
+from trainer.roc_auc import AucTally
+from trainer.scoring import Piece, Run
+from trainer.suspects import Suspects
 
-FILES = frozenset({evaluation_report.JSON, evaluation_report.HTML, prediction_table.FILE_NAME})
-
-DEFAULT_TOP_K = 5
+FILES = frozenset(
+    {
+        evaluation_report.JSON,
+        evaluation_report.HTML,
+        evaluation_report.SUSPECTS,
+        prediction_table.FILE_NAME,
+    }
+)
 
 
 @dataclass(frozen=True)
-class _Tallies:
-    products: metrics.Tally
-    products_without_leaked: metrics.Tally
-    pictures: metrics.Tally
-    pictures_without_leaked: metrics.Tally
+class Options:
+    """How to measure.
+
+    Attributes:
+      top_k: predictions kept a product, at least 5.
+      target: accuracy of what is filed without a person looking, in (0, 1].
+      auc_bytes: disk for exact AUCs, see `roc_auc`.
+    """
+
+    top_k: int = 5
+    target: float = 0.95
+    auc_bytes: int = roc_auc.BUDGET_BYTES
+
+    def __post_init__(self) -> None:
+        if self.top_k < metrics.TOP:
+            raise UserError(f'--top_k must be at least {metrics.TOP}, got {self.top_k}')
+        if not 0 < self.target <= 1:
+            raise UserError(f'--target_accuracy must be in (0, 1], got {self.target:g}')
+        if self.auc_bytes < 0:
+            raise UserError(f'--auc_gb must be at least 0, got {self.auc_bytes / 2**30:g}')
 
 
 def evaluate(
-    *, workdir: str, data_folder: str, split: str, output: str, top_k: int = DEFAULT_TOP_K
+    *, workdir: str, data_folder: str, split: str, output: str, options: Options | None = None
 ) -> Evaluation:
     """Measures the newest checkpoint of a workdir and writes `output`, whole or not at all.
 
@@ -47,36 +84,31 @@ def evaluate(
       data_folder: a data set with the category tree that the run learned.
       split: a labelled split of it.
       output: a new folder, or one of an earlier evaluation, which is replaced.
-      top_k: predictions kept a product, at least 5.
+      options: how to measure.
 
     Raises:
       UserError: if the workdir has no checkpoint, or the data do not fit it or the split.
     """
-    model, config, _ = checkpoint.restore_model(workdir)
+    options = options or Options()
+    run = scoring.open_run(workdir)
     data = data_set.open_data_set(data_folder)
-    _check(data, workdir=workdir, split=split, top_k=top_k)
-    batches = input_pipeline.evaluation_batches(data, split, config)
-    scored = predictions.score(model, batches, model_config=config.model)
-    fuse = predictions.fuser(model, config.model.fusion)
-    tallies = _Tallies(*(metrics.Tally(data.num_classes) for _ in range(4)))
+    _check(data, workdir=workdir, split=split)
     with publish.replaced_folder(output, files=FILES) as partial:
-        with prediction_table.writer(str(partial / prediction_table.FILE_NAME)) as table:
-            progress = Progress('evaluate', total=data.split(split).pictures, unit='picture')
-            for pictures in predictions.whole_products(scored):
-                table.write(_count(pictures, fuse(pictures), tallies, top_k=top_k))
-                progress.update(tallies.pictures.examples)
-            progress.close()
-        _check_whole(data, tallies, split=split)
-        evaluation = _evaluation(
-            tallies, split=split, digest=data.digest, rule=predictions.rule(config.model.fusion)
+        calibrated, pieces = scoring.calibrated(run, data, split)
+        counted = _count(
+            pieces,
+            data,
+            split=split,
+            table=partial / prediction_table.FILE_NAME,
+            temperatures=calibrated.temperatures,
+            options=options,
         )
-        evaluation_report.write(evaluation, data.categories, folder=partial)
+        evaluation = _evaluation(counted, run, data, calibrated, split=split, options=options)
+        _write(evaluation, data, folder=partial)
     return evaluation
 
 
-def _check(data: DataSet, *, workdir: str, split: str, top_k: int) -> None:
-    if top_k < metrics.TOP:
-        raise UserError(f'--top_k must be at least {metrics.TOP}, got {top_k}')
+def _check(data: DataSet, *, workdir: str, split: str) -> None:
     if not any(data.split(split).products_per_class):
         raise UserError(f'{data.folder}: evaluation needs labels, split {split!r} has none')
     learned = data_set.restore_categories(workdir)
@@ -87,30 +119,50 @@ def _check(data: DataSet, *, workdir: str, split: str, top_k: int) -> None:
         )
 
 
-def _count(pictures: Scored, products: Scored, tallies: _Tallies, *, top_k: int) -> Predictions:
-    """Counts whole products' pictures and the products; the products' predictions."""
-
-    def count(examples: Scored, every: metrics.Tally, unseen: metrics.Tally) -> Predictions:
-        best = predictions.top(examples, top_k=top_k)
-        for tally, chosen in [
-            (every, np.ones_like(examples.leaked)),
-            (unseen, ~examples.leaked),
-        ]:
-            tally.update(
-                labels=best.label[chosen],
-                predicted=best.predicted[chosen],
-                label_log_probability=examples.label_log_probability[chosen],
-            )
-        return best
-
-    count(pictures, tallies.pictures, tallies.pictures_without_leaked)
-    return count(products, tallies.products, tallies.products_without_leaked)
+@dataclass(frozen=True)
+class _Counted:
+    products: Measure
+    pictures: Measure
+    auc: roc_auc.RocAuc
+    rows: Predictions  # of products
 
 
-def _check_whole(data: DataSet, tallies: _Tallies, *, split: str) -> None:
+def _count(
+    pieces: Iterable[Piece],
+    data: DataSet,
+    *,
+    split: str,
+    table: Path,
+    temperatures: Temperatures,
+    options: Options,
+) -> _Counted:
+    """Counts pictures and products, and writes the table of these."""
+    products, pictures = Measure(data.categories), Measure(data.categories)
+    records = data.split(split).records
+    progress = Progress('evaluate', total=data.split(split).pictures, unit='picture')
+    with (
+        AucTally(data.num_classes, examples=records, budget_bytes=options.auc_bytes) as auc,
+        prediction_table.writer(str(table)) as rows,
+    ):
+        for piece in pieces:
+            for measure, examples, temperature in [
+                (pictures, piece.pictures, temperatures.picture),
+                (products, piece.products, temperatures.product),
+            ]:
+                best = predictions.top(examples, top_k=options.top_k, temperature=temperature)
+                measure.update(best, examples.probabilities)
+            auc.update(labels=examples.label, probabilities=examples.probabilities)
+            rows.write(best)
+            progress.update(pictures.examples)
+        found = auc.figures()
+    progress.close()
+    _check_whole(data, products.examples, split=split)
+    return _Counted(products, pictures, found, prediction_table.read(str(table)))
+
+
+def _check_whole(data: DataSet, found: int, *, split: str) -> None:
     """Checks that each product came in one piece; `train` may hold copies, the others never."""
     expected = sum(data.split(split).products_per_class)
-    found = tallies.products.examples
     if split != 'train' and found != expected:
         raise UserError(
             f'{data.folder}: the pictures of a product must lie together in {split!r}, which has '
@@ -118,14 +170,60 @@ def _check_whole(data: DataSet, tallies: _Tallies, *, split: str) -> None:
         )
 
 
-def _evaluation(tallies: _Tallies, *, split: str, digest: str, rule: str) -> Evaluation:
+def _evaluation(
+    counted: _Counted,
+    run: Run,
+    data: DataSet,
+    calibrated: Calibrated,
+    *,
+    split: str,
+    options: Options,
+) -> Evaluation:
+    rows, confusion = counted.rows, counted.products.confusion()
+    products, products_without_leaked = counted.products.measured()
+    pictures, pictures_without_leaked = counted.pictures.measured()
+    curve = coverage.curve(rows.confidence[:, 0], rows.hit)
+    found = _suspects(rows, num_classes=data.num_classes)
+    shown = showcase.choose(rows, found, confusion)
     return Evaluation(
         split=split,
-        product_rule=rule,
-        data_digest=digest,
-        products=metrics.figures(tallies.products),
-        products_without_leaked=metrics.figures(tallies.products_without_leaked),
-        pictures=metrics.figures(tallies.pictures),
-        pictures_without_leaked=metrics.figures(tallies.pictures_without_leaked),
-        confusion=tallies.products.confusion(),
+        step=run.step,
+        product_rule=predictions.rule(run.config.model.fusion),
+        data_digest=data.digest,
+        products=products,
+        products_without_leaked=products_without_leaked,
+        pictures=pictures,
+        pictures_without_leaked=pictures_without_leaked,
+        confusion=confusion,
+        auc=counted.auc,
+        thirds=thirds.thirds(confusion, np.asarray(run.info.natural_prior)),
+        calibrated=calibrated,
+        curve=coverage.thinned(curve),
+        coverage=coverage.at_targets(curve, sorted({*coverage.TARGETS, options.target})),
+        target=options.target,
+        intervals=bootstrap.intervals(rows, target=options.target),
+        rows=rows,
+        suspects=found,
+        showcase=shown,
+        photos=photos.find(data, split, shown.products(rows), config=run.config),
     )
+
+
+def _suspects(rows: Predictions, *, num_classes: int) -> Suspects:
+    return suspects.find(
+        label=rows.label,
+        own=np.exp(rows.label_log_probability),
+        predicted=rows.predicted,
+        probability=rows.probability,
+        num_classes=num_classes,
+    )
+
+
+def _write(evaluation: Evaluation, data: DataSet, *, folder: Path) -> None:
+    tree = data.categories
+    document = evaluation_document.of(evaluation, tree)
+    text = json.dumps(document, indent=1, ensure_ascii=False)
+    (folder / evaluation_report.JSON).write_text(text + '\n', encoding='utf-8')
+    (folder / evaluation_report.HTML).write_bytes(evaluation_page.page(evaluation, tree))
+    suspected = evaluation_document.suspects_csv(evaluation, tree)
+    (folder / evaluation_report.SUSPECTS).write_text(suspected, encoding='utf-8')

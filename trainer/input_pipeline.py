@@ -26,6 +26,7 @@ _EPOCHS = 1 << 40  # without end
 _READY_BATCHES = 2
 _FEWEST_PRODUCTS = 20  # of a sample: the chance that none is drawn is then 2e-9
 _PLACES = 1 << 30  # that a product's hash may fall on
+_EVALUATION_SEED = 1  # of a share of products to evaluate
 
 
 def train_batches(
@@ -46,7 +47,7 @@ def train_batches(
     return train_stream(
         data,
         config,
-        parse=_parse,
+        parse=parse_pictures,
         decode=lambda x: {'image': _decode(x['encoded'], config.input), 'label': x['label']},
         worker=worker,
         num_workers=num_workers,
@@ -108,11 +109,16 @@ def _sampled(examples: dict[str, tf.Tensor], config: TrainConfig) -> dict[str, t
     """Those of the products that the run learns from: by a hash of product and seed."""
     if config.input.sample_fraction == 1:
         return examples
-    products = tf.strings.as_string(examples['product_id'])
-    places = tf.strings.to_hash_bucket_strong(products, _PLACES, key=[config.seed, 0])
-    kept = places < int(config.input.sample_fraction * _PLACES)
+    kept = drawn(examples['product_id'], share=config.input.sample_fraction, seed=config.seed)
     names = ('encoded', 'label')
     return {name: tf.boolean_mask(examples[name], kept) for name in names}
+
+
+def drawn(product_id: tf.Tensor, *, share: float, seed: int) -> tf.Tensor:
+    """Which products are in a share of them, by a hash of product and seed: int64 [N] -> bool."""
+    products = tf.strings.as_string(product_id)
+    places = tf.strings.to_hash_bucket_strong(products, _PLACES, key=[seed, 0])
+    return places < int(share * _PLACES)
 
 
 def _read(path: tf.Tensor, records: tf.Tensor, *, compression: str) -> tf.data.Dataset:
@@ -171,21 +177,36 @@ def _mixed(
 
 
 def evaluation_batches(
-    data: DataSet, split: str, config: TrainConfig, *, worker: int = 0, num_workers: int = 1
+    data: DataSet,
+    split: str,
+    config: TrainConfig,
+    *,
+    share: float = 1.0,
+    worker: int = 0,
+    num_workers: int = 1,
 ) -> tf.data.Dataset:
     """Every picture of a split once, in the order of the shards; the last batch may be smaller.
 
-    Of several workers, each decodes every `num_workers`-th batch.
+    Of several workers, each decodes every `num_workers`-th batch. With a `share` below 1, only the
+    pictures of so many of the products, drawn by product.
 
     Returns:
       {'image': uint8 [B, H, W, 3], 'label': int64 [B] (-1 where unlabelled), 'product_id': int64
       [B], 'index': int64 [B], the picture's position in its product, 'leaked': int64 [B]}
     """
+
+    def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+        pictures = parse_pictures(serialized)
+        if share == 1:
+            return pictures
+        kept = drawn(pictures['product_id'], share=share, seed=_EVALUATION_SEED)
+        return {name: tf.boolean_mask(column, kept) for name, column in pictures.items()}
+
     return evaluation_stream(
         data,
         split,
         config,
-        parse=_parse,
+        parse=parse,
         decode=lambda x: {'image': _decode(x.pop('encoded'), config.input), **x},
         worker=worker,
         num_workers=num_workers,
@@ -230,7 +251,7 @@ def example_features() -> dict[str, Any]:
     }
 
 
-def _parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+def parse_pictures(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     """Records to pictures: string [R] -> tensors [P], P the sum of their views.
 
     Product records and picture records alike: a scalar feature is a list of one.

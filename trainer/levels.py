@@ -4,7 +4,9 @@ A node's probability is the sum of its leaves'. The likeliest node need not hold
 `by_sum` counts the one, `accuracy_by_leaf` the other.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,29 +35,39 @@ class LevelFigures:
     by_sum: Figures
 
 
-class LevelTally:
-    """Counts the nodes of one level as examples come."""
+class Level:
+    """The nodes of a level, and what probabilities of leaves say of them.
+
+    Attributes:
+      node_of: int64 [C], the dense label of each leaf's node.
+      nodes: how many there are.
+    """
 
     def __init__(self, node_of: Ints) -> None:
-        """`node_of`: int64 [C], the dense label of each leaf's node on this level."""
         self.node_of = node_of
         self.nodes = int(node_of.max()) + 1
-        self.tally = Tally(self.nodes)
         self._order = np.argsort(node_of, kind='stable')
         self._starts = np.searchsorted(node_of[self._order], np.arange(self.nodes))
         self._sorted = bool((np.diff(node_of) >= 0).all())
 
-    def update(self, *, labels: Ints, probabilities: npt.NDArray[np.floating]) -> None:
-        """Counts N examples: labels of leaves int [N], probabilities float [N, C]."""
+    def said(
+        self, *, labels: Ints, probabilities: npt.NDArray[np.floating]
+    ) -> dict[str, npt.NDArray[Any]]:
+        """What `Tally.update` takes, of the nodes of N examples.
+
+        Args:
+          labels: of leaves, int64 [N].
+          probabilities: of leaves, float [N, C].
+        """
         leaves = probabilities if self._sorted else probabilities[:, self._order]
         summed = np.add.reduceat(leaves, self._starts, axis=1, dtype=np.float64)  # [N, nodes]
         nodes = self.node_of[labels]
         of_label = summed[np.arange(len(nodes)), nodes]
-        self.tally.update(
-            labels=nodes,
-            predicted=np.argsort(-summed, axis=1, kind='stable')[:, : metrics.TOP],
-            label_log_probability=np.log(np.maximum(of_label, _SMALLEST)),
-        )
+        return {
+            'labels': nodes,
+            'predicted': np.argsort(-summed, axis=1, kind='stable')[:, : metrics.TOP],
+            'label_log_probability': np.log(np.maximum(of_label, _SMALLEST)),
+        }
 
 
 def on_level(confusion: Confusion, node_of: Ints) -> Confusion:
@@ -68,24 +80,24 @@ def on_level(confusion: Confusion, node_of: Ints) -> Confusion:
     return Confusion(label, predicted, count)
 
 
-def tallies(tree: Categories) -> tuple[LevelTally, LevelTally]:
-    """Empty tallies of level 1 and 2; level 3 is that of the leaves."""
-    return LevelTally(tree.level1), LevelTally(tree.level2)
+def above_leaves(tree: Categories) -> tuple[Level, Level]:
+    """Level 1 and 2 of a tree; level 3 is that of the leaves."""
+    return Level(tree.level1), Level(tree.level2)
 
 
-def level_figures(
-    leaves: Tally, above: tuple[LevelTally, LevelTally]
+def figures(
+    leaves: Tally, above: Sequence[tuple[Level, Tally]]
 ) -> tuple[LevelFigures, LevelFigures, LevelFigures]:
-    """The figures of level 1, 2 and 3."""
+    """The figures of level 1, 2 and 3, from tallies of the leaves and of the nodes above."""
     confusion = leaves.confusion()
     first, second = (
         LevelFigures(
-            level=level,
-            nodes=tally.nodes,
-            accuracy_by_leaf=metrics.accuracy(on_level(confusion, tally.node_of)),
-            by_sum=metrics.figures(tally.tally),
+            level=number,
+            nodes=level.nodes,
+            accuracy_by_leaf=metrics.accuracy(on_level(confusion, level.node_of)),
+            by_sum=metrics.figures(tally),
         )
-        for level, tally in enumerate(above, start=1)
+        for number, (level, tally) in enumerate(above, start=1)
     )
     third = LevelFigures(
         3, leaves.num_classes, metrics.accuracy(confusion), metrics.figures(leaves)

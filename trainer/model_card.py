@@ -16,7 +16,7 @@ TAU_NORM = 'tau_norm.json'  # within a workdir: trainer/tau_fitting.py writes it
 EVALUATION = 'report/evaluation.json'  # within a workdir
 
 # Of evaluation.json; its tables of classes stay with the report.
-_KEPT_OUT = frozenset({'classes', 'most_confused', 'definitions'})
+_KEPT_OUT = frozenset({'classes', 'most_confused', 'coverage_curve', 'definitions'})
 
 
 def make(

@@ -24,8 +24,10 @@ SCHEMA = pa.schema(
         ('product_id', pa.int64()),
         ('label', pa.int64()),
         ('predicted', pa.list_(pa.int64())),  # k labels, the likeliest first
-        ('confidence', pa.list_(pa.float32())),  # their probabilities
-        ('pictures', pa.int64()),  # how many the probabilities are the mean of
+        ('confidence', pa.list_(pa.float32())),  # their probabilities, calibrated
+        ('probability', pa.list_(pa.float32())),  # their probabilities, as the model gives them
+        ('label_log_probability', pa.float64()),  # log of the label's, as the model gives it
+        ('pictures', pa.int64()),  # how many the probabilities come from
         ('leaked', pa.bool_()),  # whether one of them occurs in train too
     ]
 )
@@ -41,7 +43,9 @@ class Predictions:
       leaked: bool [N].
       pictures: int64 [N].
       predicted: int64 [N, k], labels, the likeliest first; of equals the smaller label first.
-      confidence: float32 [N, k], their probabilities.
+      confidence: float32 [N, k], their probabilities, calibrated.
+      probability: float32 [N, k], their probabilities, as the model gives them.
+      label_log_probability: float64 [N], the logarithm of the label's, as the model gives it.
     """
 
     product_id: npt.NDArray[np.int64]
@@ -50,6 +54,14 @@ class Predictions:
     pictures: npt.NDArray[np.int64]
     predicted: npt.NDArray[np.int64]
     confidence: npt.NDArray[np.float32]
+    probability: npt.NDArray[np.float32]
+    label_log_probability: npt.NDArray[np.float64]
+
+    @property
+    def hit(self) -> npt.NDArray[np.bool_]:
+        """Whether the likeliest class is the label, bool [N]."""
+        right: npt.NDArray[np.bool_] = self.predicted[:, 0] == self.label
+        return right
 
 
 class Writer:
@@ -87,6 +99,8 @@ def _table(rows: Predictions) -> pa.Table:
         pa.array(rows.label),
         _lists(rows.predicted),
         _lists(rows.confidence),
+        _lists(rows.probability),
+        pa.array(rows.label_log_probability),
         pa.array(rows.pictures),
         pa.array(rows.leaked),
     ]
@@ -115,6 +129,8 @@ def read(path: str) -> Predictions:
         label=columns['label'].to_numpy(),
         predicted=_matrix(columns['predicted'], rows=len(table)),
         confidence=_matrix(columns['confidence'], rows=len(table)),
+        probability=_matrix(columns['probability'], rows=len(table)),
+        label_log_probability=columns['label_log_probability'].to_numpy(),
         pictures=columns['pictures'].to_numpy(),
         leaked=columns['leaked'].to_numpy(),
     )

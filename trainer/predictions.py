@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from trainer import calibration, preprocess
 from trainer import model as models
-from trainer import preprocess
 from trainer.config import FusionConfig, ModelConfig
 from trainer.prediction_table import Predictions
 
@@ -175,10 +175,18 @@ def fuse(pictures: Scored) -> Scored:
     )
 
 
-def top(examples: Scored, *, top_k: int) -> Predictions:
-    """The likeliest `top_k` classes of each example, or all where there are fewer."""
+def top(examples: Scored, *, top_k: int, temperature: float = 1.0) -> Predictions:
+    """The likeliest `top_k` classes of each example, or all where there are fewer.
+
+    `temperature` calibrates their confidence, see `calibration`; 1 leaves the probabilities.
+    """
     k = min(top_k, examples.probabilities.shape[1])
-    confidence, predicted = tf.math.top_k(examples.probabilities, k)
+    probability, predicted = tf.math.top_k(examples.probabilities, k)
+    confidence = probability
+    if temperature != 1:
+        powers = calibration.logarithms(examples.probabilities) / np.float32(temperature)
+        total = tf.reduce_logsumexp(powers, axis=1, keepdims=True)
+        confidence = tf.exp(tf.gather(powers, predicted, batch_dims=1) - total)
     return Predictions(
         product_id=examples.product_id,
         label=examples.label,
@@ -186,6 +194,8 @@ def top(examples: Scored, *, top_k: int) -> Predictions:
         pictures=examples.pictures,
         predicted=predicted.numpy().astype(np.int64),
         confidence=confidence.numpy(),
+        probability=probability.numpy(),
+        label_log_probability=examples.label_log_probability,
     )
 
 

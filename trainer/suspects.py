@@ -64,7 +64,8 @@ def find(
       num_classes: C.
     """
     least = thresholds(label, own, num_classes=num_classes)
-    confident = probability >= least[predicted]  # [N, k], of which the first one counts
+    # Of a class with one product the threshold is the product's own probability, but for rounding.
+    confident = probability >= least[predicted] * (1 - 1e-6)  # [N, k]; the first one counts
     place = confident.argmax(axis=1)
     rows = np.arange(len(label))
     confidently = np.where(confident[rows, place], predicted[rows, place], label)

@@ -5,7 +5,7 @@ import pytest
 from sklearn import metrics as oracle
 
 from trainer import bootstrap, coverage
-from trainer.bootstrap import Products
+from trainer.prediction_table import Predictions
 
 
 def test_the_surest_are_filed_down_to_where_too_many_are_wrong() -> None:
@@ -66,31 +66,39 @@ def test_a_thinned_curve_keeps_its_ends() -> None:
     assert (thin.share[0], thin.share[-1]) == (full.share[0], 1.0)
 
 
-def _products(count: int, *, seed: int = 0, classes: int = 6) -> Products:
+def _products(count: int, *, seed: int = 0, classes: int = 6) -> Predictions:
     random = np.random.default_rng(seed)
     label = random.integers(0, classes, count)
     hit = random.random(count) < 0.8
-    predicted = np.where(hit, label, (label + random.integers(1, classes, count)) % classes)
-    return Products(
+    first = np.where(hit, label, (label + random.integers(1, classes, count)) % classes)
+    others = (first[:, None] + random.integers(1, classes, (count, 4))) % classes
+    confidence = np.repeat(random.random((count, 1)), 5, axis=1).astype(np.float32)
+    return Predictions(
+        product_id=np.arange(count),
         label=label,
-        predicted=predicted,
-        in_top5=hit | (random.random(count) < 0.5),
-        loss=random.exponential(size=count),
-        confidence=random.random(count).astype(np.float32),
+        leaked=np.zeros(count, bool),
+        pictures=np.ones(count, int),
+        predicted=np.concatenate([first[:, None], others], axis=1),
+        confidence=confidence,
+        probability=confidence,
+        label_log_probability=-random.exponential(size=count),
     )
 
 
 def test_the_intervals_are_the_percentiles_of_figures_of_drawn_products() -> None:
     products = _products(300)
     random = np.random.default_rng(0)
-    expected: dict[str, list[float]] = {'accuracy': [], 'macro_f1': [], 'matthews': [], 'loss': []}
+    names = ('accuracy', 'top5_accuracy', 'macro_f1', 'matthews', 'loss')
+    expected: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(50):
         drawn = random.integers(0, 300, 300)
-        label, predicted = products.label[drawn], products.predicted[drawn]
+        label, predicted = products.label[drawn], products.predicted[drawn, 0]
         expected['accuracy'].append(oracle.accuracy_score(label, predicted))
         expected['macro_f1'].append(oracle.f1_score(label, predicted, average='macro'))
+        in_top5 = (products.predicted[drawn] == label[:, None]).any(axis=1)
+        expected['top5_accuracy'].append(in_top5.mean())
         expected['matthews'].append(oracle.matthews_corrcoef(label, predicted))
-        expected['loss'].append(products.loss[drawn].mean())
+        expected['loss'].append(-products.label_log_probability[drawn].mean())
 
     found = bootstrap.intervals(products, target=0.9, replicates=50)
 

@@ -1,7 +1,7 @@
 """Evaluation of a trained model: the figures against scikit-learn's, the files whole or absent."""
 
+import csv
 import hashlib
-import html.parser
 import io
 import json
 import os
@@ -21,10 +21,10 @@ from sklearn import metrics as oracle
 
 from catalog import categories, manifest, record, storage, tfrecord
 from catalog.errors import UserError
-from trainer import checkpoint, data_set, evaluation, evaluation_report, train
+from trainer import checkpoint, data_set, evaluation, train
 from trainer.config import InputConfig, ModelConfig, OptimizerConfig, TrainConfig
 
-FILES = ['evaluation.html', 'evaluation.json', 'predictions.parquet']
+FILES = ['evaluation.html', 'evaluation.json', 'predictions.parquet', 'suspects.csv']
 
 
 @pytest.fixture(scope='module')
@@ -91,6 +91,29 @@ def _assert_figures(found: dict[str, Any], labels: Any, probabilities: Any) -> N
         )
         for name, value in zip(('precision', 'recall', 'f1'), expected, strict=False):
             assert found[f'{average}_{name}'] == pytest.approx(value, abs=1e-9)
+    assert found['matthews'] == pytest.approx(oracle.matthews_corrcoef(labels, first), abs=1e-9)
+    assert found['kappa'] == pytest.approx(oracle.cohen_kappa_score(labels, first), abs=1e-9)
+    _assert_levels(found['levels'], labels, probabilities)
+    before = found['calibration']['before']
+    assert sum(before['count']) == len(labels)
+    confidence = probabilities.max(axis=1)
+    bins = np.minimum((confidence * 15).astype(int), 14)
+    gaps = [
+        abs((first == labels)[bins == b].sum() - confidence[bins == b].sum()) for b in range(15)
+    ]
+    assert before['ece'] == pytest.approx(sum(gaps) / len(labels), abs=1e-6)
+
+
+def _assert_levels(found: list[dict[str, Any]], labels: Any, probabilities: Any) -> None:
+    """Of `conftest.category_names`: leaf c lies under ROOT c % 2, and there under BRANCH c // 2."""
+    leaves = np.arange(probabilities.shape[1])
+    for level, node_of in zip(found, [leaves % 2, leaves, leaves], strict=True):
+        summed = np.stack([probabilities[:, node_of == n].sum(axis=1) for n in set(node_of)], 1)
+        by_leaf = oracle.accuracy_score(node_of[labels], node_of[probabilities.argmax(axis=1)])
+        assert level['nodes'] == summed.shape[1]
+        assert level['accuracy_by_leaf'] == pytest.approx(by_leaf, abs=1e-9)
+        by_sum = oracle.accuracy_score(node_of[labels], summed.argmax(axis=1))
+        assert level['by_sum']['accuracy'] == pytest.approx(by_sum, abs=1e-9)
 
 
 def test_the_figures_are_those_of_scikit_learn(
@@ -128,15 +151,79 @@ def test_anyone_can_compute_the_accuracy_again_from_the_table(
         product.product_id: p.mean(axis=0) for product, p in _expected(data_folder, workdir)
     }
 
+    document = json.loads((output / 'evaluation.json').read_text())
+    temperature = document['temperature']['product']
+    assert document['temperature']['fitted_on'] == 'validation'
+    assert temperature != 1
     assert sorted(row['product_id'] for row in rows) == sorted(expected)
     for row in rows:
-        assert row['confidence'] == pytest.approx(
-            np.sort(expected[row['product_id']])[::-1].tolist(), abs=1e-5
-        )
+        probability = np.sort(expected[row['product_id']])[::-1]
+        assert row['probability'] == pytest.approx(probability.tolist(), abs=1e-5)
+        calibrated = probability ** (1 / temperature)
+        assert row['confidence'] == pytest.approx(calibrated / calibrated.sum(), abs=1e-5)
+    loss = -np.mean([row['label_log_probability'] for row in rows])
+    assert document['loss'] == pytest.approx(loss, abs=1e-12)
     hits = [row['predicted'][0] == row['label'] for row in rows]
-    document = json.loads((output / 'evaluation.json').read_text())
     assert document['accuracy'] == pytest.approx(np.mean(hits), abs=1e-12)
     assert document['data_manifest_sha256'] == manifest.digest(data_folder)
+
+
+def test_temperature_auc_and_thirds_are_those_of_the_probabilities(
+    data_folder: str, workdir: str, output: Path
+) -> None:
+    document = json.loads((output / 'evaluation.json').read_text())
+    rows = _expected(data_folder, workdir)
+    label = np.array([product.category.label for product, _ in rows])
+    fused = np.array([probabilities.mean(axis=0) for _, probabilities in rows])
+
+    each = [oracle.roc_auc_score(label == c, fused[:, c]) for c in range(4)]
+    assert document['roc_auc']['macro'] == pytest.approx(np.mean(each), abs=1e-9)
+    weighted = np.average(each, weights=np.bincount(label))
+    assert document['roc_auc']['weighted'] == pytest.approx(weighted, abs=1e-9)
+    assert document['roc_auc']['error'] == 0
+
+    def loss(temperature: float) -> float:
+        powers = fused ** (1 / temperature)
+        return oracle.log_loss(label, powers / powers.sum(axis=1, keepdims=True), labels=range(4))
+
+    found = document['temperature']['product']
+    assert loss(found) <= min(loss(found * 1.02), loss(found / 1.02), loss(1))
+
+    hit = fused.argmax(axis=1) == label
+    parts = [[0, 1], [2], [3]]  # 46, 29, 16 and 7 products in all
+    for third, part in zip(document['thirds'], parts, strict=True):
+        mine = np.isin(label, part)
+        assert third['examples'] == mine.sum()
+        assert third['accuracy'] == pytest.approx(hit[mine].mean(), abs=1e-12)
+    low, high = document['intervals']['accuracy']
+    assert low < document['accuracy'] < high
+
+
+def test_suspects_are_listed_with_the_shops_numbers(data_folder: str, output: Path) -> None:
+    tree = categories.load(f'{data_folder}/category_names.csv')
+    table = {row['product_id']: row for row in pq.read_table(output / FILES[2]).to_pylist()}
+    with (output / 'suspects.csv').open() as file:
+        rows = list(csv.DictReader(file))
+    document = json.loads((output / 'evaluation.json').read_text())
+    assert len(rows) == document['suspects']['count']
+    for row in rows:
+        product = table[int(row['product_id'])]
+        assert int(row['category_id']) == tree.ids[product['label']]
+        assert int(row['suggested_category_id']) == tree.ids[product['predicted'][0]]
+        assert row['category_id'] != row['suggested_category_id']
+        own = float(np.exp(product['label_log_probability']))
+        assert float(row['probability']) == pytest.approx(own, abs=1e-6)
+
+
+def test_a_model_is_calibrated_on_validation_wherever_it_is_measured(
+    data_folder: str, workdir: str, output: Path, tmp_path: Path
+) -> None:
+    measured = evaluation.evaluate(
+        workdir=workdir, data_folder=data_folder, split='train', output=str(tmp_path / 'report')
+    )
+    document = json.loads((output / 'evaluation.json').read_text())
+    assert measured.calibrated.temperatures.product == document['temperature']['product']
+    assert measured.products.figures.examples == 80
 
 
 def test_the_printed_table_has_the_figures(output: Path) -> None:
@@ -145,74 +232,6 @@ def test_the_printed_table_has_the_figures(output: Path) -> None:
     (accuracy,) = [line for line in lines if line.startswith('accuracy ')]
     assert f'{100 * document["accuracy"]:.1f} %' in accuracy
     assert not any('\x1b' in line for line in lines)
-
-
-class _Page(html.parser.HTMLParser):
-    """The tags and the text of a page."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags, self.text = [], ''
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: bytes) -> None:
-        self.text += data
-
-
-def test_the_page_needs_nothing_else_and_names_every_class(output: Path) -> None:
-    page = _Page((output / 'evaluation.html').read_text())
-    assert not [tag for tag, _ in page.tags if tag in ('script', 'link', 'iframe')]
-    pictures = [attributes['src'] for tag, attributes in page.tags if tag == 'img']
-    assert pictures
-    assert all(source.startswith('data:image/png;base64,') for source in pictures)
-    for label in range(4):
-        assert f'LEAF {label}' in page.text
-
-
-def _hostile_evaluation(
-    num_classes: int,
-) -> tuple[evaluation_report.Evaluation, categories.Categories]:
-    """An evaluation of many classes with names as bad as they come."""
-    rows = [f'{i},<script>alert({i})</script>,"A ""B"", C",L{i} &amp;' for i in range(num_classes)]
-    text = '\n'.join([','.join(categories.HEADER), *rows])
-    tree = categories.parse(text.encode(), path='names.csv')
-    tally = evaluation.metrics.Tally(num_classes)
-    random = np.random.default_rng(0)
-    labels = random.integers(0, num_classes, 3000)
-    guesses = np.where(random.random(3000) < 0.7, labels, (labels + 1) % num_classes)
-    tally.update(
-        labels=labels,
-        predicted=np.repeat(guesses[:, None], 5, axis=1),
-        label_log_probability=np.zeros(3000),
-    )
-    figures = evaluation.metrics.figures(tally)
-    return evaluation_report.Evaluation(
-        'test',
-        "the mean of its pictures'",
-        'f' * 64,
-        figures,
-        figures,
-        figures,
-        figures,
-        tally.confusion(),
-    ), tree
-
-
-def test_names_are_shown_as_they_are_and_never_run() -> None:
-    page = _Page(evaluation_report.page(*_hostile_evaluation(300)).decode())
-    assert 'script' not in [tag for tag, _ in page.tags]
-    assert '<script>alert(7)</script>' in page.text
-    assert 'L7 &amp;' in page.text
-
-
-def test_many_classes_have_a_table_of_confusions_and_no_matrix() -> None:
-    page = _Page(evaluation_report.page(*_hostile_evaluation(300)).decode())
-    assert 'img' not in [tag for tag, _ in page.tags]
-    assert 'Most confused' in page.text
-    assert 'Weakest classes' in page.text
 
 
 def test_an_earlier_evaluation_is_replaced(data_folder: str, workdir: str, tmp_path: Path) -> None:
@@ -283,7 +302,6 @@ def test_a_failure_on_the_last_picture_leaves_the_earlier_evaluation(
     [
         ({'split': 'predict'}, "evaluation needs labels, split 'predict' has none"),
         ({'split': 'tset'}, "split must be one of .*'validation'.*, got 'tset'"),
-        ({'top_k': 3}, '--top_k must be at least 5, got 3'),
         ({'workdir': '/nowhere'}, '/nowhere: a workdir must have a config.json'),
         ({'output': 'gs://bucket/report'}, 'gs://bucket/report: must be a local folder'),
     ],
@@ -300,6 +318,19 @@ def test_a_mistake_is_named(
     with pytest.raises(UserError, match=message):
         evaluation.evaluate(**{**arguments, **change})
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({'top_k': 3}, '--top_k must be at least 5, got 3'),
+        ({'target': 95.0}, r'--target_accuracy must be in \(0, 1\], got 95'),
+        ({'auc_bytes': -1}, '--auc_gb must be at least 0'),
+    ],
+)
+def test_an_impossible_option_is_named(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        evaluation.Options(**change)
 
 
 def test_another_category_tree_is_refused(

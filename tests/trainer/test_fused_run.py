@@ -31,7 +31,7 @@ def _evaluate(folder: str, workdir: Path) -> Evaluation:
         data_folder=folder,
         split='validation',
         output=str(workdir / 'report'),
-        top_k=9,
+        options=evaluation.Options(top_k=9),
     )
 
 
@@ -48,8 +48,8 @@ def test_views_together_show_what_none_of_them_shows(
     """A view tells three groups of three classes apart: alone, a third is as good as it gets."""
     fused.run(half_evidence_folder, tmp_path, f'model.fusion.name={name}')
     found = _evaluate(half_evidence_folder, tmp_path)
-    assert found.products.accuracy > 0.95
-    assert found.pictures.accuracy < 0.45
+    assert found.products.figures.accuracy > 0.95
+    assert found.pictures.figures.accuracy < 0.45
 
 
 def test_a_product_is_what_the_model_says_of_its_first_views(
@@ -64,7 +64,7 @@ def test_a_product_is_what_the_model_says_of_its_first_views(
         expected = fused.probabilities(fused_workdir, product.pictures[:2])
         row = rows[product.product_id]
         assert row['predicted'][0] == expected.argmax()
-        assert row['confidence'] == pytest.approx(np.sort(expected)[::-1].tolist(), abs=1e-5)
+        assert row['probability'] == pytest.approx(np.sort(expected)[::-1].tolist(), abs=1e-5)
         assert row['pictures'] == 2
 
 

@@ -30,18 +30,19 @@ def _examples(*, num_classes: int, count: int = 600) -> tuple[np.ndarray, np.nda
 def _measured(
     tree: categories.Categories, labels: np.ndarray, probabilities: np.ndarray, *, batch: int
 ) -> tuple[levels.LevelFigures, ...]:
-    leaves, above = metrics.Tally(len(tree)), levels.tallies(tree)
+    leaves = metrics.Tally(len(tree))
+    above = [(level, metrics.Tally(level.nodes)) for level in levels.above_leaves(tree)]
     for start in range(0, len(labels), batch):
         part = slice(start, start + batch)
-        for tally in above:
-            tally.update(labels=labels[part], probabilities=probabilities[part])
+        for level, tally in above:
+            tally.update(**level.said(labels=labels[part], probabilities=probabilities[part]))
         own = probabilities[part][np.arange(len(labels[part])), labels[part]]
         leaves.update(
             labels=labels[part],
             predicted=np.argsort(-probabilities[part], axis=1, kind='stable')[:, :5],
             label_log_probability=np.log(own.astype(np.float64)),
         )
-    return levels.level_figures(leaves, above)
+    return levels.figures(leaves, above)
 
 
 @pytest.mark.parametrize('batch', [9, 1000])

@@ -119,7 +119,22 @@ def test_the_likeliest_come_first_and_of_equals_the_smaller_label(model: keras.M
 
     assert best.predicted.tolist() == [[1, 3, 4, 0]]
     np.testing.assert_allclose(best.confidence, [[0.3, 0.3, 0.15, 0.1]], atol=1e-7)
+    np.testing.assert_array_equal(best.probability, best.confidence)
     assert predictions.top(piece, top_k=50).predicted.shape == (1, CLASSES)
+
+
+@pytest.mark.parametrize('temperature', [0.5, 3.0])
+def test_the_confidence_is_the_probability_after_the_temperature(
+    model: keras.Model, temperature: float
+) -> None:
+    piece, _ = _score(model, _pictures(), size=100)
+    best = predictions.top(piece, top_k=CLASSES, temperature=temperature)
+    powers = piece.probabilities.astype(np.float64) ** (1 / temperature)
+    expected = powers / powers.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(
+        best.confidence, np.take_along_axis(expected, best.predicted, axis=1), atol=1e-6
+    )
+    np.testing.assert_array_equal(best.predicted, np.argsort(-piece.probabilities, kind='stable'))
 
 
 def _rows(first: int, count: int) -> Predictions:
@@ -130,6 +145,8 @@ def _rows(first: int, count: int) -> Predictions:
         pictures=np.full(count, 2),
         predicted=np.tile(np.array([4, 1, 0]), (count, 1)) + np.arange(count)[:, None],
         confidence=np.tile(np.array([0.6, 0.3, 0.1], np.float32), (count, 1)),
+        probability=np.tile(np.array([0.8, 0.15, 0.05], np.float32), (count, 1)),
+        label_log_probability=np.full(count, -0.25),
     )
 
 
@@ -144,6 +161,8 @@ def test_the_table_is_a_row_a_product_with_lists_for_any_reader(tmp_path: Path) 
     assert rows[1]['label'] == 101 % CLASSES
     assert rows[1]['predicted'] == [5, 2, 1]
     assert rows[1]['confidence'] == pytest.approx([0.6, 0.3, 0.1])
+    assert rows[1]['probability'] == pytest.approx([0.8, 0.15, 0.05])
+    assert rows[1]['label_log_probability'] == -0.25
     assert (rows[0]['leaked'], rows[1]['leaked']) == (True, False)
 
     back = prediction_table.read(path)
