@@ -8,7 +8,8 @@ whole. Its signatures:
                     and how deep in the tree the answer can be trusted (--threshold)
   embedding         image_bytes -> features for finding similar pictures
 
-Evaluate first, into WORKDIR/report: model_card.json then carries the figures.
+Evaluate first, into WORKDIR/report: model_card.json then carries the figures, and confidence is
+calibrated: divided by the temperature that the evaluation fitted.
 
 Example:
   python -m trainer.export --workdir=run/workdir --output=run/models/product_categories/1
@@ -35,13 +36,13 @@ def main(argv: list[str]) -> None:
         tf.config.list_physical_devices()  # says what it does not find
     from trainer import exporting  # TensorFlow takes seconds: not for --help
 
-    exporting.export(
+    calibration = exporting.export(
         workdir=_WORKDIR.value,
         output=_OUTPUT.value,
         top_k=_TOP_K.value,
         threshold=_THRESHOLD.value,
     )
-    print(f'written to {_OUTPUT.value}')
+    print(f'written to {_OUTPUT.value}; confidence: {calibration.words}')
 
 
 if __name__ == '__main__':

@@ -12,14 +12,15 @@ import tensorflow as tf
 
 from catalog import categories, storage
 from catalog.errors import UserError
-from trainer import checkpoint, data_set, model_card, publish, warmup
+from trainer import baked, data_set, model_card, publish, scoring, warmup
+from trainer.baked import Baked
 from trainer.serving_module import ServingModule
 
 DIGESTS = 'digests.json'
 
 
-def export(*, workdir: str, output: str, top_k: int, threshold: float) -> None:
-    """Exports the newest checkpoint of a workdir.
+def export(*, workdir: str, output: str, top_k: int, threshold: float) -> Baked:
+    """Exports the newest checkpoint of a workdir; what became of its confidence.
 
     Args:
       workdir: of the run.
@@ -36,24 +37,27 @@ def export(*, workdir: str, output: str, top_k: int, threshold: float) -> None:
     if not 0 <= threshold <= 1:
         raise UserError(f'--threshold must be in [0, 1], got {threshold}')
     with publish.new_folder(output) as partial:
-        model, config, info = checkpoint.restore_model(workdir)
+        run, tree = scoring.open_run(workdir), data_set.restore_categories(workdir)
+        calibration = baked.restore(workdir, step=run.step)
         module = ServingModule(
-            model,
-            data_set.restore_categories(workdir),
-            config=config,
+            run.model,
+            tree,
+            config=run.config,
+            temperatures=calibration.temperatures,
             names_file=storage.join(workdir, categories.FILE_NAME),
             top_k=top_k,
             threshold=threshold,
         )
         signatures = module.signatures()
         tf.saved_model.save(module, str(partial), signatures=signatures)
-        warmup.write(partial, model_name=name, input_config=config.input)
+        warmup.write(partial, model_name=name, input_config=run.config.input)
         card = model_card.make(
-            workdir=workdir, name=name, version=version, config=config, info=info,
-            top_k=min(top_k, info.num_classes), threshold=threshold,
+            workdir=workdir, name=name, version=version, config=run.config, info=run.info,
+            tree=tree, calibration=calibration, top_k=min(top_k, len(tree)), threshold=threshold,
         )  # fmt: skip
         (partial / model_card.FILE_NAME).write_text(card, encoding='utf-8')
         write_digests(partial)
+    return calibration
 
 
 def _name_and_version(output: str) -> tuple[str, int]:

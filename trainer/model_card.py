@@ -1,19 +1,23 @@
 """`model_card.json`: what a model is, what it learned from, how good it is. Knows no TensorFlow."""
 
+import dataclasses
 import datetime
 import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from catalog import storage
-from catalog.errors import UserError
+from catalog.categories import Categories
+from trainer import baked
 from trainer import config_files as configs
+from trainer.baked import Baked
 from trainer.config import InputConfig, LossConfig, ModelConfig, TrainConfig
 from trainer.data_set import DataInfo
 
 FILE_NAME = 'model_card.json'
 TAU_NORM = 'tau_norm.json'  # within a workdir: trainer/tau_fitting.py writes it
-EVALUATION = 'report/evaluation.json'  # within a workdir
 
 # Of evaluation.json; its tables of classes stay with the report.
 _KEPT_OUT = frozenset({'classes', 'most_confused', 'coverage_curve', 'definitions'})
@@ -26,6 +30,8 @@ def make(
     version: int,
     config: TrainConfig,
     info: DataInfo,
+    tree: Categories,
+    calibration: Baked,
     top_k: int,
     threshold: float,
 ) -> str:
@@ -39,7 +45,12 @@ def make(
         'data_manifest_sha256': info.digest,
         'evaluation': _evaluation(workdir),
         'preprocessing': preprocessing(config.input),
-        'signatures': signatures(top_k=top_k),
+        'calibration': {
+            **dataclasses.asdict(calibration.temperatures),
+            'words': calibration.words,
+        },
+        'most_common': most_common(info, tree),
+        'signatures': signatures(top_k=top_k, calibration=calibration),
         'level_threshold': threshold,
         'prior': _prior(config.loss, workdir=workdir),
         'config': json.loads(configs.to_json(config)),
@@ -49,14 +60,16 @@ def make(
 
 
 def _evaluation(workdir: str) -> dict[str, Any] | None:
-    path = storage.join(workdir, EVALUATION)
-    if not storage.exists(path):
+    figures = baked.evaluation(workdir)
+    if figures is None:
         return None
-    try:
-        figures = json.loads(storage.read_bytes(path))
-    except ValueError as error:
-        raise UserError(f'{path}: must be JSON, got: {error}; evaluate again') from error
     return {key: value for key, value in figures.items() if key not in _KEPT_OUT}
+
+
+def most_common(info: DataInfo, tree: Categories) -> dict[str, Any]:
+    """The category that most products have, and its share: what is said where nothing is seen."""
+    label = int(np.argmax(info.natural_prior))
+    return {'category_id': int(tree.ids[label]), 'share': info.natural_prior[label]}
 
 
 def _prior(config: LossConfig, *, workdir: str) -> str:
@@ -79,12 +92,12 @@ def preprocessing(config: InputConfig) -> dict[str, Any]:
     }
 
 
-def signatures(*, top_k: int) -> dict[str, Any]:
+def signatures(*, top_k: int, calibration: Baked) -> dict[str, Any]:
     """The inputs and outputs of each signature; N pictures, P products."""
     classes = {
         'label': f'int64 [N, {top_k}]',
         'category_id': f'int64 [N, {top_k}]',
-        'confidence': f'float32 [N, {top_k}], not calibrated',
+        'confidence': f'float32 [N, {top_k}], {calibration.words}',
         'level1': f'string [N, {top_k}]',
         'level2': f'string [N, {top_k}]',
         'level3': f'string [N, {top_k}]',

@@ -13,6 +13,7 @@ import tensorflow as tf
 from catalog.categories import Categories
 from trainer import model as models
 from trainer import preprocess
+from trainer.calibration import Temperatures
 from trainer.config import InputConfig, TrainConfig
 
 Answers = dict[str, tf.Tensor]
@@ -31,6 +32,9 @@ class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
     Attributes:
       variables_to_restore: everything the signatures read.
       names_file: the category tree's file, copied into the SavedModel's assets.
+      product_probabilities: a function in the SavedModel beside the signatures, from decoded
+        pictures uint8 [M, H, W, 3] and their products int64 [M] to float32 [P, C], calibrated. What
+        takes whole files, or several models together, begins with it: `trainer.predict`.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         *,
         config: TrainConfig,
         names_file: str,
+        temperatures: Temperatures,
         top_k: int,
         threshold: float,
     ) -> None:
@@ -54,6 +59,11 @@ class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         self._config = config
         self._top_k = min(top_k, len(tree))
         self._threshold = threshold
+        self._temperatures = temperatures
+        decoded = tf.TensorSpec([None, config.input.height, config.input.width, 3], tf.uint8)
+        self.product_probabilities = tf.function(
+            self._of_products, [decoded, _PRODUCTS], autograph=False
+        )
 
     def signatures(self) -> dict[str, Callable[..., Answers]]:
         """The functions to save, by name."""
@@ -65,7 +75,10 @@ class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
 
     def classify(self, image_bytes: tf.Tensor) -> Answers:
         """The likeliest k categories of each picture: string [N] -> `answers` of [N]."""
-        return answers(self._probabilities(image_bytes), self._tree, top_k=self._top_k)
+        probabilities = calibrated(
+            self._probabilities(self._decoded(image_bytes)), self._temperatures.picture
+        )
+        return answers(probabilities, self._tree, top_k=self._top_k)
 
     def classify_products(self, image_bytes: tf.Tensor, product: tf.Tensor) -> Answers:
         """The likeliest k categories of each product, all its pictures taken together.
@@ -82,8 +95,10 @@ class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         """
         checks = _product_checks(image_bytes, product)
         with tf.control_dependencies(checks):
-            together = self._fused if self._fuses else self._mean
-            probabilities = together(image_bytes, product)  # [M] -> [P, C]
+            if self._fuses:  # the other pictures need not be decoded
+                order, _ = self._first_views(product)
+                image_bytes, product = tf.gather(image_bytes, order), tf.gather(product, order)
+            probabilities = self.product_probabilities(self._decoded(image_bytes), product)
         return {
             **answers(probabilities, self._tree, top_k=self._top_k),
             'level': deepest_level(probabilities, self._tree, threshold=self._threshold),
@@ -94,26 +109,42 @@ class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
 
         Each has length 1, so that a dot product is a cosine.
         """
-        features = self._features(self._pictures(image_bytes))
+        images = self._normal(self._decoded(image_bytes))
+        features = self._features(images)
         return {'embedding': tf.math.l2_normalize(tf.cast(features, tf.float32), axis=1)}
 
-    def _pictures(self, image_bytes: tf.Tensor) -> tf.Tensor:
-        images = decode_batch(image_bytes, self._config.input)
+    def _decoded(self, image_bytes: tf.Tensor) -> tf.Tensor:
+        return decode_batch(image_bytes, self._config.input)
+
+    def _normal(self, images: tf.Tensor) -> tf.Tensor:
         return preprocess.normalize(images, self._config.model)
 
-    def _probabilities(self, image_bytes: tf.Tensor) -> tf.Tensor:
+    def _probabilities(self, images: tf.Tensor) -> tf.Tensor:
         """Of each picture; a model that fuses views takes it as a product of one: [N] -> [N, C]."""
-        images = self._pictures(image_bytes)
+        images = self._normal(images)
         inputs = [images, models.alone(images)] if self._fuses else images
         return tf.nn.softmax(self._logits(inputs))
 
-    def _mean(self, image_bytes: tf.Tensor, product: tf.Tensor) -> tf.Tensor:
-        each = self._probabilities(image_bytes)
-        return tf.math.unsorted_segment_mean(each, product, _product_count(product))
+    def _of_products(self, images: tf.Tensor, product: tf.Tensor) -> tf.Tensor:
+        if self._fuses:
+            order, mask = self._first_views(product)
+            logits = self._logits([self._normal(tf.gather(images, order)), mask])
+            probabilities = tf.nn.softmax(logits)
+        else:
+            each = self._probabilities(images)
+            probabilities = tf.math.unsorted_segment_mean(each, product, _product_count(product))
+        return calibrated(probabilities, self._temperatures.product)
 
-    def _fused(self, image_bytes: tf.Tensor, product: tf.Tensor) -> tf.Tensor:
-        order, mask = first_views(product, max_views=self._config.model.fusion.max_views)
-        return tf.nn.softmax(self._logits([self._pictures(tf.gather(image_bytes, order)), mask]))
+    def _first_views(self, product: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return first_views(product, max_views=self._config.model.fusion.max_views)
+
+
+def calibrated(probabilities: tf.Tensor, temperature: float) -> tf.Tensor:
+    """`p ** (1 / T)`, normalised, as `calibration.scaled`; T = 1 changes nothing: [N, C]."""
+    if temperature == 1:
+        return probabilities
+    smallest = np.finfo(np.float32).tiny
+    return tf.nn.softmax(tf.math.log(tf.maximum(probabilities, smallest)) / temperature)
 
 
 def first_views(product: tf.Tensor, *, max_views: int) -> tuple[tf.Tensor, tf.Tensor]:

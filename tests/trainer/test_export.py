@@ -306,6 +306,9 @@ def test_the_card_says_what_the_model_is(exported: Path, data_folder: str) -> No
     assert (card['preprocessing']['height'], card['preprocessing']['width']) == (SIZE, SIZE)
     assert card['evaluation'] is None  # this run was not evaluated
     assert {'code', 'initial_weights', 'training_data'} == set(card['licences'])
+    assert card['calibration']['words'].startswith('not calibrated: there is no report/')
+    assert (card['calibration']['picture'], card['calibration']['product']) == (1, 1)
+    assert card['most_common'] == {'category_id': 1000, 'share': pytest.approx(46 / 98)}
 
 
 def _shape(name: str, signature: Any) -> tuple[str, int]:
@@ -342,6 +345,66 @@ def test_the_card_carries_the_figures_of_an_evaluated_run(workdir: str, tmp_path
         image_bytes=tf.constant([_picture(0)])
     )
     assert answers['label'].shape == (1, 2)
+
+
+def _calibrated(workdir: str, folder: Path, *, step: int = 12) -> Any:
+    """A model of a run whose report has temperatures, for pictures and for products."""
+    evaluated = folder / 'workdir'
+    shutil.copytree(workdir, evaluated)
+    (evaluated / 'report').mkdir()
+    temperature = {'picture': 2.0, 'product': 0.5, 'fitted_on': 'validation', 'fitted_products': 9}
+    (evaluated / 'report' / 'evaluation.json').write_text(
+        json.dumps({'accuracy': 0.75, 'step': step, 'temperature': temperature})
+    )
+    exporting.export(workdir=str(evaluated), output=str(folder / 'm' / '1'), top_k=4, threshold=0.5)
+    return tf.saved_model.load(str(folder / 'm' / '1'))
+
+
+def _powers(probabilities: np.ndarray, exponent: float) -> np.ndarray:
+    powers = probabilities**exponent
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def test_the_temperatures_of_the_report_calibrate_the_confidence(
+    workdir: str, tmp_path: Path
+) -> None:
+    signatures = _calibrated(workdir, tmp_path).signatures
+    encoded = [_picture(seed) for seed in range(5)]
+    each = _in_memory(workdir, encoded)
+
+    answers = signatures['serving_default'](image_bytes=tf.constant(encoded))
+    expected = -np.sort(-_powers(each, 1 / 2.0), axis=1)
+    np.testing.assert_allclose(answers['confidence'], expected, atol=1e-6)
+
+    product = np.array([0, 1, 0, 1, 1])
+    answers = signatures['product'](image_bytes=tf.constant(encoded), product=tf.constant(product))
+    mean = np.stack([each[product == p].mean(axis=0) for p in range(2)])
+    expected = -np.sort(-_powers(mean, 1 / 0.5), axis=1)
+    np.testing.assert_allclose(answers['confidence'], expected, atol=1e-6)
+
+    card = json.loads((tmp_path / 'm' / '1' / 'model_card.json').read_text())
+    assert card['calibration'] == {
+        'picture': 2.0,
+        'product': 0.5,
+        'words': 'calibrated on 9 products of validation',
+    }
+    said = card['signatures']['product']['outputs']['confidence']
+    assert said == 'float32 [P, 4], calibrated on 9 products of validation'
+
+
+def test_temperatures_of_another_step_are_not_taken(workdir: str, tmp_path: Path) -> None:
+    _calibrated(workdir, tmp_path, step=6)
+    card = json.loads((tmp_path / 'm' / '1' / 'model_card.json').read_text())
+    assert card['calibration']['product'] == 1
+    assert 'is of step 6, the model of step 12' in card['calibration']['words']
+
+
+def test_a_function_beside_the_signatures_has_all_probabilities(loaded: Any, workdir: str) -> None:
+    encoded = [_picture(seed) for seed in range(3)]
+    pixels = np.stack([Image.open(io.BytesIO(data)) for data in encoded])
+    found = loaded.product_probabilities(tf.constant(pixels), tf.constant([0, 0, 1], tf.int64))
+    each = _in_memory(workdir, encoded)
+    np.testing.assert_allclose(found, [each[:2].mean(axis=0), each[2]], atol=1e-6)
 
 
 def test_an_existing_version_is_refused_and_left_as_it_is(exported: Path, workdir: str) -> None:
