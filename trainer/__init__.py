@@ -47,10 +47,10 @@
 | `search_report`, `tune` | what they found; the command line of searching |
 | `python_files` | files of values that are Python |
 | `task` | the command line of training |
-| `scoring`, `predictions` | what a model says of a split, picture by picture and product by product |
+| `scoring`, `predictions` | what a model says of the pictures and products of a split |
 | `measures`, `metrics`, `levels`, `thirds` | figures counted as examples stream by |
 | `calibration`, `roc_auc` | how far a confidence can be believed; one class against the rest |
-| `coverage`, `bootstrap`, `suspects`, `showcase` | what needs each product: filing, intervals, doubts |
+| `coverage`, `bootstrap`, `suspects`, `showcase` | what needs each product |
 | `prediction_table` | the table of predictions, a row a product |
 | `photos` | products' photos out of the shards again |
 | `evaluation`, `evaluate` | all of these in one pass; the command line of it |
@@ -58,7 +58,7 @@
 | `charts`, `pages`, `tables` | pictures, pages and tables of the reports |
 | `serving_module`, `baked`, `warmup`, `model_card` | the model as it leaves, and what is with it |
 | `publish`, `exporting`, `export` | folders whole or absent; writing the model; its command line |
-| `answers`, `run_record`, `summary_facts`, `summary_text`, `summary_page`, `summary` | a whole run told |
+| `answers`, `run_record`, `summary_*`, `summary` | a whole run told |
 
 Knows Keras and TensorFlow; knows neither Beam nor the serving of models.
 """
