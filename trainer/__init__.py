@@ -10,6 +10,9 @@
 | `product_pipeline` | shards to batches of whole products, their views with a mask |
 | `feed` | a batch to what the model takes |
 | `fusion`, `fusion_config` | the views of a product to one answer |
+| `features` | the command line of a feature cache; |
+| `feature_cache`, `feature_record`, `backbone_file` | what lies in one, |
+| `feature_source` | what of, and whether a run fits it |
 | `preprocess` | bytes to pixels, pixels to what a model was trained on: one rule for all |
 | `families` | what is known of each backbone: how it is fed, how small a picture may be |
 | `model_config` | the values of the network |

@@ -1,16 +1,25 @@
 """Builds what a run trains, on its devices: model, optimizer, batches, variables of the loop."""
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 
 import keras
 import tensorflow as tf
 
-from trainer import averages, input_pipeline, level_heads, product_pipeline, teacher
+from trainer import (
+    averages,
+    backbone_file,
+    feature_source,
+    input_pipeline,
+    level_heads,
+    product_pipeline,
+    teacher,
+)
 from trainer.best import Best
 from trainer.config import TrainConfig
 from trainer.data_set import DataSet
-from trainer.model import build_model
+from trainer.model import build_model, feature_model
 from trainer.optimizers import build_optimizer
 from trainer.plateau import Plateau
 from trainer.step import State, Window
@@ -31,6 +40,8 @@ def build_state(
     with strategy.scope():
         with _computing_as(config.step):
             model = _build_model(config, num_classes=data.num_classes)
+            if config.input.features:
+                _freeze_backbone(model, data)
             branched = _with_heads(model, data) if config.loss.levels == 'heads' else None
             taught_by = teacher.restore(config, data)
         plateau = Plateau() if config.optimizer.schedule.name == 'plateau' else None
@@ -52,11 +63,26 @@ def _computing_as(config: StepConfig) -> Iterator[None]:
 
 def _build_model(config: TrainConfig, *, num_classes: int) -> keras.Model:
     shape = (config.input.height, config.input.width, 3)
-    model = build_model(config.model, num_classes=num_classes, input_shape=shape)
+    # The features bring the backbone's weights.
+    weights = None if config.input.features else config.model.weights
+    model = build_model(
+        dataclasses.replace(config.model, weights=weights),
+        num_classes=num_classes,
+        input_shape=shape,
+    )
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = config.step.synchronized_batch_norm
     return model
+
+
+def _freeze_backbone(model: keras.Model, data: DataSet) -> None:
+    """Gives the model the backbone that made the features, which learns no more."""
+    backbone = feature_model(model)
+    sha256 = feature_source.of(data.manifest).model_sha256
+    backbone_file.restore(backbone, data.folder, sha256=sha256)
+    for layer in backbone.layers:
+        layer.trainable = False
 
 
 def _with_heads(model: keras.Model, data: DataSet) -> keras.Model:

@@ -35,7 +35,7 @@ def _claim(workdir: str, *, config: TrainConfig, data: DataSet) -> None:
             f'{workdir}: a workdir with checkpoints must have a {configs.FILE_NAME}, got none; '
             'bring it back, or take another --workdir'
         )
-    data_set.save_info(data, workdir, config.model.fusion)
+    data_set.save_info(data, workdir, config)
     configs.save(config, workdir)  # last: it makes the folder a workdir
 
 

@@ -50,6 +50,8 @@ class InputConfig:
         drawn by product and seed, so each class keeps about this share.
       deterministic: False lets a batch hold what is ready first. Nothing is dropped or doubled, but
         two runs differ, and one that was stopped cannot go on.
+      features: learns from a cache of features (trainer.features) in the place of pictures. The
+        backbone that made them stands still: what is behind it alone learns, fusion and last layer.
     """
 
     height: Size = 180
@@ -57,6 +59,7 @@ class InputConfig:
     shuffle_records: Count = 10_000
     sample_fraction: PositiveFraction = 1.0
     deterministic: bool = True
+    features: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -116,6 +119,8 @@ class TrainConfig:
                 f'distill.teacher must be None where model.fusion is {self.model.fusion.name}, got '
                 f'{self.distill.teacher!r}: a student learns pictures'
             )
+        if self.input.features:
+            self._check_features()
         if self.validation.every_steps % self.log_every_steps:
             raise ValueError(
                 'validation.every_steps must be a multiple of log_every_steps '
@@ -123,3 +128,19 @@ class TrainConfig:
             )
         if self.optimizer.schedule.name == 'plateau' and not self.validation.every_steps:
             raise ValueError('validation.every_steps must be set for schedule plateau, got 0')
+
+    def _check_features(self) -> None:
+        if not self.model.fusion.is_on:
+            raise ValueError(
+                'model.fusion must be on where input.features is, got none; mean is the plainest'
+            )
+        if self.augment != AugmentConfig(flip=False):
+            raise ValueError(
+                'augment must be off (augment.flip=false and the rest as it is) where '
+                'input.features is on: there are no pictures to vary'
+            )
+        if self.start.workdir is not None:
+            raise ValueError(
+                f'start.workdir must be None where input.features is on, got '
+                f'{self.start.workdir!r}: the backbone is the one that made the features'
+            )

@@ -14,7 +14,8 @@ from typing import Literal
 from catalog import categories, manifest, storage
 from catalog.errors import UserError
 from catalog.manifest import Shard, Split
-from trainer.fusion_config import FusionConfig
+from trainer import feature_source
+from trainer.config import TrainConfig
 
 FILE_NAME = 'data.json'
 SAMPLED_SHARDS = 4  # beside the first and the last of each split
@@ -124,36 +125,32 @@ def _sha256(path: str) -> str:
     return digest.hexdigest()
 
 
-def info_of(data: DataSet, fusion: FusionConfig) -> DataInfo:
-    """What a run that fuses views, or does not, must remember of a data set.
+def info_of(data: DataSet, config: TrainConfig) -> DataInfo:
+    """What a run must remember of a data set.
 
     Raises:
-      UserError: if the data set has no labelled train split, or no records that hold all views.
+      UserError: if the data set has no labelled train split, or records of another kind.
     """
     train = data.split('train')
     if len(train.pictures_per_class) != data.num_classes:
         raise UserError(f'{data.folder}: training needs labelled data, these shards have no labels')
     if not sum(train.pictures_per_class):
         raise UserError(f'{data.folder}: training needs pictures, the train split has none')
-    kind = data.manifest.options.get('record')
-    if fusion.is_on and kind != 'product':
-        raise UserError(
-            f'{data.folder}: model.fusion {fusion.name} needs records of whole products, these are '
-            f'of kind {kind!r}; make the data set with --record=product'
-        )
+    feature_source.check(data.manifest, config, folder=data.folder)
+    fuses = config.model.fusion.is_on
     return DataInfo(
         digest=data.digest,
         num_classes=data.num_classes,
-        examples_per_class=train.records_per_class if fusion.is_on else train.pictures_per_class,
+        examples_per_class=train.records_per_class if fuses else train.pictures_per_class,
         natural_prior=tuple(data.manifest.priors['natural']),
     )
 
 
-def save_info(data: DataSet, workdir: str, fusion: FusionConfig) -> None:
+def save_info(data: DataSet, workdir: str, config: TrainConfig) -> None:
     """Writes `workdir/data.json` of `info_of`, and a copy of the category tree."""
     tree = storage.read_bytes(storage.join(data.folder, categories.FILE_NAME))
     storage.write_bytes(storage.join(workdir, categories.FILE_NAME), tree)
-    document = json.dumps(dataclasses.asdict(info_of(data, fusion)))
+    document = json.dumps(dataclasses.asdict(info_of(data, config)))
     storage.write_bytes(storage.join(workdir, FILE_NAME), document.encode())
 
 

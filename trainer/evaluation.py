@@ -21,6 +21,7 @@ from trainer import (
     evaluation_document,
     evaluation_page,
     evaluation_report,
+    feature_source,
     metrics,
     photos,
     prediction_table,
@@ -109,6 +110,11 @@ def evaluate(
 
 
 def _check(data: DataSet, *, workdir: str, split: str) -> None:
+    if data.manifest.options.get('record') == feature_source.RECORD:
+        raise UserError(
+            f'{data.folder}: --data must hold pictures, these are features of them; the run is a '
+            'whole model: measure it on the shards that the features were made of'
+        )
     if not any(data.split(split).products_per_class):
         raise UserError(f'{data.folder}: evaluation needs labels, split {split!r} has none')
     learned = data_set.restore_categories(workdir)

@@ -94,7 +94,7 @@ class Evaluator:
 
     def _sample(self) -> npt.NDArray[np.uint8]:
         count = self._config.board.sample_pictures
-        if not count or not self._workers.cluster.is_chief:
+        if not count or self._config.input.features or not self._workers.cluster.is_chief:
             return np.zeros([0, 1, 1, 3], np.uint8)
         batch = next(iter(self._batches.take(1)))
         batch = {name: column[:count] for name, column in batch.items()}

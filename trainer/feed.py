@@ -1,14 +1,17 @@
 """From a batch to what the model takes: the real views of products, augmented and normalised.
 
 A batch is of pictures {'image' [B, H, W, 3]}, or of products {'image' [B, V, H, W, 3], 'mask'
-[B, V]}; see `input_pipeline` and `product_pipeline`.
+[B, V]}, or of products whose views are features already, {'features' [B, V, d], 'mask' [B, V]};
+see `input_pipeline` and `product_pipeline`.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
+import keras
 import tensorflow as tf
 
+from trainer import model as models
 from trainer import preprocess
 from trainer.augmentation import draws
 from trainer.augmentation.mixing import mix
@@ -18,10 +21,17 @@ from trainer.objective import Truth
 
 Batch = dict[str, tf.Tensor]
 
+_OF_MODEL = ('image', 'features', 'mask')
+
 
 def of_model(batch: Mapping[str, Any]) -> dict[str, Any]:
     """What a batch, or its specification, holds for the model."""
-    return {name: value for name, value in batch.items() if name in ('image', 'mask')}
+    return {name: value for name, value in batch.items() if name in _OF_MODEL}
+
+
+def network(model: keras.Model, config: TrainConfig) -> keras.Model:
+    """What takes the inputs below: the model, or of features what is behind its backbone."""
+    return models.head_model(model) if config.input.features else model
 
 
 def draw(config: TrainConfig, *, seed: tf.Tensor) -> tf.Tensor:
@@ -38,6 +48,8 @@ def augmented(batch: Batch, drawn: tf.Tensor, config: TrainConfig) -> Batch:
 
     Masked places too: their number is known beforehand, so XLA can do it, which is quicker.
     """
+    if config.input.features:
+        return batch
     images = batch['image']
     pictures = tf.reshape(images, [-1, *images.shape[-3:]])
     numbers = tf.reshape(drawn, [tf.shape(pictures)[0], drawn.shape[-1]])
@@ -55,33 +67,31 @@ def training_pictures(
       drawn: for them, by `draw`.
       config: of the run; where it fuses views, it mixes no pictures.
     """
-    images = _computed(batch['image'], batch, config)
-    return mix(images, batch['label'], drawn, config.augment)
+    return mix(_computed(batch, config), batch['label'], drawn, config.augment)
 
 
 def normal(images: tf.Tensor, batch: Batch, config: TrainConfig) -> Any:
     """What the model takes of `training_pictures`."""
-    return _with_mask(preprocess.normalize(images, config.model), batch)
+    if not config.input.features:
+        images = preprocess.normalize(images, config.model)
+    return [images, batch['mask']] if 'mask' in batch else images
 
 
 def inputs(batch: Batch, config: TrainConfig) -> Any:
     """What the model takes of a batch to answer."""
-    return normal(_computed(batch['image'], batch, config), batch, config)
+    return normal(_computed(batch, config), batch, config)
 
 
-def _computed(values: tf.Tensor, batch: Batch, config: TrainConfig) -> tf.Tensor:
-    """Those of the places of products that the backbone computes, in a row: [B, V, …] -> [N, …].
+def _computed(batch: Batch, config: TrainConfig) -> tf.Tensor:
+    """The pictures of a batch, or their features; of products in a row, those that are computed.
 
-    They are the real views: the others cost nothing and do not count in batch norm. But XLA
-    compiles a program for each shape: there all places are computed, and the fusion passes over
-    some.
+    Those are the real views: [B, V, …] -> [N, …]. The others cost nothing and do not count in batch
+    norm. But XLA compiles a program for each shape: there all places are computed, and the fusion
+    passes over some.
     """
+    values = batch['features' if config.input.features else 'image']
     if 'mask' not in batch:
         return values
     if config.step.xla or config.strategy == 'tpu':
         return tf.reshape(values, [-1, *values.shape[2:]])
     return tf.boolean_mask(values, batch['mask'])
-
-
-def _with_mask(images: tf.Tensor, batch: Batch) -> Any:
-    return [images, batch['mask']] if 'mask' in batch else images

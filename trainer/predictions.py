@@ -200,8 +200,15 @@ def top(examples: Scored, *, top_k: int, temperature: float = 1.0) -> Prediction
 
 
 def _starts(rows: Scored) -> Ints:
-    """Where products start. One that is there twice in a row starts again: its index falls back."""
-    same = (rows.product_id[1:] == rows.product_id[:-1]) & (rows.index[1:] > rows.index[:-1])
+    return product_starts(rows.product_id, rows.index)
+
+
+def product_starts(product_id: Ints, index: Ints) -> Ints:
+    """Where products start in a row of pictures: int64 [N] each -> int64 [P].
+
+    One that is there twice in a row starts again: its index falls back.
+    """
+    same = (product_id[1:] == product_id[:-1]) & (index[1:] > index[:-1])
     return np.flatnonzero(np.concatenate([[True], ~same]))
 
 

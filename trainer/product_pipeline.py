@@ -6,7 +6,7 @@ Order, epochs and parts of workers are those of `input_pipeline`.
 import tensorflow as tf
 
 from catalog import record
-from trainer import input_pipeline, preprocess
+from trainer import feature_record, feature_source, input_pipeline, preprocess
 from trainer.config import TrainConfig
 from trainer.data_set import DataSet
 
@@ -24,13 +24,14 @@ def train_batches(
 
     Returns:
       {'image': uint8 [b, max_views, H, W, 3], 'mask': bool [b, max_views], 'label': int64 [b]},
-      b = batch_size / num_workers
+      b = batch_size / num_workers; of a feature cache `features` float32 [b, max_views, d] in the
+      place of `image`
     """
     return input_pipeline.train_stream(
         data,
         config,
         parse=lambda serialized: _parse(serialized, config),
-        decode=lambda batch: _decode(batch, config),
+        decode=_decoder(data, config),
         worker=worker,
         num_workers=num_workers,
     )
@@ -49,7 +50,7 @@ def evaluation_batches(
         split,
         config,
         parse=lambda serialized: _parse(serialized, config),
-        decode=lambda batch: _decode(batch, config),
+        decode=_decoder(data, config),
         worker=worker,
         num_workers=num_workers,
     )
@@ -57,22 +58,34 @@ def evaluation_batches(
 
 def _parse(serialized: tf.Tensor, config: TrainConfig) -> Batch:
     """Records to products: string [R] -> `encoded` string [R, V], '' where there is no view."""
-    parsed = tf.io.parse_example(serialized, input_pipeline.example_features())
+    name = feature_record.FEATURES if config.input.features else record.ENCODED
+    views = {name: tf.io.RaggedFeature(tf.string)}
+    parsed = tf.io.parse_example(serialized, {**input_pipeline.example_features(), **views})
     shape = [None, config.model.fusion.max_views]
     return {
-        'encoded': parsed[record.ENCODED].to_tensor('', shape=shape),
+        'encoded': parsed[name].to_tensor('', shape=shape),
         'label': parsed[record.LABEL],
         'product_id': parsed[record.PRODUCT_ID],
     }
 
 
-def _decode(batch: Batch, config: TrainConfig) -> Batch:
-    mask = batch['encoded'] != ''  # [b, V]
-    size = config.input
-    images = preprocess.decode_batch(  # of all the products in turn
-        batch['encoded'][mask], height=size.height, width=size.width
-    )
-    return {'image': tf.gather(images, _rows(mask)), 'mask': mask, 'label': batch['label']}
+def _decoder(data: DataSet, config: TrainConfig) -> input_pipeline.Parse:
+    """A function from a batch, encoded, to what a step takes."""
+    size = feature_source.of(data.manifest).size if config.input.features else 0
+
+    def views(encoded: tf.Tensor) -> tuple[str, tf.Tensor]:
+        if config.input.features:
+            return 'features', feature_record.decode(encoded, size=size)
+        return 'image', preprocess.decode_batch(
+            encoded, height=config.input.height, width=config.input.width
+        )
+
+    def decode(batch: Batch) -> Batch:
+        mask = batch['encoded'] != ''  # [b, V]
+        name, values = views(batch['encoded'][mask])  # of all the products in turn
+        return {name: tf.gather(values, _rows(mask)), 'mask': mask, 'label': batch['label']}
+
+    return decode
 
 
 def _rows(mask: tf.Tensor) -> tf.Tensor:

@@ -132,12 +132,17 @@ def _rows(batch: Batch, chosen: slice, *, count: int) -> Batch:
 
 
 def _compile_gradients(
-    state: State, config: TrainConfig, *, objective: Objective, examples: int
+    state: State,
+    config: TrainConfig,
+    *,
+    network: keras.Model,
+    objective: Objective,
+    examples: int,
 ) -> Gradients:
     """A function of a replica's batch and draws, and of the step: gradients, share of the loss,
     hits.
     """
-    network, optimizer = state.network, state.optimizer
+    optimizer = state.optimizer
 
     def gradients_of(
         batch: Batch, draws: tf.Tensor, step: tf.Tensor
@@ -225,7 +230,10 @@ def compile_steps(
     optimizer = state.optimizer
     replica_batch = config.batch_size // strategy.num_replicas_in_sync
     local_replicas = strategy.num_replicas_in_sync // num_workers
-    gradients_of = _compile_gradients(state, config, objective=objective, examples=replica_batch)
+    network = feed.network(state.network, config)
+    gradients_of = _compile_gradients(
+        state, config, network=network, objective=objective, examples=replica_batch
+    )
 
     def on_replica(batch: Batch, draws: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
@@ -238,7 +246,7 @@ def compile_steps(
         if config.step.clip_norm is not None:
             largest = optimizer.scale_loss(tf.constant(config.step.clip_norm))
             gradients = _clipped(gradients, largest, replicas=strategy.num_replicas_in_sync)
-        variables = state.network.trainable_variables
+        variables = network.trainable_variables
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return share, hits
 

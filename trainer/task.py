@@ -53,7 +53,7 @@ def main(argv: list[str]) -> None:
 def _show(config: 'TrainConfig', data: 'DataSet') -> None:
     from trainer.model import build_model  # TensorFlow takes seconds: mistakes are told before
 
-    info = data_set.info_of(data, config.model.fusion)
+    info = data_set.info_of(data, config)
     shape = (config.input.height, config.input.width, 3)
     model = build_model(config.model, num_classes=info.num_classes, input_shape=shape)
     examples = sum(info.examples_per_class)

@@ -74,6 +74,6 @@ def restore(config: TrainConfig, data: DataSet) -> Teacher | None:
             f'{workdir}: distill.teacher must know the categories of {data.folder}, of SHA-256 '
             f'{data.categories.sha256}, got {learned.sha256}'
         )
-    wanted = loss.priors(data_set.info_of(data, config.model.fusion), config.loss).target
+    wanted = loss.priors(data_set.info_of(data, config), config.loss).target
     trained = loss.priors(info, run.loss).target
     return Teacher(model, run, np.log(wanted / trained).astype(np.float32), config.distill)

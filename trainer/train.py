@@ -96,7 +96,7 @@ def _take_all_steps(run: _Run, strategy: tf.distribute.Strategy) -> None:
         starting.take_weights(state, config.start)
     if done > config.total_steps:
         raise UserError(f'total_steps must be at least the {done} done, got {config.total_steps}')
-    info = data_set.info_of(data, config.model.fusion)
+    info = data_set.info_of(data, config)
     goal = objective.build(config.loss, info=info, tree=data.categories)
     count = run.workers.cluster.count
     take = compile_steps(state, strategy, config, objective=goal, num_workers=count)

@@ -48,6 +48,7 @@ def compile_forward(
     """
     devices = strategy.num_replicas_in_sync // num_workers
     part = config.batch_size // devices
+    network = feed.network(model, config)
 
     def on_replica(batch: Batch) -> tf.Tensor:
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group % devices
@@ -56,7 +57,7 @@ def compile_forward(
                 name: column[replica * part : (replica + 1) * part]
                 for name, column in batch.items()
             }
-        return tf.cast(model(feed.inputs(mine, config), training=False), tf.float32)
+        return tf.cast(network(feed.inputs(mine, config), training=False), tf.float32)
 
     def forward(batch: Batch) -> tf.Tensor:
         count = tf.shape(tf.nest.flatten(batch)[0])[0]

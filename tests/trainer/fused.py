@@ -53,10 +53,15 @@ def _model(workdir: Path) -> keras.Model:
     return checkpoint.restore_model(str(workdir))[0]
 
 
+def pixels(pictures: Sequence[bytes]) -> np.ndarray:
+    """As the model takes them: float32 [N, H, W, 3]."""
+    images = np.stack([Image.open(io.BytesIO(data)) for data in pictures])
+    return images.astype(np.float32) / 127.5 - 1
+
+
 def probabilities(workdir: Path, pictures: Sequence[bytes]) -> np.ndarray:
     """Of one product of these views, by the model in memory: float64 [C]."""
-    pixels = np.stack([Image.open(io.BytesIO(data)) for data in pictures])
-    images = keras.ops.array(pixels.astype(np.float32) / 127.5 - 1)
+    images = keras.ops.array(pixels(pictures))
     mask = keras.ops.ones([1, len(pictures)], bool)
     logits = _model(workdir)([images, mask], training=False).numpy().astype(np.float64)[0]
     return np.exp(logits) / np.exp(logits).sum()

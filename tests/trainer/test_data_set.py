@@ -6,11 +6,14 @@ import pytest
 
 from catalog.errors import UserError
 from trainer import data_set
-from trainer.config import FusionConfig
+from trainer.config import FusionConfig, ModelConfig, TrainConfig
 
 MakeDataSet = Callable[..., str]
 
-PICTURES, PRODUCTS = FusionConfig(), FusionConfig(name='mean')
+PICTURES = TrainConfig(batch_size=1, total_steps=1)
+PRODUCTS = TrainConfig(
+    batch_size=1, total_steps=1, model=ModelConfig(fusion=FusionConfig(name='mean'))
+)
 
 
 @pytest.fixture

@@ -183,7 +183,7 @@ def losses(strategy, config):
     batches = pipeline.train_batches(
         data, config, worker=cluster.index, num_workers=cluster.count)
     state = State(model, optimizer, iter(batches), Window())
-    info = info_of(data, config.model.fusion)
+    info = info_of(data, config)
     goal = objective.build(config.loss, info=info, tree=data.categories)
     take = compile_steps(state, strategy, config, objective=goal, num_workers=cluster.count)
     found = []

@@ -241,7 +241,7 @@ def losses(**devices):
         optimizer.build(model.trainable_variables)
     data = open_data_set(sys.argv[1])
     state = State(model, optimizer, iter(train_batches(data, config)), Window())
-    info = info_of(data, config.model.fusion)
+    info = info_of(data, config)
     goal = objective.build(config.loss, info=info, tree=data.categories)
     take = compile_steps(state, strategy, config, objective=goal)
     found = []
