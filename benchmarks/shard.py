@@ -1,13 +1,17 @@
-"""The shard job beside the alternatives, on the same files and the same disk, in one run.
+r"""The shard job beside the alternatives, on the same files and the same disk.
 
-  python -m benchmarks.shard --output=DIR [--small=SMALL.bson --large=LARGE.bson --categories=CSV]
+  python -m benchmarks.shard --output=DIR --other_python=.venv-tfds/bin/python
+  python -m benchmarks.shard --output=DIR --only=cp,loop     # these anew; the table of all
 
 Without files it makes kaggle-like ones of about 1 and 4 GB. Each contender runs on both sizes, so
 that start-up and marginal rate (the slope between the two) stand apart; the files are read once
-before, so that all start from a warm cache. Peak memory is summed over all processes.
+before, so that all start from a warm cache. Peak memory is summed over all processes. Results stay
+in DIR/measured: what is there is not measured again unless --only names it, so that a long
+comparison can be made in several parts. --other_python has requirements-tfds.txt in it.
 """
 
-import importlib.util
+import dataclasses
+import json
 import shutil
 import subprocess
 import sys
@@ -25,10 +29,13 @@ _OUTPUT = flags.DEFINE_string('output', None, 'Folder for files and results.', r
 _SMALL = flags.DEFINE_string('small', None, 'A BSON file; by default about 1 GB is made.')
 _LARGE = flags.DEFINE_string('large', None, 'A BSON file; by default about 4 GB are made.')
 _CATEGORIES = flags.DEFINE_string('categories', None, 'Their category tree.')
+_OTHER = flags.DEFINE_string('other_python', sys.executable, 'Python with TFDS in it.')
 _ONLY = flags.DEFINE_list('only', [], 'Names of contenders; by default all.')
 _ROUNDS = flags.DEFINE_integer('rounds', 1, 'Runs of each; the fastest counts.', lower_bound=1)
 
 SMALL_PRODUCTS, LARGE_PRODUCTS = 100_000, 400_000
+BASELINES = {'cp': 6.0, 'loop': 0.5, 'beam': 1 / 12, 'tfds': 1 / 12}  # most time of ours, in theirs
+OURS = 'job, 2 workers'
 
 
 @dataclass(frozen=True)
@@ -43,18 +50,19 @@ class Input:
 
 def commands(source: Input, output: Path) -> dict[str, list[str]]:
     """The command of each contender."""
-    alternative = [sys.executable, '-m', 'benchmarks.shard_alternatives']
+    alternative = ['-m', 'benchmarks.shard_alternatives']
+    files = [str(source.path), str(output)]
     job = [
         sys.executable, '-m', 'beam_pipelines.shard', f'--input={source.path}',
         f'--categories={source.categories}', f'--output={output}',
     ]  # fmt: skip
     return {
         'cp': ['cp', str(source.path), str(output / 'copy')],
-        'loop': [*alternative, 'loop', str(source.path), str(output)],
-        'beam': [*alternative, 'beam', str(source.path), str(output)],
-        'tfds': [*alternative, 'tfds', str(source.path), str(output)],
+        'loop': [sys.executable, *alternative, 'loop', *files],
+        'beam': [sys.executable, *alternative, 'beam', *files],
+        'tfds': [_OTHER.value, *alternative, 'tfds', *files],
         'job, 1 worker': [*job, '--direct_num_workers=1'],
-        'job, 2 workers': [*job, '--direct_num_workers=2'],
+        OURS: [*job, '--direct_num_workers=2'],
     }
 
 
@@ -96,50 +104,77 @@ def _count_pictures(path: Path) -> int:
         return sum(len(fields['imgs']) for fields in bson.decode_file_iter(file))
 
 
+def measured(folder: Path, name: str, source: Input, *, anew: bool) -> Measured | None:
+    """A contender on a file: what an earlier run measured, or a new run; None if it fails."""
+    kept = folder / 'measured' / f'{name}, {source.bytes}.json'
+    if kept.exists() and not anew:
+        return Measured(**json.loads(kept.read_text()))
+    output = folder / 'out'
+    try:
+        run = time_one(commands(source, output)[name], source, output)
+    except subprocess.CalledProcessError as error:
+        shutil.rmtree(output, ignore_errors=True)
+        told = error.output.decode(errors='replace').strip().splitlines()
+        print(f'{name}: failed: {(told or [error])[-1]}', file=sys.stderr, flush=True)
+        return None
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text(json.dumps(dataclasses.asdict(run)))
+    print(f'{name}: {source.bytes / 1e9:.1f} GB in {run.wall:.1f} s', file=sys.stderr, flush=True)
+    return run
+
+
 def table(small: Input, large: Input, runs: dict[str, tuple[Measured, Measured]]) -> str:
-    """The results, a row a contender."""
+    """The results, a row a contender, and a line a goal."""
     pictures = large.pictures - small.pictures
     megabytes = (large.bytes - small.bytes) / 1e6
     slopes = {name: max(b.wall - a.wall, 1e-9) for name, (a, b) in runs.items()}
-    ours = slopes.get('job, 2 workers')
     lines = [
         f'{small.bytes / 1e9:.2f} and {large.bytes / 1e9:.2f} GB, '
         f'{small.pictures:,} and {large.pictures:,} pictures',
         '',
         '| | wall, small | wall, large | start-up | pictures/s, marginal | MB/s, marginal '
-        '| CPU s a million | peak MB, small | peak MB, large | job with 2 workers is |',
-        '|---|---|---|---|---|---|---|---|---|---|',
+        '| CPU s a million | peak MB, small | peak MB, large |',
+        '|---|---|---|---|---|---|---|---|---|',
     ]
     for name, (a, b) in runs.items():
-        start_up = a.wall - slopes[name] * small.pictures / pictures
-        ratio = f'{slopes[name] / ours:.2f}x' if ours else ''
         lines.append(
-            f'| {name} | {a.wall:.1f} s | {b.wall:.1f} s | {start_up:.1f} s '
+            f'| {name} | {a.wall:.1f} s | {b.wall:.1f} s '
+            f'| {a.wall - slopes[name] * small.pictures / pictures:.1f} s '
             f'| {pictures / slopes[name]:,.0f} | {megabytes / slopes[name]:,.0f} '
-            f'| {(b.cpu - a.cpu) / pictures * 1e6:.1f} | {a.peak_mb:,.0f} | {b.peak_mb:,.0f} '
-            f'| {ratio} |'
+            f'| {(b.cpu - a.cpu) / pictures * 1e6:.1f} | {a.peak_mb:,.0f} | {b.peak_mb:,.0f} |'
         )
-    return '\n'.join(lines)
+    return '\n'.join([*lines, '', *_goals(runs, slopes)])
+
+
+def _goals(runs: dict[str, tuple[Measured, Measured]], slopes: dict[str, float]) -> list[str]:
+    if OURS not in runs:
+        return []
+    ours, (small, large) = slopes[OURS], runs[OURS]
+    lines = []
+    for name, most in BASELINES.items():
+        if name in slopes and most > 1:
+            lines.append(f'{ours / slopes[name]:.1f} times as long as {name} (goal: {most:g})')
+        elif name in slopes:
+            lines.append(f'{slopes[name] / ours:.1f} times as fast as {name} (goal: {1 / most:g})')
+    lines.append(f'peak memory {large.peak_mb:,.0f} MB (goal: 1,500)')
+    growth = large.peak_mb / small.peak_mb - 1
+    return [*lines, f'and {growth:.0%} more on the large file (goal: 15%)']
 
 
 def main(argv: list[str]) -> None:
     """Measures and prints."""
     del argv
-    folder = Path(_OUTPUT.value)
+    folder = Path(_OUTPUT.value).absolute()
     small, large = inputs(folder)
     runs: dict[str, tuple[Measured, Measured]] = {}
     for name in commands(small, folder):
-        if _ONLY.value and name not in _ONLY.value:
+        anew = name in _ONLY.value
+        if _ONLY.value and not anew and not list((folder / 'measured').glob(f'{name}, *')):
             continue
-        if name == 'tfds' and importlib.util.find_spec('tensorflow_datasets') is None:
-            print('tfds: left out, tensorflow_datasets is not installed', file=sys.stderr)
-            continue
-        first, second = (
-            time_one(commands(source, folder / 'out')[name], source, folder / 'out')
-            for source in (small, large)
-        )
-        runs[name] = (first, second)
-        print(f'{name}: {first.wall:.1f} s and {second.wall:.1f} s', file=sys.stderr, flush=True)
+        first = measured(folder, name, small, anew=anew)
+        second = measured(folder, name, large, anew=anew) if first else None
+        if first and second:
+            runs[name] = (first, second)
     print(table(small, large, runs))
 
 
