@@ -5,9 +5,15 @@
 | `shard` | the door: flags to options to one call |
 | `options` | what changes the result |
 | `job` | which step follows which in Beam |
+| `steps` | what goes into each step and what comes out |
+| `proven_scans` | the scans of a whole source, each document in exactly one |
+| `grouping` | how all rows of a product, a content or a class come together |
 | `runner` | with which runner, and what an error of a worker says |
+| `memory` | how a run's processes use freed memory again |
+| `dask_bundles` | what Beam's DaskRunner must be mended of |
 | `sources` | how a dump is split, scanned and read |
 | `pictures` | is this picture's bytes usable, and what is their hash |
+| `jpeg_heads` | the headers of many JPEG at once, of the usual form |
 | `blank` | does a picture show anything |
 | `scan` | what one range of the source gives: rows, rejected pieces, counts |
 | `table` | the columns that move |

@@ -7,7 +7,7 @@ JPEG of at most 1.5 times as many bits is decoded, at an eighth of its size firs
 out is faint noise at quality 90 and more, which only `--verify=decode` finds.
 """
 
-from typing import cast
+from typing import Any, cast
 
 from PIL import Image
 
@@ -21,14 +21,23 @@ _MARGIN = 1.5
 _MOST_BITS_A_PIXEL = _MARGIN * (_LUMA_BITS + 2 * _CHROMA_BITS) / 64
 
 
+def is_long(frame_bytes: Any, width: Any, height: Any) -> Any:
+    """Whether a JPEG is too long to be blank, however its colours are sampled.
+
+    Numbers, or arrays of them: its bytes from the frame header on, and its pixels.
+    """
+    # Blocks at the edges are whole.
+    return 8 * (frame_bytes - _TABLES_BYTES) > (width + 15) * (height + 15) * _MOST_BITS_A_PIXEL
+
+
 def is_short(data: bytes, header: Header) -> bool:
     """Whether a JPEG is short enough to be blank, from its frame header on."""
-    entropy_bits = 8 * (len(data) - header.frame - _TABLES_BYTES)
-    width, height = header.width + 15, header.height + 15  # blocks at the edges are whole
-    if entropy_bits > width * height * _MOST_BITS_A_PIXEL:
+    if is_long(len(data) - header.frame, header.width, header.height):
         return False  # most pictures, without a look at how their colours are sampled
+    entropy_bits = 8 * (len(data) - header.frame - _TABLES_BYTES)
     sampling = data[header.frame + 11]  # of luma: horizontal and vertical, four bits each
     chroma = 2 * _CHROMA_BITS / max((sampling >> 4) * (sampling & 15), 1)
+    width, height = header.width + 15, header.height + 15
     return entropy_bits <= _MARGIN * width * height / 64 * (_LUMA_BITS + chroma)
 
 

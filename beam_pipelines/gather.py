@@ -124,11 +124,11 @@ class Gatherer:
 
     def _write(self, name: ShardName, rows: Table, records: npt.NDArray[np.int64]) -> Shard:
         file_name = name.file(compression=self.options.compression)
-        with storage.write_atomic(storage.join(self.staging, file_name)) as file:
+        with storage.write_atomic(storage.join(self.staging, file_name), cached=False) as file:
             shard = ShardFile(file, compression=self.options.compression)
             data = self._pictures(rows)
             for made in self._records(rows, records, data, held_out=name.split in HELD_OUT):
-                shard.write(record.encode(made))
+                shard.write(record.pieces(made))
             shard.close()
         return Shard(
             file=file_name,
@@ -141,13 +141,14 @@ class Gatherer:
     def _pictures(self, rows: Table) -> list[bytes]:
         """The pictures as they are written."""
         data = (self.fetch or self.source.fetch)(rows)
-        wanted = zip(rows['hash_high'].tolist(), rows['hash_low'].tolist(), strict=True)
-        for row, (picture, hashes) in enumerate(zip(data, wanted, strict=True)):
-            if pictures.hash128(picture) != hashes:
-                raise UserError(
-                    f'{self.source.name(int(rows["file"][row]))}: must not change while it is '
-                    f'read, got other bytes for product {rows["product_id"][row]}; run again'
-                )
+        hashes = pictures.hashes128(data)
+        same = (hashes[:, 0] == rows['hash_high']) & (hashes[:, 1] == rows['hash_low'])
+        if not same.all():
+            row = rows[int(np.argmin(same))]
+            raise UserError(
+                f'{self.source.name(int(row["file"]))}: must not change while it is read, got '
+                f'other bytes for product {row["product_id"]}; run again'
+            )
         for row in np.flatnonzero(rows['traits'] & CONVERT).tolist():
             data[row] = pictures.to_rgb_jpeg(data[row])
         return data

@@ -1,25 +1,56 @@
-"""One picture's bytes: usable as they are, to be converted, blank, or refused; and their hash."""
+"""Pictures' bytes: usable as they are, to be converted, blank, or refused; and their hashes."""
 
 import io
 import warnings
+from collections.abc import Iterable, Sequence
 
+import numpy as np
+import numpy.typing as npt
 import xxhash
 from PIL import Image, UnidentifiedImageError
 
-from beam_pipelines import blank
+from beam_pipelines import blank, jpeg_heads
 from beam_pipelines.table import BLANK, CONVERT
 from catalog.picture import MAX_PIXELS, BadPicture, read_header
 
 JPEG_QUALITY = 95  # of pictures that had to be converted
 
+_WORTH_ARRAYS = 16  # pictures; fewer are looked at one by one
+
 # A picture is refused by its header before Pillow sees it; its own limit must not warn below that.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 
 
-def hash128(data: bytes) -> tuple[int, int]:
-    """XXH3-128 of a picture's bytes, as (high, low) 64-bit halves."""
-    digest = xxhash.xxh3_128_intdigest(data)
-    return digest >> 64, digest & 0xFFFFFFFFFFFFFFFF
+def hashes128(pictures: Iterable[bytes | memoryview]) -> npt.NDArray[np.uint64]:
+    """XXH3-128 of each picture's bytes: its high and low half, uint64 [pictures, 2]."""
+    digests = b''.join(map(xxhash.xxh3_128_digest, pictures))
+    return np.frombuffer(digests, '>u8').astype(np.uint64).reshape(-1, 2)
+
+
+def traits_of(
+    data: bytes, places: Sequence[tuple[int, int]], *, decode: bool
+) -> list[int | BadPicture]:
+    """The traits of pictures that lie in `data` at (offset, length), or why one cannot be used.
+
+    What `traits` says of each; most are seen to have none all at once.
+    """
+    none = np.zeros(len(places), bool)
+    if not decode and len(places) >= _WORTH_ARRAYS:
+        at = np.array(places, np.int64)
+        heads = jpeg_heads.read(data, at)
+        frame_bytes = at[:, 1] - jpeg_heads.FRAME
+        none = heads.usual & blank.is_long(frame_bytes, heads.width, heads.height)
+    return [
+        0 if seen else _traits_or_error(data[at : at + size], decode=decode)
+        for seen, (at, size) in zip(none.tolist(), places, strict=True)
+    ]
+
+
+def _traits_or_error(data: bytes, *, decode: bool) -> int | BadPicture:
+    try:
+        return traits(data, decode=decode)
+    except BadPicture as error:
+        return error
 
 
 def traits(data: bytes, *, decode: bool) -> int:

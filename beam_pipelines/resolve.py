@@ -5,20 +5,33 @@ from collections import Counter
 import numpy as np
 
 from beam_pipelines import plan
-from beam_pipelines.table import Table, runs, sort_by, starts
+from beam_pipelines.table import DOCUMENT, LEAKED, Table, columns, runs, sort_by, starts
 
 
-def first_products(table: Table) -> tuple[Table, Table]:
-    """Splits rows into those of the first document of each product id, and the others.
+def documents(table: Table) -> Table:
+    """A row a document: DOCUMENT."""
+    table = columns(table, DOCUMENT)
+    return table[starts(table['product_id'], table['document'], table['file'])]
 
-    Which document is first: the one that comes first in the source. All rows of a product id must
-    be in the table.
+
+def later_documents(table: Table) -> Table:
+    """The documents whose product id an earlier one in the source has: DOCUMENT.
+
+    All documents of a product id must be in the table.
     """
-    table = sort_by(table, 'product_id', 'file', 'document', 'index')
-    product = starts(table['product_id'])
-    document = runs(starts(table['product_id'], table['file'], table['document']), len(table))
-    first = document == document[product][runs(product, len(table))]
-    return table[first], table[~first]
+    table = sort_by(table, 'product_id', 'file', 'document')
+    later = np.ones(len(table), bool)
+    later[starts(table['product_id'])] = False
+    return columns(table[later], DOCUMENT)
+
+
+def split_off(table: Table, later: Table) -> tuple[Table, Table]:
+    """The rows of a table that are not of the documents `later`, and those that are."""
+    found = np.isin(table['product_id'], later['product_id'])
+    if found.any():
+        wanted = set(columns(later, DOCUMENT).tolist())
+        found[found] = [row in wanted for row in columns(table[found], DOCUMENT).tolist()]
+    return table[~found], table[found]
 
 
 def mark_repeats(table: Table) -> tuple[Table, Counter[str]]:
@@ -46,8 +59,8 @@ def mark_repeats(table: Table) -> tuple[Table, Counter[str]]:
     )
 
 
-def mark_leaked(table: Table) -> Table:
-    """Marks the held-out pictures whose bytes occur in train too.
+def leaked(table: Table) -> Table:
+    """The held-out pictures whose bytes occur in train too.
 
     All rows with the same hash must be in the table.
     """
@@ -57,5 +70,13 @@ def mark_leaked(table: Table) -> Table:
     first = starts(table['hash_high'], table['hash_low'])
     in_train = np.bitwise_or.reduceat(table['split'] == plan.TRAIN, first)
     held_out = table['split'] != plan.TRAIN
-    table['leaked'] = in_train[runs(first, len(table))] & held_out
+    return table[in_train[runs(first, len(table))] & held_out]
+
+
+def mark_leaked(table: Table, leaked: Table) -> Table:
+    """Marks the pictures of `leaked` in a table of pictures that are not copied."""
+    found = np.isin(table['product_id'], leaked['product_id'])
+    if found.any():
+        wanted = set(columns(leaked, LEAKED).tolist())
+        table['leaked'][found] = [row in wanted for row in columns(table[found], LEAKED).tolist()]
     return table

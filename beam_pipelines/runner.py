@@ -9,10 +9,12 @@ from collections.abc import Callable, Sequence
 import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 
+from beam_pipelines import dask_bundles, memory
 from catalog.errors import UserError
 
 # DirectRunner would first look for another runner and download it.
 LOCAL_RUNNER = 'FnApiRunner'
+DASK_RUNNER = 'DaskRunner'
 
 # Worker processes take some seconds to start; smaller inputs are done by then.
 _WORTH_PROCESSES_BYTES = 512 << 20
@@ -41,6 +43,9 @@ def run(
     if options.view_as(StandardOptions).runner == LOCAL_RUNNER:
         # What a worker logs comes with the error that ends the run, once.
         logging.getLogger('apache_beam').setLevel(logging.CRITICAL)
+        memory.share_one_heap()
+    if (options.view_as(StandardOptions).runner or '').endswith(DASK_RUNNER):
+        dask_bundles.mend()
     try:
         with beam.Pipeline(options=options) as pipeline:
             build(pipeline)

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from beam_pipelines import pictures
-from beam_pipelines.table import ROW, Table
+from beam_pipelines.table import SCANNED, Table
 from catalog.document import Product
 from catalog.picture import BadPicture
 
@@ -67,7 +68,7 @@ class Scan:
       range: that was scanned.
       first: where its first document begins; None if it has none.
       end: where the last document that begins in it ends; None if it has none.
-      table: a row a usable picture.
+      table: a row a usable picture: SCANNED.
       rejected: what cannot be used.
       counts: everything that was read, and what was rejected.
       bytes: of the documents and of the pieces that are none.
@@ -96,16 +97,21 @@ class Scanner:
         self._decode = decode
         self._file = file
         self._rows: list[tuple[int, ...]] = []
+        self._hashes: list[npt.NDArray[np.uint64]] = []
         self._rejected: list[Rejected] = []
         self._counts = Counts()
         self._bytes = 0
+        # Products of one piece of data are looked at together.
+        self._data = b''
+        self._base = 0
+        self._waiting: list[tuple[Product, int, int]] = []  # with label and offset
 
     def add(self, product: Product, data: bytes, *, base: int, offset: int, length: int) -> None:
         """Takes a product.
 
         Args:
           product: whose pictures lie in `data`.
-          data: bytes of the source.
+          data: bytes of the source; those of products that come one after another may be the same.
           base: where `data` begins in the source.
           offset: where the product's document begins in the source.
           length: bytes of the document.
@@ -117,34 +123,33 @@ class Scanner:
         if reason:
             self._reject_document(product, reason, offset=offset, length=length)
             return
-        rows = []
-        for index, (at, size) in enumerate(product.pictures):
-            picture = data[at : at + size]
-            try:
-                traits = pictures.traits(picture, decode=self._decode)
-            except BadPicture as error:
-                self._counts.pictures[f'rejected_{error.reason}'] += 1
-                self._rejected.append(
-                    Rejected(
-                        reason=error.reason,
-                        file=self._file,
-                        offset=base + at,
-                        length=size,
-                        product_id=product.product_id,
-                        picture=index,
-                        message=str(error),
-                    )
+        if data is not self._data or base != self._base:
+            self._look()
+            self._data, self._base = data, base
+        self._waiting.append((product, label, offset))
+
+    def _look(self) -> None:
+        """Looks at the pictures that wait."""
+        view = memoryview(self._data)
+        places = [place for product, _, _ in self._waiting for place in product.pictures]
+        traits = iter(pictures.traits_of(self._data, places, decode=self._decode))
+        used = []
+        for product, label, offset in self._waiting:
+            rows = len(self._rows)
+            for index, (at, size) in enumerate(product.pictures):
+                found = next(traits)
+                if isinstance(found, BadPicture):
+                    self._reject_picture(product, found, index)
+                    continue
+                used.append(view[at : at + size])
+                self._rows.append(
+                    (product.product_id, self._base + at, offset, size, label, index, found)
                 )
-                continue
-            high, low = pictures.hash128(picture)
-            rows.append(
-                (product.product_id, high, low, base + at, offset, size, label, index, traits)
-            )
-        if rows:
-            self._rows.extend(rows)
-        else:
-            # Its pictures are rejected one by one, with their own reasons.
-            self._counts.documents['rejected_no_usable_picture'] += 1
+            if len(self._rows) == rows:
+                # Its pictures are rejected one by one, with their own reasons.
+                self._counts.documents['rejected_no_usable_picture'] += 1
+        self._hashes.append(pictures.hashes128(used))
+        self._waiting.clear()
 
     def reject_piece(
         self, *, reason: str, message: str, offset: int, length: int, product_id: int | None
@@ -159,11 +164,12 @@ class Scanner:
 
     def result(self, scanned: Range, *, first: int | None, end: int | None) -> Scan:
         """All that was collected."""
+        self._look()
         return Scan(
             range=scanned,
             first=first,
             end=end,
-            table=_table(self._rows, file=self._file),
+            table=_table(self._rows, np.concatenate(self._hashes), file=self._file),
             rejected=tuple(self._rejected),
             counts=self._counts,
             bytes=self._bytes,
@@ -178,6 +184,21 @@ class Scanner:
         label = self._label_of.get(product.category_id, -1)
         return label, '' if label >= 0 else 'unknown_category'
 
+    def _reject_picture(self, product: Product, error: BadPicture, index: int) -> None:
+        at, size = product.pictures[index]
+        self._counts.pictures[f'rejected_{error.reason}'] += 1
+        self._rejected.append(
+            Rejected(
+                reason=error.reason,
+                file=self._file,
+                offset=self._base + at,
+                length=size,
+                product_id=product.product_id,
+                picture=index,
+                message=str(error),
+            )
+        )
+
     def _reject_document(self, product: Product, reason: str, *, offset: int, length: int) -> None:
         self._counts.documents[f'rejected_{reason}'] += 1
         self._counts.pictures[f'rejected_{reason}'] += len(product.pictures)
@@ -190,16 +211,11 @@ class Scanner:
         )
 
 
-_ROW_NAMES = (
-    'product_id', 'hash_high', 'hash_low', 'offset', 'document', 'length', 'label', 'index',
-    'traits',
-)  # fmt: skip
-
-
-def _table(rows: Sequence[tuple[int, ...]], *, file: int) -> Table:
-    table = np.zeros(len(rows), ROW)
-    if rows:
-        for name, column in zip(_ROW_NAMES, zip(*rows, strict=True), strict=True):
-            table[name] = np.array(column, ROW[name])
+def _table(rows: Sequence[tuple[int, ...]], hashes: npt.NDArray[np.uint64], *, file: int) -> Table:
+    table = np.zeros(len(rows), SCANNED)
+    names = ('product_id', 'offset', 'document', 'length', 'label', 'index', 'traits')
+    for name, column in zip(names, zip(*rows, strict=True), strict=bool(rows)):
+        table[name] = np.array(column, SCANNED[name])
+    table['hash_high'], table['hash_low'] = hashes.T
     table['file'] = file
     return table

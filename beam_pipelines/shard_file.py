@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+from collections.abc import Sequence
 from typing import Any, BinaryIO, cast
 
 from catalog import tfrecord
@@ -37,11 +38,11 @@ class ShardFile:
                 mtime=0,
             )
 
-    def write(self, record: bytes) -> None:
-        """Adds a record."""
-        framed = tfrecord.frame(record)
-        self._pending.append(framed)
-        self._pending_bytes += len(framed)
+    def write(self, record: Sequence[bytes]) -> None:
+        """Adds a record, in pieces."""
+        framed = tfrecord.frame_pieces(record)
+        self._pending += framed
+        self._pending_bytes += sum(map(len, framed))
         if self._pending_bytes >= _BLOCK_BYTES:
             self._flush()
 

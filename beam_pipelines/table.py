@@ -1,4 +1,8 @@
-"""The columns that move through Beam: one row a picture. Owns their types and how rows group."""
+"""The columns that move through Beam: one row a picture. Owns their types and how rows group.
+
+A worker's tables have all columns; those that move from step to step only what the next step
+needs. A local runner keeps all that ever moved in memory.
+"""
 
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
@@ -7,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Table = npt.NDArray[np.void]  # rows of ROW
+Table = npt.NDArray[np.void]  # rows of ROW, or of some of its columns
 
 CONVERT = 1  # must become an RGB JPEG
 BLANK = 2  # shows nothing
@@ -34,15 +38,47 @@ ROW = np.dtype(
 )
 
 
+def _columns(*names: str) -> np.dtype[np.void]:
+    return np.dtype([(name, ROW[name]) for name in names])
+
+
+# What a scan tells of a picture.
+SCANNED = _columns(
+    'product_id', 'hash_high', 'hash_low', 'offset', 'document', 'length', 'label', 'file', 'index',
+    'traits', 'repeat',
+)  # fmt: skip
+# What tells which documents have the same product id.
+DOCUMENT = _columns('product_id', 'document', 'file')
+# What tells which pictures come again, and which shard shows them.
+SHOWN = _columns('product_id', 'hash_high', 'hash_low', 'label', 'shard', 'index', 'split')
+# What a shard is written from.
+PLACED = _columns(
+    'product_id', 'hash_high', 'hash_low', 'offset', 'place', 'length', 'label', 'file', 'shard',
+    'index', 'copy', 'split', 'traits',
+)  # fmt: skip
+# Which picture of a shard train shows too.
+LEAKED = _columns('product_id', 'index')
+
+
 def empty(rows: int) -> Table:
-    """A table of zeros."""
+    """A table of zeros, with all columns."""
     return np.zeros(rows, ROW)
 
 
+def columns(table: Table, kept: np.dtype[np.void]) -> Table:
+    """The table with other columns: those it has not are zeros."""
+    if table.dtype == kept:
+        return table
+    made = np.zeros(len(table), kept)
+    for name in set(kept.names or ()) & set(table.dtype.names or ()):
+        made[name] = table[name]
+    return made
+
+
 def join(tables: Iterable[Table]) -> Table:
-    """One table of several."""
+    """One table of several that have the same columns; the joined has all."""
     parts = [table for table in tables if len(table)]
-    return np.concatenate(parts) if parts else empty(0)
+    return columns(np.concatenate(parts), ROW) if parts else empty(0)
 
 
 def sort_by(table: Table, *names: str) -> Table:

@@ -35,7 +35,7 @@ _ROUNDS = flags.DEFINE_integer('rounds', 1, 'Runs of each; the fastest counts.',
 
 SMALL_PRODUCTS, LARGE_PRODUCTS = 100_000, 400_000
 BASELINES = {'cp': 6.0, 'loop': 0.5, 'beam': 1 / 12, 'tfds': 1 / 12}  # most time of ours, in theirs
-OURS = 'job, 2 workers'
+OURS = 'job with 2 workers'
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def commands(source: Input, output: Path) -> dict[str, list[str]]:
         'loop': [sys.executable, *alternative, 'loop', *files],
         'beam': [sys.executable, *alternative, 'beam', *files],
         'tfds': [_OTHER.value, *alternative, 'tfds', *files],
-        'job, 1 worker': [*job, '--direct_num_workers=1'],
+        'job with 1 worker': [*job, '--direct_num_workers=1'],
         OURS: [*job, '--direct_num_workers=2'],
     }
 

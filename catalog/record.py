@@ -1,15 +1,17 @@
 """The record: its fields and its bytes, a serialized `tf.Example` made without TensorFlow.
 
-The message classes come from a private descriptor pool, so that they live beside TensorFlow's own
-in one process. Field numbers: tensorflow/core/example/{example,feature}.proto. Map entries are
-written in key order, so equal records have equal bytes.
+Written by `catalog.wire`. Read by message classes from a private descriptor pool, so that they live
+beside TensorFlow's own in one process. Equal records have equal bytes.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+from catalog import wire
 
 ENCODED = 'image/encoded'  # bytes [views]: the pictures, in source order
 INDEX = 'image/index'  # int64 [views]: each picture's position in the source document
@@ -110,20 +112,34 @@ _Example = _example_class()
 
 def encode(record: Record) -> bytes:
     """A record as a serialized tf.Example."""
-    example = _Example()
-    feature = example.features.feature
-    feature[ENCODED].bytes_list.value.extend(record.pictures)
-    feature[INDEX].int64_list.value.extend(record.indices)
-    feature[PRODUCT_ID].int64_list.value.append(record.product_id)
-    if record.leaked is not None:
-        feature[LEAKED].int64_list.value.extend(record.leaked)
-    if record.category is not None:
-        feature[LABEL].int64_list.value.append(record.category.label)
-        feature[CATEGORY_ID].int64_list.value.append(record.category.category_id)
-        feature[LEVEL1].int64_list.value.append(record.category.level1)
-        feature[LEVEL2].int64_list.value.append(record.category.level2)
-    serialized: bytes = example.SerializeToString(deterministic=True)
-    return serialized
+    return b''.join(pieces(record))
+
+
+def pieces(record: Record) -> list[bytes]:
+    """`encode` in pieces: each picture is one, as it is."""
+    before = _category(record.category) if record.category else b''
+    after = _positions(tuple(record.indices), record.leaked and tuple(record.leaked))
+    after += wire.numbers(PRODUCT_ID, (record.product_id,))
+    return wire.example(before, ENCODED, record.pictures, after)
+
+
+# Names in their order: category/*, image/class/label, image/encoded, image/index, image/leaked,
+# product/id. What comes again and again is made once.
+@functools.lru_cache(1 << 16)
+def _category(category: Category) -> bytes:
+    values = {
+        CATEGORY_ID: category.category_id,
+        LEVEL1: category.level1,
+        LEVEL2: category.level2,
+        LABEL: category.label,
+    }
+    return b''.join(wire.numbers(name, (value,)) for name, value in values.items())
+
+
+@functools.lru_cache(1 << 12)
+def _positions(indices: tuple[int, ...], leaked: tuple[int, ...] | None) -> bytes:
+    found = wire.numbers(INDEX, indices)
+    return found if leaked is None else found + wire.numbers(LEAKED, leaked)
 
 
 def decode(serialized: bytes) -> Record:

@@ -4,7 +4,7 @@ Specification: https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 import google_crc32c
@@ -21,16 +21,23 @@ class CorruptRecord(ValueError):
     """A record whose length or checksum is wrong, or that is cut off."""
 
 
-def _masked_crc(data: bytes) -> int:
-    crc: int = google_crc32c.value(data)
+def _masked_crc(*pieces: bytes) -> int:
+    crc = 0
+    for piece in pieces:
+        crc = google_crc32c.extend(crc, piece)
     return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
 
 
 def frame(record: bytes) -> bytes:
     """A record with its length and checksums around it."""
-    length = _LENGTH.pack(len(record))
-    header = _HEADER.pack(len(record), _masked_crc(length))
-    return b''.join((header, record, _FOOTER.pack(_masked_crc(record))))
+    return b''.join(frame_pieces([record]))
+
+
+def frame_pieces(record: Sequence[bytes]) -> list[bytes]:
+    """`frame` for a record in pieces, which it does not copy."""
+    length = _LENGTH.pack(sum(map(len, record)))
+    header = length + _FOOTER.pack(_masked_crc(length))
+    return [header, *record, _FOOTER.pack(_masked_crc(*record))]
 
 
 def read(file: BinaryIO) -> Iterator[bytes]:

@@ -19,7 +19,7 @@ from catalog import storage
 from catalog.errors import UserError
 from catalog.storage import Reader
 
-_RUN_BYTES = 16 << 20  # a read is at most about this long
+_RUN_BYTES = 1 << 20
 # Bytes that are read for nothing rather than asked for anew: a request to an object store costs as
 # much time as a few hundred KB, a system call as much as a few KB.
 _LOCAL_GAP_BYTES = 4 << 10

@@ -1,0 +1,198 @@
+"""What goes into each step of the job and what comes out. The work is in the modules they call."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from beam_pipelines import assign, ledger, metrics, plan, rejected, resolve, table, together
+from beam_pipelines.assign import Layout
+from beam_pipelines.gather import Gathered, Gatherer, shards_of
+from beam_pipelines.meter import Meter
+from beam_pipelines.options import ShardOptions
+from beam_pipelines.scan import Counts, Rejected, Scan
+from beam_pipelines.sources.source import Source
+from beam_pipelines.table import BLANK, Table, columns, join
+from beam_pipelines.together import Group
+from catalog.shards import ShardName
+
+# Kinds of output of a step that has several. Pairs of kind and value go on, and a next step takes
+# one kind: Beam's own tagged outputs get mixed up on Dask.
+TABLES, DOCUMENTS, COUNTS = 'tables', 'documents', 'counts'
+REJECTED, CLASS_COUNTS = 'rejected', 'class_counts'
+
+
+def only(output: tuple[str, Any], kind: str) -> Iterator[Any]:
+    """The values of one kind of output."""
+    if output[0] == kind:
+        yield output[1]
+
+
+def counts(output: tuple[str, Any]) -> Iterator[Counts]:
+    """The counts, which are counted for Beam's page of the run too."""
+    for counts in only(output, COUNTS):
+        metrics.count(counts)
+        yield counts
+
+
+def unpack(scan: Scan) -> Iterator[tuple[str, Any]]:
+    """What a proven scan tells before its rows are used: (kind, Table | Counts | Rejected)."""
+    yield COUNTS, scan.counts
+    yield from ((REJECTED, piece) for piece in scan.rejected)
+    if len(scan.table):
+        yield DOCUMENTS, resolve.documents(scan.table)
+
+
+def first_documents(scan: Scan, later: list[Table]) -> Iterator[tuple[str, Any]]:
+    """The rows of documents that are the first of their product id, the others kept aside."""
+    first, others = resolve.split_off(scan.table, join(later))
+    if len(first):
+        yield TABLES, first
+    if not len(others):
+        return
+    counts = Counts()
+    counts.pictures['rejected_duplicate_id'] += len(others)
+    for row in others:
+        yield (
+            REJECTED,
+            Rejected(
+                reason='duplicate_id',
+                file=int(row['file']),
+                offset=int(row['offset']),
+                length=int(row['length']),
+                product_id=int(row['product_id']),
+                picture=int(row['index']),
+                message='an earlier document has the same _id',
+            ),
+        )
+    documents = {(row['file'], row['document']) for row in others}
+    counts.documents['rejected_duplicate_id'] += len(documents)
+    yield COUNTS, counts
+
+
+def mark_repeats(rows: Table) -> Table:
+    """Rows of whole contents, those that come again marked."""
+    marked, _ = resolve.mark_repeats(rows)
+    return columns(marked, table.SCANNED)
+
+
+def assign_splits(rows: Table, options: ShardOptions) -> Iterator[tuple[str, Any]]:
+    """What whole classes have in each split, and where their products went."""
+    _, class_counts, counts = assign.assign_splits(rows, options)
+    yield COUNTS, counts
+    yield CLASS_COUNTS, class_counts
+
+
+def assign_places(rows: Table, layout: Layout, options: ShardOptions) -> Table:
+    """Rows of whole classes as they are written: split, copies, shard, place."""
+    # Splits are assigned again: cheaper than to keep the rows until there is a layout.
+    kept, _, _ = assign.assign_splits(rows, options)
+    return assign.assign_places(kept, layout, options)
+
+
+def sum_counts(parts: Iterable[Counts]) -> Counts:
+    """All counts in one."""
+    total = Counts()
+    for part in parts:
+        total.add(part)
+    return total
+
+
+def check_rejected(
+    counts: Counts, pieces: Iterable[Rejected], source: Source, max_fraction: float
+) -> Counts:
+    """The counts, unless too much is rejected."""
+    first = min(pieces, key=lambda piece: (piece.file, piece.offset), default=None)
+    ledger.check_rejected(
+        counts,
+        max_fraction=max_fraction,
+        first=rejected.describe(source, first) if first else '',
+    )
+    return counts
+
+
+def lay_out(
+    _: None,
+    class_counts: list[npt.NDArray[np.void]],
+    checked: Counts,
+    options: ShardOptions,
+    meter: Meter,
+) -> Layout:
+    """How many shards and records there will be."""
+    del checked  # only waited for: too much rejected ends the job before any shard is written
+    layout = assign.lay_out(class_counts, options)
+    meter.tell('planned_shards', sum(layout.shards.values()))
+    return layout
+
+
+def shown(rows: Table) -> Table:
+    """What tells which pictures come again."""
+    # Copies are not repeats: what is counted is the input.
+    return columns(rows[rows['copy'] == 0], table.SHOWN)
+
+
+def find_leaked(rows: Table) -> Iterator[tuple[str, Any]]:
+    """The held-out pictures that train shows too, of whole contents; counts of what comes again."""
+    _, found = resolve.mark_repeats(rows)
+    counts = Counts()
+    counts.notes.update(found)
+    yield COUNTS, counts
+    yield TABLES, resolve.leaked(rows)
+
+
+def by_shard(
+    rows: Table,
+    layout: Layout,
+    source: Source,
+    kept: Any,  # a dtype: Beam takes it for another
+) -> Iterator[tuple[Group, tuple[tuple[str, int, int], Table]]]:
+    """The rows of each shard: (group of shards, (shard as a tuple, Table))."""
+    for name, of_shard in shards_of(rows, layout.shards):
+        group = together.group_of(name, layout.shards, source=source)
+        yield group, (dataclasses.astuple(name), columns(of_shard, kept))
+
+
+def gather(
+    element: tuple[Group, Iterable[tuple[tuple[str, int, int], Table]]],
+    gatherer: Gatherer,
+    meter: Meter,
+) -> Iterator[Gathered]:
+    """Writes the shards of a group."""
+    tables: dict[ShardName, list[Table]] = {}
+    leaked: dict[ShardName, list[Table]] = {}
+    for name, part in element[1]:
+        kind = leaked if part.dtype == table.LEAKED else tables
+        kind.setdefault(ShardName(*name), []).append(part)
+    shards = {
+        name: resolve.mark_leaked(join(parts), join(leaked.get(name, [])))
+        for name, parts in tables.items()
+    }
+    for made in together.gather(gatherer, shards):
+        metrics.count_shard(made)
+        meter.tell('written_shards', 1)
+        yield made
+
+
+def blank(rows: Table) -> Table:
+    """The rows of blank pictures."""
+    return rows[rows['traits'] & BLANK != 0]
+
+
+def fingerprint(rows: Table) -> npt.NDArray[np.uint64]:
+    """Two sums over the rows' hashes: the same for the same products from any source."""
+    columns = [rows[name] for name in ('product_id', 'index', 'label', 'hash_high', 'hash_low')]
+    salts = ('fingerprint', 'fingerprint 2')
+    hashes = np.stack([plan.mix(*columns, salt=salt, seed=0) for salt in salts])
+    return hashes.sum(axis=1, dtype=np.uint64)
+
+
+def sum_fingerprints(
+    parts: Iterable[npt.NDArray[np.uint64]],
+) -> npt.NDArray[np.uint64]:
+    """The fingerprint of all parts."""
+    total = np.zeros(2, np.uint64)
+    for part in parts:
+        total += part
+    return total
