@@ -48,7 +48,7 @@ class ProvenScans:
             self._proof
             | 'Again' >> beam.FlatMap(lambda proof: proof.again)  # (Range, start)
             | 'SpreadAgain' >> beam.Reshuffle()
-            | 'ScanAgain' >> beam.MapTuple(_scan_from, source, label_of, decode)
+            | 'ScanAgain' >> beam.Map(_scan_from, source, label_of, decode)
         )  # Scan
 
     def to(self, purpose: str) -> beam.PCollection:
@@ -73,8 +73,9 @@ def _scan(
 
 
 def _scan_from(
-    scanned: Range, start: int, source: Source, label_of: dict[int, int] | None, decode: bool
+    again: tuple[Range, int], source: Source, label_of: dict[int, int] | None, decode: bool
 ) -> Scan:
+    scanned, start = again
     scan = source.scan(scanned, label_of=label_of, decode=decode, start=start)
     metrics.count_scan(scan)
     return scan
