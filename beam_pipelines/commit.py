@@ -6,10 +6,11 @@ point leaves either the old data set, or no manifest and a staging folder that `
 """
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import numpy.typing as npt
 
 from beam_pipelines import ledger, rejected
 from beam_pipelines.assign import Layout
@@ -56,6 +57,7 @@ def prepare(output: str, *, resume: bool, overwrite: bool) -> None:
 def build_manifest(
     gathered: Iterable[Gathered],
     *,
+    by_label: Mapping[str, npt.NDArray[np.int64]],
     options: ShardOptions,
     tree: Categories | None,
     layout: Layout,
@@ -63,6 +65,15 @@ def build_manifest(
     fingerprint: str,
 ) -> Manifest:
     """The manifest of the gathered shards.
+
+    Args:
+      gathered: all of them.
+      by_label: by split, what the shards' `by_label` sum up to.
+      options: of the run.
+      tree: None for unlabelled data.
+      layout: what was planned.
+      counts: of everything that was read.
+      fingerprint: of the source.
 
     Raises:
       RuntimeError: if the shards do not hold what the plan and the ledger say: our own fault.
@@ -75,10 +86,18 @@ def build_manifest(
     splits = {}
     for split, parts in by_split.items():
         rows = layout.counts[layout.counts['split'] == shards.SPLITS.index(split)]
-        splits[split] = _split(split, parts, rows, classes=len(tree) if tree else 0)
-        _check(split, parts, layout=layout, rows=rows)
-        firsts = sum(int(part.first_pictures.sum()) for part in parts)
-        counts.notes['copied_pictures'] += splits[split].pictures - firsts
+        records, pictures, firsts = by_label[split]
+        products = np.zeros(len(records), np.int64)
+        if tree:
+            products[rows['key']] = rows['products']
+        splits[split] = Split(
+            shards=tuple(part.shard for part in parts),
+            records_per_class=tuple(records.tolist()) if tree else (),
+            pictures_per_class=tuple(pictures.tolist()) if tree else (),
+            products_per_class=tuple(products.tolist()) if tree else (),
+        )
+        _check(split, parts, int(firsts.sum()), layout=layout, rows=rows)
+        counts.notes['copied_pictures'] += int(pictures.sum() - firsts.sum())
     ledger.check_sums(counts)
     picture_bytes = int(layout.counts['bytes'].sum())
     return Manifest(
@@ -100,28 +119,14 @@ def _options(options: ShardOptions) -> dict[str, object]:
     return dataclasses.asdict(options)
 
 
-def _split(split: str, parts: Sequence[Gathered], rows: np.ndarray, *, classes: int) -> Split:
-    records = np.zeros(classes, np.int64)
-    pictures = np.zeros(classes, np.int64)
-    products = np.zeros(classes, np.int64)
-    if classes:
-        records = sum((part.records for part in parts), records)
-        pictures = sum((part.pictures for part in parts), pictures)
-        products[rows['key']] = rows['products']
-    return Split(
-        shards=tuple(part.shard for part in parts),
-        records_per_class=tuple(records.tolist()),
-        pictures_per_class=tuple(pictures.tolist()),
-        products_per_class=tuple(products.tolist()),
-    )
-
-
-def _check(split: str, parts: Sequence[Gathered], *, layout: Layout, rows: np.ndarray) -> None:
+def _check(
+    split: str, parts: Sequence[Gathered], pictures: int, *, layout: Layout, rows: np.ndarray
+) -> None:
     """What the shards hold against the plan: shards, units, and pictures without copies."""
     found = {
         'shards': len(parts),
         'units': sum(part.units for part in parts),
-        'pictures': sum(int(part.first_pictures.sum()) for part in parts),
+        'pictures': pictures,
     }
     planned = {
         'shards': layout.shards[split],

@@ -33,9 +33,8 @@ class Gathered:
       split: its name.
       index: of the shard in its split.
       shard: for the manifest.
-      records: by label, int64 [classes]; empty if unlabelled, as the next three.
-      pictures: by label, int64 [classes].
-      first_pictures: by label, without copies, int64 [classes].
+      by_label: records, pictures, and pictures without copies, int64 [3, classes]; [3, 1] in
+        unlabelled data, and [3, 0] once they are summed by split.
       units: what the plan dealt: products with copies, or pictures.
       leaked: pictures whose bytes occur in train.
       converted: pictures that were made RGB JPEG.
@@ -45,9 +44,7 @@ class Gathered:
     split: str
     index: int
     shard: Shard
-    records: npt.NDArray[np.int64]
-    pictures: npt.NDArray[np.int64]
-    first_pictures: npt.NDArray[np.int64]
+    by_label: npt.NDArray[np.int64]
     units: int
     leaked: int
     converted: int
@@ -83,9 +80,7 @@ class Gatherer:
             split=name.split,
             index=name.index,
             shard=shard,
-            records=count(rows[records]),
-            pictures=count(rows),
-            first_pictures=count(rows[rows['copy'] == 0]),
+            by_label=np.stack([count(rows[records]), count(rows), count(rows[rows['copy'] == 0])]),
             units=len(starts(rows['place'], rows['product_id'], rows['copy'])),
             leaked=int(rows['leaked'].sum()),
             converted=int(np.count_nonzero(rows['traits'] & CONVERT)),

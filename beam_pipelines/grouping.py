@@ -1,7 +1,7 @@
 """Brings all rows of a product, a content or a class together, in Beam.
 
-Tables are cut into a fixed number of buckets of keys first, so that neither many keys nor many
-ranges make many small elements.
+Tables are cut into buckets of keys first, so that many keys do not make many small elements. They
+travel as bytes: a pickled table says anew which columns it has.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -12,50 +12,73 @@ import numpy as np
 import numpy.typing as npt
 
 from beam_pipelines import assign
-from beam_pipelines.table import Table, groups, join
+from beam_pipelines.table import Table, columns, groups, join
 
-# More than the workers of a large job, few enough that a part holds many rows of a small one.
-_BUCKETS = 64
+# Buckets are parts of the work: more than the workers of a large job, few enough that a part of a
+# small one holds many rows. Those of a very large job fit a worker's memory: some 10 MB each.
+_LEAST_BUCKETS = 64
+_BUCKET_BYTES = 1 << 30  # of the source
 
 Int64s = npt.NDArray[np.int64]
 
 
-class Grouped(beam.PTransform):  # type: ignore[misc]
-    """Tables in, (bucket of keys, tables) out."""
+def buckets_for(source_bytes: int) -> int:
+    """How many buckets a source's rows are cut into; changes no result."""
+    return max(_LEAST_BUCKETS, source_bytes // _BUCKET_BYTES)
 
-    def __init__(self, keys: Callable[..., Int64s], *args: Any) -> None:
+
+class Grouped(beam.PTransform):  # type: ignore[misc]
+    """Tables in; (bucket, [bytes of rows]) out.
+
+    Args:
+      keys: gives each row's key; rows of a key come together.
+      kept: the columns that the next step needs.
+      buckets: of keys.
+      args: for `keys`.
+    """
+
+    def __init__(
+        self, keys: Callable[..., Int64s], kept: np.dtype[np.void], buckets: int, *args: Any
+    ) -> None:
         super().__init__()
-        self._keys = keys
-        self._args = args
+        self._cut_args = (keys, kept, buckets, args)
 
     def expand(self, tables: beam.PCollection) -> beam.PCollection:
         """Applies the step."""
-        return (
-            tables
-            | 'Cut' >> beam.FlatMap(_cut, self._keys, *self._args)  # (bucket, Table)
-            | 'Group' >> beam.GroupByKey()
-        )
+        return tables | 'Cut' >> beam.FlatMap(_cut, *self._cut_args) | beam.GroupByKey()
 
 
-def joined(_: int, tables: Iterable[Table]) -> Table:
+def joined(grouped: tuple[int, Iterable[bytes]], kept: Any) -> Table:
     """What `Grouped` gives for a bucket, as one table with all columns."""
-    return join(tables)
+    return from_bytes(grouped[1], kept)
+
+
+def from_bytes(parts: Iterable[bytes], kept: np.dtype[np.void]) -> Table:
+    """A table with all columns of the bytes of several with the columns `kept`."""
+    return join([np.frombuffer(b''.join(parts), kept)])
 
 
 def by_product(rows: Table) -> Int64s:
-    """The bucket of each row's product."""
-    return rows['product_id'] % _BUCKETS
+    """Each row's product."""
+    return rows['product_id']
 
 
 def by_hash(rows: Table) -> Int64s:
-    """The bucket of each row's content."""
-    return (rows['hash_low'] % _BUCKETS).astype(np.int64)
+    """Each row's content, or a part of its hash."""
+    return (rows['hash_low'] >> np.uint64(1)).astype(np.int64)
 
 
 def by_class(rows: Table, seed: int) -> Int64s:
-    """The bucket of each row's class."""
-    return assign.class_keys(rows, seed=seed) % _BUCKETS
+    """Each row's class."""
+    return assign.class_keys(rows, seed=seed)
 
 
-def _cut(rows: Table, keys: Callable[..., Int64s], *args: Any) -> Iterator[tuple[int, Table]]:
-    yield from groups(rows, keys(rows, *args))
+def _cut(
+    rows: Table,
+    keys: Callable[..., Int64s],
+    kept: Any,  # a dtype: Beam takes its type for another
+    buckets: int,
+    args: tuple[Any, ...],
+) -> Iterator[tuple[int, bytes]]:
+    for bucket, part in groups(columns(rows, kept), keys(rows, *args) % buckets):
+        yield bucket, part.tobytes()

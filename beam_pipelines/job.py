@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
-from apache_beam.pvalue import AsIter, AsList, AsSingleton, PCollection
+from apache_beam.pvalue import AsDict, AsIter, AsList, AsSingleton, PCollection
 
 from beam_pipelines import commit, grouping, rejected, resolve, steps, table
 from beam_pipelines.assign import Layout
@@ -50,6 +50,7 @@ class Job:
 
 def build(pipeline: beam.Pipeline, job: Job) -> None:
     """Adds the whole job to a pipeline."""
+    buckets = grouping.buckets_for(job.source.total_bytes())
     scans = ProvenScans(
         pipeline,
         job.source,
@@ -59,7 +60,7 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         meter=job.meter,
     )
     told = scans.to('Tell') | 'Unpack' >> beam.FlatMap(steps.unpack)
-    firsts = _first_documents(told, scans)
+    firsts = _first_documents(told, scans, buckets)
     # Both: (kind, Table | Counts | Rejected).
     pieces = (
         told | 'Damaged' >> beam.FlatMap(steps.only, steps.REJECTED),
@@ -68,27 +69,32 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
     checked = _checked(told, firsts, pieces, job)
     tables = firsts | 'FirstDocuments' >> beam.FlatMap(steps.only, steps.TABLES)
 
-    classes = _by_class(tables, job.options)
+    classes = _by_class(tables, job.options, buckets)
     split = (
         classes
-        | 'JoinToSplit' >> beam.MapTuple(joined)
+        | 'JoinToSplit' >> beam.Map(joined, table.SCANNED)
         | 'AssignSplits' >> beam.FlatMap(steps.assign_splits, job.options)
     )  # (kind, Counts | class counts)
     layout = _laid_out(pipeline, split, checked, job)
     placed = (
         classes
-        | 'JoinToPlace' >> beam.MapTuple(joined)
+        | 'JoinToPlace' >> beam.Map(joined, table.SCANNED)
         | 'AssignPlaces' >> beam.Map(steps.assign_places, AsSingleton(layout), job.options)
     )  # Table
     leaked = (
         placed
         | 'Shown' >> beam.Map(steps.shown)
-        | 'ByHashAgain' >> Grouped(grouping.by_hash)
-        | 'JoinShown' >> beam.MapTuple(joined)
+        | 'ByHashAgain' >> Grouped(grouping.by_hash, table.SHOWN, buckets)
+        | 'JoinShown' >> beam.Map(joined, table.SHOWN)
         | 'FindLeaked' >> beam.FlatMap(steps.find_leaked)
     )  # (kind, Table | Counts)
 
     gathered = _gathered(placed, leaked, layout, job)
+    by_label = (
+        gathered
+        | 'ByLabel' >> beam.Map(steps.labels_of)
+        | 'SumByLabel' >> beam.CombinePerKey(steps.sum_labels)
+    )  # split, int64 [3, classes]
     counts = (
         (
             checked,
@@ -109,7 +115,8 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         | 'Commit'
         >> beam.Map(
             _commit,
-            AsList(gathered),
+            AsList(gathered | 'Lines' >> beam.Map(steps.line_of)),
+            AsDict(by_label),
             AsList(pieces),
             AsList(tables | 'KeepBlank' >> beam.Map(steps.blank)),
             AsSingleton(layout),
@@ -120,13 +127,13 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
     )
 
 
-def _first_documents(told: PCollection, scans: ProvenScans) -> PCollection:
+def _first_documents(told: PCollection, scans: ProvenScans, buckets: int) -> PCollection:
     """The first documents of all product ids: (kind, Table | Counts | Rejected)."""
     later = (
         told
         | 'Documents' >> beam.FlatMap(steps.only, steps.DOCUMENTS)
-        | 'ByProduct' >> Grouped(grouping.by_product)
-        | 'JoinDocuments' >> beam.MapTuple(joined)
+        | 'ByProduct' >> Grouped(grouping.by_product, table.DOCUMENT, buckets)
+        | 'JoinDocuments' >> beam.Map(joined, table.DOCUMENT)
         | 'LaterDocuments' >> beam.Map(resolve.later_documents)
     )  # Table
     return scans.to('Use') | 'KeepFirstDocuments' >> beam.FlatMap(
@@ -150,16 +157,16 @@ def _checked(told: PCollection, firsts: PCollection, pieces: PCollection, job: J
     )
 
 
-def _by_class(tables: PCollection, options: ShardOptions) -> PCollection:
+def _by_class(tables: PCollection, options: ShardOptions, buckets: int) -> PCollection:
     """All rows of each class: (bucket of classes, [Table])."""
     if options.duplicates == 'drop':
         tables = (
             tables
-            | 'ByHash' >> Grouped(grouping.by_hash)
-            | 'JoinContents' >> beam.MapTuple(joined)
+            | 'ByHash' >> Grouped(grouping.by_hash, table.SCANNED, buckets)
+            | 'JoinContents' >> beam.Map(joined, table.SCANNED)
             | 'MarkRepeats' >> beam.Map(steps.mark_repeats)
         )
-    return tables | 'ByClass' >> Grouped(grouping.by_class, options.seed)
+    return tables | 'ByClass' >> Grouped(grouping.by_class, table.SCANNED, buckets, options.seed)
 
 
 def _laid_out(
@@ -189,18 +196,18 @@ def _gathered(
         output=job.output,
     )
     rows = placed | 'ByShard' >> beam.FlatMap(
-        steps.by_shard, AsSingleton(layout), job.source, table.PLACED
+        steps.by_shard, AsSingleton(layout), job.source, table.PLACED, steps.TABLES
     )
     marks = (
         leaked
         | 'Leaked' >> beam.FlatMap(steps.only, steps.TABLES)
         | 'LeakedByShard'
-        >> beam.FlatMap(steps.by_shard, AsSingleton(layout), job.source, table.LEAKED)
+        >> beam.FlatMap(steps.by_shard, AsSingleton(layout), job.source, table.LEAKED, steps.LEAKED)
     )
     return (
         (rows, marks)
         | 'OfShards' >> beam.Flatten()
-        | 'GroupByShard' >> beam.GroupByKey()  # group, [((split, index, of), Table)]
+        | 'GroupByShard' >> beam.GroupByKey()  # group, [OfShard]
         | 'Gather' >> beam.FlatMap(steps.gather, gatherer, job.meter)
     )
 
@@ -208,6 +215,7 @@ def _gathered(
 def _commit(
     _: None,
     gathered: list[Gathered],
+    by_label: dict[str, npt.NDArray[np.int64]],
     pieces: list[Rejected],
     blank: list[Table],
     layout: Layout,
@@ -220,6 +228,7 @@ def _commit(
     counts.notes['blank_pictures'] += rejected.list_blank(staging, job.source, join(blank))
     made = commit.build_manifest(
         gathered,
+        by_label=by_label,
         options=job.options,
         tree=job.categories,
         layout=layout,

@@ -7,7 +7,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from beam_pipelines import assign, ledger, metrics, plan, rejected, resolve, table, together
+from beam_pipelines import (
+    assign,
+    grouping,
+    ledger,
+    metrics,
+    plan,
+    rejected,
+    resolve,
+    table,
+    together,
+)
 from beam_pipelines.assign import Layout
 from beam_pipelines.gather import Gathered, Gatherer, shards_of
 from beam_pipelines.meter import Meter
@@ -21,7 +31,9 @@ from catalog.shards import ShardName
 # Kinds of output of a step that has several. Pairs of kind and value go on, and a next step takes
 # one kind: Beam's own tagged outputs get mixed up on Dask.
 TABLES, DOCUMENTS, COUNTS = 'tables', 'documents', 'counts'
-REJECTED, CLASS_COUNTS = 'rejected', 'class_counts'
+REJECTED, CLASS_COUNTS, LEAKED = 'rejected', 'class_counts', 'leaked'
+
+OfShard = tuple[str, tuple[str, int, int], bytes]  # kind, shard, rows of the columns of that kind
 
 
 def only(output: tuple[str, Any], kind: str) -> Iterator[Any]:
@@ -146,33 +158,46 @@ def by_shard(
     rows: Table,
     layout: Layout,
     source: Source,
-    kept: Any,  # a dtype: Beam takes it for another
-) -> Iterator[tuple[Group, tuple[tuple[str, int, int], Table]]]:
-    """The rows of each shard: (group of shards, (shard as a tuple, Table))."""
+    kept: Any,  # a dtype: Beam takes its type for another
+    kind: str,
+) -> Iterator[tuple[Group, OfShard]]:
+    """The rows of each shard."""
     for name, of_shard in shards_of(rows, layout.shards):
         group = together.group_of(name, layout.shards, source=source)
-        yield group, (dataclasses.astuple(name), columns(of_shard, kept))
+        yield group, (kind, dataclasses.astuple(name), columns(of_shard, kept).tobytes())
 
 
 def gather(
-    element: tuple[Group, Iterable[tuple[tuple[str, int, int], Table]]],
-    gatherer: Gatherer,
-    meter: Meter,
+    element: tuple[Group, Iterable[OfShard]], gatherer: Gatherer, meter: Meter
 ) -> Iterator[Gathered]:
     """Writes the shards of a group."""
-    tables: dict[ShardName, list[Table]] = {}
-    leaked: dict[ShardName, list[Table]] = {}
-    for name, part in element[1]:
-        kind = leaked if part.dtype == table.LEAKED else tables
-        kind.setdefault(ShardName(*name), []).append(part)
-    shards = {
-        name: resolve.mark_leaked(join(parts), join(leaked.get(name, [])))
-        for name, parts in tables.items()
-    }
+    parts: dict[str, dict[ShardName, list[bytes]]] = {TABLES: {}, LEAKED: {}}
+    for kind, name, rows in element[1]:
+        parts[kind].setdefault(ShardName(*name), []).append(rows)
+    shards = {}
+    for shard, of_shard in parts[TABLES].items():
+        leaked = grouping.from_bytes(parts[LEAKED].get(shard, []), table.LEAKED)
+        shards[shard] = resolve.mark_leaked(grouping.from_bytes(of_shard, table.PLACED), leaked)
     for made in together.gather(gatherer, shards):
         metrics.count_shard(made)
         meter.tell('written_shards', 1)
         yield made
+
+
+def labels_of(made: Gathered) -> tuple[str, npt.NDArray[np.int64]]:
+    """What a shard holds by label, with its split."""
+
+    return made.split, made.by_label
+
+
+def line_of(made: Gathered) -> Gathered:
+    """A shard without what it holds by label, which is long and summed by itself."""
+    return dataclasses.replace(made, by_label=made.by_label[:, :0])
+
+
+def sum_labels(parts: Iterable[npt.NDArray[np.int64]]) -> Any:
+    """The sum of what shards hold by label."""
+    return sum(parts)
 
 
 def blank(rows: Table) -> Table:
