@@ -19,11 +19,11 @@ from catalog import storage
 from catalog.errors import UserError
 from catalog.storage import Reader
 
-_RUN_BYTES = 1 << 20
 # Bytes that are read for nothing rather than asked for anew: a request to an object store costs as
-# much time as a few hundred KB, a system call as much as a few KB.
-_LOCAL_GAP_BYTES = 4 << 10
-_REMOTE_GAP_BYTES = 256 << 10
+# much time as a few hundred KB, a system call as much as a few KB. Then, the most that is read at
+# once: memory of a small piece is used again for the next, a store is asked less often.
+_LOCAL_GAP_BYTES, _LOCAL_RUN_BYTES = 4 << 10, 1 << 20
+_REMOTE_GAP_BYTES, _REMOTE_RUN_BYTES = 256 << 10, 8 << 20
 
 
 @dataclass(frozen=True)
@@ -138,9 +138,10 @@ class BsonFiles:
         """Where each run of sorted rows begins that one read serves, int64 [runs]."""
         remote = storage.is_remote(_readable(self.paths[0]))
         gap_bytes = _REMOTE_GAP_BYTES if remote else _LOCAL_GAP_BYTES
+        run_bytes = _REMOTE_RUN_BYTES if remote else _LOCAL_RUN_BYTES
         ends = rows['offset'] + rows['length']
         apart = (rows['offset'][1:] - ends[:-1] > gap_bytes) | (
-            rows['offset'][1:] // _RUN_BYTES != rows['offset'][:-1] // _RUN_BYTES
+            rows['offset'][1:] // run_bytes != rows['offset'][:-1] // run_bytes
         )
         return np.concatenate([[0], np.flatnonzero(apart) + 1])
 
