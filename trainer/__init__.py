@@ -6,7 +6,10 @@
 | `config_files` | a config in a file, and in a workdir |
 | `overrides` | `a.b=value` on the command line, onto a config |
 | `data_set` | a folder of shards, checked against its manifest; what a run remembers of it |
-| `input_pipeline` | shards to batches of uint8 pictures |
+| `sources` | records of the shards, or of a set that lies in memory |
+| `sampling`, `copies` | how often a class is read; which examples of a block that makes |
+| `sizes` | the size of the pictures by step |
+| `input_pipeline` | records to batches of uint8 pictures |
 | `product_pipeline` | shards to batches of whole products, their views with a mask |
 | `feed` | a batch to what the model takes |
 | `fusion`, `fusion_config` | the views of a product to one answer |
@@ -26,8 +29,8 @@
 | `start_config`, `starting` | the weights of another run that one begins with |
 | `tau_norm`, `tau_fitting` | a last layer whose classes are alike in length |
 | `schedules`, `optimizers` | the learning rate by step; the update |
-| `step_config`, `optimizer_config`, `loss_config`, `augment_config` | parts of the config; |
-| `config_types` | and their ranges |
+| `step_config`, `optimizer_config`, `loss_config`, `augment_config`, `input_config` | parts of |
+| `config_types` | the config; and their ranges |
 | `step` | what one step computes, on each device |
 | `averages` | the mean of the weights, evaluated and exported in their place |
 | `plateau` | the drop of the learning rate where evaluations no longer get better |

@@ -62,13 +62,13 @@ def _computing_as(config: StepConfig) -> Iterator[None]:
 
 
 def _build_model(config: TrainConfig, *, num_classes: int) -> keras.Model:
-    shape = (config.input.height, config.input.width, 3)
+    size = (None, None) if config.input.sizes else (config.input.height, config.input.width)
     # The features bring the backbone's weights.
     weights = None if config.input.features else config.model.weights
     model = build_model(
         dataclasses.replace(config.model, weights=weights),
         num_classes=num_classes,
-        input_shape=shape,
+        input_shape=(*size, 3),
     )
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):

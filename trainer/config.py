@@ -11,9 +11,10 @@ from pydantic.dataclasses import dataclass
 from trainer import families
 from trainer.augment_config import AugmentConfig
 from trainer.board_config import BoardConfig
-from trainer.config_types import STRICT, Count, PositiveFraction, Size
+from trainer.config_types import STRICT, Count
 from trainer.distill_config import DistillConfig
 from trainer.fusion_config import FusionConfig
+from trainer.input_config import InputConfig, SizeConfig
 from trainer.loss_config import LossConfig
 from trainer.model_config import ModelConfig
 from trainer.optimizer_config import GroupConfig, OptimizerConfig, ScheduleConfig
@@ -31,35 +32,12 @@ __all__ = [
     'ModelConfig',
     'OptimizerConfig',
     'ScheduleConfig',
+    'SizeConfig',
     'StartConfig',
     'StepConfig',
     'TrainConfig',
     'ValidationConfig',
 ]
-
-
-@dataclass(frozen=True, kw_only=True, config=STRICT)
-class InputConfig:
-    """What comes in.
-
-    Attributes:
-      height: of the pictures that the model takes, in pixels.
-      width: likewise.
-      shuffle_records: records, read from up to 16 shards by turns, that are mixed at a time.
-      sample_fraction: of the train products, the same in every epoch, that the run learns from;
-        drawn by product and seed, so each class keeps about this share.
-      deterministic: False lets a batch hold what is ready first. Nothing is dropped or doubled, but
-        two runs differ, and one that was stopped cannot go on.
-      features: learns from a cache of features (trainer.features) in the place of pictures. The
-        backbone that made them stands still: what is behind it alone learns, fusion and last layer.
-    """
-
-    height: Size = 180
-    width: Size = 180
-    shuffle_records: Count = 10_000
-    sample_fraction: PositiveFraction = 1.0
-    deterministic: bool = True
-    features: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -103,10 +81,17 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         smallest = families.family_of(self.model.name).smallest
-        if min(self.input.height, self.input.width) < smallest:
+        sides = [(size.height, size.width) for size in self.input.sizes]
+        for height, width in [(self.input.height, self.input.width), *sides]:
+            if min(height, width) < smallest:
+                raise ValueError(
+                    f'input.height and input.width must be at least {smallest} for '
+                    f'{self.model.name}, got {height} and {width}'
+                )
+        if self.input.sizes and self.model.pooling == 'flatten':
             raise ValueError(
-                f'input.height and input.width must be at least {smallest} for {self.model.name}, '
-                f'got {self.input.height} and {self.input.width}'
+                "model.pooling must not be flatten where input.sizes are given, got 'flatten': its "
+                'weights hang on the size'
             )
         if self.model.fusion.is_on and self.augment.mixes:
             raise ValueError(

@@ -14,7 +14,7 @@ from typing import Literal
 from catalog import categories, manifest, storage
 from catalog.errors import UserError
 from catalog.manifest import Shard, Split
-from trainer import feature_source
+from trainer import feature_source, sampling
 from trainer.config import TrainConfig
 
 FILE_NAME = 'data.json'
@@ -60,14 +60,15 @@ class DataInfo:
     Attributes:
       digest: the manifest's SHA-256 in hex.
       num_classes: C.
-      examples_per_class: in the train shards, copies included [C]: of pictures, or of records where
-        an example is a product: the prior that was learned from.
+      examples_per_class: that an epoch shows, copies included [C]: of pictures, or of records where
+        an example is a product: the prior that was learned from. Expectations where reading
+        samples, see trainer/sampling.py.
       natural_prior: class shares of all products [C].
     """
 
     digest: str
     num_classes: int
-    examples_per_class: tuple[int, ...]
+    examples_per_class: tuple[float, ...]
     natural_prior: tuple[float, ...]
 
 
@@ -137,13 +138,19 @@ def info_of(data: DataSet, config: TrainConfig) -> DataInfo:
     if not sum(train.pictures_per_class):
         raise UserError(f'{data.folder}: training needs pictures, the train split has none')
     feature_source.check(data.manifest, config, folder=data.folder)
-    fuses = config.model.fusion.is_on
+    shown, power = shown_per_class(data, config), config.input.sampling_power
     return DataInfo(
         digest=data.digest,
         num_classes=data.num_classes,
-        examples_per_class=train.records_per_class if fuses else train.pictures_per_class,
+        examples_per_class=sampling.seen(shown, train.products_per_class, power=power),
         natural_prior=tuple(data.manifest.priors['natural']),
     )
+
+
+def shown_per_class(data: DataSet, config: TrainConfig) -> tuple[int, ...]:
+    """Examples in the train shards, copies included [C]: of pictures, or of records of products."""
+    train = data.split('train')
+    return train.records_per_class if config.model.fusion.is_on else train.pictures_per_class
 
 
 def save_info(data: DataSet, workdir: str, config: TrainConfig) -> None:

@@ -12,20 +12,20 @@ import tensorflow as tf
 
 from catalog import record
 from catalog.errors import UserError
-from trainer import preprocess
+from trainer import copies, sources
 from trainer.config import InputConfig, TrainConfig
 from trainer.data_set import DataSet
+from trainer.sources import Columns, Source
 
 Parse = Callable[[Any], dict[str, tf.Tensor]]
-
-UNLABELLED = -1
+Group = Callable[[Columns], Columns]
+Decode = Callable[[tf.Tensor], tf.Tensor]
 
 _PARSED_RECORDS = 1024  # at a time
 _INTERLEAVED_SHARDS = 16  # open at a time
 _EPOCHS = 1 << 40  # without end
 _READY_BATCHES = 2
 _FEWEST_PRODUCTS = 20  # of a sample: the chance that none is drawn is then 2e-9
-_PLACES = 1 << 30  # that a product's hash may fall on
 _EVALUATION_SEED = 1  # of a share of products to evaluate
 
 
@@ -42,13 +42,14 @@ def train_batches(
     reading is deterministic and every draw is stateless.
 
     Returns:
-      {'image': uint8 [b, H, W, 3], 'label': int64 [b]}, b = batch_size / num_workers
+      {'image': uint8 [b, H, W, 3], 'label': int64 [b]}, b = batch_size / num_workers; H and W are
+      None where the config has several sizes.
     """
     return train_stream(
         data,
         config,
-        parse=parse_pictures,
-        decode=lambda x: {'image': _decode(x['encoded'], config.input), 'label': x['label']},
+        group=_pictures,
+        make=lambda x, decode: {'image': decode(x['encoded']), 'label': x['label']},
         worker=worker,
         num_workers=num_workers,
     )
@@ -58,8 +59,8 @@ def train_stream(
     data: DataSet,
     config: TrainConfig,
     *,
-    parse: Parse,
-    decode: Parse,
+    group: Group,
+    make: Callable[[Columns, Decode], Columns],
     worker: int = 0,
     num_workers: int = 1,
 ) -> tf.data.Dataset:
@@ -68,18 +69,26 @@ def train_stream(
     Args:
       data: with a train split.
       config: of the run; `batch_size` counts examples.
-      parse: serialized records, string [R], to examples: `encoded` [E, …], `label` and `product_id`
-        int64 [E].
-      decode: `encoded` and `label` of a worker's part of a batch to what a step takes.
+      group: records, as `Source` parses them, to examples: `encoded` [E, …], `label` and
+        `product_id` int64 [E].
+      make: `encoded` and `label` of a worker's part of a batch, and a function that decodes a row
+        of pictures, to what a step takes.
       worker: whose part.
       num_workers: that share each batch.
     """
+    source = sources.of_train(data, config)
     part = config.batch_size // num_workers
     mine = slice(worker * part, (worker + 1) * part)
-    batches = _shuffled(data, config, parse=parse).map(
-        lambda examples: decode({name: column[mine] for name, column in examples.items()}),
-        num_parallel_calls=_decoders(),
-        deterministic=config.input.deterministic,
+
+    def batch(step: tf.Tensor, examples: Columns) -> Columns:
+        return make(
+            {name: column[mine] for name, column in examples.items()},
+            lambda encoded: source.decode(encoded, step),
+        )
+
+    batches = _shuffled(data, config, source=source, group=group).enumerate()
+    batches = batches.map(
+        batch, num_parallel_calls=_decoders(), deterministic=config.input.deterministic
     )
     # An iterator's checkpoint holds what is read ahead, about two blocks of encoded pictures.
     # Symbolic checkpoints would be 12 KB, but TensorFlow 2.21 now and then ends in a segmentation
@@ -87,11 +96,16 @@ def train_stream(
     return batches.prefetch(_READY_BATCHES)
 
 
-def _shuffled(data: DataSet, config: TrainConfig, *, parse: Parse) -> tf.data.Dataset:
+def _shuffled(
+    data: DataSet, config: TrainConfig, *, source: Source, group: Group
+) -> tf.data.Dataset:
     """Batches of all workers, encoded, epoch after epoch: {'encoded': …, 'label': int64 [B]}."""
     _check_fraction(data, config.input)
+    rule = copies.build(data, config)
     epochs = tf.data.Dataset.range(_EPOCHS)
-    blocks = epochs.flat_map(lambda epoch: _epoch(data, config, epoch=epoch, parse=parse))
+    blocks = epochs.flat_map(
+        lambda epoch: _epoch(config, source=source, group=group, rule=rule, epoch=epoch)
+    )
     return blocks.prefetch(1).rebatch(config.batch_size, drop_remainder=True)
 
 
@@ -105,75 +119,38 @@ def _check_fraction(data: DataSet, config: InputConfig) -> None:
         )
 
 
-def _sampled(examples: dict[str, tf.Tensor], config: TrainConfig) -> dict[str, tf.Tensor]:
-    """Those of the products that the run learns from: by a hash of product and seed."""
-    if config.input.sample_fraction == 1:
-        return examples
-    kept = drawn(examples['product_id'], share=config.input.sample_fraction, seed=config.seed)
-    names = ('encoded', 'label')
-    return {name: tf.boolean_mask(examples[name], kept) for name in names}
-
-
-def drawn(product_id: tf.Tensor, *, share: float, seed: int) -> tf.Tensor:
-    """Which products are in a share of them, by a hash of product and seed: int64 [N] -> bool."""
-    products = tf.strings.as_string(product_id)
-    places = tf.strings.to_hash_bucket_strong(products, _PLACES, key=[seed, 0])
-    return places < int(share * _PLACES)
-
-
-def _read(path: tf.Tensor, records: tf.Tensor, *, compression: str) -> tf.data.Dataset:
-    """The records of a shard. One that was cut between two records would end like a whole one."""
-    read = tf.data.TFRecordDataset(path, compression_type=compression)
-    return read.apply(tf.data.experimental.assert_cardinality(records))
-
-
-def _shards(data: DataSet, split: str) -> tuple[tf.Tensor, tf.Tensor]:
-    """The paths and the numbers of records of a split's shards: string [S], int64 [S]."""
-    records = [shard.records for shard in data.split(split).shards]
-    return tf.constant(data.paths(split), tf.string), tf.constant(records, tf.int64)
-
-
-def _compression(paths: list[str]) -> str:
-    return 'GZIP' if paths and paths[0].endswith('.gz') else ''
-
-
 def _epoch(
-    data: DataSet,
     config: TrainConfig,
     *,
+    source: Source,
+    group: Group,
+    rule: copies.Copies,
     epoch: tf.Tensor,
-    parse: Parse,
 ) -> tf.data.Dataset:
     """One epoch, in blocks of mixed examples, encoded."""
-    compression = _compression(data.paths('train'))
     seed = tf.stack([tf.constant(config.seed, tf.int64), epoch])
-    paths, counts = _shards(data, 'train')
-    order = tf.random.experimental.stateless_shuffle(tf.range(len(paths)), seed)
-    shards = tf.data.Dataset.from_tensor_slices((tf.gather(paths, order), tf.gather(counts, order)))
-    records = shards.interleave(
-        lambda path, count: _read(path, count, compression=compression),
+    order = tf.random.experimental.stateless_shuffle(tf.range(len(source.parts[0])), seed)
+    parts = tf.data.Dataset.from_tensor_slices(tuple(tf.gather(x, order) for x in source.parts))
+    records = parts.interleave(
+        source.read,
         cycle_length=_INTERLEAVED_SHARDS,
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=config.input.deterministic,
     )
-    blocks = records.batch(config.input.shuffle_records).enumerate()
-    return blocks.map(
-        lambda number, block: _mixed(_sampled(parse(block), config), seed=seed, block=number)
-    )
 
+    def mixed(number: tf.Tensor, block: tf.Tensor) -> Columns:
+        """A block's examples in an order drawn for it, the views of a product parted.
 
-def _mixed(
-    pictures: dict[str, tf.Tensor], *, seed: tf.Tensor, block: tf.Tensor
-) -> dict[str, tf.Tensor]:
-    """A block's pictures in an order drawn for it, the views of a product parted.
+        Dataset.shuffle would draw from a generator with a state of its own, and from TensorFlow's
+        global seed.
+        """
+        examples = group(source.parse(block))
+        rows = rule.rows(examples['label'], examples['product_id'], epoch=epoch)
+        its_seed = tf.random.experimental.stateless_fold_in(seed, number)
+        rows = tf.random.experimental.stateless_shuffle(rows, its_seed)
+        return {name: tf.gather(examples[name], rows) for name in ('encoded', 'label')}
 
-    Dataset.shuffle would draw from a generator with a state of its own, and from TensorFlow's
-    global seed.
-    """
-    seed = tf.random.experimental.stateless_fold_in(seed, block)
-    positions = tf.range(tf.shape(pictures['label'])[0])
-    order = tf.random.experimental.stateless_shuffle(positions, seed)
-    return {name: tf.gather(pictures[name], order) for name in ('encoded', 'label')}
+    return records.batch(config.input.shuffle_records).enumerate().map(mixed)
 
 
 def evaluation_batches(
@@ -195,11 +172,13 @@ def evaluation_batches(
       [B], 'index': int64 [B], the picture's position in its product, 'leaked': int64 [B]}
     """
 
+    decode = sources.decoder(data, config.input)
+
     def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         pictures = parse_pictures(serialized)
         if share == 1:
             return pictures
-        kept = drawn(pictures['product_id'], share=share, seed=_EVALUATION_SEED)
+        kept = copies.chosen(pictures['product_id'], fraction=share, seed=_EVALUATION_SEED)
         return {name: tf.boolean_mask(column, kept) for name, column in pictures.items()}
 
     return evaluation_stream(
@@ -207,7 +186,7 @@ def evaluation_batches(
         split,
         config,
         parse=parse,
-        decode=lambda x: {'image': _decode(x.pop('encoded'), config.input), **x},
+        decode=lambda x: {'image': decode(x.pop('encoded'), None), **x},
         worker=worker,
         num_workers=num_workers,
     )
@@ -223,10 +202,19 @@ def evaluation_stream(
     worker: int = 0,
     num_workers: int = 1,
 ) -> tf.data.Dataset:
-    """The stream of `evaluation_batches` for examples of any kind; arguments: `train_stream`."""
-    compression = _compression(data.paths(split))
-    shards = tf.data.Dataset.from_tensor_slices(_shards(data, split))
-    records = shards.flat_map(lambda path, count: _read(path, count, compression=compression))
+    """The stream of `evaluation_batches` for examples of any kind.
+
+    Args:
+      data: with the split.
+      split: its name.
+      config: of the run; `batch_size` counts examples.
+      parse: serialized records, string [R], to examples.
+      decode: a batch of them to what is wanted of it.
+      worker: whose batches.
+      num_workers: that share the split.
+    """
+    shards = tf.data.Dataset.from_tensor_slices(sources.shards(data, split))
+    records = shards.flat_map(sources.reader(data, split))
     examples = records.batch(_PARSED_RECORDS).map(parse)
     batches = examples.rebatch(config.batch_size).shard(num_workers, worker)
     batches = batches.map(decode, num_parallel_calls=_decoders(), deterministic=True)
@@ -238,36 +226,26 @@ def _decoders() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _decode(encoded: tf.Tensor, config: InputConfig) -> tf.Tensor:
-    return preprocess.decode_batch(encoded, height=config.height, width=config.width)
-
-
-def example_features() -> dict[str, Any]:
-    """How every record is parsed, whatever it is made into."""
+def _pictures(records: Columns) -> Columns:
+    """Records to pictures: columns [R] -> tensors [P], P the sum of their views."""
+    views = records['encoded'].row_lengths()
     return {
-        record.ENCODED: tf.io.RaggedFeature(tf.string),
-        record.LABEL: tf.io.FixedLenFeature([], tf.int64, default_value=UNLABELLED),
-        record.PRODUCT_ID: tf.io.FixedLenFeature([], tf.int64),
+        'encoded': records['encoded'].flat_values,
+        'label': tf.repeat(records['label'], views),
+        'product_id': tf.repeat(records['product_id'], views),
     }
 
 
 def parse_pictures(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Records to pictures: string [R] -> tensors [P], P the sum of their views.
-
-    Product records and picture records alike: a scalar feature is a list of one.
-    """
+    """Records to pictures and all that is known of them: string [R] -> tensors [P]."""
     numbers = tf.io.RaggedFeature(tf.int64)
-    parsed = tf.io.parse_example(
-        serialized, {**example_features(), record.INDEX: numbers, record.LEAKED: numbers}
-    )
-    encoded = parsed[record.ENCODED]
-    views = encoded.row_lengths()
+    parse = sources.parser(InputConfig(), {record.INDEX: numbers, record.LEAKED: numbers})
+    records = parse(serialized)
+    views = records['encoded'].row_lengths()
     return {
-        'encoded': encoded.flat_values,
-        'label': tf.repeat(parsed[record.LABEL], views),
-        'product_id': tf.repeat(parsed[record.PRODUCT_ID], views),
-        'index': parsed[record.INDEX].flat_values,
-        'leaked': _filled(parsed[record.LEAKED], views),
+        **_pictures(records),
+        'index': records[record.INDEX].flat_values,
+        'leaked': _filled(records[record.LEAKED], views),
     }
 
 

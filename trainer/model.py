@@ -12,10 +12,10 @@ from trainer import backbones, fusion, heads, last_layers
 from trainer.last_layers import LOGITS
 from trainer.model_config import ModelConfig
 
+Shape = tuple[int | None, int | None, int]  # of a picture; None where it may differ
 
-def build_model(
-    config: ModelConfig, *, num_classes: int, input_shape: tuple[int, int, int]
-) -> keras.Model:
+
+def build_model(config: ModelConfig, *, num_classes: int, input_shape: Shape) -> keras.Model:
     """A model from pictures, float32 [B, H, W, 3], to logits float32 [B, num_classes].
 
     Where the config fuses the views of a product: from [pictures [N, H, W, 3], mask bool [B, V]],
@@ -61,9 +61,7 @@ def alone(pictures: tf.Tensor) -> tf.Tensor:
     return tf.ones([tf.shape(pictures)[0], 1], tf.bool)
 
 
-def count_parameters(
-    config: ModelConfig, *, num_classes: int, input_shape: tuple[int, int, int]
-) -> int:
+def count_parameters(config: ModelConfig, *, num_classes: int, input_shape: Shape) -> int:
     """The parameters of a model, which is not made: 571 million take no memory and no time."""
     config = dataclasses.replace(config, weights=None)
     with keras.StatelessScope(initialize_variables=False):

@@ -5,10 +5,11 @@ Order, epochs and parts of workers are those of `input_pipeline`.
 
 import tensorflow as tf
 
-from catalog import record
-from trainer import feature_record, feature_source, input_pipeline, preprocess
+from trainer import input_pipeline, sources
 from trainer.config import TrainConfig
 from trainer.data_set import DataSet
+from trainer.input_pipeline import Decode
+from trainer.sources import Columns
 
 Batch = dict[str, tf.Tensor]
 
@@ -30,8 +31,8 @@ def train_batches(
     return input_pipeline.train_stream(
         data,
         config,
-        parse=lambda serialized: _parse(serialized, config),
-        decode=_decoder(data, config),
+        group=lambda records: _products(records, config),
+        make=lambda products, decode: _batch(products, decode, config),
         worker=worker,
         num_workers=num_workers,
     )
@@ -45,47 +46,30 @@ def evaluation_batches(
     Of several workers, each decodes every `num_workers`-th batch. They hold what those of
     `train_batches` do.
     """
+    parse, decode = sources.parser(config.input), sources.decoder(data, config.input)
     return input_pipeline.evaluation_stream(
         data,
         split,
         config,
-        parse=lambda serialized: _parse(serialized, config),
-        decode=_decoder(data, config),
+        parse=lambda serialized: _products(parse(serialized), config),
+        decode=lambda products: _batch(products, lambda x: decode(x, None), config),
         worker=worker,
         num_workers=num_workers,
     )
 
 
-def _parse(serialized: tf.Tensor, config: TrainConfig) -> Batch:
-    """Records to products: string [R] -> `encoded` string [R, V], '' where there is no view."""
-    name = feature_record.FEATURES if config.input.features else record.ENCODED
-    views = {name: tf.io.RaggedFeature(tf.string)}
-    parsed = tf.io.parse_example(serialized, {**input_pipeline.example_features(), **views})
+def _products(records: Columns, config: TrainConfig) -> Batch:
+    """Records to products: columns [R], `encoded` ragged -> [R, V]."""
     shape = [None, config.model.fusion.max_views]
-    return {
-        'encoded': parsed[name].to_tensor('', shape=shape),
-        'label': parsed[record.LABEL],
-        'product_id': parsed[record.PRODUCT_ID],
-    }
+    return {**records, 'encoded': records['encoded'].to_tensor(shape=shape)}
 
 
-def _decoder(data: DataSet, config: TrainConfig) -> input_pipeline.Parse:
-    """A function from a batch, encoded, to what a step takes."""
-    size = feature_source.of(data.manifest).size if config.input.features else 0
-
-    def views(encoded: tf.Tensor) -> tuple[str, tf.Tensor]:
-        if config.input.features:
-            return 'features', feature_record.decode(encoded, size=size)
-        return 'image', preprocess.decode_batch(
-            encoded, height=config.input.height, width=config.input.width
-        )
-
-    def decode(batch: Batch) -> Batch:
-        mask = batch['encoded'] != ''  # [b, V]
-        name, values = views(batch['encoded'][mask])  # of all the products in turn
-        return {name: tf.gather(values, _rows(mask)), 'mask': mask, 'label': batch['label']}
-
-    return decode
+def _batch(products: Batch, decode: Decode, config: TrainConfig) -> Batch:
+    encoded = products['encoded']
+    mask = encoded != tf.zeros([], encoded.dtype)  # [b, V]
+    values = decode(encoded[mask])  # of all the products in turn
+    name = 'features' if config.input.features else 'image'
+    return {name: tf.gather(values, _rows(mask)), 'mask': mask, 'label': products['label']}
 
 
 def _rows(mask: tf.Tensor) -> tf.Tensor:

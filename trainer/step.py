@@ -199,7 +199,7 @@ def _clipped(gradients: list[tf.Tensor], largest: tf.Tensor, *, replicas: int) -
     return [gradient / replicas for gradient in clipped]  # Keras sums them again
 
 
-def _next_batch(state: State, *, after: tf.Tensor) -> Batch:
+def _next_batch(state: State, config: TrainConfig, *, after: tf.Tensor) -> Batch:
     """The next batch; how long it took is added to `input_seconds`."""
     with tf.control_dependencies([after]):
         asked = tf.timestamp()
@@ -207,7 +207,11 @@ def _next_batch(state: State, *, after: tf.Tensor) -> Batch:
         batch: Batch = next(state.iterator)
     with tf.control_dependencies(tf.nest.flatten(batch)):
         state.input_seconds.assign_add(tf.timestamp() - asked)
-    return batch
+    if config.input.features:
+        return batch
+    images = batch['image']
+    shape = [*images.shape[:-3], config.input.height, config.input.width, 3]
+    return {**batch, 'image': tf.ensure_shape(images, shape)}
 
 
 def compile_steps(
@@ -223,7 +227,7 @@ def compile_steps(
     Args:
       state: what the steps change.
       strategy: each replica takes its part of the batch; gradients are summed over all.
-      config: of the run.
+      config: of the run, with the size of the pictures that these steps take.
       objective: what they minimise.
       num_workers: processes of the run; each iterator holds one's part of the batch.
     """
@@ -256,7 +260,7 @@ def compile_steps(
         seed = tf.stack([tf.constant(config.seed, tf.int64), step])
         with tf.device('cpu:0'):  # of the host, whatever the devices: the same numbers
             draws = feed.draw(config, seed=seed)
-        batch = _next_batch(state, after=done)
+        batch = _next_batch(state, config, after=done)
         shares, hits = strategy.run(on_replica, args=(batch, draws, step))
         if state.means:
             decay = config.step.ema_decay

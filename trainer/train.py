@@ -5,6 +5,7 @@ Owns the order of things in a run. What a step does is in `step`, what a checkpo
 """
 
 import contextlib
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from trainer import (
     mirror,
     objective,
     resume,
+    sizes,
     starting,
     stopping,
 )
@@ -83,7 +85,8 @@ def train(
         strategy = build_strategy(config)
         workers = Workers(cluster, strategy)
         claim(workdir, config=config, data=data, workers=workers)
-        state = build_state(config, data, strategy=strategy, cluster=cluster)
+        with guards.damaged_input_is_named(data, split='train'):  # some read it all
+            state = build_state(config, data, strategy=strategy, cluster=cluster)
         _take_all_steps(_Run(config, data, workdir, workers, state, observe), strategy)
         workers.wait()  # for the chief's last line
     return boards.read_metrics(workdir)[-1]
@@ -99,7 +102,11 @@ def _take_all_steps(run: _Run, strategy: tf.distribute.Strategy) -> None:
     info = data_set.info_of(data, config)
     goal = objective.build(config.loss, info=info, tree=data.categories)
     count = run.workers.cluster.count
-    take = compile_steps(state, strategy, config, objective=goal, num_workers=count)
+
+    @functools.cache
+    def compiled(now: TrainConfig) -> Callable[[tf.Tensor], None]:
+        return compile_steps(state, strategy, now, objective=goal, num_workers=count)
+
     evaluator = Evaluator(state, config, data, strategy=strategy, workers=run.workers)
     silent = not run.is_chief
     with (
@@ -118,7 +125,7 @@ def _take_all_steps(run: _Run, strategy: tf.distribute.Strategy) -> None:
             profiler.at(done)
             steps = min(_steps_to_next_stop(done, config), profiler.steps_to_next_stop(done))
             with guards.damaged_input_is_named(data, split='train'):
-                take(tf.constant(steps))
+                compiled(sizes.at(config, done=done))(tf.constant(steps))
             done += steps
             guards.check_loss(state.window, done=done)
             found = _evaluate(run, evaluator, done=done)
@@ -175,4 +182,5 @@ def _steps_to_next_stop(done: int, config: TrainConfig) -> int:
         config.log_every_steps - done % config.log_every_steps,
         config.checkpoint_every_steps - done % config.checkpoint_every_steps,
         config.total_steps - done,
+        sizes.steps_to_next(config.input, done=done),
     )

@@ -237,7 +237,7 @@ def largest_file() -> Callable[[int], contextlib.AbstractContextManager[None]]:
     return _largest_file
 
 
-@pytest.fixture(name='make_data_set')
+@pytest.fixture(name='make_data_set', scope='session')
 def make_data_set_fixture() -> Callable[..., str]:
     """`make_data_set`, for tests that want a data set of their own."""
     return make_data_set
