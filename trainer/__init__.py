@@ -46,6 +46,7 @@
 | `sample_pictures`, `profiling`, `mirror` | and how |
 | `best`, `evaluator` | which evaluation was the best; what one finds |
 | `building`, `claim`, `guards` | what a run trains; its workdir; what stops it |
+| `costs`, `dry_run` | operations and memory of a run; what it would be |
 | `train` | the loop |
 | `distill_config`, `teacher`, `scaling` | the model that another learns from |
 | `combination` | how the answers of several models become one |

@@ -45,24 +45,11 @@ def main(argv: list[str]) -> None:
 
         tf.config.list_physical_devices()  # says what it does not find
     if _DRY_RUN.value:
-        _show(config, data)
+        from trainer import dry_run  # TensorFlow takes seconds: mistakes are told before
+
+        dry_run.show(config, data)
     else:
         _train(config, data, _WORKDIR.value)
-
-
-def _show(config: 'TrainConfig', data: 'DataSet') -> None:
-    from trainer.model import build_model  # TensorFlow takes seconds: mistakes are told before
-
-    info = data_set.info_of(data, config)
-    shape = (config.input.height, config.input.width, 3)
-    model = build_model(config.model, num_classes=info.num_classes, input_shape=shape)
-    examples = sum(info.examples_per_class)
-    kind = 'records of products' if config.model.fusion.is_on else 'pictures'
-    steps = examples / config.batch_size
-    print(configs.to_json(config), end='')
-    print(f'model:  {config.model.name}, {model.count_params():,} parameters')
-    print(f'data:   {data.folder}, {examples:,} {kind} of {info.num_classes:,} classes, checked')
-    print(f'epoch:  {steps:,.1f} steps; {config.total_steps / steps:,.1f} epochs in all')
 
 
 def _train(config: 'TrainConfig', data: 'DataSet', workdir: str) -> None:

@@ -1,8 +1,10 @@
 """The command line of training, as a user meets it."""
 
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +42,20 @@ def test_a_dry_run_shows_everything_and_writes_nothing(data_folder: str, tmp_pat
     assert f'small_cnn, {weights:,} parameters' in done.stdout
     assert '161 pictures of 4 classes' in done.stdout
     assert '23.0 steps' in done.stdout
+    assert re.search(r'^conv2d_1 +14 x 14 x 8 +288 +0\.11$', done.stdout, re.MULTILINE)
+    assert 'GFLOP a picture forward' in done.stdout
+    assert 'memory: about 0.00 GB on each device' in done.stdout
+    assert 'batch:  uint8 7 x 28 x 28 x 3, read and decoded' in done.stdout
     assert not (tmp_path / 'run').exists()
+
+
+def test_a_dry_run_finds_a_picture_that_cannot_be_decoded(
+    make_data_set: Callable[..., str], tmp_path: Path
+) -> None:
+    data = make_data_set(tmp_path / 'data', counts=(4, 3), cut_a_picture=True)
+    done = _task('--config=configs/tiny.py', f'--data={data}', '--dry_run')
+    assert done.returncode == 2
+    assert 'every picture of the train split must be decodable, one is not' in done.stderr
 
 
 def test_a_training_ends_with_one_line_and_code_0(data_folder: str, tmp_path: Path) -> None:
