@@ -1,7 +1,8 @@
 """Turns the sums of a window into a line: on disk, on TensorBoard, on the terminal."""
 
+import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import tensorflow as tf
 
@@ -37,6 +38,7 @@ class Reporter:
         self._examples = 'products' if config.model.fusion.is_on else 'pictures'
         self._logged_step = done
         self._logged_at = time.monotonic()
+        self._saving_seconds = 0.0
         self._progress = Progress('training', total=config.total_steps, unit='step')
         self._progress.update(done)
 
@@ -55,12 +57,23 @@ class Reporter:
             'epoch': done * self._config.batch_size / self._epoch_examples,
             **validation,
         }
-        share = self._input_wait_share(seconds=seconds)
-        measured = {f'{self._examples}_per_second': rate, 'input_wait_share': share}
+        measured = {
+            f'{self._examples}_per_second': rate,
+            'input_wait_share': self._input_wait_share(seconds=seconds),
+            'saving_share': self._saving_seconds / seconds,
+        }
+        self._saving_seconds = 0.0
         self._board.log(metrics, measured=measured)
         self._progress.update(
             done, note=f'loss {means["loss"]:.3f}, {rate:,.0f} {self._examples}/s'
         )
+
+    @contextlib.contextmanager
+    def saving(self) -> Iterator[None]:
+        """Counts the time of the block as lost to saving."""
+        start = time.monotonic()
+        yield
+        self._saving_seconds += time.monotonic() - start
 
     def _input_wait_share(self, *, seconds: float) -> float:
         waited = float(self._state.input_seconds.numpy())

@@ -132,11 +132,11 @@ def _take_all_steps(run: _Run, strategy: tf.distribute.Strategy) -> None:
             if _due(done, every=config.log_every_steps, config=config):
                 reporter.log(done=done, validation=found.told() if found else {})
             if found:
-                _judge(run, found, board, done=done)
+                _judge(run, found, board, reporter, done=done)
             signal = stopping.agree(request.signal, workers=run.workers)
             every = config.checkpoint_every_steps
             if signal or run.is_over or _due(done, every=every, config=config):
-                _save(run, board, done=done)
+                _save(run, board, reporter, done=done)
             if signal and done < config.total_steps:
                 run.workers.wait()  # for the chief's checkpoint
                 raise stopping.Stopped(step=done, by=signal)
@@ -150,7 +150,7 @@ def _evaluate(run: _Run, evaluator: Evaluator, *, done: int) -> Found | None:
     return evaluator.evaluate()
 
 
-def _judge(run: _Run, found: Found, board: Board, *, done: int) -> None:
+def _judge(run: _Run, found: Found, board: Board, reporter: Reporter, *, done: int) -> None:
     """What follows from an evaluation: pictures, a lower learning rate, the best checkpoint."""
     config, state = run.config, run.state
     if len(found.pictures):
@@ -159,15 +159,17 @@ def _judge(run: _Run, found: Found, board: Board, *, done: int) -> None:
         metric = config.optimizer.schedule.plateau_metric
         state.plateau.observe(getattr(found.figures, metric), config.optimizer.schedule)
     if state.best.observe(found.figures, config.validation, step=done) and run.is_chief:
-        checkpoint.save_best(state.shared_checkpoint(), run.workdir, step=done)
+        with reporter.saving():
+            checkpoint.save_best(state.shared_checkpoint(), run.workdir, step=done)
     if run.observe:
         run.observe(done, found.figures)
 
 
-def _save(run: _Run, board: Board, *, done: int) -> None:
+def _save(run: _Run, board: Board, reporter: Reporter, *, done: int) -> None:
     guards.check_weights(run.state, done=done)
     keep = run.config.keep_checkpoints
-    resume.save(run.state, run.workdir, step=done, keep=keep, workers=run.workers)
+    with reporter.saving():
+        resume.save(run.state, run.workdir, step=done, keep=keep, workers=run.workers)
     if run.config.board.histograms:
         board.histograms(dict(groups.paths(run.state.network)), step=done)
 

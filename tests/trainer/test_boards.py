@@ -70,6 +70,15 @@ def test_the_share_of_time_that_waits_for_input_is_a_share(events: EventAccumula
     assert all(0 < share <= 1 for share in shares)
 
 
+def test_the_share_of_time_that_saving_took_stands_after_each_checkpoint(
+    events: EventAccumulator,
+) -> None:
+    shares = [float(tf.make_ndarray(e.tensor_proto)) for e in events.Tensors('saving_share')]
+    assert shares[0] == 0  # at step 4; checkpoints were written after 6 and 8
+    assert 0 < shares[1] < 1
+    assert 0 < shares[2] < 1
+
+
 def test_sample_pictures_show_what_the_model_says(events: EventAccumulator) -> None:
     shown = events.Tensors('samples')
     assert [event.step for event in shown] == [8, 12]
