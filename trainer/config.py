@@ -99,9 +99,9 @@ class TrainConfig:
                 f'{self.model.fusion.name}, got {self.augment.mixup} and {self.augment.cutmix}: '
                 'pictures are mixed one to one'
             )
-        if self.model.fusion.is_on and self.distill.teacher is not None:
+        if self.distill.teacher and (self.model.fusion.is_on or self.input.features):
             raise ValueError(
-                f'distill.teacher must be None where model.fusion is {self.model.fusion.name}, got '
+                f'distill.teacher must be None where model.fusion is on or input.features True, got '
                 f'{self.distill.teacher!r}: a student learns pictures'
             )
         if self.input.features:

@@ -21,12 +21,12 @@ from trainer import (
     evaluation_document,
     evaluation_page,
     evaluation_report,
-    feature_source,
     metrics,
     photos,
     prediction_table,
     predictions,
     publish,
+    restoring,
     roc_auc,
     scoring,
     showcase,
@@ -38,8 +38,9 @@ from trainer.data_set import DataSet
 from trainer.evaluation_report import Evaluation
 from trainer.measures import Measure
 from trainer.prediction_table import Predictions
+from trainer.restoring import Run
 from trainer.roc_auc import AucTally
-from trainer.scoring import Piece, Run
+from trainer.scoring import Piece
 from trainer.suspects import Suspects
 
 FILES = frozenset(
@@ -81,7 +82,7 @@ def evaluate(
     """Measures the newest checkpoint of a workdir and writes `output`, whole or not at all.
 
     Args:
-      workdir: of the run.
+      workdir: of a run or an ensemble.
       data_folder: a data set with the category tree that the run learned.
       split: a labelled split of it.
       output: a new folder, or one of an earlier evaluation, which is replaced.
@@ -91,9 +92,9 @@ def evaluate(
       UserError: if the workdir has no checkpoint, or the data do not fit it or the split.
     """
     options = options or Options()
-    run = scoring.open_run(workdir)
+    run = restoring.open_run(workdir)
     data = data_set.open_data_set(data_folder)
-    _check(data, workdir=workdir, split=split)
+    scoring.check(data, workdir=workdir, split=split)
     with publish.replaced_folder(output, files=FILES) as partial:
         calibrated, pieces = scoring.calibrated(run, data, split)
         counted = _count(
@@ -107,22 +108,6 @@ def evaluate(
         evaluation = _evaluation(counted, run, data, calibrated, split=split, options=options)
         _write(evaluation, data, folder=partial)
     return evaluation
-
-
-def _check(data: DataSet, *, workdir: str, split: str) -> None:
-    if data.manifest.options.get('record') == feature_source.RECORD:
-        raise UserError(
-            f'{data.folder}: --data must hold pictures, these are features of them; the run is a '
-            'whole model: measure it on the shards that the features were made of'
-        )
-    if not any(data.split(split).products_per_class):
-        raise UserError(f'{data.folder}: evaluation needs labels, split {split!r} has none')
-    learned = data_set.restore_categories(workdir)
-    if learned.sha256 != data.categories.sha256:
-        raise UserError(
-            f'{data.folder}: its category_names.csv must be the one that {workdir} learned, of '
-            f'SHA-256 {learned.sha256}, got {data.categories.sha256}'
-        )
 
 
 @dataclass(frozen=True)
@@ -194,7 +179,7 @@ def _evaluation(
     return Evaluation(
         split=split,
         step=run.step,
-        product_rule=predictions.rule(run.config.model.fusion),
+        product_rule=run.product_rule,
         data_digest=data.digest,
         products=products,
         products_without_leaked=products_without_leaked,

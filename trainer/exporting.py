@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from catalog import categories, storage
 from catalog.errors import UserError
-from trainer import baked, data_set, model_card, publish, scoring, warmup
+from trainer import answerer, baked, data_set, model_card, publish, restoring, warmup
 from trainer.baked import Baked
 from trainer.serving_module import ServingModule
 
@@ -23,7 +23,7 @@ def export(*, workdir: str, output: str, top_k: int, threshold: float) -> Baked:
     """Exports the newest checkpoint of a workdir; what became of its confidence.
 
     Args:
-      workdir: of the run.
+      workdir: of a run or an ensemble.
       output: `DIR/MODEL/VERSION`, a folder that does not exist; the version is a whole number.
       top_k: answers a picture, or as many as there are classes.
       threshold: of `level` in the signature `product`, in [0, 1].
@@ -37,12 +37,11 @@ def export(*, workdir: str, output: str, top_k: int, threshold: float) -> Baked:
     if not 0 <= threshold <= 1:
         raise UserError(f'--threshold must be in [0, 1], got {threshold}')
     with publish.new_folder(output) as partial:
-        run, tree = scoring.open_run(workdir), data_set.restore_categories(workdir)
+        run, tree = restoring.open_run(workdir), data_set.restore_categories(workdir)
         calibration = baked.restore(workdir, step=run.step)
         module = ServingModule(
-            run.model,
+            answerer.of(run),
             tree,
-            config=run.config,
             temperatures=calibration.temperatures,
             names_file=storage.join(workdir, categories.FILE_NAME),
             top_k=top_k,
@@ -52,7 +51,7 @@ def export(*, workdir: str, output: str, top_k: int, threshold: float) -> Baked:
         tf.saved_model.save(module, str(partial), signatures=signatures)
         warmup.write(partial, model_name=name, input_config=run.config.input)
         card = model_card.make(
-            workdir=workdir, name=name, version=version, config=run.config, info=run.info,
+            workdir=workdir, name=name, version=version, run=run,
             tree=tree, calibration=calibration, top_k=min(top_k, len(tree)), threshold=threshold,
         )  # fmt: skip
         (partial / model_card.FILE_NAME).write_text(card, encoding='utf-8')

@@ -3,18 +3,22 @@
 import dataclasses
 import datetime
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from catalog import storage
 from catalog.categories import Categories
-from trainer import baked
+from trainer import baked, ensemble_file
 from trainer import config_files as configs
 from trainer.baked import Baked
-from trainer.config import InputConfig, LossConfig, ModelConfig, TrainConfig
+from trainer.config import InputConfig, LossConfig, ModelConfig
 from trainer.data_set import DataInfo
+
+if TYPE_CHECKING:
+    from trainer.restoring import Run
 
 FILE_NAME = 'model_card.json'
 TAU_NORM = 'tau_norm.json'  # within a workdir: trainer/tau_fitting.py writes it
@@ -28,14 +32,14 @@ def make(
     workdir: str,
     name: str,
     version: int,
-    config: TrainConfig,
-    info: DataInfo,
+    run: 'Run',
     tree: Categories,
     calibration: Baked,
     top_k: int,
     threshold: float,
 ) -> str:
     """The card of a model, as JSON."""
+    config, info = run.config, run.info
     card = {
         'schema_version': 1,
         'name': name,
@@ -54,7 +58,8 @@ def make(
         'level_threshold': threshold,
         'prior': _prior(config.loss, workdir=workdir),
         'config': json.loads(configs.to_json(config)),
-        'licences': licences(config.model),
+        **_ensemble(run, workdir=workdir),
+        'licences': licences([member.config.model for member in run.members]),
     }
     return json.dumps(card, indent=2, ensure_ascii=False) + '\n'
 
@@ -64,6 +69,31 @@ def _evaluation(workdir: str) -> dict[str, Any] | None:
     if figures is None:
         return None
     return {key: value for key, value in figures.items() if key not in _KEPT_OUT}
+
+
+def _ensemble(run: 'Run', *, workdir: str) -> dict[str, Any]:
+    """The members of an ensemble and their weights; nothing for one model."""
+    found = ensemble_file.read(workdir)
+    if found is None:
+        return {}
+    means = found.combination.weights.mean(axis=1)  # of `stacking` over the classes
+    return {
+        'ensemble': {
+            'way': found.way,
+            'rule': found.combination.words,
+            'members': [
+                {
+                    **dataclasses.asdict(named),
+                    'weight': weight,
+                    'config': json.loads(configs.to_json(member.config)),
+                }
+                for named, weight, member in zip(
+                    found.members, means.tolist(), run.members, strict=True
+                )
+            ],
+            'compared': [dataclasses.asdict(way) for way in found.compared],
+        }
+    }
 
 
 def most_common(info: DataInfo, tree: Categories) -> dict[str, Any]:
@@ -119,17 +149,20 @@ def signatures(*, top_k: int, calibration: Baked) -> dict[str, Any]:
     }
 
 
-def licences(config: ModelConfig) -> dict[str, str]:
+def licences(networks: Sequence[ModelConfig]) -> dict[str, str]:
     """What is known of the licences of the parts."""
-    match config.weights:
-        case None:
-            start = 'none: trained from random weights'
-        case 'imagenet':
-            start = 'Keras applications, trained on ImageNet, whose terms allow research'
-        case path:
-            start = f'the weights of {Path(path).name}: ask whoever made them'
     return {
         'code': 'Apache-2.0',
-        'initial_weights': start,
+        'initial_weights': '; '.join(dict.fromkeys(_start(config) for config in networks)),
         'training_data': "the owner's: ask whoever gave the pictures, named by the data digest",
     }
+
+
+def _start(config: ModelConfig) -> str:
+    match config.weights:
+        case None:
+            return 'none: trained from random weights'
+        case 'imagenet':
+            return 'Keras applications, trained on ImageNet, whose terms allow research'
+        case path:
+            return f'the weights of {Path(path).name}: ask whoever made them'

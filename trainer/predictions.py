@@ -18,6 +18,7 @@ from trainer import calibration, preprocess
 from trainer import model as models
 from trainer.config import FusionConfig, ModelConfig
 from trainer.prediction_table import Predictions
+from trainer.scaling import scaled
 
 Ints = npt.NDArray[np.int64]
 
@@ -55,12 +56,15 @@ def score(
 ) -> Iterator[Scored]:
     """Runs a model over batches of `input_pipeline.evaluation_batches`, a picture an example.
 
-    A model that fuses views takes each as a product of one view.
+    Pictures of another size than the model's are scaled. A model that fuses views takes each as a
+    product of one view.
     """
     split = _split(model)
+    height, width = model.inputs[0].shape[1:3]
 
     def forward(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        features, logits = split(preprocess.normalize(images, model_config))
+        pixels = scaled(images, height=height, width=width)
+        features, logits = split(preprocess.normalize(pixels, model_config))
         return *_log_probabilities(logits, labels), features
 
     run = tf.function(forward, autograph=False, reduce_retracing=True)

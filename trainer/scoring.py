@@ -1,40 +1,29 @@
-"""What a run's model says of a split: its pictures and products, piece by piece; the temperatures.
+"""What a run, or an ensemble, says of the pictures and products of a split; the temperatures.
 
 Temperatures are fitted on the validation split where it has labels, on the evaluated one otherwise:
 on all of its products, or on a share of them, drawn by product, that fits into memory.
 """
 
-from collections.abc import Iterator, Sequence
+import dataclasses
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import keras
 import numpy as np
+import tensorflow as tf
 
-from trainer import calibration, checkpoint, input_pipeline, predictions
+from catalog.errors import UserError
+from trainer import calibration, data_set, feature_source, input_pipeline, predictions
 from trainer.calibration import Calibrated, Temperatures
+from trainer.combination import Combination
+from trainer.combining import log_probabilities
 from trainer.config import TrainConfig
-from trainer.data_set import DataInfo, DataSet
+from trainer.data_set import DataSet
 from trainer.predictions import Scored
+from trainer.restoring import Member, Run
 
 _FIT_PRODUCTS = 10_000
 _FIT_BYTES = 256 << 20  # 256 MiB of probabilities
-
-
-@dataclass(frozen=True)
-class Run:
-    """The newest model of a workdir.
-
-    Attributes:
-      model: with its weights.
-      config: of the run.
-      info: what it knows of its data.
-      step: of the checkpoint.
-    """
-
-    model: keras.Model
-    config: TrainConfig
-    info: DataInfo
-    step: int
 
 
 @dataclass(frozen=True)
@@ -45,23 +34,67 @@ class Piece:
     products: Scored
 
 
-def open_run(workdir: str) -> Run:
-    """Restores the newest checkpoint of a workdir.
+def check(data: DataSet, *, workdir: str, split: str) -> None:
+    """Checks that a split can be used to measure a workdir's model.
 
     Raises:
-      UserError: if there is none.
+      UserError: if it has no pictures or no labels, or the data another category tree than the
+        model.
     """
-    model, config, info = checkpoint.restore_model(workdir)
-    return Run(model, config, info, checkpoint.steps(workdir)[0])
+    if data.manifest.options.get('record') == feature_source.RECORD:
+        raise UserError(
+            f'{data.folder}: --data must hold pictures, these are features of them; the run is a '
+            'whole model: measure it on the shards that the features were made of'
+        )
+    if not any(data.split(split).products_per_class):
+        raise UserError(f'{data.folder}: evaluation needs labels, split {split!r} has none')
+    learned = data_set.restore_categories(workdir)
+    if learned.sha256 != data.categories.sha256:
+        raise UserError(
+            f'{data.folder}: its category_names.csv must be the one that {workdir} learned, of '
+            f'SHA-256 {learned.sha256}, got {data.categories.sha256}'
+        )
 
 
 def pieces(run: Run, data: DataSet, split: str, *, share: float = 1.0) -> Iterator[Piece]:
-    """What the model says of the products of a split, or of a share of them."""
-    batches = input_pipeline.evaluation_batches(data, split, run.config, share=share)
-    scored = predictions.score(run.model, batches, model_config=run.config.model)
-    fuse = predictions.fuser(run.model, run.config.model.fusion)
+    """What a run says of the products of a split, or of a share of them."""
+    for said in each_says(run.members, data, split, config=run.config, share=share):
+        if run.combination is None:
+            yield said[0]
+        else:
+            pictures, products = zip(*((one.pictures, one.products) for one in said), strict=True)
+            yield Piece(_combined(pictures, run.combination), _combined(products, run.combination))
+
+
+def each_says(
+    members: Sequence[Member], data: DataSet, split: str, *, config: TrainConfig, share: float
+) -> Iterator[tuple[Piece, ...]]:
+    """What each of several models says of the same products, piece by piece.
+
+    `config` has the size of the pictures; each model scales them to its own.
+    """
+    batches = input_pipeline.evaluation_batches(data, split, config, share=share)
+    copies = itertools.tee(batches, len(members))  # all ask for the same batch in turn
+    return zip(*(_says(*one) for one in zip(members, copies, strict=True)), strict=True)
+
+
+def _says(member: Member, batches: Iterable[dict[str, tf.Tensor]]) -> Iterator[Piece]:
+    scored = predictions.score(member.model, batches, model_config=member.config.model)
+    fuse = predictions.fuser(member.model, member.config.model.fusion)
     for pictures in predictions.whole_products(scored):
         yield Piece(pictures, fuse(pictures))
+
+
+def _combined(said: Sequence[Scored], rule: Combination) -> Scored:
+    """The same examples with the probabilities of all models together."""
+    logs = log_probabilities(np.stack([one.probabilities for one in said]), rule).numpy()
+    return dataclasses.replace(
+        said[0],
+        pictures=np.max([one.pictures for one in said], axis=0),
+        label_log_probability=logs[np.arange(len(logs)), said[0].label].astype(np.float64),
+        probabilities=np.exp(logs),
+        features=np.zeros([len(logs), 0], np.float32),
+    )
 
 
 def calibrated(run: Run, data: DataSet, split: str) -> tuple[Calibrated, Iterator[Piece]]:

@@ -6,15 +6,14 @@ nothing but the picture's bytes. Signatures: docs/design.md, "The model that lea
 
 from collections.abc import Callable
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from catalog.categories import Categories
-from trainer import model as models
 from trainer import preprocess
+from trainer.answerer import Answerer, Committee, first_views, product_count
 from trainer.calibration import Temperatures
-from trainer.config import InputConfig, TrainConfig
+from trainer.config import InputConfig
 
 Answers = dict[str, tf.Tensor]
 
@@ -23,11 +22,11 @@ _PRODUCTS = tf.TensorSpec([None], tf.int64, name='product')
 
 
 class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
-    """A trained model with its three signatures.
+    """A trained model, or several together, with three signatures.
 
     TensorFlow Serving restores variables by what this object tracks. A tracked Keras 3 model would
     be restored into wrappers that the signatures do not read, so its raw variables are tracked and
-    the model itself is held in closures.
+    the model itself is held in an object that it does not look into.
 
     Attributes:
       variables_to_restore: everything the signatures read.
@@ -39,28 +38,24 @@ class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
 
     def __init__(
         self,
-        model: keras.Model,
+        answerer: Answerer | Committee,
         tree: Categories,
         *,
-        config: TrainConfig,
         names_file: str,
         temperatures: Temperatures,
         top_k: int,
         threshold: float,
     ) -> None:
         super().__init__(name='product_categories')
-        features = models.feature_model(model)
-        self.variables_to_restore = [variable.value for variable in model.variables]
-        self._fuses = models.takes_products(model)
-        self._logits = lambda inputs: model(inputs, training=False)
-        self._features = lambda images: features(images, training=False)
+        self.variables_to_restore = answerer.variables
+        self._answerer = answerer
         self.names_file = tf.saved_model.Asset(names_file)
         self._tree = tree
-        self._config = config
         self._top_k = min(top_k, len(tree))
         self._threshold = threshold
         self._temperatures = temperatures
-        decoded = tf.TensorSpec([None, config.input.height, config.input.width, 3], tf.uint8)
+        size = (answerer.input.height, answerer.input.width)
+        decoded = tf.TensorSpec([None, *size, 3], tf.uint8)
         self.product_probabilities = tf.function(
             self._of_products, [decoded, _PRODUCTS], autograph=False
         )
@@ -75,9 +70,8 @@ class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
 
     def classify(self, image_bytes: tf.Tensor) -> Answers:
         """The likeliest k categories of each picture: string [N] -> `answers` of [N]."""
-        probabilities = calibrated(
-            self._probabilities(self._decoded(image_bytes)), self._temperatures.picture
-        )
+        each = self._answerer.pictures(self._decoded(image_bytes))
+        probabilities = calibrated(each, self._temperatures.picture)
         return answers(probabilities, self._tree, top_k=self._top_k)
 
     def classify_products(self, image_bytes: tf.Tensor, product: tf.Tensor) -> Answers:
@@ -95,8 +89,8 @@ class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         """
         checks = _product_checks(image_bytes, product)
         with tf.control_dependencies(checks):
-            if self._fuses:  # the other pictures need not be decoded
-                order, _ = self._first_views(product)
+            if max_views := self._answerer.max_views:  # the others need not be decoded
+                order, _ = first_views(product, max_views=max_views)
                 image_bytes, product = tf.gather(image_bytes, order), tf.gather(product, order)
             probabilities = self.product_probabilities(self._decoded(image_bytes), product)
         return {
@@ -109,34 +103,14 @@ class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
 
         Each has length 1, so that a dot product is a cosine.
         """
-        images = self._normal(self._decoded(image_bytes))
-        features = self._features(images)
-        return {'embedding': tf.math.l2_normalize(tf.cast(features, tf.float32), axis=1)}
+        return {'embedding': self._answerer.features(self._decoded(image_bytes))}
 
     def _decoded(self, image_bytes: tf.Tensor) -> tf.Tensor:
-        return decode_batch(image_bytes, self._config.input)
-
-    def _normal(self, images: tf.Tensor) -> tf.Tensor:
-        return preprocess.normalize(images, self._config.model)
-
-    def _probabilities(self, images: tf.Tensor) -> tf.Tensor:
-        """Of each picture; a model that fuses views takes it as a product of one: [N] -> [N, C]."""
-        images = self._normal(images)
-        inputs = [images, models.alone(images)] if self._fuses else images
-        return tf.nn.softmax(self._logits(inputs))
+        return decode_batch(image_bytes, self._answerer.input)
 
     def _of_products(self, images: tf.Tensor, product: tf.Tensor) -> tf.Tensor:
-        if self._fuses:
-            order, mask = self._first_views(product)
-            logits = self._logits([self._normal(tf.gather(images, order)), mask])
-            probabilities = tf.nn.softmax(logits)
-        else:
-            each = self._probabilities(images)
-            probabilities = tf.math.unsorted_segment_mean(each, product, _product_count(product))
+        probabilities = self._answerer.products(images, product)
         return calibrated(probabilities, self._temperatures.product)
-
-    def _first_views(self, product: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return first_views(product, max_views=self._config.model.fusion.max_views)
 
 
 def calibrated(probabilities: tf.Tensor, temperature: float) -> tf.Tensor:
@@ -145,20 +119,6 @@ def calibrated(probabilities: tf.Tensor, temperature: float) -> tf.Tensor:
         return probabilities
     smallest = np.finfo(np.float32).tiny
     return tf.nn.softmax(tf.math.log(tf.maximum(probabilities, smallest)) / temperature)
-
-
-def first_views(product: tf.Tensor, *, max_views: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """The first pictures of each product: product numbers int64 [M] -> int64 [N], bool [P, V].
-
-    Which pictures they are, product by product, each in the order in which they came, and how many
-    of V = `max_views` places each product has filled.
-    """
-    order = tf.argsort(product, stable=True)  # [M]
-    counts = tf.math.bincount(tf.cast(product, tf.int32), dtype=tf.int64)  # [P]
-    starts = tf.cumsum(counts, exclusive=True)
-    place = tf.range(tf.size(product, tf.int64)) - tf.repeat(starts, counts)
-    mask = tf.sequence_mask(tf.minimum(counts, max_views), max_views)
-    return tf.boolean_mask(order, place < max_views), mask
 
 
 def decode_batch(image_bytes: tf.Tensor, config: InputConfig) -> tf.Tensor:
@@ -209,10 +169,6 @@ def deepest_level(probabilities: tf.Tensor, tree: Categories, *, threshold: floa
     return level
 
 
-def _product_count(product: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_max(tf.concat([tf.constant([-1], tf.int64), product], axis=0)) + 1
-
-
 def _product_checks(image_bytes: tf.Tensor, product: tf.Tensor) -> list[tf.Operation]:
     """Checks that a product number is given for each picture, and that none is left out."""
     pictures = tf.size(image_bytes, tf.int64)
@@ -223,7 +179,7 @@ def _product_checks(image_bytes: tf.Tensor, product: tf.Tensor) -> list[tf.Opera
             ['product must have one number a picture, got', tf.size(product), 'for', pictures],
         ),
         tf.debugging.Assert(
-            tf.reduce_all(product >= 0) & (tf.size(numbers, tf.int64) == _product_count(product)),
+            tf.reduce_all(product >= 0) & (tf.size(numbers, tf.int64) == product_count(product)),
             ['product must number the products 0 to P-1 with none left out, got', product],
         ),
     ]

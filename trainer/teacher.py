@@ -6,19 +6,18 @@ teacher's is another (Beyer et al., 2022, arXiv:2106.05237, "consistent teaching
 
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
 from catalog.errors import UserError
-from trainer import checkpoint, data_set, loss, preprocess
-from trainer import model as models
+from trainer import answerer, data_set, loss, restoring
+from trainer.answerer import Answerer, Committee
+from trainer.combination import SMALLEST
 from trainer.config import TrainConfig
 from trainer.data_set import DataSet
 from trainer.distill_config import DistillConfig
 from trainer.losses import distillation
-from trainer.scaling import scaled
 
 
 @dataclass(frozen=True)
@@ -26,25 +25,19 @@ class Teacher:
     """A teacher.
 
     Attributes:
-      model: with its weights.
-      run: the config that it was trained with.
-      shift: what makes its logits answer with the student's prior, float32 [C].
+      answerer: the model, or several together.
+      shift: what makes it answer with the student's prior, float32 [C].
       config: how much it counts.
     """
 
-    model: keras.Model
-    run: TrainConfig
+    answerer: Answerer | Committee
     shift: npt.NDArray[np.float32]
     config: DistillConfig
 
     def logits(self, images: tf.Tensor) -> tf.Tensor:
-        """Pixels uint8 or float32 [B, H, W, 3] -> float32 [B, C]."""
-        size = self.run.input
-        pixels = scaled(images, height=size.height, width=size.width)
-        inputs = preprocess.normalize(pixels, self.run.model)
-        if models.takes_products(self.model):
-            inputs = [inputs, models.alone(inputs)]
-        return tf.cast(self.model(inputs, training=False), tf.float32) + self.shift
+        """Logarithms of its shifted probabilities: pixels [B, H, W, 3] -> float32 [B, C]."""
+        probabilities = self.answerer.pictures(images)
+        return tf.math.log(tf.maximum(probabilities, SMALLEST)) + self.shift
 
     def losses(self, own: tf.Tensor, *, logits: tf.Tensor, taught: tf.Tensor) -> tf.Tensor:
         """The student's losses by the labels [B], and by what it was taught: float32 [B].
@@ -67,7 +60,7 @@ def restore(config: TrainConfig, data: DataSet) -> Teacher | None:
     workdir = config.distill.teacher
     if workdir is None:
         return None
-    model, run, info = checkpoint.restore_model(workdir)
+    run = restoring.open_run(workdir)
     learned = data_set.restore_categories(workdir)
     if learned.sha256 != data.categories.sha256:
         raise UserError(
@@ -75,5 +68,6 @@ def restore(config: TrainConfig, data: DataSet) -> Teacher | None:
             f'{data.categories.sha256}, got {learned.sha256}'
         )
     wanted = loss.priors(data_set.info_of(data, config), config.loss).target
-    trained = loss.priors(info, run.loss).target
-    return Teacher(model, run, np.log(wanted / trained).astype(np.float32), config.distill)
+    trained = loss.priors(run.info, run.config.loss).target
+    shift = np.log(wanted / trained).astype(np.float32)
+    return Teacher(answerer.of(run), shift, config.distill)

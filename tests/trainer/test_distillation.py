@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,12 +80,9 @@ def test_the_gradient_is_the_difference_of_the_softened_probabilities() -> None:
 
 
 def _config(taught_by: str, **fields: object) -> TrainConfig:
+    given = {'input': InputConfig(height=28, width=28), **fields}
     return TrainConfig(
-        batch_size=4,
-        total_steps=1,
-        input=InputConfig(height=28, width=28),
-        distill=DistillConfig(teacher=taught_by),
-        **fields,
+        batch_size=4, total_steps=1, distill=DistillConfig(teacher=taught_by), **given
     )
 
 
@@ -143,6 +141,15 @@ def test_a_teacher_of_other_categories_is_refused(
         teacher.restore(_config(taught_by), other)
 
 
-def test_a_student_learns_pictures(taught_by: str) -> None:
-    with pytest.raises(ValueError, match=r'distill\.teacher must be None where model\.fusion is'):
-        _config(taught_by, model=ModelConfig(fusion=FusionConfig(name='mean')))
+@pytest.mark.parametrize(
+    'fields',
+    [
+        {'model': ModelConfig(fusion=FusionConfig(name='mean'))},
+        {'input': InputConfig(height=28, width=28, features=True)},
+    ],
+)
+def test_a_student_learns_pictures(taught_by: str, fields: dict[str, Any]) -> None:
+    with pytest.raises(
+        ValueError, match=r'distill\.teacher must be None where model\.fusion is on'
+    ):
+        _config(taught_by, **fields)
