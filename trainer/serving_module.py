@@ -31,9 +31,10 @@ class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
     Attributes:
       variables_to_restore: everything the signatures read.
       names_file: the category tree's file, copied into the SavedModel's assets.
-      product_probabilities: a function in the SavedModel beside the signatures, from decoded
-        pictures uint8 [M, H, W, 3] and their products int64 [M] to float32 [P, C], calibrated. What
-        takes whole files, or several models together, begins with it: `trainer.predict`.
+      decode: a function in the SavedModel beside the signatures, string [N] -> uint8 [N, H, W, 3];
+        one batch on one thread, for who decodes several at a time: `trainer.predict`.
+      product_probabilities: likewise, from these and their products int64 [N] to float32 [P, C],
+        calibrated: for who asks several models together.
     """
 
     def __init__(
@@ -54,8 +55,8 @@ class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         self._top_k = min(top_k, len(tree))
         self._threshold = threshold
         self._temperatures = temperatures
-        size = (answerer.input.height, answerer.input.width)
-        decoded = tf.TensorSpec([None, *size, 3], tf.uint8)
+        decoded = tf.TensorSpec([None, answerer.input.height, answerer.input.width, 3], tf.uint8)
+        self.decode = tf.function(self._decode, [_PICTURES], autograph=False)
         self.product_probabilities = tf.function(
             self._of_products, [decoded, _PRODUCTS], autograph=False
         )
@@ -107,6 +108,10 @@ class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
 
     def _decoded(self, image_bytes: tf.Tensor) -> tf.Tensor:
         return decode_batch(image_bytes, self._answerer.input)
+
+    def _decode(self, image_bytes: tf.Tensor) -> tf.Tensor:
+        size = self._answerer.input
+        return preprocess.decode_batch(image_bytes, height=size.height, width=size.width)
 
     def _of_products(self, images: tf.Tensor, product: tf.Tensor) -> tf.Tensor:
         probabilities = self._answerer.products(images, product)

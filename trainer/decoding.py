@@ -1,0 +1,67 @@
+"""Pictures of several products to pixels, as models decode them; what is no picture is left out."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from catalog import picture
+from catalog.picture import BadPicture
+
+Size = tuple[int, int]  # height, width in pixels
+Decoder = Callable[[tf.Tensor], tf.Tensor]  # string [N] -> uint8 [N, H, W, 3]
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """The pictures of several products that can be used.
+
+    Attributes:
+      images: uint8 [M, H, W, 3], by size.
+      product: int64 [M], the row of each picture's product, ascending.
+      unusable: how many pictures were left out.
+    """
+
+    images: Mapping[Size, tf.Tensor]
+    product: npt.NDArray[np.int64]
+    unusable: int
+
+
+def decode(products: Sequence[Sequence[bytes]], decoders: Mapping[Size, Decoder]) -> Decoded:
+    """Decodes the pictures of products, for models of several sizes."""
+    rows = [(row, data) for row, pictures in enumerate(products) for data in pictures]
+    good = [(row, data) for row, data in rows if _has_header(data)]
+    try:
+        images = _decode_all([data for _, data in good], decoders)
+    except tf.errors.InvalidArgumentError:  # one picture fails all: find out which
+        good = [(row, data) for row, data in good if _decodes(data, decoders)]
+        images = _decode_all([data for _, data in good], decoders)
+    return Decoded(
+        images=images,
+        product=np.array([row for row, _ in good], np.int64),
+        unusable=len(rows) - len(good),
+    )
+
+
+def _has_header(data: bytes) -> bool:
+    """Whether the bytes begin like a picture that is small enough to be decoded."""
+    try:
+        picture.read_header(data)
+    except BadPicture:
+        return False
+    return True
+
+
+def _decode_all(pictures: list[bytes], decoders: Mapping[Size, Decoder]) -> dict[Size, tf.Tensor]:
+    encoded = tf.constant(pictures, tf.string, shape=[len(pictures)])
+    return {size: decoder(encoded) for size, decoder in decoders.items()}
+
+
+def _decodes(data: bytes, decoders: Mapping[Size, Decoder]) -> bool:
+    try:
+        _decode_all([data], decoders)
+    except tf.errors.InvalidArgumentError:
+        return False
+    return True
