@@ -20,7 +20,7 @@ export PYTHONUNBUFFERED := 1
 
 say = @printf '\n== %s\n'
 
-.PHONY: help setup run test lint fuzz clean
+.PHONY: help setup run test lint fuzz study clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -76,6 +76,9 @@ lint: $(READY)  ## style, types, security, packaging files
 
 fuzz: $(READY)  ## the BSON reader against damaged files, ten minutes
 	HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -q tests/beam_pipelines/test_bson_files.py -k any_damage --timeout=900
+
+study: $(READY)  ## what the choices are worth, an hour of training
+	$(PY) -m benchmarks.study --output=$(RUN)/study
 
 clean:  ## forget what `make run` made
 	rm -rf $(RUN)

@@ -1,0 +1,130 @@
+"""Data and training of the study's cells. A result is a file, written at once when all is known."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.study_cells import STEPS, Cell, Data
+from catalog import manifest, storage
+from trainer import config_files
+
+_RECIPE = 'configs/tiny.py'
+_ALL = (
+    f'total_steps={STEPS}',
+    f'log_every_steps={STEPS}',
+    f'checkpoint_every_steps={STEPS}',
+    'steps_per_call=50',
+    'board.sample_pictures=0',
+)
+
+Result = dict[str, Any]
+
+
+def result_path(folder: Path, cell: Cell, *, seed: int) -> Path:
+    """Where a cell's result lies, once it is known."""
+    return folder / 'cells' / f'{cell.name}-seed{seed}.json'
+
+
+def make_sample(folder: Path, data: Data, *, seed: int) -> Path:
+    """Makes a sample, if need be; where it is. Another seed, another choice of train photos."""
+    sample = folder / 'samples' / f'{data.sample}-seed{seed}'
+    if not (sample / 'train.bson').exists():
+        _call(
+            'catalog.samples', 'fashion', f'--output={sample}', f'--imbalance={data.imbalance}',
+            f'--views={data.views}', f'--wrong_labels={data.wrong_labels}', f'--seed={seed}',
+            '--labelled_test', '--overwrite',
+        )  # fmt: skip
+    return sample
+
+
+def make_train(folder: Path, data: Data, *, seed: int) -> None:
+    """Makes the train shards of a cell, if need be."""
+    sample = make_sample(folder, data, seed=seed)
+    _shard(sample, 'train.bson', train_folder(folder, data, seed=seed), balance=data.balance)
+
+
+def make_test(folder: Path, data: Data, *, seed: int) -> None:
+    """Makes the test shards for products of so many views, if need be."""
+    sample = make_sample(folder, data, seed=seed)
+    _shard(sample, 'test.bson', test_folder(folder, data), balance='none')
+
+
+def train_folder(folder: Path, data: Data, *, seed: int) -> Path:
+    """The train shards of a cell."""
+    return folder / 'shards' / f'{data.name}-seed{seed}'
+
+
+def test_folder(folder: Path, data: Data) -> Path:
+    """The test shards: all photos lie in the split that shards call `train`."""
+    return folder / 'shards' / f'test-views{data.views}'
+
+
+def _shard(sample: Path, file: str, output: Path, *, balance: str) -> None:
+    if (output / manifest.FILE_NAME).exists():
+        return
+    _call(
+        'beam_pipelines.shard', f'--input={sample / file}', f'--output={output}',
+        f'--categories={sample / "category_names.csv"}', f'--balance={balance}',
+        '--max_copies=100', '--validation_fraction=0', '--shards=4', '--overwrite',
+    )  # fmt: skip
+
+
+def _call(module: str, *arguments: str) -> None:
+    command = [sys.executable, '-m', module, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f'{" ".join(command)} failed: {done.stderr.strip()}')
+
+
+def pin(number: int) -> None:
+    """Gives this process one core to itself: TensorFlow then takes one thread."""
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[number % len(cores)]})
+    os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
+
+
+def run(folder: Path, cell: Cell, *, seed: int) -> Result:
+    """Trains a cell, measures it on the test photos, writes its result; what there is of it."""
+    path = result_path(folder, cell, seed=seed)
+    if path.exists():
+        return dict(json.loads(path.read_bytes()))
+    begun = time.monotonic()
+    workdir = folder / 'workdirs' / path.stem
+    shutil.rmtree(workdir, ignore_errors=True)
+    result = _train_and_measure(folder, cell, seed=seed, workdir=workdir)
+    shutil.rmtree(workdir)
+    result = {'cell': cell.name, 'seed': seed, **result, 'seconds': time.monotonic() - begun}
+    storage.write_bytes(str(path), (json.dumps(result) + '\n').encode())
+    return result
+
+
+def _train_and_measure(folder: Path, cell: Cell, *, seed: int, workdir: Path) -> Result:
+    import keras  # TensorFlow takes seconds: the process that hands out the cells needs none
+
+    from trainer import data_set, evaluation
+    from trainer.train import train
+
+    keras.backend.clear_session()  # what the last cell left
+    data = data_set.open_data_set(str(train_folder(folder, cell.data, seed=seed)))
+    config = config_files.load(_RECIPE, [*_ALL, *cell.overrides, f'seed={seed}'])
+    train(config, data, str(workdir))
+    report = workdir / 'report'
+    evaluation.evaluate(
+        workdir=str(workdir),
+        data_folder=str(test_folder(folder, cell.data)),
+        split='train',
+        output=str(report),
+    )
+    document = json.loads((report / 'evaluation.json').read_bytes())
+    recalls = {row['label']: row['recall'] for row in document['classes']}
+    return {
+        'recalls': [recalls[label] for label in range(data.num_classes)],
+        'natural_prior': data.manifest.priors['natural'],
+        'accuracy_alone': document['pictures']['accuracy'],
+        'overrides': cell.overrides,
+    }
