@@ -35,6 +35,7 @@
 | `averages` | the mean of the weights, evaluated and exported in their place |
 | `plateau` | the drop of the learning rate where evaluations no longer get better |
 | `groups` | which weights learn at a pace of their own, or not at all |
+| `test_time` | a picture and its mirror image, asked together |
 | `validation` | evaluation while training, and which step was best |
 | `strategy` | on which devices |
 | `workers` | the processes of a run, and what they agree on |

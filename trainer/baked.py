@@ -44,8 +44,8 @@ def evaluation(workdir: str) -> dict[str, Any] | None:
     return document
 
 
-def restore(workdir: str, *, step: int) -> Baked:
-    """The temperatures for the model of a step."""
+def restore(workdir: str, *, step: int, tta: str) -> Baked:
+    """The temperatures for the model of a step that answers as `tta` says."""
     document = evaluation(workdir)
     if document is None:
         return _none(f'there is no {EVALUATION}')
@@ -53,6 +53,8 @@ def restore(workdir: str, *, step: int) -> Baked:
         return _none(f'{EVALUATION} has no temperature')
     if document['step'] != step:
         return _none(f'{EVALUATION} is of step {document["step"]}, the model of step {step}')
+    if document['tta'] != tta:
+        return _none(f'{EVALUATION} has --tta={document["tta"]}, the model --tta={tta}')
     found = document['temperature']
     return Baked(
         Temperatures(picture=found['picture'], product=found['product']),

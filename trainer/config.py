@@ -101,8 +101,8 @@ class TrainConfig:
             )
         if self.distill.teacher and (self.model.fusion.is_on or self.input.features):
             raise ValueError(
-                f'distill.teacher must be None where model.fusion is on or input.features True, got '
-                f'{self.distill.teacher!r}: a student learns pictures'
+                'distill.teacher must be None where model.fusion is on or input.features True, '
+                f'got {self.distill.teacher!r}: a student learns pictures'
             )
         if self.input.features:
             self._check_features()

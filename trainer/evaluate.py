@@ -33,6 +33,12 @@ _AUC_GB = flags.DEFINE_float(
     4,
     'Temporary disk in GiB, products x classes x 4 bytes; ROC AUC has bounds beyond it.',
 )
+_TTA = flags.DEFINE_enum(
+    'tta',
+    'none',
+    ['none', 'flip'],
+    'flip: a picture and its mirror image together, twice the work.',
+)
 
 
 def main(argv: list[str]) -> None:
@@ -53,6 +59,7 @@ def main(argv: list[str]) -> None:
             top_k=_TOP_K.value,
             target=_TARGET.value,
             auc_bytes=round(_AUC_GB.value * 2**30),
+            tta=_TTA.value,
         ),
     )
     print(evaluation_report.text(measured))

@@ -61,11 +61,13 @@ class Options:
       top_k: predictions kept a product, at least 5.
       target: accuracy of what is filed without a person looking, in (0, 1].
       auc_bytes: disk for exact AUCs, see `roc_auc`.
+      tta: `flip` asks each picture and its mirror image together, `none` does not.
     """
 
     top_k: int = 5
     target: float = 0.95
     auc_bytes: int = roc_auc.BUDGET_BYTES
+    tta: str = 'none'
 
     def __post_init__(self) -> None:
         if self.top_k < metrics.TOP:
@@ -92,7 +94,7 @@ def evaluate(
       UserError: if the workdir has no checkpoint, or the data do not fit it or the split.
     """
     options = options or Options()
-    run = restoring.open_run(workdir)
+    run = restoring.open_run(workdir, tta=options.tta)
     data = data_set.open_data_set(data_folder)
     scoring.check(data, workdir=workdir, split=split)
     with publish.replaced_folder(output, files=FILES) as partial:
@@ -180,6 +182,7 @@ def _evaluation(
         split=split,
         step=run.step,
         product_rule=run.product_rule,
+        tta=run.tta,
         data_digest=data.digest,
         products=products,
         products_without_leaked=products_without_leaked,

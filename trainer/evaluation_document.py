@@ -52,6 +52,8 @@ DEFINITIONS = {
 def definitions(evaluation: Evaluation) -> dict[str, str]:
     """What the words in a report mean."""
     product = f"A product's probabilities are {evaluation.product_rule}."
+    if evaluation.tta == 'flip':
+        product += " A picture's are the mean of its own and of its mirror image's."
     return {'product': product, **DEFINITIONS}
 
 
@@ -62,6 +64,7 @@ def of(evaluation: Evaluation, tree: Categories) -> dict[str, Any]:
         'unit': 'product',
         'split': evaluation.split,
         'step': evaluation.step,
+        'tta': evaluation.tta,
         'data_manifest_sha256': evaluation.data_digest,
         'intervals': {name: list(ends) for name, ends in evaluation.intervals.items()},
         'roc_auc': dataclasses.asdict(evaluation.auc),

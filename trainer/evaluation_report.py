@@ -54,6 +54,7 @@ class Evaluation:
       split: what was measured on.
       step: of the checkpoint that was measured.
       product_rule: what a product's probabilities are, in words.
+      tta: see `test_time`.
       data_digest: SHA-256 of the data set's manifest, in hex.
       products: per product.
       products_without_leaked: without the products that have a picture which occurs in train too.
@@ -76,6 +77,7 @@ class Evaluation:
     split: str
     step: int
     product_rule: str
+    tta: str
     data_digest: str
     products: Measured
     products_without_leaked: Measured

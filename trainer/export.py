@@ -25,6 +25,12 @@ _TOP_K = flags.DEFINE_integer('top_k', 5, 'Categories in an answer.')
 _THRESHOLD = flags.DEFINE_float(
     'threshold', 0.5, "Summed confidence from which a product's level is trusted, in [0, 1]."
 )
+_TTA = flags.DEFINE_enum(
+    'tta',
+    'none',
+    ['none', 'flip'],
+    'flip: a picture and its mirror image together, twice the work.',
+)
 
 
 def main(argv: list[str]) -> None:
@@ -41,6 +47,7 @@ def main(argv: list[str]) -> None:
         output=_OUTPUT.value,
         top_k=_TOP_K.value,
         threshold=_THRESHOLD.value,
+        tta=_TTA.value,
     )
     print(f'written to {_OUTPUT.value}; confidence: {calibration.words}')
 

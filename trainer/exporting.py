@@ -19,7 +19,7 @@ from trainer.serving_module import ServingModule
 DIGESTS = 'digests.json'
 
 
-def export(*, workdir: str, output: str, top_k: int, threshold: float) -> Baked:
+def export(*, workdir: str, output: str, top_k: int, threshold: float, tta: str = 'none') -> Baked:
     """Exports the newest checkpoint of a workdir; what became of its confidence.
 
     Args:
@@ -27,6 +27,7 @@ def export(*, workdir: str, output: str, top_k: int, threshold: float) -> Baked:
       output: `DIR/MODEL/VERSION`, a folder that does not exist; the version is a whole number.
       top_k: answers a picture, or as many as there are classes.
       threshold: of `level` in the signature `product`, in [0, 1].
+      tta: `flip` asks each picture and its mirror image together, which takes twice as long.
 
     Raises:
       UserError: if the version exists, a value is impossible or the workdir has no checkpoint.
@@ -37,8 +38,8 @@ def export(*, workdir: str, output: str, top_k: int, threshold: float) -> Baked:
     if not 0 <= threshold <= 1:
         raise UserError(f'--threshold must be in [0, 1], got {threshold}')
     with publish.new_folder(output) as partial:
-        run, tree = restoring.open_run(workdir), data_set.restore_categories(workdir)
-        calibration = baked.restore(workdir, step=run.step)
+        run, tree = restoring.open_run(workdir, tta=tta), data_set.restore_categories(workdir)
+        calibration = baked.restore(workdir, step=run.step, tta=tta)
         module = ServingModule(
             answerer.of(run),
             tree,
@@ -53,6 +54,7 @@ def export(*, workdir: str, output: str, top_k: int, threshold: float) -> Baked:
         card = model_card.make(
             workdir=workdir, name=name, version=version, run=run,
             tree=tree, calibration=calibration, top_k=min(top_k, len(tree)), threshold=threshold,
+            tta=tta,
         )  # fmt: skip
         (partial / model_card.FILE_NAME).write_text(card, encoding='utf-8')
         write_digests(partial)

@@ -37,6 +37,7 @@ def make(
     calibration: Baked,
     top_k: int,
     threshold: float,
+    tta: str,
 ) -> str:
     """The card of a model, as JSON."""
     config, info = run.config, run.info
@@ -49,6 +50,7 @@ def make(
         'data_manifest_sha256': info.digest,
         'evaluation': _evaluation(workdir),
         'preprocessing': preprocessing(config.input),
+        'test_time_augmentation': tta,
         'calibration': {
             **dataclasses.asdict(calibration.temperatures),
             'words': calibration.words,

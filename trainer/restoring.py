@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import keras
 
 from catalog.errors import UserError
-from trainer import checkpoint, data_set, ensemble_file, predictions
+from trainer import checkpoint, data_set, ensemble_file, predictions, test_time
 from trainer.combination import Combination
 from trainer.config import TrainConfig
 from trainer.data_set import DataInfo
@@ -21,7 +21,7 @@ class Member:
     """A model.
 
     Attributes:
-      model: with its weights.
+      model: with its weights, answering as the run's `tta` says.
       config: of the run that made it.
       step: of its checkpoint.
     """
@@ -41,12 +41,14 @@ class Run:
       config: of the run; of an ensemble the common one. Pictures are decoded to its size, and
         scaled to each member's own on the device.
       info: what the first knows of its data.
+      tta: see `test_time`.
     """
 
     members: tuple[Member, ...]
     combination: Combination | None
     config: TrainConfig
     info: DataInfo
+    tta: str = 'none'
 
     @property
     def step(self) -> int:
@@ -62,17 +64,18 @@ class Run:
         return f'{self.combination.words} of {len(rules)} models: {"; ".join(dict.fromkeys(rules))}'
 
 
-def open_run(workdir: str) -> Run:
+def open_run(workdir: str, *, tta: str = 'none') -> Run:
     """Restores what a workdir answers with.
 
     Raises:
-      UserError: if there is no checkpoint, or a member of an ensemble is not as it was.
+      UserError: if there is no checkpoint, a member of an ensemble is not as it was, or a model
+        cannot answer as `tta` says.
     """
     found = ensemble_file.read(workdir)
     if found is None:
-        member, info = _restore(workdir)
-        return Run((member,), None, member.config, info)
-    restored = [_restore(named.workdir) for named in found.members]
+        member, info = _restore(workdir, tta=tta)
+        return Run((member,), None, member.config, info, tta)
+    restored = [_restore(named.workdir, tta=tta) for named in found.members]
     members, infos = zip(*restored, strict=True)
     for member, named in zip(members, found.members, strict=True):
         if member.step != named.step:
@@ -80,12 +83,7 @@ def open_run(workdir: str) -> Run:
                 f'{named.workdir}: a member must be as it was when {workdir} was made, at step '
                 f'{named.step}, got step {member.step}; make the ensemble again'
             )
-    return together(members, infos[0], found.combination)
-
-
-def together(members: tuple[Member, ...], info: DataInfo, combination: Combination) -> Run:
-    """Several models as one."""
-    return Run(members, combination, common_config(members), info)
+    return Run(members, found.combination, common_config(members), infos[0], tta)
 
 
 def common_config(members: Sequence[Member]) -> TrainConfig:
@@ -96,8 +94,9 @@ def common_config(members: Sequence[Member]) -> TrainConfig:
     return dataclasses.replace(first, input=largest)
 
 
-def _restore(workdir: str) -> tuple[Member, DataInfo]:
+def _restore(workdir: str, *, tta: str = 'none') -> tuple[Member, DataInfo]:
     model, config, info = checkpoint.restore_model(workdir)
+    model = test_time.augmented(model, tta)
     return Member(model, config, checkpoint.steps(workdir)[0]), info
 
 

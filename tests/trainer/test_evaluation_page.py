@@ -134,6 +134,7 @@ def _hostile_evaluation(num_classes: int) -> tuple[Evaluation, categories.Catego
         split='test',
         step=7,
         product_rule="the mean of its pictures'",
+        tta='none',
         data_digest='f' * 64,
         products=every,
         products_without_leaked=unseen,
