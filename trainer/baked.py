@@ -53,8 +53,9 @@ def restore(workdir: str, *, step: int, tta: str) -> Baked:
         return _none(f'{EVALUATION} has no temperature')
     if document['step'] != step:
         return _none(f'{EVALUATION} is of step {document["step"]}, the model of step {step}')
-    if document['tta'] != tta:
-        return _none(f'{EVALUATION} has --tta={document["tta"]}, the model --tta={tta}')
+    measured = document.get('tta', 'none')  # reports did not always say
+    if measured != tta:
+        return _none(f'{EVALUATION} has --tta={measured}, the model --tta={tta}')
     found = document['temperature']
     return Baked(
         Temperatures(picture=found['picture'], product=found['product']),
