@@ -66,6 +66,9 @@
 | `charts`, `pages`, `tables` | pictures, pages and tables of the reports |
 | `serving_module`, `baked`, `warmup`, `model_card` | the model as it leaves, and what is with it |
 | `publish`, `exporting`, `export` | folders whole or absent; writing the model; its command line |
+| `predict`, `predicting`, `submission` | a dump to a file of answers; its rows |
+| `dump_stream`, `decoding`, `exported_models` | products, pixels, and the models that are asked |
+| `resumable_file` | a file that goes on after kill -9 |
 | `answers`, `run_record`, `summary_*`, `summary` | a whole run told |
 
 Knows Keras and TensorFlow; knows neither Beam nor the serving of models.
