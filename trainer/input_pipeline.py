@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from catalog import record
 from catalog.errors import UserError
-from trainer import copies, sources
+from trainer import copies, sizes, sources
 from trainer.config import InputConfig, TrainConfig
 from trainer.data_set import DataSet
 from trainer.sources import Columns, Source
@@ -172,8 +172,6 @@ def evaluation_batches(
       [B], 'index': int64 [B], the picture's position in its product, 'leaked': int64 [B]}
     """
 
-    decode = sources.decoder(data, config.input)
-
     def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         pictures = parse_pictures(serialized)
         if share == 1:
@@ -186,7 +184,7 @@ def evaluation_batches(
         split,
         config,
         parse=parse,
-        decode=lambda x: {'image': decode(x.pop('encoded'), None), **x},
+        decode=lambda x: {'image': sizes.decode(x.pop('encoded'), config.input, step=None), **x},
         worker=worker,
         num_workers=num_workers,
     )
