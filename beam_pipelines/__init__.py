@@ -9,7 +9,7 @@
 | `proven_scans` | the scans of a whole source, each document in exactly one |
 | `grouping` | how all rows of a product, a content or a class come together |
 | `runner` | with which runner, and what an error of a worker says |
-| `memory` | how a run's processes use freed memory again |
+| `memory` | how a run's processes take memory, and use what is freed again |
 | `dask_bundles` | what Beam's DaskRunner must be mended of |
 | `sources` | how a dump is split, scanned and read |
 | `pictures` | is this picture's bytes usable, and what is their hash |

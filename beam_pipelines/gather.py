@@ -123,7 +123,7 @@ class Gatherer:
             shard = ShardFile(file, compression=self.options.compression)
             data = self._pictures(rows)
             for made in self._records(rows, records, data, held_out=name.split in HELD_OUT):
-                shard.write(record.pieces(made))
+                shard.write(record.encode(made))
             shard.close()
         return Shard(
             file=file_name,

@@ -2,7 +2,7 @@
 
 import io
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -28,29 +28,32 @@ def hashes128(pictures: Iterable[bytes | memoryview]) -> npt.NDArray[np.uint64]:
 
 
 def traits_of(
-    data: bytes, places: Sequence[tuple[int, int]], *, decode: bool
-) -> list[int | BadPicture]:
-    """The traits of pictures that lie in `data` at (offset, length), or why one cannot be used.
+    data: bytes, places: npt.NDArray[np.int64], *, decode: bool
+) -> tuple[npt.NDArray[np.uint8], dict[int, BadPicture]]:
+    """What `traits` says of many pictures; most are seen to have none all at once.
 
-    What `traits` says of each; most are seen to have none all at once.
+    Args:
+      data: that the pictures lie in.
+      places: offset and length of each, int64 [pictures, 2].
+      decode: decodes every picture.
+
+    Returns:
+      the traits, uint8 [pictures]; by number of the picture, why one cannot be used.
     """
+    found = np.zeros(len(places), np.uint8)
+    errors = {}
     none = np.zeros(len(places), bool)
     if not decode and len(places) >= _WORTH_ARRAYS:
-        at = np.array(places, np.int64)
-        heads = jpeg_heads.read(data, at)
-        frame_bytes = at[:, 1] - jpeg_heads.FRAME
+        heads = jpeg_heads.read(data, places)
+        frame_bytes = places[:, 1] - jpeg_heads.FRAME
         none = heads.usual & blank.is_long(frame_bytes, heads.width, heads.height)
-    return [
-        0 if seen else _traits_or_error(data[at : at + size], decode=decode)
-        for seen, (at, size) in zip(none.tolist(), places, strict=True)
-    ]
-
-
-def _traits_or_error(data: bytes, *, decode: bool) -> int | BadPicture:
-    try:
-        return traits(data, decode=decode)
-    except BadPicture as error:
-        return error
+    for number in np.flatnonzero(~none).tolist():
+        at, size = places[number].tolist()
+        try:
+            found[number] = traits(data[at : at + size], decode=decode)
+        except BadPicture as error:
+            errors[number] = error
+    return found, errors
 
 
 def traits(data: bytes, *, decode: bool) -> int:

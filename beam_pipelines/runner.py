@@ -43,7 +43,7 @@ def run(
     if options.view_as(StandardOptions).runner == LOCAL_RUNNER:
         # What a worker logs comes with the error that ends the run, once.
         logging.getLogger('apache_beam').setLevel(logging.CRITICAL)
-        memory.share_one_heap()
+        memory.tell_allocator()
     if (options.view_as(StandardOptions).runner or '').endswith(DASK_RUNNER):
         dask_bundles.mend()
     try:

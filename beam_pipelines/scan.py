@@ -1,11 +1,10 @@
 """What one range of a source gives: rows, rejected pieces, counts. Knows no source, no Beam."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from beam_pipelines import pictures
 from beam_pipelines.table import SCANNED, Table
@@ -96,15 +95,14 @@ class Scanner:
         self._label_of = label_of
         self._decode = decode
         self._file = file
-        self._rows: list[tuple[int, ...]] = []
-        self._hashes: list[npt.NDArray[np.uint64]] = []
+        self._tables: list[Table] = []
         self._rejected: list[Rejected] = []
         self._counts = Counts()
         self._bytes = 0
         # Products of one piece of data are looked at together.
         self._data = b''
-        self._base = 0
-        self._waiting: list[tuple[Product, int, int]] = []  # with label and offset
+        self._waiting: list[tuple[int, int, int, int, int]] = []  # id, label, offset, base, views
+        self._places: list[tuple[int, int]] = []  # of their pictures in the data
 
     def add(self, product: Product, data: bytes, *, base: int, offset: int, length: int) -> None:
         """Takes a product.
@@ -123,33 +121,45 @@ class Scanner:
         if reason:
             self._reject_document(product, reason, offset=offset, length=length)
             return
-        if data is not self._data or base != self._base:
+        if data is not self._data:
             self._look()
-            self._data, self._base = data, base
-        self._waiting.append((product, label, offset))
+            self._data = data
+        self._waiting.append((product.product_id, label, offset, base, len(product.pictures)))
+        self._places += product.pictures
 
     def _look(self) -> None:
         """Looks at the pictures that wait."""
+        if not self._waiting:
+            return
+        of_product = np.array(self._waiting, np.int64)  # [products, 5]
+        views = of_product[:, 4]
+        of_picture = np.repeat(of_product, views, axis=0)
+        places = np.array(self._places, np.int64)  # [pictures, 2]
+        rows = np.zeros(len(places), SCANNED)
+        rows['file'] = self._file
+        for column, name in enumerate(('product_id', 'label', 'document')):
+            rows[name] = of_picture[:, column]
+        rows['offset'], rows['length'] = places[:, 0] + of_picture[:, 3], places[:, 1]
+        rows['index'] = np.arange(len(rows)) - np.repeat(np.cumsum(views) - views, views)
+        rows['traits'], errors = pictures.traits_of(self._data, places, decode=self._decode)
         view = memoryview(self._data)
-        places = [place for product, _, _ in self._waiting for place in product.pictures]
-        traits = iter(pictures.traits_of(self._data, places, decode=self._decode))
-        used = []
-        for product, label, offset in self._waiting:
-            rows = len(self._rows)
-            for index, (at, size) in enumerate(product.pictures):
-                found = next(traits)
-                if isinstance(found, BadPicture):
-                    self._reject_picture(product, found, index)
-                    continue
-                used.append(view[at : at + size])
-                self._rows.append(
-                    (product.product_id, self._base + at, offset, size, label, index, found)
-                )
-            if len(self._rows) == rows:
-                # Its pictures are rejected one by one, with their own reasons.
-                self._counts.documents['rejected_no_usable_picture'] += 1
-        self._hashes.append(pictures.hashes128(used))
+        hashes = pictures.hashes128(view[at : at + size] for at, size in self._places)
+        rows['hash_high'], rows['hash_low'] = hashes.T
+        self._tables.append(self._without(rows, errors) if errors else rows)
         self._waiting.clear()
+        self._places.clear()
+
+    def _without(self, rows: Table, errors: Mapping[int, BadPicture]) -> Table:
+        """The rows but for those of the pictures `errors`, which are rejected."""
+        for number, error in errors.items():
+            self._reject_picture(rows[number], error)
+        used = np.ones(len(rows), bool)
+        used[list(errors)] = False
+        # Products of which nothing is left: their pictures have their own reasons.
+        kept = rows[used]
+        lost = len(np.unique(rows['document'])) - len(np.unique(kept['document']))
+        self._counts.documents['rejected_no_usable_picture'] += lost
+        return kept
 
     def reject_piece(
         self, *, reason: str, message: str, offset: int, length: int, product_id: int | None
@@ -169,7 +179,7 @@ class Scanner:
             range=scanned,
             first=first,
             end=end,
-            table=_table(self._rows, np.concatenate(self._hashes), file=self._file),
+            table=np.concatenate([*self._tables, np.zeros(0, SCANNED)]),
             rejected=tuple(self._rejected),
             counts=self._counts,
             bytes=self._bytes,
@@ -184,17 +194,16 @@ class Scanner:
         label = self._label_of.get(product.category_id, -1)
         return label, '' if label >= 0 else 'unknown_category'
 
-    def _reject_picture(self, product: Product, error: BadPicture, index: int) -> None:
-        at, size = product.pictures[index]
+    def _reject_picture(self, row: np.void, error: BadPicture) -> None:
         self._counts.pictures[f'rejected_{error.reason}'] += 1
         self._rejected.append(
             Rejected(
                 reason=error.reason,
                 file=self._file,
-                offset=self._base + at,
-                length=size,
-                product_id=product.product_id,
-                picture=index,
+                offset=int(row['offset']),
+                length=int(row['length']),
+                product_id=int(row['product_id']),
+                picture=int(row['index']),
                 message=str(error),
             )
         )
@@ -209,13 +218,3 @@ class Scanner:
         self._rejected.append(
             Rejected(reason, self._file, offset, length, product.product_id, None, message)
         )
-
-
-def _table(rows: Sequence[tuple[int, ...]], hashes: npt.NDArray[np.uint64], *, file: int) -> Table:
-    table = np.zeros(len(rows), SCANNED)
-    names = ('product_id', 'offset', 'document', 'length', 'label', 'index', 'traits')
-    for name, column in zip(names, zip(*rows, strict=True), strict=bool(rows)):
-        table[name] = np.array(column, SCANNED[name])
-    table['hash_high'], table['hash_low'] = hashes.T
-    table['file'] = file
-    return table

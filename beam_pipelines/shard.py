@@ -39,7 +39,7 @@ _OUTPUT = flags.DEFINE_string('output', None, 'Folder of the data set.', require
 _RESUME = flags.DEFINE_bool('resume', False, 'Go on with a run that was cut off.')
 _OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Replace the data set in --output.')
 _RANGE_MB = flags.DEFINE_float(
-    'range_mb', 32, 'MiB of the source that one step scans; does not change the result.'
+    'range_mb', 64, 'MiB of the source that one step scans; does not change the result.'
 )
 
 flags.DEFINE_float(

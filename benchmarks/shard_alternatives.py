@@ -37,6 +37,7 @@ def beam(source: str, output: str) -> None:
 def tfds(source: str, output: str) -> None:
     """TensorFlow Datasets' own Beam writer on the same products."""
     import apache_beam as beam
+    import numpy as np
     import tensorflow_datasets as tfds_library
 
     class Products(tfds_library.core.GeneratorBasedBuilder):
@@ -47,14 +48,13 @@ def tfds(source: str, output: str) -> None:
         def _info(self) -> Any:
             features = tfds_library.features.FeaturesDict(
                 {
-                    'pictures': tfds_library.features.Sequence(
-                        tfds_library.features.Tensor(shape=(), dtype=bytes)
-                    ),
-                    'category_id': tfds_library.features.Scalar(dtype='int64'),
-                    'product_id': tfds_library.features.Scalar(dtype='int64'),
+                    # Text is what TFDS calls bytes that it stores as they are.
+                    'pictures': tfds_library.features.Sequence(tfds_library.features.Text()),
+                    'category_id': tfds_library.features.Scalar(dtype=np.int64),
+                    'product_id': tfds_library.features.Scalar(dtype=np.int64),
                 }
             )
-            return self.dataset_info_from_configs(features=features)
+            return tfds_library.core.DatasetInfo(builder=self, features=features)
 
         def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
             del dl_manager

@@ -6,7 +6,7 @@ Specification: https://bsonspec.org/spec.html.
 """
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 MIN_BYTES = 5  # a length and a terminator
 MAX_BYTES = (16 << 20) + (16 << 10)  # the server's limit: 16 MiB and its own overhead
@@ -60,8 +60,8 @@ class BadDocument(ValueError):
         self.product_id = product_id
 
 
-@dataclass(frozen=True, slots=True)
-class Product:
+# A tuple: they are made by the million, and a data class takes four times as long.
+class Product(NamedTuple):
     """A product.
 
     Attributes:

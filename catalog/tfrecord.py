@@ -3,8 +3,9 @@
 Specification: https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details.
 """
 
+import functools
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import BinaryIO
 
 import google_crc32c
@@ -21,23 +22,25 @@ class CorruptRecord(ValueError):
     """A record whose length or checksum is wrong, or that is cut off."""
 
 
-def _masked_crc(*pieces: bytes) -> int:
-    crc = 0
-    for piece in pieces:
-        crc = google_crc32c.extend(crc, piece)
+def _masked_crc(data: bytes) -> int:
+    crc = google_crc32c.value(data)
     return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
 
 
 def frame(record: bytes) -> bytes:
     """A record with its length and checksums around it."""
-    return b''.join(frame_pieces([record]))
+    return b''.join(frame_pieces(record))
 
 
-def frame_pieces(record: Sequence[bytes]) -> list[bytes]:
-    """`frame` for a record in pieces, which it does not copy."""
-    length = _LENGTH.pack(sum(map(len, record)))
-    header = length + _FOOTER.pack(_masked_crc(length))
-    return [header, *record, _FOOTER.pack(_masked_crc(*record))]
+def frame_pieces(record: bytes) -> tuple[bytes, bytes, bytes]:
+    """`frame` in pieces: what comes before the record, the record itself, what comes after."""
+    return _header(len(record)), record, _FOOTER.pack(_masked_crc(record))
+
+
+@functools.lru_cache(1 << 16)  # lengths come again and again
+def _header(record_bytes: int) -> bytes:
+    length = _LENGTH.pack(record_bytes)
+    return length + _FOOTER.pack(_masked_crc(length))
 
 
 def read(file: BinaryIO) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""A tf.Example's bytes by hand, in pieces, so that a picture is never copied to be encoded.
+"""A tf.Example's bytes by hand, so that each picture is copied once to be encoded.
 
 The wire format of protocol buffers (https://protobuf.dev/programming-guides/encoding), for what is
 in our records: features of bytes and of int64. Integers are packed and map entries in the order of
@@ -17,8 +17,8 @@ _THIRD = b'\x1a'  # Feature.int64_list
 _BYTE = tuple(bytes([number]) for number in range(0x80))
 
 
-def example(before: bytes, name: str, values: Sequence[bytes], after: bytes) -> list[bytes]:
-    """An Example with a feature of bytes, in pieces; each value is a piece.
+def example(before: bytes, name: str, values: Sequence[bytes], after: bytes) -> bytes:
+    """An Example with a feature of bytes.
 
     Args:
       before: entries of the features whose names come before `name`, as `numbers` gives them.
@@ -29,16 +29,28 @@ def example(before: bytes, name: str, values: Sequence[bytes], after: bytes) -> 
     pieces = [b'']
     length = 0
     for value in values:
-        head = _FIRST + varint(len(value))
+        size = len(value)
+        head = _head(_FIRST, size)
         pieces += (head, value)
-        length += len(head) + len(value)
+        length += len(head) + size
     # From the inside out: feature, entry, features, example.
-    head = _FIRST + varint(length)
-    head = _key(name) + _SECOND + varint(len(head) + length) + head
-    head = before + _FIRST + varint(len(head) + length) + head
-    pieces[0] = _FIRST + varint(len(head) + length + len(after)) + head
+    head = _head(_FIRST, length)
+    head = _key(name) + _head(_SECOND, len(head) + length) + head
+    head = before + _head(_FIRST, len(head) + length) + head
+    pieces[0] = _head(_FIRST, len(head) + length + len(after)) + head
     pieces.append(after)
-    return pieces
+    return b''.join(pieces)
+
+
+@functools.lru_cache(1 << 16)  # lengths come again and again
+def _head(tag: bytes, length: int) -> bytes:
+    return tag + varint(length)
+
+
+def number(name: str, value: int) -> bytes:
+    """The entry of a feature of one int64."""
+    packed = varint(value)
+    return _before_numbers(name, len(packed)) + packed
 
 
 def numbers(name: str, values: Sequence[int]) -> bytes:
@@ -66,8 +78,6 @@ def varint(number: int) -> bytes:
     """An int64 in groups of seven bits, the lowest first; if negative, its two's complement."""
     if 0 <= number < 0x80:
         return _BYTE[number]
-    if 0 <= number < 0x4000:  # as most lengths
-        return bytes((number & 0x7F | 0x80, number >> 7))
     number &= 0xFFFFFFFFFFFFFFFF
     groups = bytearray()
     while number >= 0x80:

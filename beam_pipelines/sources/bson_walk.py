@@ -6,7 +6,7 @@ ranges: whoever starts at a document's start sees what a walk from byte 0 sees f
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from catalog import document
 from catalog.document import BadDocument, Product
@@ -24,8 +24,7 @@ _SIGNATURE_BYTES = 4 + 1 + len(b'category_id\0')
 _TYPES = frozenset({*range(0x01, 0x14), 0x7F, 0xFF})
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):  # a tuple, as Product is
     """A document [start, end) of the file, or bytes that are none: then `error` says why.
 
     Attributes:
@@ -84,11 +83,15 @@ def _framed(window: Window, at: int) -> int:
     """Where the document at `at` ends by its own length, or 0 if that cannot be."""
     if at + document.MIN_BYTES > window.size:
         return 0
-    window.load(at, at + document.MIN_BYTES)
-    length = document.framed_length(window.data, at - window.base)
+    start = at - window.base
+    if not 0 <= start <= len(window.data) - document.MIN_BYTES:
+        window.load(at, at + document.MIN_BYTES)
+        start = at - window.base
+    length = document.framed_length(window.data, start)
     if not length or at + length > window.size:
         return 0
-    window.load(at, at + length)
+    if start + length > len(window.data):
+        window.load(at, at + length)
     return 0 if window.data[at + length - 1 - window.base] else at + length
 
 

@@ -1,7 +1,6 @@
 """Small data sets of real bytes for the trainer's tests, as the shard job writes them."""
 
 import contextlib
-import dataclasses
 import hashlib
 import io
 import resource
@@ -169,7 +168,7 @@ def make_data_set(
         if cut_a_picture and name == 'train':
             whole, *rest = records[0].pictures
             half = whole[: len(whole) // 2]
-            records[0] = dataclasses.replace(records[0], pictures=[half, *rest])
+            records[0] = records[0]._replace(pictures=[half, *rest])
         if kind == 'image':
             records = _split_views(records)
         splits[name] = _write_split(folder, name, records, shards=shards, num_classes=len(counts))
