@@ -37,6 +37,7 @@
 | `groups` | which weights learn at a pace of their own, or not at all |
 | `test_time` | a picture and its mirror image, asked together |
 | `validation` | evaluation while training, and which step was best |
+| `moving` | the figures of batch norm that are evaluated, where every device has its own |
 | `strategy` | on which devices |
 | `workers` | the processes of a run, and what they agree on |
 | `resume` | the state of all workers, saved and restored together |

@@ -11,6 +11,7 @@ from trainer import (
     averages,
     guards,
     input_pipeline,
+    moving,
     product_pipeline,
     sample_pictures,
     validation,
@@ -79,6 +80,7 @@ class Evaluator:
         """
         split = self._config.validation.split
         found = self._data.split(split)
+        moving.share(self._state.model, self._state.means, workers=self._workers)
         with (
             averages.in_place_of_weights(self._state.means, self._state.model),
             guards.damaged_input_is_named(self._data, split=split),

@@ -15,7 +15,8 @@ import pytest
 import tensorflow as tf
 
 from catalog.errors import UserError
-from trainer import checkpoint, workers
+from trainer import checkpoint, input_pipeline, preprocess, workers
+from trainer.data_set import open_data_set
 
 _FLAGS = (
     '--config=configs/tiny.py',
@@ -27,6 +28,7 @@ _FLAGS = (
     '--config.checkpoint_every_steps=10',
     '--config.keep_checkpoints=2',
     '--config.steps_per_call=2',
+    '--config.validation.every_steps=20',
     '--config.model.channels=4',
     '--config.model.dropout=0.3',
     '--config.augment.flip=true',
@@ -124,6 +126,22 @@ def test_two_workers_go_on_with_the_same_numbers_after_each_was_killed(
         np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
     steps = {path.name.partition('ckpt-')[2][:8] for path in (cut / 'checkpoints').iterdir()}
     assert steps == {'00000050', '00000060'}
+    _check_evaluation(data, whole)
+
+
+def _check_evaluation(folder: str, workdir: Path) -> None:
+    """What two workers measured together is what one process finds."""
+    model, config, _ = checkpoint.restore_model(str(workdir))
+    data = open_data_set(folder)
+    labels, logits = [], []
+    for batch in input_pipeline.evaluation_batches(data, 'validation', config):
+        labels.append(batch['label'].numpy())
+        logits.append(model(preprocess.normalize(batch['image'], config.model)).numpy())
+    truth, found = np.concatenate(labels), np.concatenate(logits)
+    last = json.loads((workdir / 'metrics.jsonl').read_text().splitlines()[-1])
+    assert last['validation_accuracy'] == np.mean(found.argmax(axis=1) == truth)
+    losses = tf.keras.losses.sparse_categorical_crossentropy(truth, found, from_logits=True)
+    assert last['validation_loss'] == pytest.approx(float(np.mean(losses)), rel=1e-4)
 
 
 def test_sigterm_to_one_worker_stops_both_after_the_same_step(

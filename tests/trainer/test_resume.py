@@ -33,7 +33,12 @@ _FLAGS = (
     '--config.step.accumulate=2',
     '--config.input.shuffle_records=40',
 )
-_MIRRORED = ('--config.strategy=mirrored', '--config.device=cpu', '--config.num_devices=2')
+_MIRRORED = (
+    '--config.strategy=mirrored',
+    '--config.device=cpu',
+    '--config.num_devices=2',
+    '--config.validation.every_steps=20',
+)
 _DEADLINE_SECONDS = 120
 _ROOT = Path(__file__).parents[2]
 _ENVIRONMENT = {**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '2'}

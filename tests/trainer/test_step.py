@@ -169,13 +169,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 from catalog import categories
-from trainer import objective
+from trainer import averages, moving, objective
 from trainer.config import (
     AugmentConfig, FusionConfig, InputConfig, LossConfig, ModelConfig, StepConfig, TrainConfig)
 from trainer.data_set import DataInfo
 from trainer.fusion import fuse
 from trainer.step import State, Window, compile_steps
 from trainer.strategy import build_strategy
+from trainer.workers import Cluster, Workers
 
 rng = np.random.default_rng(0)
 images = rng.integers(0, 256, (8, 12, 12, 3)).astype(np.uint8)
@@ -209,11 +210,23 @@ def weights(*, norm, devices, **step):
         model = keras.Sequential(layers)
         optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
         optimizer.build(model.trainable_variables)
+        means = averages.make(model) if config.step.ema_decay else []
     batches = tf.data.Dataset.from_tensors({'image': images, 'label': labels}).repeat()
-    state = State(model, optimizer, iter(batches), Window())
+    state = State(model, optimizer, iter(batches), Window(), means)
     take = compile_steps(state, strategy, config, objective=goal)
     take(tf.constant(4))
+    if norm and devices == 2 and not config.step.synchronized_batch_norm:
+        check_moving(model, means, strategy)
     return np.concatenate([np.ravel(w.numpy()) for w in model.trainable_weights])
+
+def check_moving(model, means, strategy):
+    '''Each device has its own moving figures, until the first one's are given to all.'''
+    mean = means[4] if means else model.layers[1].moving_mean.value
+    first, second = (part.numpy() for part in mean.values)
+    assert np.abs(first - second).max() > 1e-3
+    moving.share(model, means, workers=Workers(Cluster(), strategy))
+    for part in mean.values:
+        np.testing.assert_array_equal(part.numpy(), first)
 
 views = np.stack([images, images[::-1]], axis=1)
 products = {'image': views, 'mask': np.array([[True, i % 3 > 0] for i in range(8)]),
@@ -240,7 +253,9 @@ def assert_close(left, right):
 assert len(tf.config.list_physical_devices('CPU')) == 1
 two = weights(norm=True, devices=2, synchronized_batch_norm=True)
 assert_close(two, weights(norm=True, devices=1))
-assert np.abs(two - weights(norm=True, devices=2)).max() > 1e-3  # apart, they differ
+apart = weights(norm=True, devices=2)
+assert np.abs(two - apart).max() > 1e-3
+np.testing.assert_array_equal(weights(norm=True, devices=2, ema_decay=0.5), apart)
 for step in ({'clip_norm': 0.1}, {'accumulate': 2}, {'xla': True}):
     assert_close(weights(norm=False, devices=2, **step), weights(norm=False, devices=1, **step))
 for step in ({}, {'accumulate': 2}, {'xla': True}):
