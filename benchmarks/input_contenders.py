@@ -63,7 +63,7 @@ def _ours(folder: Path, *, kind: str, shuffle_records: int, device: str) -> Coun
     from trainer import preprocess
     from trainer.augmentation.draws import draw
     from trainer.augmentation.pictures import augment
-    from trainer.config import AugmentConfig, InputConfig, ModelConfig, TrainConfig
+    from trainer.config import InputConfig, TrainConfig
     from trainer.data_set import open_data_set
     from trainer.input_pipeline import train_batches
 
@@ -73,16 +73,21 @@ def _ours(folder: Path, *, kind: str, shuffle_records: int, device: str) -> Coun
         input=InputConfig(height=SIDE, width=SIDE, shuffle_records=shuffle_records),
     )
 
-    @tf.function(jit_compile=True)  # as in the step: on the device, by batch
-    def on_device(images: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
-        images = augment(images, draws, AugmentConfig())
-        return preprocess.normalize(images, ModelConfig()) if device == 'floats' else images
+    batches = iter(train_batches(open_data_set(str(folder / kind)), config))
+    normalize = tf.function(preprocess.normalize, jit_compile=True)  # as in the step, by batch
 
-    for step, batch in enumerate(train_batches(open_data_set(str(folder / kind)), config)):
-        if device != 'none':
-            draws = draw(BATCH, seed=tf.constant([0, step]), config=AugmentConfig())
-            batch['image'] = on_device(batch['image'], draws)
-        yield len(batch['image'])
+    @tf.function(autograph=False)
+    def take(step: tf.Tensor) -> tf.Tensor:
+        """What a step of training does before the model, its draws among it."""
+        images = next(batches)['image']
+        if device == 'none':
+            return images
+        seed = tf.stack([tf.constant(config.seed), step])
+        images = augment(images, draw(BATCH, seed=seed, config=config.augment), config.augment)
+        return normalize(images, config.model) if device == 'floats' else images
+
+    for step in itertools.count():
+        yield len(take(tf.constant(step)))
 
 
 def ours_uint8(folder: Path, cores: int) -> Counts:

@@ -46,13 +46,13 @@ class Case:
     batch: int
     window: int  # steps
     xla: bool
+    channels: int = 32  # of a small network's first layer
 
 
 CASES = {
-    'small_cnn': Case('small_cnn', 28, 128, 200, xla=False),
-    'small_cnn_xla': Case('small_cnn', 28, 128, 200, xla=True),
-    'mobilenet_v2': Case('mobilenet_v2', 96, 32, 20, xla=False),
-    'mobilenet_v2_xla': Case('mobilenet_v2', 96, 32, 20, xla=True),
+    'small_cnn': Case('small_cnn', 28, 128, 100, xla=False, channels=8),
+    'small_cnn_xla': Case('small_cnn', 28, 128, 100, xla=True, channels=8),
+    'mobilenet_v2': Case('mobilenet_v2', 96, 32, 10, xla=False),
 }
 
 
@@ -67,7 +67,7 @@ def config_of(case: Case) -> 'TrainConfig':
         checkpoint_every_steps=case.window * _SAVED_AFTER,
         steps_per_call=_STEPS_PER_CALL,
         device='cpu',
-        model=ModelConfig(name=case.model),
+        model=ModelConfig(name=case.model, channels=case.channels),
         input=InputConfig(height=case.side, width=case.side, shuffle_records=1000, cache=True),
         augment=AugmentConfig(flip=False),
         step=StepConfig(xla=case.xla),
