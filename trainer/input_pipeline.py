@@ -93,7 +93,7 @@ def train_stream(
     # An iterator's checkpoint holds what is read ahead, about two blocks of encoded pictures.
     # Symbolic checkpoints would be 12 KB, but TensorFlow 2.21 now and then ends in a segmentation
     # fault where an iterator with them is deleted.
-    return batches.prefetch(_READY_BATCHES)
+    return _ready(batches)
 
 
 def _shuffled(
@@ -134,7 +134,7 @@ def _epoch(
     records = parts.interleave(
         source.read,
         cycle_length=_INTERLEAVED_SHARDS,
-        num_parallel_calls=tf.data.AUTOTUNE,
+        num_parallel_calls=_decoders(),
         deterministic=config.input.deterministic,
     )
 
@@ -216,7 +216,16 @@ def evaluation_stream(
     examples = records.batch(_PARSED_RECORDS).map(parse)
     batches = examples.rebatch(config.batch_size).shard(num_workers, worker)
     batches = batches.map(decode, num_parallel_calls=_decoders(), deterministic=True)
-    return batches.prefetch(_READY_BATCHES)
+    return _ready(batches)
+
+
+def _ready(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Some read ahead. All numbers are fixed: nothing is left to the autotuner, whose thread kept a
+    worker that had lost its peer from ending (TensorFlow 2.21).
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return batches.prefetch(_READY_BATCHES).with_options(options)
 
 
 def _decoders() -> int:
