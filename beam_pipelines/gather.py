@@ -72,9 +72,8 @@ class Gatherer:
         if shard is None:
             shard = self._write(name, rows, records)
             receipt = {'rows': digest, 'shard': dataclasses.asdict(shard)}
-            storage.write_bytes(
-                storage.join(self.staging, shard.file + '.json'), json.dumps(receipt).encode()
-            )
+            path = storage.join(self.staging, shard.file + '.json')
+            storage.write_bytes(path, json.dumps(receipt).encode(), synced=False)
         count = self._count_by_label
         return Gathered(
             split=name.split,
@@ -102,7 +101,7 @@ class Gatherer:
         file = name.file(compression=self.options.compression)
         try:
             receipt = json.loads(storage.read_bytes(storage.join(self.staging, file + '.json')))
-        except FileNotFoundError:
+        except (FileNotFoundError, json.JSONDecodeError):  # or empty, after a power cut
             return None
         if receipt['rows'] != digest:
             return None
@@ -119,7 +118,7 @@ class Gatherer:
 
     def _write(self, name: ShardName, rows: Table, records: npt.NDArray[np.int64]) -> Shard:
         file_name = name.file(compression=self.options.compression)
-        with storage.write_atomic(storage.join(self.staging, file_name), cached=False) as file:
+        with storage.write_atomic(storage.join(self.staging, file_name), large=True) as file:
             shard = ShardFile(file, compression=self.options.compression)
             data = self._pictures(rows)
             for made in self._records(rows, records, data, held_out=name.split in HELD_OUT):

@@ -9,6 +9,7 @@ import glob as local_glob
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -16,6 +17,8 @@ from typing import BinaryIO, Protocol
 from catalog import object_store
 
 _TEMPORARY = '.partial-'
+_AHEAD_BYTES = 16 << 20
+_AHEAD_SECONDS = 0.02  # between looks at how much was written
 
 
 class Reader(Protocol):
@@ -112,13 +115,15 @@ def open_reader(path: str) -> Iterator[Reader]:
 
 
 @contextlib.contextmanager
-def write_atomic(path: str, *, cached: bool = True) -> Iterator[BinaryIO]:
+def write_atomic(path: str, *, large: bool = False, synced: bool = True) -> Iterator[BinaryIO]:
     """Opens a file that gets its name when the block ends well, and is deleted otherwise.
 
     Args:
       path: of the file.
-      cached: False if nobody reads it soon: the memory of a local file's pages is given back, and
-        with it the next file is written, which costs a seventh of taking fresh memory.
+      large: and nobody reads it soon. The disk takes what is written while more comes, and the
+        memory of a local file's pages is given back: with it the next file is written, which costs
+        a seventh of taking fresh memory.
+      synced: False if it may be empty after a power cut.
     """
     if is_remote(path):
         with (
@@ -133,10 +138,12 @@ def write_atomic(path: str, *, cached: bool = True) -> Iterator[BinaryIO]:
     temporary = os.path.join(folder, f'{_TEMPORARY}{os.getpid()}-{name}')
     try:
         with _naming(path), open(temporary, 'wb') as file:
-            yield file
+            with _written_ahead(file) if large else contextlib.nullcontext():
+                yield file
             file.flush()
-            os.fsync(file.fileno())
-            if not cached and hasattr(os, 'posix_fadvise'):
+            if synced:
+                os.fsync(file.fileno())
+            if large and hasattr(os, 'posix_fadvise'):
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         os.replace(temporary, path)
     except BaseException:
@@ -145,9 +152,38 @@ def write_atomic(path: str, *, cached: bool = True) -> Iterator[BinaryIO]:
         raise
 
 
-def write_bytes(path: str, data: bytes) -> None:
-    """Writes a whole file, atomically."""
-    with write_atomic(path) as file:
+@contextlib.contextmanager
+def _written_ahead(file: BinaryIO) -> Iterator[None]:
+    """Has the disk take what is written to a file every now and then, beside the writer."""
+    ended = threading.Event()
+    errors: list[OSError] = []
+
+    def sync() -> None:
+        taken = 0
+        while not ended.wait(_AHEAD_SECONDS):
+            size = os.fstat(file.fileno()).st_size
+            if size - taken >= _AHEAD_BYTES:
+                taken = size
+                try:
+                    os.fsync(file.fileno())
+                except OSError as error:  # the kernel tells it once
+                    errors.append(error)
+                    return
+
+    thread = threading.Thread(target=sync, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+def write_bytes(path: str, data: bytes, *, synced: bool = True) -> None:
+    """Writes a whole file, atomically; `synced` as for `write_atomic`."""
+    with write_atomic(path, synced=synced) as file:
         file.write(data)
 
 

@@ -106,6 +106,7 @@ def test_a_killed_driver_leaves_no_data_set_and_resume_writes_only_what_is_missi
     refused = run_door(*arguments)
     assert refused.returncode == 2
     assert 'holds an unfinished run; --resume goes on with it' in refused.stderr
+    receipts.pop().write_bytes(b'')  # as a power cut leaves it
     kept = {path.stem: path.with_suffix('').stat().st_mtime_ns for path in receipts}
     done = run_door(*arguments, '--resume')
     assert done.returncode == 0, done.stderr
