@@ -190,6 +190,11 @@ def make_config(devices, fusion='none', **step):
         augment=AugmentConfig(flip=False), step=StepConfig(**step), num_devices=devices,
         strategy='mirrored')
 
+def forever(batch):
+    options = tf.data.Options()
+    options.autotune.enabled = False  # its thread can keep an iterator from ever being deleted
+    return tf.data.Dataset.from_tensors(batch).repeat().with_options(options)
+
 @functools.cache  # a second one of the same devices would take the first one's collective keys
 def strategy_of(devices):
     return build_strategy(make_config(devices))
@@ -211,7 +216,7 @@ def weights(*, norm, devices, **step):
         optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
         optimizer.build(model.trainable_variables)
         means = averages.make(model) if config.step.ema_decay else []
-    batches = tf.data.Dataset.from_tensors({'image': images, 'label': labels}).repeat()
+    batches = forever({'image': images, 'label': labels})
     state = State(model, optimizer, iter(batches), Window(), means)
     take = compile_steps(state, strategy, config, objective=goal)
     take(tf.constant(4))
@@ -242,7 +247,7 @@ def weights_of_products(devices, **step):
         model = keras.Model([image, mask], logits)
         optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
         optimizer.build(model.trainable_variables)
-    batches = tf.data.Dataset.from_tensors(products).repeat()
+    batches = forever(products)
     state = State(model, optimizer, iter(batches), Window())
     compile_steps(state, strategy, config, objective=goal)(tf.constant(4))
     return np.concatenate([np.ravel(w.numpy()) for w in model.trainable_weights])
