@@ -57,7 +57,10 @@ def _state(config: TrainConfig, *, dtype: str = 'float32') -> State:
     if config.step.precision == 'float16':
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=2.0**30)
     optimizer.build(model.trainable_variables)
+    options = tf.data.Options()
+    options.autotune.enabled = False  # as the trainer's own input has it
     batches = tf.data.Dataset.from_tensors({'image': IMAGES, 'label': LABELS}).repeat()
+    batches = batches.with_options(options)
     means = averages.make(model) if config.step.ema_decay else []
     return State(model, optimizer, iter(batches), Window(), means)
 
