@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from beam_pipelines.blank import MAX_RANGE
-from beam_pipelines.scan import Rejected
+from beam_pipelines.scan import Rejected, rejected_picture
 from beam_pipelines.sources.source import Source
 from beam_pipelines.table import Table, sort_by
 from catalog import storage
@@ -59,15 +59,8 @@ def list_blank(folder: str, source: Source, rows: Table) -> int:
 
 
 def _blank(row: np.void) -> Rejected:
-    return Rejected(
-        reason='blank',
-        file=int(row['file']),
-        offset=int(row['offset']),
-        length=int(row['length']),
-        product_id=int(row['product_id']),
-        picture=int(row['index']),
-        message=f'no channel varies by more than {MAX_RANGE} of 255',
-    )
+    message = f'no channel varies by more than {MAX_RANGE} of 255'
+    return rejected_picture(row, reason='blank', message=message)
 
 
 def _write_lines(path: str, lines: Sequence[dict[str, object]]) -> None:

@@ -196,17 +196,7 @@ class Scanner:
 
     def _reject_picture(self, row: np.void, error: BadPicture) -> None:
         self._counts.pictures[f'rejected_{error.reason}'] += 1
-        self._rejected.append(
-            Rejected(
-                reason=error.reason,
-                file=self._file,
-                offset=int(row['offset']),
-                length=int(row['length']),
-                product_id=int(row['product_id']),
-                picture=int(row['index']),
-                message=str(error),
-            )
-        )
+        self._rejected.append(rejected_picture(row, reason=error.reason, message=str(error)))
 
     def _reject_document(self, product: Product, reason: str, *, offset: int, length: int) -> None:
         self._counts.documents[f'rejected_{reason}'] += 1
@@ -218,3 +208,16 @@ class Scanner:
         self._rejected.append(
             Rejected(reason, self._file, offset, length, product.product_id, None, message)
         )
+
+
+def rejected_picture(row: np.void, *, reason: str, message: str) -> Rejected:
+    """The picture of a row, to be kept aside or listed."""
+    return Rejected(
+        reason=reason,
+        file=int(row['file']),
+        offset=int(row['offset']),
+        length=int(row['length']),
+        product_id=int(row['product_id']),
+        picture=int(row['index']),
+        message=message,
+    )

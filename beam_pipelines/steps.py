@@ -22,7 +22,7 @@ from beam_pipelines.assign import Layout
 from beam_pipelines.gather import Gathered, Gatherer, shards_of
 from beam_pipelines.meter import Meter
 from beam_pipelines.options import ShardOptions
-from beam_pipelines.scan import Counts, Rejected, Scan
+from beam_pipelines.scan import Counts, Rejected, Scan, rejected_picture
 from beam_pipelines.sources.source import Source
 from beam_pipelines.table import BLANK, Table, columns, join
 from beam_pipelines.together import Group
@@ -67,18 +67,8 @@ def first_documents(scan: Scan, later: list[Table]) -> Iterator[tuple[str, Any]]
     counts = Counts()
     counts.pictures['rejected_duplicate_id'] += len(others)
     for row in others:
-        yield (
-            REJECTED,
-            Rejected(
-                reason='duplicate_id',
-                file=int(row['file']),
-                offset=int(row['offset']),
-                length=int(row['length']),
-                product_id=int(row['product_id']),
-                picture=int(row['index']),
-                message='an earlier document has the same _id',
-            ),
-        )
+        message = 'an earlier document has the same _id'
+        yield REJECTED, rejected_picture(row, reason='duplicate_id', message=message)
     documents = {(row['file'], row['document']) for row in others}
     counts.documents['rejected_duplicate_id'] += len(documents)
     yield COUNTS, counts
@@ -186,7 +176,6 @@ def gather(
 
 def labels_of(made: Gathered) -> tuple[str, npt.NDArray[np.int64]]:
     """What a shard holds by label, with its split."""
-
     return made.split, made.by_label
 
 

@@ -15,6 +15,7 @@ import keras
 
 from trainer.config import TrainConfig
 from trainer.data_set import DataSet
+from trainer.input_pipeline import READY_BATCHES
 
 _COUNTED = (
     keras.layers.Conv2D,
@@ -24,7 +25,6 @@ _COUNTED = (
 )
 _SLOTS = {'sgd': 1, 'adam': 2, 'adamw': 2, 'nadam': 2, 'lamb': 2}  # numbers kept beside a weight
 _READ_AHEAD = 2  # blocks of encoded pictures
-_READY_BATCHES = 2  # beside those that are being decoded
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def memory(config: TrainConfig, data: DataSet, model: list[Row]) -> Memory:
     at_once = config.batch_size // devices // config.step.accumulate * views
     per_weight = 2 + _SLOTS[config.optimizer.name] + (config.step.ema_decay > 0)
     width = 4 if config.step.precision == 'float32' else 2  # bytes a number
-    batches = _READY_BATCHES + len(os.sched_getaffinity(0))
+    batches = READY_BATCHES + len(os.sched_getaffinity(0))
     block = config.input.shuffle_records * sum(shard.bytes for shard in train.shards)
     cached = train.pictures * picture if config.input.cache else 0
     encoded = 0 if cached else _READ_AHEAD * block // max(train.records, 1)

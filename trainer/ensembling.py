@@ -86,7 +86,7 @@ def make(
     if len(set(workdirs)) < max(len(workdirs), 2):
         raise UserError(f'--workdirs must be two different ones or more, got {list(workdirs)}')
     data = data_set.open_data_set(data_folder)
-    members, _ = restoring.open_members(workdirs)
+    members = restoring.open_members(workdirs)
     scoring.check(data, workdir=workdirs[0], split=split)
     with publish.new_folder(output) as partial:
         said = sample(members, data, split)

@@ -21,10 +21,10 @@ Parse = Callable[[Any], dict[str, tf.Tensor]]
 Group = Callable[[Columns], Columns]
 Decode = Callable[[tf.Tensor], tf.Tensor]
 
-_PARSED_RECORDS = 1024  # at a time
+READY_BATCHES = 2  # decoded ahead
+
 _INTERLEAVED_SHARDS = 16  # open at a time
 _EPOCHS = 1 << 40  # without end
-_READY_BATCHES = 2
 _FEWEST_PRODUCTS = 20  # of a sample: the chance that none is drawn is then 2e-9
 _EVALUATION_SEED = 1  # of a share of products to evaluate
 
@@ -213,7 +213,7 @@ def evaluation_stream(
     """
     shards = tf.data.Dataset.from_tensor_slices(sources.shards(data, split))
     records = shards.flat_map(sources.reader(data, split))
-    examples = records.batch(_PARSED_RECORDS).map(parse)
+    examples = records.batch(sources.PARSED_RECORDS).map(parse)
     batches = examples.rebatch(config.batch_size).shard(num_workers, worker)
     batches = batches.map(decode, num_parallel_calls=_decoders(), deterministic=True)
     return _ready(batches)
@@ -225,7 +225,7 @@ def _ready(batches: tf.data.Dataset) -> tf.data.Dataset:
     """
     options = tf.data.Options()
     options.autotune.enabled = False
-    return batches.prefetch(_READY_BATCHES).with_options(options)
+    return batches.prefetch(READY_BATCHES).with_options(options)
 
 
 def _decoders() -> int:

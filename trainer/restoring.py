@@ -100,25 +100,24 @@ def _restore(workdir: str, *, tta: str = 'none') -> tuple[Member, DataInfo]:
     return Member(model, config, checkpoint.steps(workdir)[0]), info
 
 
-def open_members(workdirs: Sequence[str]) -> tuple[tuple[Member, ...], DataInfo]:
-    """The models that are to be one, and what the first knows of its data.
+def open_members(workdirs: Sequence[str]) -> tuple[Member, ...]:
+    """The models that are to be one.
 
     Raises:
       UserError: if they are not of one category tree or answer with different priors.
     """
-    restored = [_restore(workdir) for workdir in workdirs]
+    members = tuple(_restore(workdir)[0] for workdir in workdirs)
     trees = [data_set.restore_categories(workdir) for workdir in workdirs]
-    first, info = restored[0]
-    for workdir, (member, _), tree in zip(workdirs, restored, trees, strict=True):
+    for workdir, member, tree in zip(workdirs, members, trees, strict=True):
         if tree.sha256 != trees[0].sha256:
             raise UserError(
                 f'{workdir}: all members must know one category tree, of SHA-256 '
                 f'{trees[0].sha256}, got {tree.sha256}'
             )
-        wanted, power = first.config.loss.target_power, member.config.loss.target_power
+        wanted, power = members[0].config.loss.target_power, member.config.loss.target_power
         if power != wanted:
             raise UserError(
                 f'{workdir}: all members must answer with one prior, loss.target_power {wanted}, '
                 f'got {power}'
             )
-    return tuple(member for member, _ in restored), info
+    return members

@@ -22,8 +22,8 @@ from trainer.data_set import DataSet
 Columns = dict[str, Any]
 
 UNLABELLED = -1
+PARSED_RECORDS = 1024  # at a time
 
-_PARSED_RECORDS = 1024  # at a time
 _DECODED_PICTURES = 256  # at a time
 _LARGEST_CACHE = 0.5  # of the machine's memory
 
@@ -153,7 +153,7 @@ def _check_memory(data: DataSet, config: InputConfig) -> None:
 def _read_all(data: DataSet, config: InputConfig) -> tuple[Columns, tf.Tensor]:
     """`label`, `product_id`, `views` int64 [R], and the pictures uint8 [P, H, W, 3], in order."""
     records = tf.data.Dataset.from_tensor_slices(shards(data, 'train'))
-    blocks = records.flat_map(reader(data, 'train')).batch(_PARSED_RECORDS).map(parser(config))
+    blocks = records.flat_map(reader(data, 'train')).batch(PARSED_RECORDS).map(parser(config))
     parsed = [
         (block['label'], block['product_id'], block['encoded'].row_lengths()) for block in blocks
     ]
