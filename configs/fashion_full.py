@@ -24,6 +24,7 @@ from trainer.config import (
     ModelConfig,
     OptimizerConfig,
     ScheduleConfig,
+    SizeConfig,
     StepConfig,
     TrainConfig,
 )
@@ -33,12 +34,19 @@ def get_config() -> TrainConfig:
     """The run."""
     return TrainConfig(
         batch_size=128,
-        total_steps=8_400,
+        total_steps=7_000,
         log_every_steps=100,
-        checkpoint_every_steps=1_400,
+        checkpoint_every_steps=1_000,
         steps_per_call=50,
         model=ModelConfig(name='small_resnet', channels=32, dropout=0.0),
-        input=InputConfig(height=28, width=28),
+        input=InputConfig(
+            height=28,
+            width=28,
+            sizes=(
+                SizeConfig(until_step=2_800, height=20, width=20),
+                SizeConfig(until_step=4_900, height=24, width=24),
+            ),
+        ),
         augment=AugmentConfig(flip=True, crop='pad', crop_padding=0.1),
         optimizer=OptimizerConfig(
             name='adamw',

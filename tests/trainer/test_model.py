@@ -28,15 +28,15 @@ def test_a_small_model_gives_a_logit_for_each_class() -> None:
     assert logits.dtype == tf.float32
 
 
-def test_a_small_resnet_has_two_convolutions_a_block_and_one_where_the_width_changes() -> None:
+def test_a_small_resnet_has_nine_layers_with_weights() -> None:
     model = build_model(
         ModelConfig(name='small_resnet', channels=8), num_classes=5, input_shape=(28, 28, 3)
     )
-    assert feature_model(model)(tf.zeros([2, 28, 28, 3])).shape == (2, 32)
-    convolutions = 9 * (3 * 8 + 2 * 8 * 8)  # stem, first stage
-    convolutions += 9 * (8 * 16 + 16 * 16) + 8 * 16 + 9 * (16 * 32 + 32 * 32) + 16 * 32
-    norms = 4 * (3 * 8 + 3 * 16 + 3 * 32)
-    assert model.count_params() == convolutions + norms + 32 * 5 + 5
+    assert feature_model(model)(tf.zeros([2, 28, 28, 3])).shape == (2, 64)
+    widths = [(3, 8), (8, 16), (16, 16), (16, 16), (16, 32), (32, 64), (64, 64), (64, 64)]
+    convolutions = sum(9 * before * after for before, after in widths)
+    norms = sum(4 * after for _, after in widths)
+    assert model.count_params() == convolutions + norms + 64 * 5 + 5
 
 
 def test_features_are_what_the_last_layer_takes() -> None:
