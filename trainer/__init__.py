@@ -55,6 +55,7 @@
 | `search_space`, `search` | what fields of a config may be; trials, one after another |
 | `search_report`, `tune` | what they found; the command line of searching |
 | `python_files` | files of values that are Python |
+| `tensorflow_start` | TensorFlow, loaded by a command line when it is needed |
 | `task` | the command line of training |
 | `scoring`, `predictions` | what a model says of the pictures and products of a split |
 | `measures`, `metrics`, `levels`, `thirds` | figures counted as examples stream by |

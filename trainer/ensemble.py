@@ -20,7 +20,8 @@ Example:
 
 from absl import flags
 
-from catalog import door, quiet
+from catalog import door
+from trainer import tensorflow_start
 
 _WAYS = ['best', 'arithmetic', 'fitted_arithmetic', 'geometric', 'fitted_geometric', 'stacking']
 
@@ -34,10 +35,7 @@ _COMBINE = flags.DEFINE_enum('combine', 'best', _WAYS, 'How what they say become
 def main(argv: list[str]) -> None:
     """Reads the flags, makes the ensemble, prints the comparison."""
     del argv
-    with quiet.start_up():
-        import tensorflow as tf
-
-        tf.config.list_physical_devices()  # says what it does not find
+    tensorflow_start.start()
     from trainer import ensembling  # TensorFlow takes seconds: not for --help
 
     made = ensembling.make(

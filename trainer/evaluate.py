@@ -18,7 +18,8 @@ Examples:
 
 from absl import flags
 
-from catalog import door, quiet
+from catalog import door
+from trainer import tensorflow_start
 
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the training run.', required=True)
 _DATA = flags.DEFINE_string('data', None, 'Folder of the data set.', required=True)
@@ -44,10 +45,7 @@ _TTA = flags.DEFINE_enum(
 def main(argv: list[str]) -> None:
     """Reads the flags, measures, prints."""
     del argv
-    with quiet.start_up():
-        import tensorflow as tf
-
-        tf.config.list_physical_devices()  # says what it does not find
+    tensorflow_start.start()
     from trainer import evaluation, evaluation_report  # TensorFlow takes seconds: not for --help
 
     measured = evaluation.evaluate(

@@ -17,7 +17,8 @@ Example:
 
 from absl import flags
 
-from catalog import door, quiet
+from catalog import door
+from trainer import tensorflow_start
 
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the training run.', required=True)
 _OUTPUT = flags.DEFINE_string('output', None, 'DIR/MODEL/VERSION to write.', required=True)
@@ -36,10 +37,7 @@ _TTA = flags.DEFINE_enum(
 def main(argv: list[str]) -> None:
     """Reads the flags, exports."""
     del argv
-    with quiet.start_up():
-        import tensorflow as tf
-
-        tf.config.list_physical_devices()  # says what it does not find
+    tensorflow_start.start()
     from trainer import exporting  # TensorFlow takes seconds: not for --help
 
     calibration = exporting.export(

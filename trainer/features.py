@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from catalog import door, quiet
+from catalog import door
 from catalog.errors import UserError
-from trainer import config_files, data_set, overrides
+from trainer import config_files, data_set, overrides, tensorflow_start
 
 if TYPE_CHECKING:
     import keras
@@ -40,10 +40,7 @@ def main(argv: list[str]) -> None:
     if _WORKDIR.value and argv[1:]:
         raise UserError(f'--config.{argv[1]}: the config of a --workdir is as it was trained')
     data = data_set.open_data_set(_DATA.value)
-    with quiet.start_up():
-        import tensorflow as tf
-
-        tf.config.list_physical_devices()  # says what it does not find
+    tensorflow_start.start()
     from trainer import feature_cache  # TensorFlow takes seconds: not for --help
 
     model, config = _trained() if _WORKDIR.value else _pretrained(argv[1:], data.num_classes)

@@ -21,7 +21,8 @@ Examples:
 
 from absl import flags
 
-from catalog import door, quiet
+from catalog import door
+from trainer import tensorflow_start
 
 _MODEL = flags.DEFINE_list('model', None, 'Version folders of exported models.', required=True)
 _INPUT = flags.DEFINE_string('input', None, 'BSON files with products.', required=True)
@@ -39,10 +40,7 @@ _OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Replace an output, or the be
 def main(argv: list[str]) -> None:
     """Reads the flags, predicts, prints what was done."""
     del argv
-    with quiet.start_up():
-        import tensorflow as tf
-
-        tf.config.list_physical_devices()  # says what it does not find
+    tensorflow_start.start()
     from trainer import predicting  # TensorFlow takes seconds: not for --help
     from trainer.submission import Columns
 

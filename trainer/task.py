@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from catalog import door, quiet
+from catalog import door
 from catalog.errors import UserError
 from trainer import config_files as configs
-from trainer import data_set, overrides
+from trainer import data_set, overrides, tensorflow_start
 
 if TYPE_CHECKING:
     from trainer.config import TrainConfig
@@ -40,10 +40,7 @@ def main(argv: list[str]) -> None:
     if not (_WORKDIR.value or _DRY_RUN.value):
         raise UserError('--workdir must be given: the folder that the run is kept in')
     data = data_set.open_data_set(_DATA.value, verify=_VERIFY.value)
-    with quiet.start_up():
-        import tensorflow as tf
-
-        tf.config.list_physical_devices()  # says what it does not find
+    tensorflow_start.start()
     if _DRY_RUN.value:
         from trainer import dry_run  # TensorFlow takes seconds: mistakes are told before
 

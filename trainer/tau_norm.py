@@ -16,8 +16,9 @@ Examples:
 
 from absl import flags
 
-from catalog import door, quiet
+from catalog import door
 from catalog.errors import UserError
+from trainer import tensorflow_start
 
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the training run.', required=True)
 _OUTPUT = flags.DEFINE_string('output', None, 'Workdir to write.', required=True)
@@ -37,10 +38,7 @@ def main(argv: list[str]) -> None:
     del argv
     if (_TAU.value is None) == (_DATA.value is None):
         raise UserError('--data must be given to fit tau on, or else --tau, one of the two')
-    with quiet.start_up():
-        import tensorflow as tf
-
-        tf.config.list_physical_devices()  # says what it does not find
+    tensorflow_start.start()
     from trainer import tau_fitting  # TensorFlow takes seconds: not for --help
 
     if _TAU.value is not None:

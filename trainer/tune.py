@@ -17,8 +17,8 @@ import sys
 
 from absl import flags
 
-from catalog import door, quiet
-from trainer import config_files, data_set, overrides, search_space
+from catalog import door
+from trainer import config_files, data_set, overrides, search_space, tensorflow_start
 
 _CONFIG = flags.DEFINE_string('config', None, 'A file of configs/.', required=True)
 _SPACE = flags.DEFINE_string('space', None, 'A file of configs/spaces/.', required=True)
@@ -35,10 +35,7 @@ def main(argv: list[str]) -> None:
     config = config_files.load(_CONFIG.value, given)
     space = search_space.load(_SPACE.value, config)
     data = data_set.open_data_set(_DATA.value)
-    with quiet.start_up():
-        import tensorflow as tf
-
-        tf.config.list_physical_devices()  # says what it does not find
+    tensorflow_start.start()
     from trainer import search, search_report, stopping  # TensorFlow takes seconds: not for --help
 
     plan = search.Plan(
