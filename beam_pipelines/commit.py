@@ -1,8 +1,9 @@
 """From staged files to a data set: what may be written over, final names, the manifest last.
 
-A run stages everything in `OUTPUT/_staging`. Committing removes the old manifest, then the old
-files, gives the new files their names and writes the new manifest. A run that is cut off at any
-point leaves either the old data set, or no manifest and a staging folder that `--resume` takes up.
+A run stages everything in `OUTPUT/_staging`. Committing waits until the disk has it all, removes
+the old manifest, then the old files, gives the new files their names and writes the new manifest. A
+run that is cut off at any point leaves either the old data set, or no manifest and a staging folder
+that `--resume` takes up.
 """
 
 import dataclasses
@@ -153,7 +154,6 @@ def commit(
 ) -> None:
     """Gives the staged files their names and writes the manifest."""
     staging = staging_of(output)
-    storage.delete(storage.join(output, manifest.FILE_NAME))
     renames = {
         storage.join(staging, shard.file): storage.join(output, shard.file)
         for split in made.splits.values()
@@ -167,6 +167,8 @@ def commit(
     staged = {storage.join(staging, name) for name in storage.list_files(staging)}
     pending = {old: new for old, new in renames.items() if old in staged}
     with ThreadPoolExecutor(object_store.REQUESTS_AT_ONCE) as pool:
+        list(pool.map(storage.sync, pending))
+        storage.delete(storage.join(output, manifest.FILE_NAME))
         stale = _stale(output, keep=set(renames.values()) - set(pending.values()))
         list(pool.map(storage.delete, stale))
         list(pool.map(storage.rename, pending, pending.values()))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from catalog import wire
@@ -123,12 +124,23 @@ _Example = _example_class()
 
 def encode(record: Record) -> bytes:
     """A record as a serialized tf.Example."""
+    return encode_all([record])[0]
+
+
+def encode_all(records: Sequence[Record]) -> list[bytes]:
+    """Each record as a serialized tf.Example."""
     # Names in their order: category/*, image/class/label, image/encoded, image/index,
     # image/leaked, product/id.
-    before = record.category.encoded if record.category else b''
-    after = _positions(tuple(record.indices), record.leaked and tuple(record.leaked))
-    after += wire.number(PRODUCT_ID, record.product_id)
-    return wire.example(before, ENCODED, record.pictures, after)
+    ids = wire.number_of_each(PRODUCT_ID, np.array([r.product_id for r in records], np.int64))
+    return wire.examples(
+        [record.category.encoded if record.category else b'' for record in records],
+        ENCODED,
+        [record.pictures for record in records],
+        [
+            _positions(tuple(record.indices), record.leaked and tuple(record.leaked)) + product_id
+            for record, product_id in zip(records, ids, strict=True)
+        ],
+    )
 
 
 @functools.lru_cache(1 << 12)  # positions come again and again

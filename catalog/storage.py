@@ -6,19 +6,20 @@ a local temporary file and uploaded in one piece; `catalog.object_store` owns ho
 
 import contextlib
 import glob as local_glob
+import hashlib
+import io
 import os
 import shutil
 import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from catalog import object_store
 
 _TEMPORARY = '.partial-'
 _AHEAD_BYTES = 16 << 20
-_AHEAD_SECONDS = 0.02  # between looks at how much was written
+_PIECE_BYTES = 16 << 20  # one request to an object store
 
 
 class Reader(Protocol):
@@ -92,13 +93,16 @@ class _LocalReader:
         self._file = open(path, 'rb', buffering=0)  # noqa: SIM115  (closed by close)
 
     def read_at(self, offset: int, length: int) -> bytes:
-        pieces = []
-        with _naming(self._file.name):
-            while length > 0 and (piece := os.pread(self._file.fileno(), length, offset)):
-                pieces.append(piece)
-                offset += len(piece)
-                length -= len(piece)
-        return pieces[0] if len(pieces) == 1 else b''.join(pieces)
+        try:
+            data = os.pread(self._file.fileno(), length, offset)
+            while len(data) < length and (
+                more := os.pread(self._file.fileno(), length - len(data), offset + len(data))
+            ):
+                data += more
+        except OSError:  # beforehand, `_naming` would cost as much as the reading
+            with _naming(self._file.name):
+                raise
+        return data
 
     def close(self) -> None:
         self._file.close()
@@ -114,6 +118,17 @@ def open_reader(path: str) -> Iterator[Reader]:
         reader.close()
 
 
+def sha256(path: str) -> str:
+    """The SHA-256 of a file, in hexadecimal digits; it is read in pieces."""
+    digest = hashlib.sha256()
+    with open_reader(path) as reader:
+        offset = 0
+        while piece := reader.read_at(offset, _PIECE_BYTES):
+            digest.update(piece)
+            offset += len(piece)
+    return digest.hexdigest()
+
+
 @contextlib.contextmanager
 def write_atomic(path: str, *, large: bool = False, synced: bool = True) -> Iterator[BinaryIO]:
     """Opens a file that gets its name when the block ends well, and is deleted otherwise.
@@ -123,7 +138,7 @@ def write_atomic(path: str, *, large: bool = False, synced: bool = True) -> Iter
       large: and nobody reads it soon. The disk takes what is written while more comes, and the
         memory of a local file's pages is given back: with it the next file is written, which costs
         a seventh of taking fresh memory.
-      synced: False if it may be empty after a power cut.
+      synced: False if it may be cut short by a power cut, or if `sync` is called later.
     """
     if is_remote(path):
         with (
@@ -137,14 +152,12 @@ def write_atomic(path: str, *, large: bool = False, synced: bool = True) -> Iter
     os.makedirs(folder or '.', exist_ok=True)
     temporary = os.path.join(folder, f'{_TEMPORARY}{os.getpid()}-{name}')
     try:
-        with _naming(path), open(temporary, 'wb') as file:
-            with _written_ahead(file) if large else contextlib.nullcontext():
-                yield file
+        kind = _HandedOn if large and hasattr(os, 'posix_fadvise') else io.FileIO
+        with _naming(path), io.BufferedWriter(kind(temporary, 'wb')) as file:
+            yield file
             file.flush()
             if synced:
                 os.fsync(file.fileno())
-            if large and hasattr(os, 'posix_fadvise'):
-                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -152,33 +165,38 @@ def write_atomic(path: str, *, large: bool = False, synced: bool = True) -> Iter
         raise
 
 
-@contextlib.contextmanager
-def _written_ahead(file: BinaryIO) -> Iterator[None]:
-    """Has the disk take what is written to a file every now and then, beside the writer."""
-    ended = threading.Event()
-    errors: list[OSError] = []
+class _HandedOn(io.FileIO):
+    """A file that the disk begins to take while more of it is written, which nobody waits for."""
 
-    def sync() -> None:
-        taken = 0
-        while not ended.wait(_AHEAD_SECONDS):
-            size = os.fstat(file.fileno()).st_size
-            if size - taken >= _AHEAD_BYTES:
-                taken = size
-                try:
-                    os.fsync(file.fileno())
-                except OSError as error:  # the kernel tells it once
-                    errors.append(error)
-                    return
+    _pending_bytes = 0
 
-    thread = threading.Thread(target=sync, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-    if errors:
-        raise errors[0]
+    def write(self, data: Any) -> int:
+        written = super().write(data)
+        self._pending_bytes += written
+        if self._pending_bytes >= _AHEAD_BYTES:
+            self._hand_on()
+        return written
+
+    def close(self) -> None:
+        if not self.closed:
+            self._hand_on()
+        super().close()
+
+    def _hand_on(self) -> None:
+        # Of pages that are not on the disk yet, Linux begins to write those; others are given back.
+        os.posix_fadvise(self.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        self._pending_bytes = 0
+
+
+def sync(path: str) -> None:
+    """Waits until the disk has the whole of a file; an object store has it as soon as it is there.
+
+    Raises:
+      OSError: if the disk could not take it.
+    """
+    if not is_remote(path):
+        with _naming(path), open(path, 'rb') as file:
+            os.fsync(file.fileno())
 
 
 def write_bytes(path: str, data: bytes, *, synced: bool = True) -> None:

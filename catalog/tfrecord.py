@@ -3,12 +3,14 @@
 Specification: https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details.
 """
 
-import functools
+import itertools
 import struct
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, BinaryIO
 
 import google_crc32c
+import numpy as np
+import numpy.typing as npt
 
 FRAME_BYTES = 16  # what framing adds to a record
 
@@ -29,18 +31,29 @@ def _masked_crc(data: bytes) -> int:
 
 def frame(record: bytes) -> bytes:
     """A record with its length and checksums around it."""
-    return b''.join(frame_pieces(record))
+    return frames([record])
 
 
-def frame_pieces(record: bytes) -> tuple[bytes, bytes, bytes]:
-    """`frame` in pieces: what comes before the record, the record itself, what comes after."""
-    return _header(len(record)), record, _FOOTER.pack(_masked_crc(record))
+def frames(records: Sequence[bytes]) -> bytes:
+    """`frame` of many records, one after another."""
+    headers = np.empty(len(records), [('length', '<u8'), ('crc', '<u4')])
+    headers['length'] = [len(record) for record in records]
+    lengths = headers['length'].tobytes()
+    headers['crc'] = _masked_crcs(lengths[at : at + 8] for at in range(0, len(lengths), 8))
+    footers = _masked_crcs(records)
+    pieces = zip(_cut(headers), records, _cut(footers), strict=True)
+    return b''.join(itertools.chain.from_iterable(pieces))
 
 
-@functools.lru_cache(1 << 16)  # lengths come again and again
-def _header(record_bytes: int) -> bytes:
-    length = _LENGTH.pack(record_bytes)
-    return length + _FOOTER.pack(_masked_crc(length))
+def _masked_crcs(pieces: Iterable[bytes]) -> npt.NDArray[np.uint32]:
+    crcs = np.array([google_crc32c.value(piece) for piece in pieces], np.uint32)
+    return (crcs >> np.uint32(15) | crcs << np.uint32(17)) + np.uint32(_MASK_DELTA)
+
+
+def _cut(values: npt.NDArray[Any]) -> list[bytes]:
+    """The bytes of each value."""
+    size, data = values.itemsize, values.tobytes()
+    return [data[at : at + size] for at in range(0, len(data), size)]
 
 
 def read(file: BinaryIO) -> Iterator[bytes]:

@@ -4,7 +4,6 @@
 """
 
 import dataclasses
-import hashlib
 import json
 import random
 from collections.abc import Sequence
@@ -107,23 +106,12 @@ def check_digests(folder: str, shards: Sequence[Shard]) -> None:
     """
     for shard in shards:
         path = storage.join(folder, shard.file)
-        found = _sha256(path)
+        found = storage.sha256(path)
         if found != shard.sha256:
             raise UserError(
                 f'{path}: its SHA-256 must be {shard.sha256} as the manifest says, got {found}; '
                 'the shard is damaged or of another data set: make the data set again'
             )
-
-
-def _sha256(path: str) -> str:
-    digest = hashlib.sha256()
-    chunk_bytes = 16 << 20  # 16 MiB: one request to an object store
-    with storage.open_reader(path) as reader:
-        offset = 0
-        while chunk := reader.read_at(offset, chunk_bytes):
-            digest.update(chunk)
-            offset += len(chunk)
-    return digest.hexdigest()
 
 
 def info_of(data: DataSet, config: TrainConfig) -> DataInfo:

@@ -1,6 +1,6 @@
 """What every source can do."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol, runtime_checkable
 
 from beam_pipelines.scan import Range, Rejected, Scan
@@ -30,7 +30,7 @@ class Source(Protocol):
     def end_of(self, scanned: Range, *, start: int) -> int:
         """Where the last document that begins in a range ends, if one begins at `start`."""
 
-    def fetch(self, table: Table) -> list[bytes]:
+    def fetch(self, table: Table) -> Iterable[bytes]:
         """The pictures of the rows, in their order, as they are in the source."""
 
     def fetch_rejected(self, rejected: Rejected) -> bytes:

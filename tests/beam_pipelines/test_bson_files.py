@@ -226,4 +226,4 @@ def test_pictures_come_back_in_the_order_they_were_asked_for(tmp_path: Path) -> 
     order = np.random.default_rng(0).permutation(50)
     rows = np.sort(table, order=['product_id'])[order]
     source = bson_files.open_files([str(path)])
-    assert source.fetch(rows) == [jpeg(n) for n in order.tolist()]
+    assert list(source.fetch(rows)) == [jpeg(n) for n in order.tolist()]
