@@ -69,16 +69,18 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
     checked = _checked(told, firsts, pieces, job)
     tables = firsts | 'FirstDocuments' >> beam.FlatMap(steps.only, steps.TABLES)
 
-    classes = _by_class(tables, job.options, buckets)
     split = (
-        classes
+        _by_class(tables, job.options, buckets)
         | 'JoinToSplit' >> beam.Map(joined, table.SCANNED)
         | 'AssignSplits' >> beam.FlatMap(steps.assign_splits, job.options)
-    )  # (kind, Counts | class counts)
+    )  # (kind, Counts | class counts | bytes of rows)
     layout = _laid_out(pipeline, split, checked, job)
     placed = (
-        classes
-        | 'JoinToPlace' >> beam.Map(joined, table.SCANNED)
+        split
+        | 'KeepSplit' >> beam.FlatMap(steps.only, steps.TABLES)
+        # What waits for the layout is shared out anew: as it lies, by a local runner's workers, one
+        # of them would get some 10 MB more.
+        | 'SpreadSplit' >> beam.Reshuffle()
         | 'AssignPlaces' >> beam.Map(steps.assign_places, AsSingleton(layout), job.options)
     )  # Table
     leaked = (

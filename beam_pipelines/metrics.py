@@ -18,7 +18,7 @@ def count(counts: Counts) -> None:
 
 
 def count_scan(scan: Scan) -> None:
-    """Counts the bytes of a range; a range that is scanned again counts again."""
+    """Counts the bytes of a range."""
     _add('bytes_scanned', scan.bytes)
     Metrics.distribution(NAMESPACE, 'documents_a_range').update(scan.counts.documents['read'])
 

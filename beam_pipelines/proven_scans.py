@@ -1,5 +1,7 @@
 """The scans of a whole source, each document in exactly one. What proves them is in `seams`."""
 
+from collections.abc import Iterator
+
 import apache_beam as beam
 from apache_beam.pvalue import AsList, AsSingleton
 
@@ -11,7 +13,7 @@ from beam_pipelines.sources.source import Source
 
 
 class ProvenScans:
-    """Scans a source, proves the scans, and scans again what did not hold.
+    """Scans a source, and proves the scans; what does not hold is scanned again where it is used.
 
     Args:
       pipeline: to add the steps to.
@@ -32,11 +34,12 @@ class ProvenScans:
         decode: bool,
         meter: Meter,
     ) -> None:
+        self._arguments = (source, label_of, decode)
         self._scans = (
             pipeline
             | 'Ranges' >> beam.Create(source.split(range_bytes=range_bytes))
             | 'SpreadRanges' >> beam.Reshuffle()
-            | 'Scan' >> beam.Map(_scan, source, label_of, decode, meter)
+            | 'Scan' >> beam.Map(_scan, *self._arguments, meter)
         )  # Scan
         edges = self._scans | 'Edges' >> beam.Map(_edge)
         self._proof = (
@@ -44,12 +47,6 @@ class ProvenScans:
             | 'OnceScanned' >> beam.Create([None])
             | 'Prove' >> beam.Map(_prove, AsList(edges), source)
         )  # Proof, one
-        self._again = (
-            self._proof
-            | 'Again' >> beam.FlatMap(lambda proof: proof.again)  # (Range, start)
-            | 'SpreadAgain' >> beam.Reshuffle()
-            | 'ScanAgain' >> beam.Map(_scan_from, source, label_of, decode)
-        )  # Scan
 
     def to(self, purpose: str) -> beam.PCollection:
         """The scans that hold: Scan.
@@ -57,10 +54,9 @@ class ProvenScans:
         Each purpose has a step of its own that picks them: what two steps take from a third one, a
         local runner keeps in memory once more.
         """
-        held = self._scans | f'KeepProvenTo{purpose}' >> beam.Filter(
-            _is_proven, AsSingleton(self._proof)
+        return self._scans | f'KeepProvenTo{purpose}' >> beam.FlatMap(
+            _proven, AsSingleton(self._proof), *self._arguments
         )
-        return (held, self._again) | f'AllScansTo{purpose}' >> beam.Flatten()
 
 
 def _scan(
@@ -72,13 +68,15 @@ def _scan(
     return scan
 
 
-def _scan_from(
-    again: tuple[Range, int], source: Source, label_of: dict[int, int] | None, decode: bool
-) -> Scan:
-    scanned, start = again
-    scan = source.scan(scanned, label_of=label_of, decode=decode, start=start)
-    metrics.count_scan(scan)
-    return scan
+def _proven(
+    scan: Scan, proof: Proof, source: Source, label_of: dict[int, int] | None, decode: bool
+) -> Iterator[Scan]:
+    """The scan if it holds, or what comes out from where its first document is known to begin."""
+    place = scan.range.file, scan.range.start
+    if place in proof.proven:
+        yield scan
+    elif place in proof.again:
+        yield source.scan(scan.range, label_of=label_of, decode=decode, start=proof.again[place])
 
 
 def _edge(scan: Scan) -> Edge:
@@ -87,7 +85,3 @@ def _edge(scan: Scan) -> Edge:
 
 def _prove(_: None, edges: list[Edge], source: Source) -> Proof:
     return seams.prove(edges, lambda scanned, start: source.end_of(scanned, start=start))
-
-
-def _is_proven(scan: Scan, proof: Proof) -> bool:
-    return (scan.range.file, scan.range.start) in proof.proven

@@ -6,7 +6,7 @@ and so on to the file's end. Where two neighbours do not meet, the range is walk
 end of the one before it, which is proven.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from beam_pipelines.scan import Range
@@ -29,11 +29,11 @@ class Proof:
 
     Attributes:
       proven: (file, start) of the ranges whose scans hold.
-      again: (range, start of its first document) of the others that have documents.
+      again: by (file, start) of the others that have documents, where the first of these begins.
     """
 
     proven: frozenset[tuple[int, int]]
-    again: tuple[tuple[Range, int], ...]
+    again: Mapping[tuple[int, int], int]
 
 
 def prove(edges: Iterable[Edge], end_of: Callable[[Range, int], int]) -> Proof:
@@ -44,7 +44,7 @@ def prove(edges: Iterable[Edge], end_of: Callable[[Range, int], int]) -> Proof:
       end_of: walks a range from the start of its first document, without looking at pictures.
     """
     proven = set()
-    again = []
+    again = {}
     file, at = -1, 0  # `at`: where the next document begins, proven
     for edge in sorted(edges, key=lambda edge: (edge.file, edge.start)):
         if edge.file != file:
@@ -56,7 +56,6 @@ def prove(edges: Iterable[Edge], end_of: Callable[[Range, int], int]) -> Proof:
             proven.add((edge.file, edge.start))
             at = edge.end
         else:
-            rescan = Range(edge.file, edge.start, edge.stop)
-            again.append((rescan, at))
-            at = end_of(rescan, at)
-    return Proof(frozenset(proven), tuple(again))
+            again[edge.file, edge.start] = at
+            at = end_of(Range(edge.file, edge.start, edge.stop), at)
+    return Proof(frozenset(proven), again)

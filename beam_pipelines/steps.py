@@ -81,17 +81,16 @@ def mark_repeats(rows: Table) -> Table:
 
 
 def assign_splits(rows: Table, options: ShardOptions) -> Iterator[tuple[str, Any]]:
-    """What whole classes have in each split, and where their products went."""
-    _, class_counts, counts = assign.assign_splits(rows, options)
+    """What whole classes have in each split, where their products went, and the rows that stay."""
+    kept, class_counts, counts = assign.assign_splits(rows, options)
     yield COUNTS, counts
     yield CLASS_COUNTS, class_counts
+    yield TABLES, columns(kept, table.SPLIT).tobytes()
 
 
-def assign_places(rows: Table, layout: Layout, options: ShardOptions) -> Table:
-    """Rows of whole classes as they are written: split, copies, shard, place."""
-    # Splits are assigned again: cheaper than to keep the rows until there is a layout.
-    kept, _, _ = assign.assign_splits(rows, options)
-    return assign.assign_places(kept, layout, options)
+def assign_places(rows: bytes, layout: Layout, options: ShardOptions) -> Table:
+    """Rows of whole classes as they are written: copies, shard, place."""
+    return assign.assign_places(grouping.from_bytes([rows], table.SPLIT), layout, options)
 
 
 def sum_counts(parts: Iterable[Counts]) -> Counts:

@@ -35,8 +35,8 @@ def scan_all(path: Path, *, range_bytes: int) -> tuple[Table, list[Rejected], Co
     proof = seams.prove(edges, lambda scanned, start: source.end_of(scanned, start=start))
     held = [scan for place, scan in scans.items() if place in proof.proven]
     held += [
-        source.scan(scanned, label_of=LABEL_OF, decode=False, start=start)
-        for scanned, start in proof.again
+        source.scan(scans[place].range, label_of=LABEL_OF, decode=False, start=start)
+        for place, start in proof.again.items()
     ]
     counts = Counts()
     for scan in held:
