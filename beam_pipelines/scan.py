@@ -1,15 +1,20 @@
 """What one range of a source gives: rows, rejected pieces, counts. Knows no source, no Beam."""
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from beam_pipelines import pictures
 from beam_pipelines.table import SCANNED, Table
 from catalog.document import Product
+from catalog.documents import Documents
 from catalog.picture import BadPicture
+
+Int64s = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -127,27 +132,61 @@ class Scanner:
         self._waiting.append((product.product_id, label, offset, base, len(product.pictures)))
         self._places += product.pictures
 
+    def add_all(self, documents: Documents, data: bytes, *, base: int) -> None:
+        """Takes products whose documents lie one after another; `data` and `base` as in `add`."""
+        self._look()
+        found = documents.category_ids.tolist()
+        labels = [-1] * len(found)
+        if self._label_of is not None:
+            labels = [self._label_of.get(category_id, -1) for category_id in found]
+        if self._label_of is not None and -1 in labels:
+            self._add_each(documents, data, base=base)
+            return
+        starts, views = documents.starts, documents.views
+        self._bytes += documents.end - int(starts[0])
+        self._counts.documents['read'] += len(starts)
+        self._counts.pictures['read'] += len(documents.places)
+        bases = np.full(len(starts), base)
+        of_product = [documents.product_ids, np.array(labels), starts + base, bases, views]
+        self._take(data, np.stack(of_product, axis=1), documents.places)
+
+    def _add_each(self, documents: Documents, data: bytes, *, base: int) -> None:
+        ends = [*documents.starts[1:].tolist(), documents.end]
+        places = iter(map(tuple, documents.places.tolist()))
+        for start, end, product_id, category_id, views in zip(
+            documents.starts.tolist(),
+            ends,
+            documents.product_ids.tolist(),
+            documents.category_ids.tolist(),
+            documents.views.tolist(),
+            strict=True,
+        ):
+            product = Product(product_id, category_id, tuple(itertools.islice(places, views)))
+            self.add(product, data, base=base, offset=base + start, length=end - start)
+
     def _look(self) -> None:
         """Looks at the pictures that wait."""
-        if not self._waiting:
-            return
-        of_product = np.array(self._waiting, np.int64)  # [products, 5]
+        if self._waiting:
+            places = np.array(self._places, np.int64)
+            self._take(self._data, np.array(self._waiting, np.int64), places)
+            self._waiting.clear()
+            self._places.clear()
+
+    def _take(self, data: bytes, of_product: Int64s, places: Int64s) -> None:
+        """Takes products, [products, 5] as they wait, with their pictures, [pictures, 2]."""
         views = of_product[:, 4]
         of_picture = np.repeat(of_product, views, axis=0)
-        places = np.array(self._places, np.int64)  # [pictures, 2]
         rows = np.zeros(len(places), SCANNED)
         rows['file'] = self._file
         for column, name in enumerate(('product_id', 'label', 'document')):
             rows[name] = of_picture[:, column]
         rows['offset'], rows['length'] = places[:, 0] + of_picture[:, 3], places[:, 1]
         rows['index'] = np.arange(len(rows)) - np.repeat(np.cumsum(views) - views, views)
-        rows['traits'], errors = pictures.traits_of(self._data, places, decode=self._decode)
-        view = memoryview(self._data)
-        hashes = pictures.hashes128(view[at : at + size] for at, size in self._places)
+        rows['traits'], errors = pictures.traits_of(data, places, decode=self._decode)
+        view = memoryview(data)
+        hashes = pictures.hashes128(view[at : at + size] for at, size in places.tolist())
         rows['hash_high'], rows['hash_low'] = hashes.T
         self._tables.append(self._without(rows, errors) if errors else rows)
-        self._waiting.clear()
-        self._places.clear()
 
     def _without(self, rows: Table, errors: Mapping[int, BadPicture]) -> Table:
         """The rows but for those of the pictures `errors`, which are rejected."""

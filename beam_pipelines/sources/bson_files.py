@@ -80,7 +80,9 @@ class BsonFiles:
             for piece in bson_walk.walk(window, start=start, stop=scanned.stop):
                 length = piece.end - piece.start
                 end = piece.end
-                if piece.product:
+                if isinstance(piece, bson_walk.Run):
+                    scanner.add_all(piece.documents, window.data, base=piece.base)
+                elif piece.product:
                     scanner.add(
                         piece.product,
                         window.data,

@@ -8,13 +8,16 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from catalog import document
+from catalog import document, documents
 from catalog.document import BadDocument, Product
+from catalog.documents import Documents
 from catalog.storage import Reader
 
 _AHEAD_BYTES = 64 << 10  # a document that begins in a range mostly ends this soon after it
 _BLOCK_BYTES = 8 << 20  # read at once: small enough that the memory of the last block is used again
 _SEARCH_BYTES = 8 << 20
+_COPIED_BYTES = 64 << 10  # fewer are read anew: to put them before the next block copies that
+_SINGLY = 100  # where documents have another layout, looking at many at once is in vain
 
 # A length and a first field of a product. Only a hint: a picture may hold these bytes.
 _SIGNATURE = re.compile(
@@ -42,6 +45,15 @@ class Piece(NamedTuple):  # a tuple, as Product is
     error: BadDocument | None = None
 
 
+class Run(NamedTuple):
+    """Documents one after another [start, end) of the file; their offsets count from `base`."""
+
+    start: int
+    end: int
+    documents: Documents
+    base: int
+
+
 class Window:
     """The part of a file that is in memory: bytes [base, base + len(data))."""
 
@@ -51,6 +63,13 @@ class Window:
         self.base = 0
         self.data = b''
 
+    def is_cut_off(self, at: int) -> bool:
+        """Whether more of the document at `at` must be read, unless all of the window is of it."""
+        start = at - self.base
+        if start < 0 or start + document.MIN_BYTES > len(self.data):
+            return True
+        return start > 0 and start + document.framed_length(self.data, start) > len(self.data)
+
     def load(self, start: int, end: int) -> bool:
         """Brings [start, end) into memory; False if the file ends before that."""
         end = min(end, self.size) if end > self.size else end
@@ -58,20 +77,34 @@ class Window:
         if start >= self.base and end <= have:
             return True
         kept = self.data[start - self.base :] if self.base <= start < have else b''
+        if len(kept) < _COPIED_BYTES:
+            kept = b''
+        self.data = b''  # so that its memory takes what is read now
         self.data = kept + self._reader.read_at(start + len(kept), end - start - len(kept))
         self.base = start
         return self.base + len(self.data) >= end
 
 
-def walk(window: Window, *, start: int, stop: int) -> Iterator[Piece]:
+def walk(window: Window, *, start: int, stop: int) -> Iterator[Piece | Run]:
     """The pieces that begin in [start, stop), one after another, from a document's start."""
     at = start
+    singly = 0  # documents that are walked one by one, after one of another layout
     while at < min(stop, window.size):
-        if at + document.MIN_BYTES > window.base + len(window.data) or at < window.base:
+        if window.is_cut_off(at):
             window.load(at, min(stop + _AHEAD_BYTES, at + _BLOCK_BYTES))
-        piece = _document(window, at) or _damage(window, at)
+        run = None if singly else _run(window, at, stop)
+        singly = (singly or _SINGLY) - 1
+        if run:
+            singly = 0
+        piece = run or _document(window, at) or _damage(window, at)
         yield piece
         at = piece.end
+
+
+def _run(window: Window, at: int, stop: int) -> Run | None:
+    """The documents of the usual layout from `at` on, as far as they are in memory."""
+    found = documents.read(window.data, at - window.base, stop - window.base)
+    return Run(at, window.base + found.end, found, window.base) if found else None
 
 
 def find_first(window: Window, *, start: int, stop: int) -> int | None:

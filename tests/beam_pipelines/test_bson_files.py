@@ -122,12 +122,15 @@ def test_a_cut_tail_is_kept_aside_and_all_whole_documents_are_read(
 
 @pytest.mark.parametrize('range_bytes', [64, 1000, 1 << 20])
 @pytest.mark.parametrize('length', [0, 4, -1, -(2**31), 2**31 - 1, 7, 100_000])
+@pytest.mark.parametrize('name', [b'', b'\x04imgs\0', b'\x030\0', b'\x05picture\0'])
 def test_a_damaged_length_costs_only_its_own_document(
-    length: int, range_bytes: int, tmp_path: Path
+    name: bytes, length: int, range_bytes: int, tmp_path: Path
 ) -> None:
+    """The length of the document, of its array, of a document in that, of the picture in this."""
     path = tmp_path / 'train.bson'
     documents = [product(number, CATEGORY_IDS[0], [jpeg(number)]) for number in range(5)]
-    documents[2] = struct.pack('<i', length) + documents[2][4:]
+    at = documents[2].index(name) + len(name)
+    documents[2] = documents[2][:at] + struct.pack('<i', length) + documents[2][at + 4 :]
     path.write_bytes(b''.join(documents))
     table, rejected, counts = scan_all(path, range_bytes=range_bytes)
     assert sorted(table['product_id']) == [0, 1, 3, 4]

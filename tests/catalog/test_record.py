@@ -44,6 +44,13 @@ def test_a_record_has_the_bytes_that_tensorflow_writes(made: Record) -> None:
     assert record.encode(made) == example_of(made).SerializeToString(deterministic=True)
 
 
+def test_records_that_are_encoded_together_have_the_bytes_of_each() -> None:
+    large = Record(-1, [b'x' * 200, b'', b'y' * 20_000], [1, 300, 5], Category(0, 0, 0, 0))
+    records = [TRAIN, HELD_OUT, large, UNLABELLED]
+    assert record.encode_all(records) == [record.encode(made) for made in records]
+    assert record.encode(large) == example_of(large).SerializeToString(deterministic=True)
+
+
 @given(
     product_id=st.integers(-(2**63), 2**63 - 1),
     pictures=st.lists(st.binary(max_size=50), min_size=1, max_size=4),
