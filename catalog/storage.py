@@ -11,7 +11,7 @@ import io
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -19,6 +19,7 @@ from catalog import object_store
 
 _TEMPORARY = '.partial-'
 _AHEAD_BYTES = 16 << 20
+_ADVICE_BYTES = 128 << 10  # Linux may pass over what is beyond the read-ahead of a device
 _PIECE_BYTES = 16 << 20  # one request to an object store
 
 
@@ -116,6 +117,18 @@ def open_reader(path: str) -> Iterator[Reader]:
         yield reader
     finally:
         reader.close()
+
+
+def will_read(path: str, pieces: Iterable[tuple[int, int]]) -> None:
+    """Tells the kernel that it may begin to read pieces of a local file, from a byte to another."""
+    if not hasattr(os, 'posix_fadvise'):
+        return
+    with open(path, 'rb', buffering=0) as file:
+        for begin, end in pieces:
+            for at in range(begin, end, _ADVICE_BYTES):
+                os.posix_fadvise(
+                    file.fileno(), at, min(end - at, _ADVICE_BYTES), os.POSIX_FADV_WILLNEED
+                )
 
 
 def sha256(path: str) -> str:

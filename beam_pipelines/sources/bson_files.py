@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
 from beam_pipelines.scan import Range, Rejected, Scan, Scanner
 from beam_pipelines.sources import bson_walk, unpacked
@@ -111,59 +110,50 @@ class BsonFiles:
 
     def fetch(self, table: Table) -> Iterator[bytes]:
         """The pictures of the rows, in their order."""
-        files = np.unique(table['file']).tolist()
-        if self._is_remote() or len(files) > _MOST_OPEN:
-            yield from self._fetch_sorted(table)
+        order = np.lexsort([table['offset'], table['file']])
+        by_file = list(groups(table[order], table['file'][order]))
+        if self._is_remote() or len(by_file) > _MOST_OPEN:
+            found = (picture for file, rows in by_file for picture in self._read(file, rows))
+            yield from [picture for _, picture in sorted(zip(order.tolist(), found, strict=True))]
             return
-        # One by one costs no more here, and what is read stays in a processor's cache.
+        # One by one costs no more here, and what is read stays in a processor's cache. A disk is
+        # told before what will be asked for, in its own order.
         with contextlib.ExitStack() as stack:
-            readers = {file: stack.enter_context(_open(self.paths[file])) for file in files}
+            readers = {file: stack.enter_context(_open(self.paths[file])) for file, _ in by_file}
+            for file, rows in by_file:
+                runs = [(begin, end) for begin, end, _ in self._runs(rows)]
+                storage.will_read(_readable(self.paths[file]), runs)
             places = (table[name].tolist() for name in ('file', 'offset', 'length'))
             for file, offset, length in zip(*places, strict=True):
                 yield readers[file].read_at(offset, length)
-
-    def _fetch_sorted(self, table: Table) -> list[bytes]:
-        """The pictures of the rows: one read for pictures that are near."""
-        order = np.lexsort([table['offset'], table['file']])
-        found: list[bytes] = []
-        for file, rows in groups(table[order], table['file'][order]):
-            with _open(self.paths[file]) as reader:
-                found += self._read(reader, rows)
-        pictures: list[bytes] = [b''] * len(table)
-        for row, picture in zip(order.tolist(), found, strict=True):
-            pictures[row] = picture
-        return pictures
 
     def fetch_rejected(self, rejected: Rejected) -> bytes:
         """The bytes of a rejected piece."""
         with _open(self.paths[rejected.file]) as reader:
             return reader.read_at(rejected.offset, rejected.length)
 
-    def _read(self, reader: Reader, rows: Table) -> Iterator[bytes]:
-        """The pictures of rows of one file, sorted by offset."""
-        first = self._runs(rows)
-        ends = rows['offset'] + rows['length']
-        run_ends = np.maximum.reduceat(ends, first).tolist()
-        places = list(zip(rows['offset'].tolist(), ends.tolist(), strict=True))
-        cuts = pairwise([*first.tolist(), len(rows)])
-        for (begin_row, end_row), run_end in zip(cuts, run_ends, strict=True):
-            begin = places[begin_row][0]
-            data = reader.read_at(begin, run_end - begin)
-            for start, end in places[begin_row:end_row]:
-                yield data[start - begin : end - begin]
+    def _read(self, file: int, rows: Table) -> Iterator[bytes]:
+        """The pictures of rows of one file, sorted by offset: one read for those that are near."""
+        with _open(self.paths[file]) as reader:
+            for begin, end, of_run in self._runs(rows):
+                data = reader.read_at(begin, end - begin)
+                places = (of_run[name].tolist() for name in ('offset', 'length'))
+                for offset, length in zip(*places, strict=True):
+                    yield data[offset - begin : offset - begin + length]
 
     def _is_remote(self) -> bool:
         return storage.is_remote(_readable(self.paths[0]))
 
-    def _runs(self, rows: Table) -> npt.NDArray[np.int64]:
-        """Where each run of sorted rows begins that one read serves, int64 [runs]."""
+    def _runs(self, rows: Table) -> Iterator[tuple[int, int, Table]]:
+        """Runs of sorted rows that one read serves: where it begins and ends, the rows."""
         gap_bytes = _REMOTE_GAP_BYTES if self._is_remote() else _LOCAL_GAP_BYTES
         run_bytes = _REMOTE_RUN_BYTES if self._is_remote() else _LOCAL_RUN_BYTES
         ends = rows['offset'] + rows['length']
         apart = (rows['offset'][1:] - ends[:-1] > gap_bytes) | (
             rows['offset'][1:] // run_bytes != rows['offset'][:-1] // run_bytes
         )
-        return np.concatenate([[0], np.flatnonzero(apart) + 1])
+        for first, end in pairwise([0, *(np.flatnonzero(apart) + 1).tolist(), len(rows)]):
+            yield int(rows['offset'][first]), int(ends[first:end].max()), rows[first:end]
 
 
 def open_files(paths: Sequence[str]) -> BsonFiles:
