@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
-from apache_beam.pvalue import AsDict, AsIter, AsList, AsSingleton, PCollection
+from apache_beam.pvalue import AsDict, AsIter, AsList, AsMultiMap, AsSingleton, PCollection
 
 from beam_pipelines import commit, grouping, rejected, resolve, steps, table
 from beam_pipelines.assign import Layout
@@ -59,7 +59,7 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         decode=job.options.verify == 'decode',
         meter=job.meter,
     )
-    told = scans.to('Tell') | 'Unpack' >> beam.FlatMap(steps.unpack)
+    told = scans.told() | 'Unpack' >> beam.FlatMap(steps.unpack)
     firsts = _first_documents(told, scans, buckets)
     # Both: (kind, Table | Counts | Rejected).
     pieces = (
@@ -71,7 +71,7 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
 
     split = (
         _by_class(tables, job.options, buckets)
-        | 'JoinToSplit' >> beam.Map(joined, table.SCANNED)
+        | 'JoinToSplit' >> beam.Map(joined, table.CLASSED)
         | 'AssignSplits' >> beam.FlatMap(steps.assign_splits, job.options)
     )  # (kind, Counts | class counts | bytes of rows)
     layout = _laid_out(pipeline, split, checked, job)
@@ -138,7 +138,7 @@ def _first_documents(told: PCollection, scans: ProvenScans, buckets: int) -> PCo
         | 'JoinDocuments' >> beam.Map(joined, table.DOCUMENT)
         | 'LaterDocuments' >> beam.Map(resolve.later_documents)
     )  # Table
-    return scans.to('Use') | 'KeepFirstDocuments' >> beam.FlatMap(
+    return scans.scans() | 'KeepFirstDocuments' >> beam.FlatMap(
         steps.first_documents, AsList(later)
     )
 
@@ -168,7 +168,7 @@ def _by_class(tables: PCollection, options: ShardOptions, buckets: int) -> PColl
             | 'JoinContents' >> beam.Map(joined, table.SCANNED)
             | 'MarkRepeats' >> beam.Map(steps.mark_repeats)
         )
-    return tables | 'ByClass' >> Grouped(grouping.by_class, table.SCANNED, buckets, options.seed)
+    return tables | 'ByClass' >> Grouped(grouping.by_class, table.CLASSED, buckets, options.seed)
 
 
 def _laid_out(
@@ -197,20 +197,17 @@ def _gathered(
         staging=commit.staging_of(job.output),
         output=job.output,
     )
-    rows = placed | 'ByShard' >> beam.FlatMap(
-        steps.by_shard, AsSingleton(layout), job.source, table.PLACED, steps.TABLES
-    )
     marks = (
         leaked
         | 'Leaked' >> beam.FlatMap(steps.only, steps.TABLES)
         | 'LeakedByShard'
-        >> beam.FlatMap(steps.by_shard, AsSingleton(layout), job.source, table.LEAKED, steps.LEAKED)
+        >> beam.FlatMap(steps.by_shard, AsSingleton(layout), job.source, table.LEAKED)
     )
     return (
-        (rows, marks)
-        | 'OfShards' >> beam.Flatten()
+        placed
+        | 'ByShard' >> beam.FlatMap(steps.by_shard, AsSingleton(layout), job.source, table.PLACED)
         | 'GroupByShard' >> beam.GroupByKey()  # group, [OfShard]
-        | 'Gather' >> beam.FlatMap(steps.gather, gatherer, job.meter)
+        | 'Gather' >> beam.FlatMap(steps.gather, AsMultiMap(marks), gatherer, job.meter)
     )
 
 

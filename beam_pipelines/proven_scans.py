@@ -1,11 +1,12 @@
 """The scans of a whole source, each document in exactly one. What proves them is in `seams`."""
 
+import dataclasses
 from collections.abc import Iterator
 
 import apache_beam as beam
 from apache_beam.pvalue import AsList, AsSingleton
 
-from beam_pipelines import metrics, seams
+from beam_pipelines import metrics, resolve, seams
 from beam_pipelines.meter import Meter
 from beam_pipelines.scan import Range, Scan
 from beam_pipelines.seams import Edge, Proof
@@ -48,15 +49,17 @@ class ProvenScans:
             | 'Prove' >> beam.Map(_prove, AsList(edges), source)
         )  # Proof, one
 
-    def to(self, purpose: str) -> beam.PCollection:
-        """The scans that hold: Scan.
+    def told(self) -> beam.PCollection:
+        """The scans that hold, with a row a document in place of a row a picture: Scan."""
+        brief = self._scans | 'LeaveOutPictures' >> beam.Map(_brief)
+        return brief | 'KeepProvenToTell' >> self._keep_proven()
 
-        Each purpose has a step of its own that picks them: what two steps take from a third one, a
-        local runner keeps in memory once more.
-        """
-        return self._scans | f'KeepProvenTo{purpose}' >> beam.FlatMap(
-            _proven, AsSingleton(self._proof), *self._arguments
-        )
+    def scans(self) -> beam.PCollection:
+        """The scans that hold: Scan."""
+        return self._scans | 'KeepProvenToUse' >> self._keep_proven()
+
+    def _keep_proven(self) -> beam.PTransform:
+        return beam.FlatMap(_proven, AsSingleton(self._proof), *self._arguments)
 
 
 def _scan(
@@ -77,6 +80,10 @@ def _proven(
         yield scan
     elif place in proof.again:
         yield source.scan(scan.range, label_of=label_of, decode=decode, start=proof.again[place])
+
+
+def _brief(scan: Scan) -> Scan:
+    return dataclasses.replace(scan, table=resolve.documents(scan.table))
 
 
 def _edge(scan: Scan) -> Edge:

@@ -1,7 +1,7 @@
 """What goes into each step of the job and what comes out. The work is in the modules they call."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -31,9 +31,9 @@ from catalog.shards import ShardName
 # Kinds of output of a step that has several. Pairs of kind and value go on, and a next step takes
 # one kind: Beam's own tagged outputs get mixed up on Dask.
 TABLES, DOCUMENTS, COUNTS = 'tables', 'documents', 'counts'
-REJECTED, CLASS_COUNTS, LEAKED = 'rejected', 'class_counts', 'leaked'
+REJECTED, CLASS_COUNTS = 'rejected', 'class_counts'
 
-OfShard = tuple[str, tuple[str, int, int], bytes]  # kind, shard, rows of the columns of that kind
+OfShard = tuple[tuple[str, int, int], bytes]  # shard, rows
 
 
 def only(output: tuple[str, Any], kind: str) -> Iterator[Any]:
@@ -148,29 +148,36 @@ def by_shard(
     layout: Layout,
     source: Source,
     kept: Any,  # a dtype: Beam takes its type for another
-    kind: str,
 ) -> Iterator[tuple[Group, OfShard]]:
     """The rows of each shard."""
     for name, of_shard in shards_of(rows, layout.shards):
         group = together.group_of(name, layout.shards, source=source)
-        yield group, (kind, dataclasses.astuple(name), columns(of_shard, kept).tobytes())
+        yield group, (dataclasses.astuple(name), columns(of_shard, kept).tobytes())
 
 
 def gather(
-    element: tuple[Group, Iterable[OfShard]], gatherer: Gatherer, meter: Meter
+    element: tuple[Group, Iterable[OfShard]],
+    leaked_of: Mapping[Group, Iterable[OfShard]],
+    gatherer: Gatherer,
+    meter: Meter,
 ) -> Iterator[Gathered]:
     """Writes the shards of a group."""
-    parts: dict[str, dict[ShardName, list[bytes]]] = {TABLES: {}, LEAKED: {}}
-    for kind, name, rows in element[1]:
-        parts[kind].setdefault(ShardName(*name), []).append(rows)
-    shards = {}
-    for shard, of_shard in parts[TABLES].items():
-        leaked = grouping.from_bytes(parts[LEAKED].get(shard, []), table.LEAKED)
-        shards[shard] = resolve.mark_leaked(grouping.from_bytes(of_shard, table.PLACED), leaked)
-    for made in together.gather(gatherer, shards):
+    group, parts = element
+    placed, marked = _joined(parts, table.PLACED), _joined(leaked_of[group], table.LEAKED)
+    for shard, leaked in marked.items():
+        placed[shard] = resolve.mark_leaked(placed[shard], leaked)
+    for made in together.gather(gatherer, placed):
         metrics.count_shard(made)
         meter.tell('written_shards', 1)
         yield made
+
+
+def _joined(parts: Iterable[OfShard], kept: np.dtype[np.void]) -> dict[ShardName, Table]:
+    """The rows of each shard, in one table."""
+    found: dict[ShardName, list[bytes]] = {}
+    for name, rows in parts:
+        found.setdefault(ShardName(*name), []).append(rows)
+    return {shard: grouping.from_bytes(rows, kept) for shard, rows in found.items()}
 
 
 def labels_of(made: Gathered) -> tuple[str, npt.NDArray[np.int64]]:

@@ -49,6 +49,11 @@ SCANNED = _columns(
 )  # fmt: skip
 # What tells which documents have the same product id.
 DOCUMENT = _columns('product_id', 'document', 'file')
+# What is split: whole classes.
+CLASSED = _columns(
+    'product_id', 'hash_high', 'hash_low', 'offset', 'length', 'label', 'file', 'index', 'traits',
+    'repeat',
+)  # fmt: skip
 # What is placed: whole classes, each product with its split.
 SPLIT = _columns(
     'product_id', 'hash_high', 'hash_low', 'offset', 'length', 'label', 'file', 'index', 'split',

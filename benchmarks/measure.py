@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_EVERY_SECONDS = 0.1
+_EVERY_SECONDS = 0.25  # looking costs some ms a process
 
 
 @dataclass(frozen=True)
