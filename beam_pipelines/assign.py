@@ -200,7 +200,7 @@ def _place(rows: Table, options: ShardOptions, *, key: int, records: int, shards
     sizes = np.diff([*first, len(rows)])[unit]
     record = np.repeat(np.arange(records), sizes)
     within = np.arange(len(record)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    written = rows[first[unit][record] + within]
+    written = rows.take(first[unit][record] + within)
     written['copy'] = copy[record]
     written['shard'] = shard[record]
     written['place'] = place[record]

@@ -80,22 +80,22 @@ class Gatherer:
             receipt = {'rows': digest, 'shard': dataclasses.asdict(shard)}
             path = storage.join(self.staging, shard.file + '.json')
             storage.write_bytes(path, json.dumps(receipt).encode(), synced=False)
-        count = self._count_by_label
+        labels, first, count = rows['label'], rows['copy'] == 0, self._count_by_label
         return Gathered(
             split=name.split,
             index=name.index,
             shard=shard,
-            by_label=np.stack([count(rows[records]), count(rows), count(rows[rows['copy'] == 0])]),
+            by_label=np.stack([count(labels[records]), count(labels), count(labels[first])]),
             units=len(starts(rows['place'], rows['product_id'], rows['copy'])),
             leaked=int(rows['leaked'].sum()),
             converted=int(np.count_nonzero(rows['traits'] & CONVERT)),
             resumed=resumed,
         )
 
-    def _count_by_label(self, rows: Table) -> npt.NDArray[np.int64]:
+    def _count_by_label(self, labels: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
         if self.categories is None:
-            return np.array([len(rows)], np.int64)
-        return np.bincount(rows['label'], minlength=len(self.categories)).astype(np.int64)
+            return np.array([len(labels)], np.int64)
+        return np.bincount(labels, minlength=len(self.categories)).astype(np.int64)
 
     def _digest(self, rows: Table) -> str:
         """What decides the bytes of the shard: its rows, the options, the categories."""

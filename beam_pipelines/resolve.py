@@ -28,9 +28,10 @@ def later_documents(table: Table) -> Table:
 def split_off(table: Table, later: Table) -> tuple[Table, Table]:
     """The rows of a table that are not of the documents `later`, and those that are."""
     found = np.isin(table['product_id'], later['product_id'])
-    if found.any():
-        wanted = set(columns(later, DOCUMENT).tolist())
-        found[found] = [row in wanted for row in columns(table[found], DOCUMENT).tolist()]
+    if not found.any():
+        return table, table[:0]
+    wanted = set(columns(later, DOCUMENT).tolist())
+    found[found] = [row in wanted for row in columns(table[found], DOCUMENT).tolist()]
     return table[~found], table[found]
 
 

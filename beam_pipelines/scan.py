@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from beam_pipelines import pictures
-from beam_pipelines.table import SCANNED, Table
+from beam_pipelines.table import SCANNED, Table, end_to_end
 from catalog.document import Product
 from catalog.documents import Documents
 from catalog.picture import BadPicture
@@ -218,7 +218,7 @@ class Scanner:
             range=scanned,
             first=first,
             end=end,
-            table=np.concatenate([*self._tables, np.zeros(0, SCANNED)]),
+            table=end_to_end(self._tables, SCANNED),
             rejected=tuple(self._rejected),
             counts=self._counts,
             bytes=self._bytes,

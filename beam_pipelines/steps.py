@@ -131,7 +131,7 @@ def lay_out(
 def shown(rows: Table) -> Table:
     """What tells which pictures come again."""
     # Copies are not repeats: what is counted is the input.
-    return columns(rows[rows['copy'] == 0], table.SHOWN)
+    return columns(rows.take(np.flatnonzero(rows['copy'] == 0)), table.SHOWN)
 
 
 def find_leaked(rows: Table) -> Iterator[tuple[str, Any]]:

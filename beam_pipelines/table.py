@@ -2,9 +2,12 @@
 
 A worker's tables have all columns; those that move from step to step only what the next step
 needs. A local runner keeps all that ever moved in memory.
+
+Where many rows are copied it is by `take` and by their bytes: an index, a mask and `concatenate`
+copy rows field by field, in thirty times the time.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -88,12 +91,17 @@ def columns(table: Table, kept: np.dtype[np.void]) -> Table:
 def join(tables: Iterable[Table]) -> Table:
     """One table of several that have the same columns; the joined has all."""
     parts = [table for table in tables if len(table)]
-    return columns(np.concatenate(parts), ROW) if parts else empty(0)
+    return columns(end_to_end(parts, parts[0].dtype), ROW) if parts else empty(0)
+
+
+def end_to_end(tables: Sequence[Table], kept: np.dtype[np.void]) -> Table:
+    """One table of several that all have the columns `kept`."""
+    return np.frombuffer(bytearray().join([table.tobytes() for table in tables]), kept)
 
 
 def sort_by(table: Table, *names: str) -> Table:
     """The rows in order of the named columns, the first the most significant."""
-    return table[np.lexsort([table[name] for name in reversed(names)])]
+    return table.take(np.lexsort([table[name] for name in reversed(names)]))
 
 
 def starts(*columns: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
@@ -118,6 +126,6 @@ def runs(first: npt.NDArray[np.int64], rows: int) -> npt.NDArray[np.int64]:
 def groups(table: Table, keys: npt.NDArray[Any]) -> Iterator[tuple[int, Table]]:
     """The rows of each key, in order of the keys; the order within a key is kept."""
     order = np.argsort(keys, kind='stable')
-    keys = keys[order]
-    for begin, end in pairwise([*starts(keys), len(keys)]):
-        yield int(keys[begin]), table[order[begin:end]]
+    keys, table = keys[order], table.take(order)
+    for begin, end in pairwise([*starts(keys).tolist(), len(keys)]):
+        yield int(keys[begin]), table[begin:end]
