@@ -164,6 +164,7 @@ class Gatherer:
         labels = rows['label'][first].tolist()
         indices, leaked = rows['index'].tolist(), rows['leaked'].tolist()
         begins = first.tolist()
+        categories = self._categories
         for product_id, label, begin, end in zip(
             ids, labels, begins, [*begins[1:], len(rows)], strict=True
         ):
@@ -171,7 +172,7 @@ class Gatherer:
                 product_id,
                 data[begin:end],
                 indices[begin:end],
-                self._categories[label] if self.categories else None,
+                categories[label] if categories else None,
                 leaked[begin:end] if held_out else None,
             )
 

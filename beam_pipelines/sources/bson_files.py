@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from beam_pipelines.scan import Range, Rejected, Scan, Scanner
 from beam_pipelines.sources import bson_walk, unpacked
@@ -18,6 +19,8 @@ from beam_pipelines.table import Table, groups
 from catalog import storage
 from catalog.errors import UserError
 from catalog.storage import Reader
+
+Int64s = npt.NDArray[np.int64]
 
 # Bytes that are read for nothing rather than asked for anew: a request to an object store costs as
 # much time as a few hundred KB, a system call as much as a few KB. Then, the most that is read at
@@ -111,7 +114,7 @@ class BsonFiles:
     def fetch(self, table: Table) -> Iterator[bytes]:
         """The pictures of the rows, in their order."""
         order = np.lexsort([table['offset'], table['file']])
-        by_file = list(groups(table[order], table['file'][order]))
+        by_file = list(groups(table.take(order), table['file'][order]))
         if self._is_remote() or len(by_file) > _MOST_OPEN:
             found = (picture for file, rows in by_file for picture in self._read(file, rows))
             yield from [picture for _, picture in sorted(zip(order.tolist(), found, strict=True))]
@@ -121,7 +124,8 @@ class BsonFiles:
         with contextlib.ExitStack() as stack:
             readers = {file: stack.enter_context(_open(self.paths[file])) for file, _ in by_file}
             for file, rows in by_file:
-                runs = [(begin, end) for begin, end, _ in self._runs(rows)]
+                _, begins, ends = self._runs(rows)
+                runs = zip(begins.tolist(), ends.tolist(), strict=True)
                 storage.will_read(_readable(self.paths[file]), runs)
             places = (table[name].tolist() for name in ('file', 'offset', 'length'))
             for file, offset, length in zip(*places, strict=True):
@@ -135,8 +139,12 @@ class BsonFiles:
     def _read(self, file: int, rows: Table) -> Iterator[bytes]:
         """The pictures of rows of one file, sorted by offset: one read for those that are near."""
         with _open(self.paths[file]) as reader:
-            for begin, end, of_run in self._runs(rows):
+            first, begins, ends = (column.tolist() for column in self._runs(rows))
+            for begin, end, rows_of in zip(
+                begins, ends, pairwise([*first, len(rows)]), strict=True
+            ):
                 data = reader.read_at(begin, end - begin)
+                of_run = rows[slice(*rows_of)]
                 places = (of_run[name].tolist() for name in ('offset', 'length'))
                 for offset, length in zip(*places, strict=True):
                     yield data[offset - begin : offset - begin + length]
@@ -144,16 +152,16 @@ class BsonFiles:
     def _is_remote(self) -> bool:
         return storage.is_remote(_readable(self.paths[0]))
 
-    def _runs(self, rows: Table) -> Iterator[tuple[int, int, Table]]:
-        """Runs of sorted rows that one read serves: where it begins and ends, the rows."""
+    def _runs(self, rows: Table) -> tuple[Int64s, Int64s, Int64s]:
+        """Runs of sorted rows that one read serves: its first row, where it begins and ends."""
         gap_bytes = _REMOTE_GAP_BYTES if self._is_remote() else _LOCAL_GAP_BYTES
         run_bytes = _REMOTE_RUN_BYTES if self._is_remote() else _LOCAL_RUN_BYTES
         ends = rows['offset'] + rows['length']
         apart = (rows['offset'][1:] - ends[:-1] > gap_bytes) | (
             rows['offset'][1:] // run_bytes != rows['offset'][:-1] // run_bytes
         )
-        for first, end in pairwise([0, *(np.flatnonzero(apart) + 1).tolist(), len(rows)]):
-            yield int(rows['offset'][first]), int(ends[first:end].max()), rows[first:end]
+        first = np.append(0, np.flatnonzero(apart) + 1)
+        return first, rows['offset'][first], np.maximum.reduceat(ends, first)
 
 
 def open_files(paths: Sequence[str]) -> BsonFiles:
