@@ -66,8 +66,8 @@ SPLIT = _columns(
 SHOWN = _columns('product_id', 'hash_high', 'hash_low', 'label', 'shard', 'index', 'split')
 # What a shard is written from.
 PLACED = _columns(
-    'product_id', 'hash_high', 'hash_low', 'offset', 'place', 'length', 'label', 'file', 'shard',
-    'index', 'copy', 'split', 'traits',
+    'product_id', 'hash_high', 'hash_low', 'offset', 'place', 'length', 'label', 'file', 'index',
+    'copy', 'traits',
 )  # fmt: skip
 # Which picture of a shard train shows too.
 LEAKED = _columns('product_id', 'index')
