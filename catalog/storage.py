@@ -11,7 +11,7 @@ import io
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -94,16 +94,13 @@ class _LocalReader:
         self._file = open(path, 'rb', buffering=0)  # noqa: SIM115  (closed by close)
 
     def read_at(self, offset: int, length: int) -> bytes:
-        try:
-            data = os.pread(self._file.fileno(), length, offset)
-            while len(data) < length and (
-                more := os.pread(self._file.fileno(), length - len(data), offset + len(data))
-            ):
-                data += more
-        except OSError:  # beforehand, `_naming` would cost as much as the reading
-            with _naming(self._file.name):
-                raise
-        return data
+        pieces = []
+        with _naming(self._file.name):
+            while length > 0 and (piece := os.pread(self._file.fileno(), length, offset)):
+                pieces.append(piece)
+                offset += len(piece)
+                length -= len(piece)
+        return pieces[0] if len(pieces) == 1 else b''.join(pieces)
 
     def close(self) -> None:
         self._file.close()
@@ -117,6 +114,27 @@ def open_reader(path: str) -> Iterator[Reader]:
         yield reader
     finally:
         reader.close()
+
+
+def read_pieces(
+    paths: Mapping[int, str], pieces: Iterable[tuple[int, int, int]]
+) -> Iterator[bytes]:
+    """Pieces of local files, by file, offset and length; shorter at the end of the file.
+
+    Many small ones: in half the time that `read_at` takes for each.
+    """
+    with contextlib.ExitStack() as stack:
+        files = {
+            file: stack.enter_context(open(path, 'rb', buffering=0)).fileno()
+            for file, path in paths.items()
+        }
+        for file, offset, length in pieces:
+            try:
+                data = os.pread(files[file], length, offset)
+            except OSError:
+                with _naming(paths[file]):
+                    raise
+            yield data
 
 
 def will_read(path: str, pieces: Iterable[tuple[int, int]]) -> None:

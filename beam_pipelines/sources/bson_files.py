@@ -4,7 +4,6 @@ Units of a range are bytes. `file` in a row is the position in `paths`. A `.gz` 
 it unpacks to: its size, ranges and offsets are those of the unpacked bytes.
 """
 
-import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -121,15 +120,12 @@ class BsonFiles:
             return
         # One by one costs no more here, and what is read stays in a processor's cache. A disk is
         # told before what will be asked for, in its own order.
-        with contextlib.ExitStack() as stack:
-            readers = {file: stack.enter_context(_open(self.paths[file])) for file, _ in by_file}
-            for file, rows in by_file:
-                _, begins, ends = self._runs(rows)
-                runs = zip(begins.tolist(), ends.tolist(), strict=True)
-                storage.will_read(_readable(self.paths[file]), runs)
-            places = (table[name].tolist() for name in ('file', 'offset', 'length'))
-            for file, offset, length in zip(*places, strict=True):
-                yield readers[file].read_at(offset, length)
+        paths = {file: _readable(self.paths[file]) for file, _ in by_file}
+        for file, rows in by_file:
+            _, begins, ends = self._runs(rows)
+            storage.will_read(paths[file], zip(begins.tolist(), ends.tolist(), strict=True))
+        places = (table[name].tolist() for name in ('file', 'offset', 'length'))
+        yield from storage.read_pieces(paths, zip(*places, strict=True))
 
     def fetch_rejected(self, rejected: Rejected) -> bytes:
         """The bytes of a rejected piece."""
