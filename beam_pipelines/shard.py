@@ -13,6 +13,7 @@ does not know either is refused. Without --runner the job runs on this machine.
 """
 
 import dataclasses
+import threading
 import time
 
 from absl import flags
@@ -125,6 +126,10 @@ def main(argv: list[str]) -> None:
     made_by = open_job()
     commit.prepare(made_by.output, resume=_RESUME.value, overwrite=_OVERWRITE.value)
     source_bytes = made_by.source.total_bytes()
+    if runner.is_local(argv[1:]):
+        # What ends a thread of Beam's comes with the error that ends the run. Printed by the thread
+        # as well, it may come after that.
+        threading.excepthook = lambda told: None
     with meter.shown(source_bytes, local=runner.is_local(argv[1:])) as told:
         metered = dataclasses.replace(made_by, meter=told)
         runner.run(
