@@ -3,19 +3,23 @@ r"""Steps of our loop beside those of Keras's `fit`: one device, same model, opt
   python -m benchmarks.train_step --output=DIR
 
 Both learn from the same stream of `input_pipeline`, cached, so that it costs neither anything, and
-take ten steps a call. Each run is a process of its own, by turns for several rounds; of a run the
-median of its windows counts, of the rounds the median. Ours logs each window to its boards, `fit`
-ends an epoch. In one window ours saves: what that would cost at the default interval is told too.
+take ten steps a call. Each is a process of its own, and they take windows of steps by turns: one
+stands while the other runs, a second or a few each, so that a noisy machine strikes both. Ours logs
+each window to its boards, `fit` ends an epoch. The ratio is the median of neighbouring windows, by
+the wall's clock and by the time of the processor. Then a run with nothing changed tells what its
+checkpoints cost.
 """
 
-import itertools
+import contextlib
+import dataclasses
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
@@ -27,14 +31,13 @@ if TYPE_CHECKING:
 
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder for the files.', required=True)
 _PRODUCTS = flags.DEFINE_integer('products', 2_000, 'Of the sample data.', lower_bound=1)
-_ROUNDS = flags.DEFINE_integer('rounds', 3, 'Runs of each.', lower_bound=1)
+_WINDOWS = flags.DEFINE_integer('windows', 12, 'Of each, that count.', lower_bound=1)
 _ONLY = flags.DEFINE_list('only', [], 'Names of cases; by default all.')
+_SAVING_STEPS = flags.DEFINE_integer('saving_steps', 3_000, 'Of the run that saves; 0: none.')
 _ONE = flags.DEFINE_list('one', [], 'For the processes themselves: who, case, folder.')
 
 _STEPS_PER_CALL = 10
-_WINDOWS = 6  # the first compiles
-_SAVED_AFTER = 3  # windows
-_DEFAULT_INTERVAL = 1000  # steps between two checkpoints
+_TOLD = 'window'  # what a line begins with that tells of one
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,12 @@ CASES = {
 def config_of(case: Case) -> 'TrainConfig':
     from trainer.config import AugmentConfig, InputConfig, ModelConfig, StepConfig, TrainConfig
 
-    steps = case.window * _WINDOWS
+    steps = case.window * (_WINDOWS.value + 1)  # the first compiles
     return TrainConfig(
         batch_size=case.batch,
         total_steps=steps,
         log_every_steps=case.window,
-        checkpoint_every_steps=case.window * _SAVED_AFTER,
+        checkpoint_every_steps=steps,
         steps_per_call=_STEPS_PER_CALL,
         device='cpu',
         model=ModelConfig(name=case.model, channels=case.channels),
@@ -74,30 +77,48 @@ def config_of(case: Case) -> 'TrainConfig':
     )
 
 
-def ours(case: Case, folder: Path) -> list[float]:
-    """Seconds of each window, and of a save, as the boards tell them."""
-    import shutil
+class Turns:
+    """Tells the parent what a window took, and waits for its leave to begin the next."""
 
-    import tensorflow as tf
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    def __init__(self) -> None:
+        self._start()
 
+    def _start(self) -> None:
+        self._wall, self._cpu = time.monotonic(), time.process_time()
+
+    def end_window(self) -> None:
+        """Tells of the window that ends here; the next begins when the parent says so."""
+        wall, cpu = time.monotonic() - self._wall, time.process_time() - self._cpu
+        print(_TOLD, wall, cpu, flush=True)
+        sys.stdin.readline()
+        self._start()
+
+
+def ours(case: Case, folder: Path) -> None:
+    """`train`, as it is, with a turn after each line of its log."""
     from trainer.data_set import open_data_set
+    from trainer.reporting import Reporter
     from trainer.train import train
 
-    workdir = folder / 'workdir'
+    turns, log = Turns(), Reporter.log
+
+    def log_and_wait(self: Reporter, **values: Any) -> None:
+        log(self, **values)
+        turns.end_window()
+
+    Reporter.log = log_and_wait  # type: ignore[method-assign]
+    train(config_of(case), open_data_set(str(folder / 'product')), _new(folder / 'workdir'))
+
+
+def _new(workdir: Path) -> str:
+    import shutil
+
     shutil.rmtree(workdir, ignore_errors=True)
-    train(config_of(case), open_data_set(str(folder / 'product')), str(workdir))
-    events = EventAccumulator(str(workdir / 'tensorboard')).Reload()
-    rates, shares = (
-        [float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors(name)]
-        for name in ('pictures_per_second', 'saving_share')
-    )
-    seconds = [case.window * case.batch / rate for rate in rates]
-    return [*seconds, shares[_SAVED_AFTER] * seconds[_SAVED_AFTER]]
+    return str(workdir)
 
 
-def fit(case: Case, folder: Path) -> list[float]:
-    """Seconds of each epoch of a window's length; it does not save."""
+def fit(case: Case, folder: Path) -> None:
+    """Keras's `fit`, with a turn after each epoch of a window's length."""
     import keras
 
     from trainer import input_pipeline
@@ -105,14 +126,11 @@ def fit(case: Case, folder: Path) -> list[float]:
     from trainer.model import build_model
     from trainer.optimizers import build_optimizer
 
-    class Clock(keras.callbacks.Callback):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.times = [time.monotonic()]
-
+    class Waiting(keras.callbacks.Callback):  # type: ignore[misc]
         def on_epoch_end(self, *_: object) -> None:
-            self.times.append(time.monotonic())
+            turns.end_window()
 
+    turns = Turns()
     config, data = config_of(case), open_data_set(str(folder / 'product'))
     keras.utils.set_random_seed(config.seed)
     shape = (case.side, case.side, 3)
@@ -127,60 +145,131 @@ def fit(case: Case, folder: Path) -> list[float]:
         jit_compile=case.xla,
     )
     batches = input_pipeline.train_batches(data, config).map(lambda x: (x['image'], x['label']))
-    clock = Clock()
-    model.fit(batches, steps_per_epoch=case.window, epochs=_WINDOWS, verbose=0, callbacks=[clock])
-    return [*(end - start for start, end in itertools.pairwise(clock.times)), 0.0]
+    model.fit(
+        batches,
+        steps_per_epoch=case.window,
+        epochs=_WINDOWS.value + 1,
+        verbose=0,
+        callbacks=[Waiting()],
+    )
+
+
+def saving(folder: Path) -> tuple[float, float]:
+    """The share of its time that a run loses to checkpoints at the default interval, and of a save
+    the seconds, as its boards tell them.
+    """
+    import tensorflow as tf
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    from trainer.config import TrainConfig
+    from trainer.data_set import open_data_set
+    from trainer.train import train
+
+    case = CASES['small_cnn']
+    config = dataclasses.replace(
+        config_of(case),
+        total_steps=_SAVING_STEPS.value,
+        checkpoint_every_steps=TrainConfig.checkpoint_every_steps,
+    )
+    workdir = _new(folder / 'workdir')
+    train(config, open_data_set(str(folder / 'product')), workdir)
+    events = EventAccumulator(workdir + '/tensorboard').Reload()
+    rates, shares = (
+        [float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors(name)]
+        for name in ('pictures_per_second', 'saving_share')
+    )
+    # The window that compiles is longer than all others; what is saved last is in no window.
+    seconds = [case.window * case.batch / rate for rate in rates][1:]
+    lost = [share * of for share, of in zip(shares[1:], seconds, strict=True)]
+    saves = [one for one in lost if one]
+    return sum(lost) / sum(seconds), statistics.mean(saves)
 
 
 @dataclass(frozen=True)
-class Run:
-    """One run: steps a second, and seconds of a save."""
+class Window:
+    """What a window took, seconds of the wall and of the processor."""
 
-    rate: float
-    save: float
-
-
-def run_one(who: str, name: str, folder: Path) -> Run:
-    """A run in a process of its own."""
-    one = f'--one={who},{name},{folder}'
-    command = [sys.executable, '-m', 'benchmarks.train_step', one, f'--output={folder}']
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=540)
-    _, *seconds, save = map(float, done.stdout.split()[-_WINDOWS - 1 :])
-    return Run(rate=CASES[name].window / statistics.median(seconds), save=save)
+    wall: float
+    cpu: float
 
 
-def row(name: str, pairs: list[tuple[Run, Run]]) -> str:
-    """The results of a case, as a line of the table."""
-    ours_rate = statistics.median(mine.rate for mine, _ in pairs)
-    fit_rate = statistics.median(other.rate for _, other in pairs)
-    ratio = statistics.median(mine.rate / other.rate for mine, other in pairs)
-    save = statistics.median(mine.save for mine, _ in pairs)
-    lost = save / (save + _DEFAULT_INTERVAL / ours_rate)
-    label = name.replace('_', ' ')
-    return (
-        f'| {label} | {ours_rate:,.1f} | {fit_rate:,.1f} | {ratio:.2f} | {save:.2f} | {lost:.1%} |'
+@contextlib.contextmanager
+def started(who: str, name: str, folder: Path) -> 'Iterator[subprocess.Popen[str]]':
+    """A run in a process of its own, its first window taken."""
+    flags_given = [f'--one={who},{name},{folder}', f'--output={folder}']
+    command = [sys.executable, '-m', 'benchmarks.train_step', *flags_given]
+    process = subprocess.Popen(
+        [*command, f'--windows={_WINDOWS.value}'],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     )
+    try:
+        told(process)
+        yield process
+    finally:
+        process.kill()  # what follows the last window is not asked for
+        process.wait()
+
+
+def told(process: 'subprocess.Popen[str]') -> Window:
+    """The window that a process tells of next."""
+    for line in process.stdout or ():
+        first, *figures = line.split()
+        if first == _TOLD:
+            wall, cpu = map(float, figures)
+            return Window(wall, cpu)
+    raise RuntimeError('a run has ended before its last window')
+
+
+def take_window(process: 'subprocess.Popen[str]') -> Window:
+    """Lets a process take a window."""
+    print('go', file=process.stdin, flush=True)
+    return told(process)
+
+
+def measure(name: str, folder: Path) -> list[tuple[Window, Window]]:
+    """Windows of ours and of `fit`, neighbours in time; who is first alternates."""
+    pairs = []
+    with started('ours', name, folder) as mine, started('fit', name, folder) as other:
+        for number in range(_WINDOWS.value):
+            if number % 2:
+                second = take_window(other)
+                pairs.append((take_window(mine), second))
+            else:
+                pairs.append((take_window(mine), take_window(other)))
+    return pairs
+
+
+def row(name: str, pairs: list[tuple[Window, Window]]) -> str:
+    """The results of a case, as a line of the table."""
+    steps = CASES[name].window
+    mine, other = (steps / statistics.median(pair[i].wall for pair in pairs) for i in (0, 1))
+    cpu = [statistics.median(pair[i].cpu for pair in pairs) / steps * 1e3 for i in (0, 1)]
+    walls = statistics.median(theirs.wall / ours.wall for ours, theirs in pairs)
+    cpus = statistics.median(theirs.cpu / ours.cpu for ours, theirs in pairs)
+    label = name.replace('_', ' ')
+    figures = f'{walls:.2f} | {cpu[0]:,.1f} | {cpu[1]:,.1f} | {cpus:.2f}'
+    return f'| {label} | {mine:,.1f} | {other:,.1f} | {figures} |'
 
 
 def main(argv: list[str]) -> None:
     """Measures and prints."""
     del argv
     if _ONE.value:
-        who, name, folder = _ONE.value
-        print(*{'ours': ours, 'fit': fit}[who](CASES[name], Path(folder)), flush=True)
+        who, name, one_folder = _ONE.value
+        {'ours': ours, 'fit': fit}[who](CASES[name], Path(one_folder))
         return
     folder = Path(_OUTPUT.value).absolute()
     input_files.prepare(folder, products=_PRODUCTS.value)
-    print(
-        '| | ours, steps/s | fit, steps/s | ours / fit (goal 1.0) | a save, s | of the time, with a'
-    )
-    print(f'save every {_DEFAULT_INTERVAL:,} steps (goal below 2 %) |\n|---|---|---|---|---|---|')
+    print('| | ours, steps/s | fit | ours / fit | ours, CPU ms a step | fit | fit / ours |')
+    print('|---|---|---|---|---|---|---|')
     for name in _ONLY.value or CASES:
-        pairs = [
-            (run_one('ours', name, folder), run_one('fit', name, folder))
-            for _ in range(_ROUNDS.value)
-        ]
-        print(row(name, pairs), flush=True)
+        print(row(name, measure(name, folder)), flush=True)
+    if _SAVING_STEPS.value:
+        share, seconds = saving(folder)
+        print(f'\nsaving: {share:.2%} of {_SAVING_STEPS.value:,} steps, {seconds:.3f} s a save')
 
 
 if __name__ == '__main__':
