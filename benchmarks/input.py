@@ -17,14 +17,16 @@ from pathlib import Path
 from absl import flags
 
 from benchmarks import input_files
-from benchmarks.input_contenders import CONTENDERS
+from benchmarks.input_contenders import CONTENDERS, PARTS
 from catalog import door
 
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder for the files.', required=True)
 _OTHER = flags.DEFINE_string('other_python', sys.executable, 'Python with requirements.txt in it.')
 _PRODUCTS = flags.DEFINE_integer('products', 10_000, 'Of the sample data.', lower_bound=1)
 _CORES = flags.DEFINE_list('cores', ['1', '2'], 'Numbers of cores.')
-_ONLY = flags.DEFINE_list('only', [], 'Names of contenders; by default all.')
+_ONLY = flags.DEFINE_list(
+    'only', [], 'Names of contenders, or of parts of ours; by default the contenders.'
+)
 _ROUNDS = flags.DEFINE_integer('rounds', 3, 'Runs of each.', lower_bound=1)
 _SECONDS = flags.DEFINE_float('seconds', 4.0, 'Measured of each run.', lower_bound=0.1)
 
@@ -94,7 +96,7 @@ def main(argv: list[str]) -> None:
     del argv
     folder = Path(_OUTPUT.value).absolute()
     input_files.prepare(folder, products=_PRODUCTS.value)
-    names = [name for name in CONTENDERS if not _ONLY.value or name in _ONLY.value]
+    names = [name for name in CONTENDERS | PARTS if name in (_ONLY.value or CONTENDERS)]
     runs: dict[tuple[str, int], list[Rate]] = {}
     failed: set[str] = set()
     for _ in range(_ROUNDS.value):

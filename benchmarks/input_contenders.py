@@ -110,6 +110,74 @@ def ours_floats(folder: Path, cores: int) -> Counts:
     return _ours(folder, kind='product', shuffle_records=10_000, device='floats')
 
 
+def ours_decoding(folder: Path, cores: int) -> Counts:
+    """Of `ours_uint8` a part: TensorFlow's decoder on bytes in memory, into nothing."""
+    import tensorflow as tf
+
+    def decode(encoded: tf.Tensor) -> tf.Tensor:
+        images = [
+            tf.io.decode_jpeg(one, channels=3, dct_method='INTEGER_ACCURATE')
+            for one in tf.unstack(encoded)
+        ]
+        return tf.stack([tf.shape(image)[0] for image in images])
+
+    specification = tf.TensorSpec([BATCH], tf.string)
+    one_thread = tf.function(decode).get_concrete_function(specification)
+
+    @tf.function(input_signature=[specification])
+    def take(encoded: tf.Tensor) -> tf.Tensor:
+        (heights,) = tf.raw_ops.PartitionedCall(
+            args=[encoded], Tout=[tf.int32], f=one_thread, executor_type='SINGLE_THREADED_EXECUTOR'
+        )
+        return heights
+
+    return _in_memory(folder, take)
+
+
+def ours_decoding_batches(folder: Path, cores: int) -> Counts:
+    """A part: the same, put together to batches, as the pipeline does."""
+    import tensorflow as tf
+
+    from trainer import preprocess
+
+    @tf.function(input_signature=[tf.TensorSpec([BATCH], tf.string)])
+    def take(encoded: tf.Tensor) -> tf.Tensor:
+        return preprocess.decode_batch(encoded, height=SIDE, width=SIDE)
+
+    return _in_memory(folder, take)
+
+
+def _in_memory(folder: Path, take: Callable[[Any], Any]) -> Counts:
+    import tensorflow as tf
+
+    pictures = [picture for picture, _ in _pictures(folder)]
+    starts = range(0, len(pictures) - BATCH + 1, BATCH)
+    batches = [tf.constant(pictures[start : start + BATCH]) for start in starts]
+    for batch in itertools.cycle(batches):
+        yield len(take(batch))
+
+
+def ours_without_decoding(folder: Path, cores: int) -> Counts:
+    """The other part: records read, checked, parsed and mixed, batches of encoded pictures."""
+    import tensorflow as tf
+
+    from trainer.config import InputConfig, TrainConfig
+    from trainer.data_set import open_data_set
+    from trainer.input_pipeline import train_stream
+    from trainer.sources import Columns
+
+    def pictures(records: Columns) -> Columns:
+        views = records['encoded'].row_lengths()
+        columns = {name: tf.repeat(records[name], views) for name in ('label', 'product_id')}
+        return {'encoded': records['encoded'].flat_values, **columns}
+
+    size = InputConfig(height=SIDE, width=SIDE, shuffle_records=1024)
+    config = TrainConfig(batch_size=BATCH, total_steps=1, input=size)
+    data = open_data_set(str(folder / 'product'))
+    for batch in train_stream(data, config, group=pictures, make=lambda x, _: x):
+        yield len(batch['encoded'])
+
+
 def thesis(folder: Path, cores: int) -> Counts:
     """A Keras-style iterator over BSON with Pillow, no transforms, a thread a core."""
     import io
@@ -275,6 +343,11 @@ CONTENDERS: dict[str, Callable[[Path, int], Counts]] = {
     )
 }
 
+PARTS: dict[str, Callable[[Path, int], Counts]] = {
+    function.__name__: function
+    for function in (ours_decoding, ours_decoding_batches, ours_without_decoding)
+}
+
 
 def cpu_seconds(pid: int) -> float:
     """User and system time of a process and its descendants, those that have ended too."""
@@ -298,7 +371,7 @@ def measure(counts: Counts, *, seconds: float) -> tuple[int, float, float]:
 
 def main(argv: list[str]) -> None:
     name, folder, cores, seconds = argv[1:]
-    counts = CONTENDERS[name](Path(folder), int(cores))
+    counts = (CONTENDERS | PARTS)[name](Path(folder), int(cores))
     print(*measure(counts, seconds=float(seconds)), flush=True)
     os._exit(0)  # without waiting for worker processes and threads that still prefetch
 
