@@ -11,9 +11,9 @@ python -m trainer.evaluate --workdir=run/full/workdir --data=run/full/test --spl
   --output=run/full/report
 
 (The official test photos are a data set of their own, all of it in the split that its shards call
-`train`.) ResNet-9; flip and padded crop, label smoothing, a cosine, the mean of the weights; pictures of
-20, 24, then 28 pixels; half precision, which oneDNN computes a quarter faster on processors with
-AVX-512 BF16. 14.9 epochs of 60,000 photos. It reached 0.9427, and 0.9456 with
+`train`.) ResNet-9; flip and padded crop, label smoothing, a cosine, the mean of the weights;
+pictures of 20, 24, then 28 pixels; half precision, which oneDNN computes a quarter faster on
+processors with AVX-512 BF16. 14.9 epochs of 60,000 photos. It reached 0.9427, and 0.9456 with
 `trainer.evaluate --tta=flip`, in 33 CPU minutes on two busy cores: docs/study.md.
 """
 
