@@ -4,6 +4,7 @@ Input: what `preprocess.normalize` gives; output: logits.
 """
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import tensorflow as tf
@@ -64,8 +65,14 @@ def alone(pictures: tf.Tensor) -> tf.Tensor:
 def sketch(config: ModelConfig, *, num_classes: int, input_shape: Shape) -> keras.Model:
     """A model without its weights, to count: 571 million take no memory and no time."""
     config = dataclasses.replace(config, weights=None)
-    with keras.StatelessScope(initialize_variables=False):
-        return build_model(config, num_classes=num_classes, input_shape=input_shape)
+
+    def build() -> keras.Model:
+        with keras.StatelessScope(initialize_variables=False):
+            return build_model(config, num_classes=num_classes, input_shape=input_shape)
+
+    # Keras remembers, by thread, what has no values yet, and would give it some later.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(build).result()
 
 
 def count_parameters(config: ModelConfig, *, num_classes: int, input_shape: Shape) -> int:
