@@ -126,11 +126,12 @@ def main(argv: list[str]) -> None:
     made_by = open_job()
     commit.prepare(made_by.output, resume=_RESUME.value, overwrite=_OVERWRITE.value)
     source_bytes = made_by.source.total_bytes()
-    if runner.is_local(argv[1:]):
+    local = runner.is_local(argv[1:])
+    if local:
         # What ends a thread of Beam's comes with the error that ends the run. Printed by the thread
         # as well, it may come after that.
         threading.excepthook = lambda told: None
-    with meter.shown(source_bytes, local=runner.is_local(argv[1:])) as told:
+    with meter.shown(source_bytes, local=local) as told:
         metered = dataclasses.replace(made_by, meter=told)
         runner.run(
             lambda pipeline: job.build(pipeline, metered), argv[1:], input_bytes=source_bytes

@@ -137,7 +137,7 @@ def _write_shard(
                 f'{data.folder}: the pictures of a product must lie together in {shard.file}, '
                 f'which has {shard.records} records by the manifest, got {len(records)}'
             )
-        written = b''.join(tfrecord.frame(serialized) for serialized in records)
+        written = tfrecord.frames(records)
         storage.write_bytes(path, written)
     sha256 = hashlib.sha256(written).hexdigest()
     return Shard(file, shard.records, shard.pictures, len(written), sha256)
