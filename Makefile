@@ -74,8 +74,8 @@ lint: $(READY)  ## style, types, security, packaging files
 	$(VENV)/bin/bandit -q -r catalog beam_pipelines trainer serving configs -c pyproject.toml
 	$(VENV)/bin/yamllint -s cloudbuild.yaml
 
-fuzz: $(READY)  ## the BSON reader against damaged files, ten minutes
-	HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -q tests/beam_pipelines/test_bson_files.py -k any_damage --timeout=900
+fuzz: $(READY)  ## the BSON reader against damaged files, a quarter of an hour
+	HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -q tests/beam_pipelines/test_bson_files.py -k any_damage --timeout=1800
 
 study: $(READY)  ## what the choices are worth, an hour of training
 	$(PY) -m benchmarks.study --output=$(RUN)/study

@@ -140,5 +140,6 @@ def _fields(
     values: npt.NDArray[np.uint8], at: Int64s, fields: np.dtype[np.void]
 ) -> npt.NDArray[np.void]:
     """The fields that lie in the data at each offset."""
-    windows = np.lib.stride_tricks.sliding_window_view(values, fields.itemsize)
-    return windows[at].view(fields)[:, 0]
+    size = fields.itemsize
+    windows = np.ndarray(len(values) - size + 1, f'V{size}', values, strides=1)  # at each byte
+    return windows[at].view(fields)
