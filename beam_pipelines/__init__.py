@@ -17,6 +17,7 @@
 | `blank` | does a picture show anything |
 | `scan` | what one range of the source gives: rows, rejected pieces, counts |
 | `table` | the columns that move |
+| `packing` | rows as the bytes they travel in |
 | `seams` | is every byte of the source in exactly one document |
 | `resolve` | which products and pictures come again |
 | `plan` | split, copies, shard, place |

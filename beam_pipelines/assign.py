@@ -1,4 +1,4 @@
-"""Applies the plan to the rows of whole classes: split, copies, shard, place. Knows no Beam."""
+"""Applies the plan to rows: split, copies, shard of whole classes, order in a shard. No Beam."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -158,9 +158,9 @@ def lay_out(parts: Iterable[npt.NDArray[np.void]], options: ShardOptions) -> Lay
 
 
 def assign_places(table: Table, layout: Layout, options: ShardOptions) -> Table:
-    """Gives every record of whole classes its copies, shard and place in the shard.
+    """Gives every record of whole classes its copies and shards.
 
-    A product's rows get the same copies, shards and places, unless they are dealt singly.
+    A product's rows get the same copies and shards, unless they are dealt singly.
     """
     placed = []
     for key, of_class in groups(table, class_keys(table, seed=options.seed)):
@@ -171,6 +171,13 @@ def assign_places(table: Table, layout: Layout, options: ShardOptions) -> Table:
     return join(placed)
 
 
+def in_place(rows: Table, split: int, options: ShardOptions) -> Table:
+    """The rows of a shard in the order in which they are written."""
+    of_unit = [rows[name] for name in (*_unit_names(split, options), 'copy')]
+    rows['place'] = plan.mix(*of_unit, salt='place', seed=options.seed)
+    return sort_by(rows, 'place', 'product_id', 'copy', 'index')
+
+
 def _dealt_singly(split: int, options: ShardOptions) -> bool:
     """Whether each picture goes its own way, as train's do where a record holds one.
 
@@ -179,10 +186,14 @@ def _dealt_singly(split: int, options: ShardOptions) -> bool:
     return options.record == 'image' and split == plan.TRAIN
 
 
+def _unit_names(split: int, options: ShardOptions) -> tuple[str, ...]:
+    """The columns that tell one unit from another: what is copied, dealt and placed as one."""
+    return ('product_id', 'index') if _dealt_singly(split, options) else ('product_id',)
+
+
 def _place(rows: Table, options: ShardOptions, *, key: int, records: int, shards: int) -> Table:
     rows = sort_by(rows, 'product_id', 'index')
-    singly = _dealt_singly(int(rows['split'][0]), options)
-    unit_names = ('product_id', 'index') if singly else ('product_id',)
+    unit_names = _unit_names(int(rows['split'][0]), options)
     first = starts(*(rows[name] for name in unit_names))
     unit_ids = [rows[name][first] for name in unit_names]
     times = plan.copies(unit_ids, records, seed=options.seed)
@@ -194,7 +205,6 @@ def _place(rows: Table, options: ShardOptions, *, key: int, records: int, shards
     shard = plan.assign_shards(
         records, shards=shards, copies=int(times.max()), offset=int(class_hash[0] >> 8)
     )
-    place = plan.mix(*(ids[unit] for ids in unit_ids), copy, salt='place', seed=options.seed)
 
     # The rows of every record: those of its unit.
     sizes = np.diff([*first, len(rows)])[unit]
@@ -203,5 +213,4 @@ def _place(rows: Table, options: ShardOptions, *, key: int, records: int, shards
     written = rows.take(first[unit][record] + within)
     written['copy'] = copy[record]
     written['shard'] = shard[record]
-    written['place'] = place[record]
     return written

@@ -12,11 +12,11 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from beam_pipelines import pictures
+from beam_pipelines import assign, pictures
 from beam_pipelines.options import ShardOptions
 from beam_pipelines.shard_file import ShardFile
 from beam_pipelines.sources.source import Source
-from beam_pipelines.table import CONVERT, Table, groups, sort_by, starts
+from beam_pipelines.table import CONVERT, Table, groups, starts
 from catalog import record, storage
 from catalog.categories import Categories
 from catalog.errors import UserError
@@ -70,7 +70,7 @@ class Gatherer:
 
     def gather(self, name: ShardName, rows: Table) -> Gathered:
         """Writes one shard from the rows of all its records."""
-        rows = sort_by(rows, 'place', 'product_id', 'copy', 'index')
+        rows = assign.in_place(rows, SPLITS.index(name.split), self.options)
         records = _first_rows(rows, per_picture=self.options.record == 'image')
         digest = self._digest(rows)
         shard = self._written_before(name, digest)
@@ -144,7 +144,7 @@ class Gatherer:
     def _usable(self, rows: Table, data: list[bytes]) -> list[bytes]:
         """The pictures as they are written."""
         hashes = pictures.hashes128(data)
-        same = (hashes[:, 0] == rows['hash_high']) & (hashes[:, 1] == rows['hash_low'])
+        same = hashes[:, 1] == rows['hash_low']
         if not same.all():
             row = rows[int(np.argmin(same))]
             raise UserError(

@@ -1,7 +1,7 @@
 """Brings all rows of a product, a content or a class together, in Beam.
 
 Tables are cut into buckets of keys first, so that many keys do not make many small elements. They
-travel as bytes: a pickled table says anew which columns it has.
+travel packed.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -11,8 +11,8 @@ import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 
-from beam_pipelines import assign
-from beam_pipelines.table import Table, columns, groups, join
+from beam_pipelines import assign, packing
+from beam_pipelines.table import Table
 
 # Buckets are parts of the work: more than the workers of a large job, few enough that a part of a
 # small one holds many rows. Those of a very large job fit a worker's memory: some 10 MB each.
@@ -28,7 +28,7 @@ def buckets_for(source_bytes: int) -> int:
 
 
 class Grouped(beam.PTransform):  # type: ignore[misc]
-    """Tables in; (bucket, [bytes of rows]) out.
+    """Tables in; (bucket, [packed rows]) out.
 
     Args:
       keys: gives each row's key; rows of a key come together.
@@ -50,12 +50,7 @@ class Grouped(beam.PTransform):  # type: ignore[misc]
 
 def joined(grouped: tuple[int, Iterable[bytes]], kept: Any) -> Table:
     """What `Grouped` gives for a bucket, as one table with all columns."""
-    return from_bytes(grouped[1], kept)
-
-
-def from_bytes(parts: Iterable[bytes], kept: np.dtype[np.void]) -> Table:
-    """A table with all columns of the bytes of several with the columns `kept`."""
-    return join([np.frombuffer(b''.join(parts), kept)])
+    return packing.unpack(grouped[1], kept)
 
 
 def by_product(rows: Table) -> Int64s:
@@ -80,5 +75,4 @@ def _cut(
     buckets: int,
     args: tuple[Any, ...],
 ) -> Iterator[tuple[int, bytes]]:
-    for bucket, part in groups(columns(rows, kept), keys(rows, *args) % buckets):
-        yield bucket, part.tobytes()
+    return packing.pack_by(rows, keys(rows, *args) % buckets, kept)

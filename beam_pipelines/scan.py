@@ -4,11 +4,12 @@ import itertools
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from beam_pipelines import pictures
+from beam_pipelines import packing, pictures
 from beam_pipelines.table import SCANNED, Table, end_to_end
 from catalog.document import Product
 from catalog.documents import Documents
@@ -85,6 +86,14 @@ class Scan:
     rejected: tuple[Rejected, ...]
     counts: Counts
     bytes: int
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = self.table.dtype
+        return {**self.__dict__, 'table': (packing.pack(self.table, kept), kept)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        packed, kept = state['table']
+        self.__dict__.update(state, table=packing.unpack([packed], kept))
 
 
 class Scanner:

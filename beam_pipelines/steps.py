@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from beam_pipelines import (
     assign,
-    grouping,
     ledger,
     metrics,
+    packing,
     plan,
     rejected,
     resolve,
@@ -33,7 +33,7 @@ from catalog.shards import ShardName
 TABLES, DOCUMENTS, COUNTS = 'tables', 'documents', 'counts'
 REJECTED, CLASS_COUNTS = 'rejected', 'class_counts'
 
-OfShard = tuple[tuple[str, int, int], bytes]  # shard, rows
+OfShard = tuple[tuple[str, int, int], bytes]  # shard, packed rows
 
 
 def only(output: tuple[str, Any], kind: str) -> Iterator[Any]:
@@ -85,12 +85,12 @@ def assign_splits(rows: Table, options: ShardOptions) -> Iterator[tuple[str, Any
     kept, class_counts, counts = assign.assign_splits(rows, options)
     yield COUNTS, counts
     yield CLASS_COUNTS, class_counts
-    yield TABLES, columns(kept, table.SPLIT).tobytes()
+    yield TABLES, packing.pack(kept, table.SPLIT)
 
 
 def assign_places(rows: bytes, layout: Layout, options: ShardOptions) -> Table:
     """Rows of whole classes as they are written: copies, shard, place."""
-    return assign.assign_places(grouping.from_bytes([rows], table.SPLIT), layout, options)
+    return assign.assign_places(packing.unpack([rows], table.SPLIT), layout, options)
 
 
 def sum_counts(parts: Iterable[Counts]) -> Counts:
@@ -152,7 +152,7 @@ def by_shard(
     """The rows of each shard."""
     for name, of_shard in shards_of(rows, layout.shards):
         group = together.group_of(name, layout.shards, source=source)
-        yield group, (dataclasses.astuple(name), columns(of_shard, kept).tobytes())
+        yield group, (dataclasses.astuple(name), packing.pack(of_shard, kept))
 
 
 def gather(
@@ -177,7 +177,7 @@ def _joined(parts: Iterable[OfShard], kept: np.dtype[np.void]) -> dict[ShardName
     found: dict[ShardName, list[bytes]] = {}
     for name, rows in parts:
         found.setdefault(ShardName(*name), []).append(rows)
-    return {shard: grouping.from_bytes(rows, kept) for shard, rows in found.items()}
+    return {shard: packing.unpack(rows, kept) for shard, rows in found.items()}
 
 
 def labels_of(made: Gathered) -> tuple[str, npt.NDArray[np.int64]]:

@@ -1,0 +1,56 @@
+"""Rows come out as they went in, whatever numbers they hold."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from beam_pipelines import packing, table
+from beam_pipelines.table import Table
+
+tables = arrays.arrays(table.ROW, st.integers(0, 20))
+small = st.lists(st.integers(-2, 300), max_size=20)
+
+
+def _rows(product_ids: list[int]) -> Table:
+    rows = table.empty(len(product_ids))
+    rows['product_id'] = product_ids
+    return rows
+
+
+@given(parts=st.lists(tables, max_size=3))
+def test_columns_come_back_and_the_others_are_zeros(parts: list[Table]) -> None:
+    packed = [packing.pack(rows, table.PLACED) for rows in parts]
+    found = packing.unpack(packed, table.PLACED)
+    went_in = np.concatenate([table.empty(0), *parts])
+    expected = table.columns(table.columns(went_in, table.PLACED), table.ROW)
+    assert sorted(found.tolist()) == sorted(expected.tolist())
+
+
+@given(product_ids=small)
+def test_few_columns_of_small_numbers_keep_their_order(product_ids: list[int]) -> None:
+    rows = _rows(product_ids)
+    found = packing.unpack([packing.pack(rows, table.DOCUMENT)], table.DOCUMENT)
+    assert found['product_id'].tolist() == product_ids
+
+
+@given(product_ids=small, seed=st.integers(0, 99))
+def test_rows_of_a_key_come_together(product_ids: list[int], seed: int) -> None:
+    keys = np.random.default_rng(seed).integers(0, 4, len(product_ids))
+    found = {
+        key: packing.unpack([packed], table.DOCUMENT)['product_id'].tolist()
+        for key, packed in packing.pack_by(_rows(product_ids), keys, table.DOCUMENT)
+    }
+    expected: dict[int, list[int]] = {}
+    for key, product_id in zip(keys.tolist(), product_ids, strict=True):
+        expected.setdefault(key, []).append(product_id)
+    assert found == expected
+    assert list(found) == sorted(found)
+
+
+def test_a_small_number_takes_a_byte_a_row() -> None:
+    head_bytes = 3  # 20 bits, for a product id, a document, a file
+    rows = _rows([7] * 1000)
+    assert len(packing.pack(rows, table.DOCUMENT)) == head_bytes + 1000
+    rows['document'] = 256  # one byte more, although its low byte is zero
+    assert len(packing.pack(rows, table.DOCUMENT)) == head_bytes + 2000
