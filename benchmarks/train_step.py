@@ -5,9 +5,11 @@ r"""Steps of our loop beside those of Keras's `fit`: one device, same model, opt
 Both learn from the same stream of `input_pipeline`, cached, so that it costs neither anything, and
 take ten steps a call. Each is a process of its own, and they take windows of steps by turns: one
 stands while the other runs, a second or a few each, so that a noisy machine strikes both. Ours logs
-each window to its boards, `fit` ends an epoch. The ratio is the median of neighbouring windows, by
-the wall's clock and by the time of the processor. Then a run with nothing changed tells what its
-checkpoints cost.
+each window to its boards, `fit` ends an epoch. The ratio of two processes is the median of their
+neighbouring windows, by the wall's clock and by the time of the processor. Two processes of the
+same program differ by up to a tenth for as long as they live; so several pairs are started, one
+after another, and their median, least and largest ratio told. Then a run with nothing changed tells
+what its checkpoints cost.
 """
 
 import contextlib
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
 
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder for the files.', required=True)
 _PRODUCTS = flags.DEFINE_integer('products', 2_000, 'Of the sample data.', lower_bound=1)
-_WINDOWS = flags.DEFINE_integer('windows', 12, 'Of each, that count.', lower_bound=1)
+_PAIRS = flags.DEFINE_integer('pairs', 5, 'Of processes.', lower_bound=1)
+_WINDOWS = flags.DEFINE_integer('windows', 6, 'Of each process, that count.', lower_bound=1)
 _ONLY = flags.DEFINE_list('only', [], 'Names of cases; by default all.')
 _SAVING_STEPS = flags.DEFINE_integer('saving_steps', 3_000, 'Of the run that saves; 0: none.')
 _ONE = flags.DEFINE_list('one', [], 'For the processes themselves: who, case, folder.')
@@ -230,7 +233,7 @@ def take_window(process: 'subprocess.Popen[str]') -> Window:
 
 
 def measure(name: str, folder: Path) -> list[tuple[Window, Window]]:
-    """Windows of ours and of `fit`, neighbours in time; who is first alternates."""
+    """Windows of a process of each, neighbours in time; who is first alternates."""
     pairs = []
     with started('ours', name, folder) as mine, started('fit', name, folder) as other:
         for number in range(_WINDOWS.value):
@@ -242,16 +245,21 @@ def measure(name: str, folder: Path) -> list[tuple[Window, Window]]:
     return pairs
 
 
-def row(name: str, pairs: list[tuple[Window, Window]]) -> str:
+def row(name: str, pairs: list[list[tuple[Window, Window]]]) -> str:
     """The results of a case, as a line of the table."""
     steps = CASES[name].window
-    mine, other = (steps / statistics.median(pair[i].wall for pair in pairs) for i in (0, 1))
-    cpu = [statistics.median(pair[i].cpu for pair in pairs) / steps * 1e3 for i in (0, 1)]
-    walls = statistics.median(theirs.wall / ours.wall for ours, theirs in pairs)
-    cpus = statistics.median(theirs.cpu / ours.cpu for ours, theirs in pairs)
+    windows = [window for pair in pairs for window in pair]
+    mine, other = (steps / statistics.median(window[i].wall for window in windows) for i in (0, 1))
+    cpu = [statistics.median(window[i].cpu for window in windows) / steps * 1e3 for i in (0, 1)]
+    walls = [statistics.median(other.wall / ours.wall for ours, other in pair) for pair in pairs]
+    cpus = [statistics.median(other.cpu / ours.cpu for ours, other in pair) for pair in pairs]
     label = name.replace('_', ' ')
-    figures = f'{walls:.2f} | {cpu[0]:,.1f} | {cpu[1]:,.1f} | {cpus:.2f}'
+    figures = f'{_spread(walls)} | {cpu[0]:,.1f} | {cpu[1]:,.1f} | {_spread(cpus)}'
     return f'| {label} | {mine:,.1f} | {other:,.1f} | {figures} |'
+
+
+def _spread(ratios: list[float]) -> str:
+    return f'{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})'
 
 
 def main(argv: list[str]) -> None:
@@ -266,7 +274,7 @@ def main(argv: list[str]) -> None:
     print('| | ours, steps/s | fit | ours / fit | ours, CPU ms a step | fit | fit / ours |')
     print('|---|---|---|---|---|---|---|')
     for name in _ONLY.value or CASES:
-        print(row(name, measure(name, folder)), flush=True)
+        print(row(name, [measure(name, folder) for _ in range(_PAIRS.value)]), flush=True)
     if _SAVING_STEPS.value:
         share, seconds = saving(folder)
         print(f'\nsaving: {share:.2%} of {_SAVING_STEPS.value:,} steps, {seconds:.3f} s a save')

@@ -1,0 +1,204 @@
+"""Other ways to feed a step, and the limit, as contenders of `input_contenders`."""
+
+import itertools
+import struct
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from benchmarks import input_memory
+from benchmarks.input_memory import BATCH, SIDE, Counts
+
+
+def limit(folder: Path, cores: int) -> Counts:
+    """libjpeg-turbo decoding bytes in memory, into nothing."""
+    import simplejpeg
+
+    pictures = [picture for picture, _ in input_memory.pictures(folder)]
+    batches = itertools.batched if hasattr(itertools, 'batched') else _batched
+    jobs = itertools.cycle(list(batches(pictures, BATCH)))
+
+    def decode(batch: tuple[bytes, ...]) -> int:
+        return len([simplejpeg.decode_jpeg(picture, 'RGB') for picture in batch])
+
+    with ThreadPoolExecutor(cores) as pool:
+        waiting = [pool.submit(decode, next(jobs)) for _ in range(2 * cores)]
+        while True:
+            yield waiting.pop(0).result()
+            waiting.append(pool.submit(decode, next(jobs)))
+
+
+def _batched(values: list[bytes], size: int) -> Iterator[tuple[bytes, ...]]:
+    for first in range(0, len(values), size):
+        yield tuple(values[first : first + size])
+
+
+def thesis(folder: Path, cores: int) -> Counts:
+    """A Keras-style iterator over BSON with Pillow, no transforms, a thread a core."""
+    import io
+
+    import bson
+    import numpy as np
+    from PIL import Image
+
+    path = folder / 'dump' / 'train.bson'
+    places, offset = [], 0
+    with path.open('rb') as file:
+        for product in bson.decode_file_iter(file):
+            places += [(offset, view) for view in range(len(product['imgs']))]
+            offset = file.tell()
+
+    def load(order: Any) -> int:
+        batch = np.zeros((len(order), SIDE, SIDE, 3), np.float32)
+        with path.open('rb') as file:
+            for i, place in enumerate(order):
+                first, view = places[place]
+                file.seek(first)
+                size = struct.unpack('<i', file.read(4))[0]
+                file.seek(first)
+                product = bson.decode(file.read(size))
+                image = Image.open(io.BytesIO(product['imgs'][view]['picture']))
+                batch[i] = np.asarray(image, np.float32)
+        return len(batch)
+
+    rng = np.random.default_rng(0)
+    with ThreadPoolExecutor(cores) as pool:
+        draw = lambda: pool.submit(load, rng.integers(0, len(places), BATCH))  # noqa: E731
+        waiting = [draw() for _ in range(2 * cores)]
+        while True:
+            yield waiting.pop(0).result()
+            waiting.append(draw())
+
+
+def _torch(folder: Path, cores: int, decode: Callable[[bytes], Any]) -> Counts:
+    import torch
+    from torch.utils.data import DataLoader, Dataset
+
+    torch.set_num_threads(1)
+    pictures = input_memory.pictures(folder)
+
+    class Pictures(Dataset):  # type: ignore[misc]
+        def __len__(self) -> int:
+            return len(pictures)
+
+        def __getitem__(self, i: int) -> tuple[Any, int]:
+            return torch.from_numpy(decode(pictures[i][0])), pictures[i][1]
+
+    # One core decodes in its own process, which is quicker there than one worker beside it.
+    loader = DataLoader(
+        Pictures(),
+        batch_size=BATCH,
+        shuffle=True,
+        drop_last=True,
+        num_workers=0 if cores == 1 else cores,
+        persistent_workers=cores > 1,
+    )
+    while True:
+        for images, _ in loader:
+            yield len(images)
+
+
+def torch_pil(folder: Path, cores: int) -> Counts:
+    """Torch's DataLoader with Pillow, bytes in memory."""
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    return _torch(folder, cores, lambda data: np.array(Image.open(io.BytesIO(data))))
+
+
+def torch_simplejpeg(folder: Path, cores: int) -> Counts:
+    """Torch's DataLoader with libjpeg-turbo, bytes in memory."""
+    import simplejpeg
+
+    return _torch(folder, cores, lambda data: simplejpeg.decode_jpeg(data, 'RGB'))
+
+
+def webdataset(folder: Path, cores: int) -> Counts:
+    """WebDataset from tar shards with libjpeg-turbo, mixed by 1,000 as it does by default."""
+    import simplejpeg
+    import webdataset as wds
+
+    shards = sorted(str(path) for path in folder.glob('web-*.tar'))
+    data = wds.WebDataset(shards, shardshuffle=len(shards), nodesplitter=None).shuffle(1000)
+    data = data.to_tuple('jpg', 'cls')
+    data = data.map_tuple(lambda x: simplejpeg.decode_jpeg(x, 'RGB'), int)
+    data = data.batched(BATCH, partial=False)
+    loader = wds.WebLoader(data, batch_size=None, num_workers=0 if cores == 1 else cores)
+    while True:
+        for images, _ in loader:
+            yield len(images)
+
+
+def grain(folder: Path, cores: int) -> Counts:
+    """Grain's MapDataset from its own files, ArrayRecord, with libjpeg-turbo, a thread a core."""
+    import grain.python as pygrain
+
+    return _grain(pygrain.ArrayRecordDataSource(_array_records(folder)), cores)
+
+
+def grain_memory(folder: Path, cores: int) -> Counts:
+    """The same from bytes in memory."""
+    return _grain([_packed(*labelled) for labelled in input_memory.pictures(folder)], cores)
+
+
+def _grain(source: Any, cores: int) -> Counts:
+    import grain.python as pygrain
+    import simplejpeg
+
+    def decode(packed: bytes) -> tuple[Any, int]:
+        return simplejpeg.decode_jpeg(packed[4:], 'RGB'), struct.unpack_from('<I', packed)[0]
+
+    data = pygrain.MapDataset.source(source).seed(0).shuffle().repeat().map(decode)
+    options = pygrain.ReadOptions(num_threads=cores, prefetch_buffer_size=4 * BATCH)
+    for images, _ in data.to_iter_dataset(options).batch(BATCH):
+        yield len(images)
+
+
+def _array_records(folder: Path) -> str:
+    """The pictures as Grain reads them, written by the first run: one at a time is to be read."""
+    from array_record.python.array_record_module import ArrayRecordWriter
+
+    path = folder / 'pictures.arrayrecord'
+    if not path.exists():
+        partial = f'{path}.partial'
+        writer = ArrayRecordWriter(partial, 'group_size:1')
+        for picture, label in input_memory.pictures(folder):
+            writer.write(_packed(picture, label))
+        writer.close()
+        Path(partial).rename(path)
+    return str(path)
+
+
+def _packed(picture: bytes, label: int) -> bytes:
+    return struct.pack('<I', label) + picture
+
+
+def dali(folder: Path, cores: int) -> Counts:
+    """DALI on the processor, its defaults, from the same picture records."""
+    from nvidia.dali import fn, pipeline_def, tfrecord, types
+
+    shards = sorted(str(path) for path in (folder / 'image').glob('train-*.tfrecord'))
+
+    @pipeline_def(batch_size=BATCH, num_threads=cores, device_id=None)
+    def pipeline() -> Any:
+        features = {
+            'image/encoded': tfrecord.FixedLenFeature((), tfrecord.string, ''),
+            'image/class/label': tfrecord.FixedLenFeature([1], tfrecord.int64, -1),
+        }
+        inputs = fn.readers.tfrecord(
+            path=shards,
+            index_path=[f'{path}.idx' for path in shards],
+            features=features,
+            random_shuffle=True,
+        )
+        images = fn.decoders.image(inputs['image/encoded'], device='cpu', output_type=types.RGB)
+        return images, inputs['image/class/label']
+
+    made = pipeline()
+    made.build()
+    while True:
+        images, _ = made.run()
+        yield len(images)

@@ -1,0 +1,130 @@
+"""The input pipeline of this project, whole and in parts, as contenders of `input_contenders`."""
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks import input_memory
+from benchmarks.input_memory import BATCH, SIDE, Counts
+
+
+def _ours(folder: Path, *, kind: str, shuffle_records: int, device: str) -> Counts:
+    import tensorflow as tf
+
+    from trainer import preprocess
+    from trainer.augmentation.draws import draw
+    from trainer.augmentation.pictures import augment
+    from trainer.config import InputConfig, TrainConfig
+    from trainer.data_set import open_data_set
+    from trainer.input_pipeline import train_batches
+
+    config = TrainConfig(
+        batch_size=BATCH,
+        total_steps=1,
+        input=InputConfig(height=SIDE, width=SIDE, shuffle_records=shuffle_records),
+    )
+
+    batches = iter(train_batches(open_data_set(str(folder / kind)), config))
+    normalize = tf.function(preprocess.normalize, jit_compile=True)  # as in the step, by batch
+
+    @tf.function(autograph=False)
+    def take(step: tf.Tensor) -> tf.Tensor:
+        """What a step of training does before the model, its draws among it."""
+        images = next(batches)['image']
+        if device == 'none':
+            return images
+        seed = tf.stack([tf.constant(config.seed), step])
+        images = augment(images, draw(BATCH, seed=seed, config=config.augment), config.augment)
+        return normalize(images, config.model) if device == 'floats' else images
+
+    for step in itertools.count():
+        yield len(take(tf.constant(step)))
+
+
+def ours_uint8(folder: Path, cores: int) -> Counts:
+    """The pipeline of this project: uint8 batches from product records, mixed by 1,024."""
+    return _ours(folder, kind='product', shuffle_records=1024, device='none')
+
+
+def ours_picture_records(folder: Path, cores: int) -> Counts:
+    """The same from picture records."""
+    return _ours(folder, kind='image', shuffle_records=1024, device='none')
+
+
+def ours_flip_shuffle(folder: Path, cores: int) -> Counts:
+    """The same, mixed by 10,000 records and flipped."""
+    return _ours(folder, kind='product', shuffle_records=10_000, device='flip')
+
+
+def ours_floats(folder: Path, cores: int) -> Counts:
+    """The same, mixed, flipped and normalised to floats."""
+    return _ours(folder, kind='product', shuffle_records=10_000, device='floats')
+
+
+def ours_decoding(folder: Path, cores: int) -> Counts:
+    """Of `ours_uint8` a part: TensorFlow's decoder on bytes in memory, into nothing."""
+    import tensorflow as tf
+
+    def decode(encoded: tf.Tensor) -> tf.Tensor:
+        images = [
+            tf.io.decode_jpeg(one, channels=3, dct_method='INTEGER_ACCURATE')
+            for one in tf.unstack(encoded)
+        ]
+        return tf.stack([tf.shape(image)[0] for image in images])
+
+    specification = tf.TensorSpec([BATCH], tf.string)
+    one_thread = tf.function(decode).get_concrete_function(specification)
+
+    @tf.function(input_signature=[specification])
+    def take(encoded: tf.Tensor) -> tf.Tensor:
+        (heights,) = tf.raw_ops.PartitionedCall(
+            args=[encoded], Tout=[tf.int32], f=one_thread, executor_type='SINGLE_THREADED_EXECUTOR'
+        )
+        return heights
+
+    return _in_memory(folder, take)
+
+
+def ours_decoding_batches(folder: Path, cores: int) -> Counts:
+    """A part: the same, put together to batches, as the pipeline does."""
+    import tensorflow as tf
+
+    from trainer import preprocess
+
+    @tf.function(input_signature=[tf.TensorSpec([BATCH], tf.string)])
+    def take(encoded: tf.Tensor) -> tf.Tensor:
+        return preprocess.decode_batch(encoded, height=SIDE, width=SIDE)
+
+    return _in_memory(folder, take)
+
+
+def _in_memory(folder: Path, take: Callable[[Any], Any]) -> Counts:
+    import tensorflow as tf
+
+    pictures = [picture for picture, _ in input_memory.pictures(folder)]
+    starts = range(0, len(pictures) - BATCH + 1, BATCH)
+    batches = [tf.constant(pictures[start : start + BATCH]) for start in starts]
+    for batch in itertools.cycle(batches):
+        yield len(take(batch))
+
+
+def ours_without_decoding(folder: Path, cores: int) -> Counts:
+    """The other part: records read, checked, parsed and mixed, batches of encoded pictures."""
+    import tensorflow as tf
+
+    from trainer.config import InputConfig, TrainConfig
+    from trainer.data_set import open_data_set
+    from trainer.input_pipeline import train_stream
+    from trainer.sources import Columns
+
+    def pictures(records: Columns) -> Columns:
+        views = records['encoded'].row_lengths()
+        columns = {name: tf.repeat(records[name], views) for name in ('label', 'product_id')}
+        return {'encoded': records['encoded'].flat_values, **columns}
+
+    size = InputConfig(height=SIDE, width=SIDE, shuffle_records=1024)
+    config = TrainConfig(batch_size=BATCH, total_steps=1, input=size)
+    data = open_data_set(str(folder / 'product'))
+    for batch in train_stream(data, config, group=pictures, make=lambda x, _: x):
+        yield len(batch['encoded'])
