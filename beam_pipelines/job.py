@@ -1,7 +1,7 @@
 """Which step follows which in Beam. What each does is in `steps`.
 
-Tables move, not pictures: a row is some 60 bytes, and a picture's bytes are read once to hash them
-and once to write them.
+Tables move, not pictures: a row takes some 30 bytes, and the bytes of a picture are read once to be
+hashed and once to be written.
 """
 
 from dataclasses import dataclass, field

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import io
 import resource
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -188,6 +189,13 @@ def make_data_set(
         str(folder),
     )
     return str(folder)
+
+
+@pytest.fixture(autouse=True)
+def same_weights_each_time() -> None:
+    """What a test draws without a seed of its own is the same each time it runs."""
+    if keras := sys.modules.get('keras'):
+        keras.utils.set_random_seed(0)
 
 
 @pytest.fixture(scope='session')
