@@ -5,7 +5,7 @@ dictionary, whose tensors name a storage by its key, and the list of keys; then 
 """
 
 import collections
-import pickle  # nosec B403: the reader below calls nothing that a file names
+import pickle  # nosec B403
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
