@@ -157,25 +157,26 @@ def lay_out(parts: Iterable[npt.NDArray[np.void]], options: ShardOptions) -> Lay
     return Layout(shards=shards, units=units, counts=counts)
 
 
-def assign_places(table: Table, layout: Layout, options: ShardOptions) -> Table:
-    """Gives every record of whole classes its copies and shards.
+def deal(table: Table, layout: Layout, options: ShardOptions) -> Table:
+    """Deals the records of whole classes to shards, each with its copies.
 
     A product's rows get the same copies and shards, unless they are dealt singly.
     """
-    placed = []
+    dealt = []
     for key, of_class in groups(table, class_keys(table, seed=options.seed)):
         for split, rows in groups(of_class, of_class['split']):
             records = layout.units[SPLITS[split]][key]
             shards = layout.shards[SPLITS[split]]
-            placed.append(_place(rows, options, key=key, records=records, shards=shards))
-    return join(placed)
+            dealt.append(_deal(rows, options, key=key, records=records, shards=shards))
+    return join(dealt)
 
 
-def in_place(rows: Table, split: int, options: ShardOptions) -> Table:
-    """The rows of a shard in the order in which they are written."""
-    of_unit = [rows[name] for name in (*_unit_names(split, options), 'copy')]
-    rows['place'] = plan.mix(*of_unit, salt='place', seed=options.seed)
-    return sort_by(rows, 'place', 'product_id', 'copy', 'index')
+def in_order(rows: Table, split: int, options: ShardOptions) -> tuple[Table, int]:
+    """The rows of a shard in the order in which they are written, and how many units they are."""
+    unit_names = (*_unit_names(split, options), 'copy')
+    place = plan.mix(*(rows[name] for name in unit_names), salt='place', seed=options.seed)
+    rows = rows.take(np.lexsort([rows['index'], rows['copy'], rows['product_id'], place]))
+    return rows, len(starts(*(rows[name] for name in unit_names)))
 
 
 def _dealt_singly(split: int, options: ShardOptions) -> bool:
@@ -187,11 +188,11 @@ def _dealt_singly(split: int, options: ShardOptions) -> bool:
 
 
 def _unit_names(split: int, options: ShardOptions) -> tuple[str, ...]:
-    """The columns that tell one unit from another: what is copied, dealt and placed as one."""
+    """The columns that tell one unit from another: what is copied and dealt as one."""
     return ('product_id', 'index') if _dealt_singly(split, options) else ('product_id',)
 
 
-def _place(rows: Table, options: ShardOptions, *, key: int, records: int, shards: int) -> Table:
+def _deal(rows: Table, options: ShardOptions, *, key: int, records: int, shards: int) -> Table:
     rows = sort_by(rows, 'product_id', 'index')
     unit_names = _unit_names(int(rows['split'][0]), options)
     first = starts(*(rows[name] for name in unit_names))

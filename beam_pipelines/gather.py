@@ -70,7 +70,7 @@ class Gatherer:
 
     def gather(self, name: ShardName, rows: Table) -> Gathered:
         """Writes one shard from the rows of all its records."""
-        rows = assign.in_place(rows, SPLITS.index(name.split), self.options)
+        rows, units = assign.in_order(rows, SPLITS.index(name.split), self.options)
         records = _first_rows(rows, per_picture=self.options.record == 'image')
         digest = self._digest(rows)
         shard = self._written_before(name, digest)
@@ -86,7 +86,7 @@ class Gatherer:
             index=name.index,
             shard=shard,
             by_label=np.stack([count(labels[records]), count(labels), count(labels[first])]),
-            units=len(starts(rows['place'], rows['product_id'], rows['copy'])),
+            units=units,
             leaked=int(rows['leaked'].sum()),
             converted=int(np.count_nonzero(rows['traits'] & CONVERT)),
             resumed=resumed,

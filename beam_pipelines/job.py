@@ -75,23 +75,23 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         | 'AssignSplits' >> beam.FlatMap(steps.assign_splits, job.options)
     )  # (kind, Counts | class counts | bytes of rows)
     layout = _laid_out(pipeline, split, checked, job)
-    placed = (
+    dealt = (
         split
         | 'KeepSplit' >> beam.FlatMap(steps.only, steps.TABLES)
         # What waits for the layout is shared out anew: as it lies, by a local runner's workers, one
         # of them would get some 10 MB more.
         | 'SpreadSplit' >> beam.Reshuffle()
-        | 'AssignPlaces' >> beam.Map(steps.assign_places, AsSingleton(layout), job.options)
+        | 'Deal' >> beam.Map(steps.deal, AsSingleton(layout), job.options)
     )  # Table
     leaked = (
-        placed
+        dealt
         | 'Shown' >> beam.Map(steps.shown)
         | 'ByHashAgain' >> Grouped(grouping.by_hash, table.SHOWN, buckets)
         | 'JoinShown' >> beam.Map(joined, table.SHOWN)
         | 'FindLeaked' >> beam.FlatMap(steps.find_leaked)
     )  # (kind, Table | Counts)
 
-    gathered = _gathered(placed, leaked, layout, job)
+    gathered = _gathered(dealt, leaked, layout, job)
     by_label = (
         gathered
         | 'ByLabel' >> beam.Map(steps.labels_of)
@@ -187,7 +187,7 @@ def _laid_out(
 
 
 def _gathered(
-    placed: PCollection, leaked: PCollection, layout: PCollection, job: Job
+    dealt: PCollection, leaked: PCollection, layout: PCollection, job: Job
 ) -> PCollection:
     """The shards, written: Gathered."""
     gatherer = Gatherer(
@@ -204,8 +204,8 @@ def _gathered(
         >> beam.FlatMap(steps.by_shard, AsSingleton(layout), job.source, table.LEAKED)
     )
     return (
-        placed
-        | 'ByShard' >> beam.FlatMap(steps.by_shard, AsSingleton(layout), job.source, table.PLACED)
+        dealt
+        | 'ByShard' >> beam.FlatMap(steps.by_shard, AsSingleton(layout), job.source, table.DEALT)
         | 'GroupByShard' >> beam.GroupByKey()  # group, [OfShard]
         | 'Gather' >> beam.FlatMap(steps.gather, AsMultiMap(marks), gatherer, job.meter)
     )

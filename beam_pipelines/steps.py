@@ -24,7 +24,7 @@ from beam_pipelines.meter import Meter
 from beam_pipelines.options import ShardOptions
 from beam_pipelines.scan import Counts, Rejected, Scan, rejected_picture
 from beam_pipelines.sources.source import Source
-from beam_pipelines.table import BLANK, Table, columns, join
+from beam_pipelines.table import BLANK, Table, join
 from beam_pipelines.together import Group
 from catalog.shards import ShardName
 
@@ -77,7 +77,7 @@ def first_documents(scan: Scan, later: list[Table]) -> Iterator[tuple[str, Any]]
 def mark_repeats(rows: Table) -> Table:
     """Rows of whole contents, those that come again marked."""
     marked, _ = resolve.mark_repeats(rows)
-    return columns(marked, table.SCANNED)
+    return marked
 
 
 def assign_splits(rows: Table, options: ShardOptions) -> Iterator[tuple[str, Any]]:
@@ -88,9 +88,9 @@ def assign_splits(rows: Table, options: ShardOptions) -> Iterator[tuple[str, Any
     yield TABLES, packing.pack(kept, table.SPLIT)
 
 
-def assign_places(rows: bytes, layout: Layout, options: ShardOptions) -> Table:
-    """Rows of whole classes as they are written: copies, shard, place."""
-    return assign.assign_places(packing.unpack([rows], table.SPLIT), layout, options)
+def deal(rows: bytes, layout: Layout, options: ShardOptions) -> Table:
+    """Rows of whole classes with their copies and shards."""
+    return assign.deal(packing.unpack([rows], table.SPLIT), layout, options)
 
 
 def sum_counts(parts: Iterable[Counts]) -> Counts:
@@ -131,7 +131,7 @@ def lay_out(
 def shown(rows: Table) -> Table:
     """What tells which pictures come again."""
     # Copies are not repeats: what is counted is the input.
-    return columns(rows.take(np.flatnonzero(rows['copy'] == 0)), table.SHOWN)
+    return rows.take(np.flatnonzero(rows['copy'] == 0))
 
 
 def find_leaked(rows: Table) -> Iterator[tuple[str, Any]]:
@@ -163,10 +163,10 @@ def gather(
 ) -> Iterator[Gathered]:
     """Writes the shards of a group."""
     group, parts = element
-    placed, marked = _joined(parts, table.PLACED), _joined(leaked_of[group], table.LEAKED)
+    rows_of, marked = _joined(parts, table.DEALT), _joined(leaked_of[group], table.LEAKED)
     for shard, leaked in marked.items():
-        placed[shard] = resolve.mark_leaked(placed[shard], leaked)
-    for made in together.gather(gatherer, placed):
+        rows_of[shard] = resolve.mark_leaked(rows_of[shard], leaked)
+    for made in together.gather(gatherer, rows_of):
         metrics.count_shard(made)
         meter.tell('written_shards', 1)
         yield made

@@ -26,7 +26,6 @@ ROW = np.dtype(
         ('hash_low', '<u8'),
         ('offset', '<i8'),  # where the source finds the picture: in bytes, or a source's own number
         ('document', '<i8'),  # where the source finds the product
-        ('place', '<u8'),  # order within the shard; known when it is written
         ('length', '<i4'),  # bytes in the source
         ('label', '<i4'),  # -1 in unlabelled data
         ('file', '<i4'),  # which file of the source
@@ -57,7 +56,7 @@ CLASSED = _columns(
     'product_id', 'hash_high', 'hash_low', 'offset', 'length', 'label', 'file', 'index', 'traits',
     'repeat',
 )  # fmt: skip
-# What is placed: whole classes, each product with its split.
+# What is dealt: whole classes, each product with its split.
 SPLIT = _columns(
     'product_id', 'hash_high', 'hash_low', 'offset', 'length', 'label', 'file', 'index', 'split',
     'traits',
@@ -65,7 +64,7 @@ SPLIT = _columns(
 # What tells which pictures come again, and which shard shows them.
 SHOWN = _columns('product_id', 'hash_high', 'hash_low', 'label', 'shard', 'index', 'split')
 # What a shard is written from. Half of the hash tells whether a picture's bytes are still the same.
-PLACED = _columns(
+DEALT = _columns(
     'product_id', 'hash_low', 'offset', 'length', 'label', 'file', 'index', 'copy', 'traits'
 )
 # Which picture of a shard train shows too.

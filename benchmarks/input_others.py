@@ -2,7 +2,7 @@
 
 import itertools
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,9 @@ def limit(folder: Path, cores: int) -> Counts:
     import simplejpeg
 
     pictures = [picture for picture, _ in input_memory.pictures(folder)]
-    batches = itertools.batched if hasattr(itertools, 'batched') else _batched
-    jobs = itertools.cycle(list(batches(pictures, BATCH)))
+    jobs = itertools.cycle([pictures[at : at + BATCH] for at in range(0, len(pictures), BATCH)])
 
-    def decode(batch: tuple[bytes, ...]) -> int:
+    def decode(batch: list[bytes]) -> int:
         return len([simplejpeg.decode_jpeg(picture, 'RGB') for picture in batch])
 
     with ThreadPoolExecutor(cores) as pool:
@@ -27,11 +26,6 @@ def limit(folder: Path, cores: int) -> Counts:
         while True:
             yield waiting.pop(0).result()
             waiting.append(pool.submit(decode, next(jobs)))
-
-
-def _batched(values: list[bytes], size: int) -> Iterator[tuple[bytes, ...]]:
-    for first in range(0, len(values), size):
-        yield tuple(values[first : first + size])
 
 
 def thesis(folder: Path, cores: int) -> Counts:

@@ -111,20 +111,12 @@ def _in_memory(folder: Path, take: Callable[[Any], Any]) -> Counts:
 
 def ours_without_decoding(folder: Path, cores: int) -> Counts:
     """The other part: records read, checked, parsed and mixed, batches of encoded pictures."""
-    import tensorflow as tf
-
     from trainer.config import InputConfig, TrainConfig
     from trainer.data_set import open_data_set
-    from trainer.input_pipeline import train_stream
-    from trainer.sources import Columns
-
-    def pictures(records: Columns) -> Columns:
-        views = records['encoded'].row_lengths()
-        columns = {name: tf.repeat(records[name], views) for name in ('label', 'product_id')}
-        return {'encoded': records['encoded'].flat_values, **columns}
+    from trainer.input_pipeline import pictures_of, train_stream
 
     size = InputConfig(height=SIDE, width=SIDE, shuffle_records=1024)
     config = TrainConfig(batch_size=BATCH, total_steps=1, input=size)
     data = open_data_set(str(folder / 'product'))
-    for batch in train_stream(data, config, group=pictures, make=lambda x, _: x):
+    for batch in train_stream(data, config, group=pictures_of, make=lambda x, _: x):
         yield len(batch['encoded'])

@@ -23,7 +23,7 @@ from benchmarks import measure
 from catalog import categories, door
 from catalog.samples import dump, french_tree, kaggle_plan
 
-KAGGLE_PRODUCTS, KAGGLE_CLASSES = 7_069_896, 5_270
+KAGGLE_PRODUCTS = 7_069_896
 END_OF_IMAGE = b'\xff\xd9'
 COMMENT = b'\xff\xfe\x00\x0a'  # of eight bytes: ITU T.81, B.2.4.5
 
@@ -38,9 +38,9 @@ def make(folder: Path, *, products: int) -> None:
     """Makes the dump, unless it is there."""
     if (folder / dump.TRAIN).exists():
         return
-    names = french_tree.make(classes=KAGGLE_CLASSES, seed=0)
-    options = kaggle_plan.Options(products=products, test_products=0, classes=KAGGLE_CLASSES)
+    names = french_tree.make(classes=french_tree.KAGGLE_CLASSES, seed=0)
     ids = categories.parse(names, path=categories.FILE_NAME).ids
+    options = kaggle_plan.Options(products=products, test_products=0, classes=len(ids))
     dump.start(str(folder), names)
     batches = _batches(kaggle_plan.make(options), ids)
     dump.write_products(str(folder / dump.TRAIN), batches, total=products)

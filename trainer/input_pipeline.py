@@ -48,7 +48,7 @@ def train_batches(
     return train_stream(
         data,
         config,
-        group=_pictures,
+        group=pictures_of,
         make=lambda x, decode: {'image': decode(x['encoded']), 'label': x['label']},
         worker=worker,
         num_workers=num_workers,
@@ -233,7 +233,7 @@ def _decoders() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _pictures(records: Columns) -> Columns:
+def pictures_of(records: Columns) -> Columns:
     """Records to pictures: columns [R] -> tensors [P], P the sum of their views."""
     views = records['encoded'].row_lengths()
     return {
@@ -250,7 +250,7 @@ def parse_pictures(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     records = parse(serialized)
     views = records['encoded'].row_lengths()
     return {
-        **_pictures(records),
+        **pictures_of(records),
         'index': records[record.INDEX].flat_values,
         'leaked': _filled(records[record.LEAKED], views),
     }

@@ -20,10 +20,10 @@ def _rows(product_ids: list[int]) -> Table:
 
 @given(parts=st.lists(tables, max_size=3))
 def test_columns_come_back_and_the_others_are_zeros(parts: list[Table]) -> None:
-    packed = [packing.pack(rows, table.PLACED) for rows in parts]
-    found = packing.unpack(packed, table.PLACED)
+    packed = [packing.pack(rows, table.DEALT) for rows in parts]
+    found = packing.unpack(packed, table.DEALT)
     went_in = np.concatenate([table.empty(0), *parts])
-    expected = table.columns(table.columns(went_in, table.PLACED), table.ROW)
+    expected = table.columns(table.columns(went_in, table.DEALT), table.ROW)
     assert sorted(found.tolist()) == sorted(expected.tolist())
 
 
