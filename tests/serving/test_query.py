@@ -1,6 +1,7 @@
 """The client: one question over both transports, without TensorFlow."""
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -160,7 +161,6 @@ def test_mistakes_are_one_line_and_exit_code_2(
         ([*usual, photo, '--version=9'], 'Servable not found for request: Specific(colours, 9)'),
         ([*usual, photo, '--server=nowhere'], "--server must be HOST:PORT, got 'nowhere'"),
         ([*usual, photo, '--server=127.0.0.1:1'], '127.0.0.1:1 over '),
-        ([*usual, photo, '--timeout_seconds=0.000001'], 'over '),
         (
             [*usual, photo, '--model=other', '--wait_seconds=0.3'],
             'the model must be ready within 0.3 s',
@@ -173,6 +173,24 @@ def test_mistakes_are_one_line_and_exit_code_2(
         assert done.stderr.count('\n') == 1
         assert reason in done.stderr
     assert not (tmp_path / 'never.json').exists()
+
+
+@pytest.mark.parametrize(
+    ('transport', 'reason'),
+    [('rest', 'over REST: must answer within 0.3 s'), ('grpc', 'over gRPC: DEADLINE_EXCEEDED: ')],
+)
+def test_a_server_that_hangs_is_one_line_and_exit_code_2(
+    photos: list[Path], transport: str, reason: str
+) -> None:
+    with socket.create_server(('127.0.0.1', 0)) as hung:  # takes connections, answers none
+        address = f'127.0.0.1:{hung.getsockname()[1]}'
+        done = query(
+            f'--transport={transport}', f'--server={address}',
+            f'--image={photos[0]}', '--timeout_seconds=0.3',
+        )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, '')
+    assert done.stderr.startswith(f'error: {address} {reason}')
+    assert done.stderr.count('\n') == 1
 
 
 def test_help_shows_examples() -> None:
