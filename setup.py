@@ -13,6 +13,7 @@ TRAIN = [
     'pyarrow',
     'pydantic',
     'scipy',
+    'simplejpeg',
     'tensorboard',
     'tensorflow',
     'tensorflow-serving-api',

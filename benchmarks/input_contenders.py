@@ -22,6 +22,7 @@ CONTENDERS: dict[str, Callable[[Path, int], Counts]] = {
     for function in (
         input_others.limit,
         input_ours.ours_uint8,
+        input_ours.ours_in_graph,
         input_ours.ours_picture_records,
         input_ours.ours_flip_shuffle,
         input_ours.ours_floats,
@@ -39,7 +40,6 @@ PARTS: dict[str, Callable[[Path, int], Counts]] = {
     function.__name__: function
     for function in (
         input_ours.ours_decoding,
-        input_ours.ours_decoding_batches,
         input_ours.ours_without_decoding,
     )
 }

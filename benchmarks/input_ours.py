@@ -9,7 +9,14 @@ from benchmarks import input_memory
 from benchmarks.input_memory import BATCH, SIDE, Counts
 
 
-def _ours(folder: Path, *, kind: str, shuffle_records: int, device: str) -> Counts:
+def _ours(
+    folder: Path,
+    *,
+    kind: str = 'product',
+    shuffle_records: int = 1024,
+    decoder: Any = 'simplejpeg',
+    device: str = 'none',
+) -> Counts:
     import tensorflow as tf
 
     from trainer import preprocess
@@ -22,7 +29,9 @@ def _ours(folder: Path, *, kind: str, shuffle_records: int, device: str) -> Coun
     config = TrainConfig(
         batch_size=BATCH,
         total_steps=1,
-        input=InputConfig(height=SIDE, width=SIDE, shuffle_records=shuffle_records),
+        input=InputConfig(
+            height=SIDE, width=SIDE, shuffle_records=shuffle_records, decoder=decoder
+        ),
     )
 
     batches = iter(train_batches(open_data_set(str(folder / kind)), config))
@@ -44,57 +53,39 @@ def _ours(folder: Path, *, kind: str, shuffle_records: int, device: str) -> Coun
 
 def ours_uint8(folder: Path, cores: int) -> Counts:
     """The pipeline of this project: uint8 batches from product records, mixed by 1,024."""
-    return _ours(folder, kind='product', shuffle_records=1024, device='none')
+    return _ours(folder)
+
+
+def ours_in_graph(folder: Path, cores: int) -> Counts:
+    """The same with TensorFlow's decoder."""
+    return _ours(folder, decoder='tensorflow')
 
 
 def ours_picture_records(folder: Path, cores: int) -> Counts:
     """The same from picture records."""
-    return _ours(folder, kind='image', shuffle_records=1024, device='none')
+    return _ours(folder, kind='image')
 
 
 def ours_flip_shuffle(folder: Path, cores: int) -> Counts:
     """The same, mixed by 10,000 records and flipped."""
-    return _ours(folder, kind='product', shuffle_records=10_000, device='flip')
+    return _ours(folder, shuffle_records=10_000, device='flip')
 
 
 def ours_floats(folder: Path, cores: int) -> Counts:
     """The same, mixed, flipped and normalised to floats."""
-    return _ours(folder, kind='product', shuffle_records=10_000, device='floats')
+    return _ours(folder, shuffle_records=10_000, device='floats')
 
 
 def ours_decoding(folder: Path, cores: int) -> Counts:
-    """Of `ours_uint8` a part: TensorFlow's decoder on bytes in memory, into nothing."""
+    """Of `ours_uint8` a part: bytes in memory decoded to batches."""
     import tensorflow as tf
 
-    def decode(encoded: tf.Tensor) -> tf.Tensor:
-        images = [
-            tf.io.decode_jpeg(one, channels=3, dct_method='INTEGER_ACCURATE')
-            for one in tf.unstack(encoded)
-        ]
-        return tf.stack([tf.shape(image)[0] for image in images])
-
-    specification = tf.TensorSpec([BATCH], tf.string)
-    one_thread = tf.function(decode).get_concrete_function(specification)
-
-    @tf.function(input_signature=[specification])
-    def take(encoded: tf.Tensor) -> tf.Tensor:
-        (heights,) = tf.raw_ops.PartitionedCall(
-            args=[encoded], Tout=[tf.int32], f=one_thread, executor_type='SINGLE_THREADED_EXECUTOR'
-        )
-        return heights
-
-    return _in_memory(folder, take)
-
-
-def ours_decoding_batches(folder: Path, cores: int) -> Counts:
-    """A part: the same, put together to batches, as the pipeline does."""
-    import tensorflow as tf
-
-    from trainer import preprocess
+    from trainer import sizes
+    from trainer.config import InputConfig
 
     @tf.function(input_signature=[tf.TensorSpec([BATCH], tf.string)])
     def take(encoded: tf.Tensor) -> tf.Tensor:
-        return preprocess.decode_batch(encoded, height=SIDE, width=SIDE)
+        return sizes.decode(encoded, InputConfig(height=SIDE, width=SIDE), step=None)
 
     return _in_memory(folder, take)
 

@@ -17,6 +17,7 @@
 | `feature_cache`, `feature_record`, `backbone_file` | what lies in one, |
 | `feature_source` | what of, and whether a run fits it |
 | `preprocess` | bytes to pixels, pixels to what a model was trained on: one rule for all |
+| `jpeg_batches` | the same pixels sooner, where a host decodes a batch |
 | `families` | what is known of each backbone: how it is fed, how small a picture may be |
 | `model_config` | the values of the network |
 | `backbones`, `small_networks`, `efficientnet_lite0` | pictures to a map of features |

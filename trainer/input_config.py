@@ -38,6 +38,8 @@ class InputConfig:
         shards hold: 1 is the shop as it is, 0 all classes alike; None takes the shards as they are.
       sample_fraction: of the train products, the same in every epoch, that the run learns from;
         drawn by product and seed, so each class keeps about this share.
+      decoder: of JPEG, to the same pixels: simplejpeg, which is Python, straight into the batch, or
+        tensorflow, in the graph.
       cache: the pictures of the train split lie decoded in memory; nothing else changes.
       deterministic: False lets a batch hold what is ready first. Nothing is dropped or doubled, but
         two runs differ, and one that was stopped cannot go on.
@@ -51,6 +53,7 @@ class InputConfig:
     shuffle_records: Count = 10_000
     sampling_power: Fraction | None = None
     sample_fraction: PositiveFraction = 1.0
+    decoder: Literal['simplejpeg', 'tensorflow'] = 'simplejpeg'
     cache: bool = False
     deterministic: bool = True
     features: bool = False

@@ -4,7 +4,6 @@ What training alone does to pictures is in `augmentation`.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import tensorflow as tf
 
@@ -73,74 +72,23 @@ def decode_batch(encoded: tf.Tensor, *, height: int, width: int, ratio: int = 1)
       ratio: 1, 2, 4 or 8: JPEG are decoded at `1 / ratio` of their size, which costs less, then
         sized. Other formats, and every picture of a batch that holds one, are decoded whole.
     """
-    return tf.cond(
-        tf.reduce_all(_is_jpeg(encoded)),  # asked once a batch: 8 % fewer CPU-seconds a picture
-        lambda: _decode_jpegs(encoded, height=height, width=width, ratio=ratio),
-        lambda: _each(
-            encoded, lambda x: decode(x, height=height, width=width), shape=[height, width, 3]
-        ),
-    )
 
+    def decode_jpeg(encoded: tf.Tensor) -> tf.Tensor:
+        return _sized(_decode_jpeg(encoded, ratio=ratio), height=height, width=width)
 
-def _decode_jpegs(encoded: tf.Tensor, *, height: int, width: int, ratio: int) -> tf.Tensor:
-    """JPEG alone, string [B] -> uint8 [B, height, width, 3]."""
-    shape = [height, width, 3]
-    if encoded.shape[0] is None:  # a last batch, a request
-        return _each(
+    def decode_any(encoded: tf.Tensor) -> tf.Tensor:
+        return decode(encoded, height=height, width=width)
+
+    def each(decode_one: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
+        return tf.map_fn(
+            decode_one,
             encoded,
-            lambda x: _sized(_decode_jpeg(x, ratio=ratio), height=height, width=width),
-            shape=shape,
+            fn_output_signature=tf.TensorSpec([height, width, 3], tf.uint8),
+            parallel_iterations=1,  # the batches are parallel: 20 % fewer CPU-seconds a picture
         )
-    pixels, shapes = _decode_in_turn(encoded, ratio=ratio)
-    return tf.cond(
-        tf.reduce_all(shapes == shape),
-        lambda: tf.reshape(pixels, [encoded.shape[0], *shape]),
-        lambda: _fit_each(pixels, shapes, height=height, width=width),
-    )
 
-
-def _decode_in_turn(encoded: tf.Tensor, *, ratio: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """JPEG of any sizes: string [B] -> uint8 [sum of h * w * 3], int32 [B, 3] of h, w, 3.
-
-    Not a loop: its operations, and a question after the size of each picture, cost 13 % more CPU.
-    On one thread, the batches are parallel: 10 % less CPU where other work is done beside it.
-    """
-
-    def decode(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        images = [_decode_jpeg(one, ratio=ratio) for one in tf.unstack(encoded)]
-        shapes = tf.stack([tf.shape(image) for image in images])
-        return tf.concat([tf.reshape(image, [-1]) for image in images], axis=0), shapes
-
-    specification = tf.TensorSpec(encoded.shape, tf.string)
-    pixels, shapes = tf.raw_ops.PartitionedCall(
-        args=[encoded],
-        Tout=[tf.uint8, tf.int32],
-        f=tf.function(decode).get_concrete_function(specification),
-        executor_type='SINGLE_THREADED_EXECUTOR',
-    )
-    return pixels, shapes
-
-
-def _fit_each(pixels: tf.Tensor, shapes: tf.Tensor, *, height: int, width: int) -> tf.Tensor:
-    # uint8 [sum of h * w * 3] and int32 [B, 3] -> [B, height, width, 3]
-    sizes = tf.reduce_prod(shapes, axis=1)
-    starts = tf.cumsum(sizes, exclusive=True)
-
-    def fit(place: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        start, size, shape = place
-        image = tf.reshape(pixels[start : start + size], shape)
-        return _sized(image, height=height, width=width)
-
-    return _each((starts, sizes, shapes), fit, shape=[height, width, 3])
-
-
-def _each(elements: Any, make_one: Callable[[Any], tf.Tensor], *, shape: list[int]) -> tf.Tensor:
-    return tf.map_fn(
-        make_one,
-        elements,
-        fn_output_signature=tf.TensorSpec(shape, tf.uint8),
-        parallel_iterations=1,  # the batches are parallel: 20 % fewer CPU-seconds a picture
-    )
+    all_jpeg = tf.reduce_all(_is_jpeg(encoded))  # asked once: 8 % fewer CPU-seconds a picture
+    return tf.cond(all_jpeg, lambda: each(decode_jpeg), lambda: each(decode_any))
 
 
 def normalize(images: tf.Tensor, config: ModelConfig) -> tf.Tensor:

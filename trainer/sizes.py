@@ -11,7 +11,7 @@ import functools
 
 import tensorflow as tf
 
-from trainer import preprocess
+from trainer import jpeg_batches, preprocess
 from trainer.config import InputConfig, TrainConfig
 from trainer.input_config import SizeConfig
 
@@ -41,15 +41,23 @@ def steps_to_next(config: InputConfig, *, done: int) -> int:
 def decode(encoded: tf.Tensor, config: InputConfig, *, step: tf.Tensor | None) -> tf.Tensor:
     """The pictures of a step, None for evaluation: string [N], int64 [] -> uint8 [N, h, w, 3]."""
 
-    def decoder(stage: SizeConfig) -> tf.Tensor:
+    found = stages(config)
+    if len(found) == 1 or step is None:
+        return _decode(encoded, config, found[-1])
+    ends = tf.constant([stage.until_step for stage in config.sizes], tf.int64)
+    number = tf.reduce_sum(tf.cast(step >= ends, tf.int32))
+    images = tf.switch_case(
+        number, [lambda stage=stage: _decode(encoded, config, stage) for stage in found]
+    )
+    return tf.ensure_shape(images, [encoded.shape[0], None, None, 3])
+
+
+def _decode(encoded: tf.Tensor, config: InputConfig, stage: SizeConfig) -> tf.Tensor:
+    def in_graph(encoded: tf.Tensor) -> tf.Tensor:
         return preprocess.decode_batch(
             encoded, height=stage.height, width=stage.width, ratio=stage.ratio
         )
 
-    found = stages(config)
-    if len(found) == 1 or step is None:
-        return decoder(found[-1])
-    ends = tf.constant([stage.until_step for stage in config.sizes], tf.int64)
-    number = tf.reduce_sum(tf.cast(step >= ends, tf.int32))
-    images = tf.switch_case(number, [lambda stage=stage: decoder(stage) for stage in found])
-    return tf.ensure_shape(images, [encoded.shape[0], None, None, 3])
+    if config.decoder == 'tensorflow' or stage.ratio > 1:
+        return in_graph(encoded)
+    return jpeg_batches.decode(encoded, height=stage.height, width=stage.width, otherwise=in_graph)
