@@ -33,6 +33,7 @@
 | `step_config`, `optimizer_config`, `loss_config`, `augment_config`, `input_config` | parts of |
 | `config_types` | the config; and their ranges |
 | `step` | what one step computes, on each device |
+| `batch_norm` | batch norm in training by one kernel |
 | `averages` | the mean of the weights, evaluated and exported in their place |
 | `plateau` | the drop of the learning rate where evaluations no longer get better |
 | `groups` | which weights learn at a pace of their own, or not at all |

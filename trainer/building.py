@@ -10,6 +10,7 @@ import tensorflow as tf
 from trainer import (
     averages,
     backbone_file,
+    batch_norm,
     feature_source,
     input_pipeline,
     level_heads,
@@ -73,6 +74,8 @@ def _build_model(config: TrainConfig, *, num_classes: int) -> keras.Model:
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = config.step.synchronized_batch_norm
+    if not config.step.xla and config.strategy != 'tpu':  # XLA fuses Keras's operations itself
+        batch_norm.fuse(model)
     return model
 
 

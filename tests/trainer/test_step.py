@@ -172,7 +172,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from catalog import categories
-from trainer import averages, moving, objective
+from trainer import averages, batch_norm, moving, objective
 from trainer.config import (
     AugmentConfig, FusionConfig, InputConfig, LossConfig, ModelConfig, StepConfig, TrainConfig)
 from trainer.data_set import DataInfo
@@ -216,6 +216,7 @@ def weights(*, norm, devices, **step):
                 synchronized=step.get('synchronized_batch_norm', False)))
         layers += [keras.layers.Flatten(), keras.layers.Dense(3)]
         model = keras.Sequential(layers)
+        batch_norm.fuse(model)
         optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
         optimizer.build(model.trainable_variables)
         means = averages.make(model) if config.step.ema_decay else []
