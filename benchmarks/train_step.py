@@ -10,6 +10,9 @@ neighbouring windows, by the wall's clock and by the time of the processor. Two 
 same program differ by up to a tenth for as long as they live; so several pairs are started, one
 after another, and their median, least and largest ratio told. Then a run with nothing changed tells
 what its checkpoints cost.
+
+Ours trains batch norm by another kernel than Keras; with --fit_kernel `fit` is given it too, and
+what is left is the loop.
 """
 
 import contextlib
@@ -36,6 +39,7 @@ _PRODUCTS = flags.DEFINE_integer('products', 2_000, 'Of the sample data.', lower
 _PAIRS = flags.DEFINE_integer('pairs', 5, 'Of processes.', lower_bound=1)
 _WINDOWS = flags.DEFINE_integer('windows', 6, 'Of each process, that count.', lower_bound=1)
 _ONLY = flags.DEFINE_list('only', [], 'Names of cases; by default all.')
+_FIT_KERNEL = flags.DEFINE_bool('fit_kernel', False, 'Gives `fit` our batch norm.')
 _SAVING_STEPS = flags.DEFINE_integer('saving_steps', 3_000, 'Of the run that saves; 0: none.')
 _ONE = flags.DEFINE_list('one', [], 'For the processes themselves: who, case, folder.')
 
@@ -124,7 +128,7 @@ def fit(case: Case, folder: Path) -> None:
     """Keras's `fit`, with a turn after each epoch of a window's length."""
     import keras
 
-    from trainer import input_pipeline
+    from trainer import batch_norm, input_pipeline
     from trainer.data_set import open_data_set
     from trainer.model import build_model
     from trainer.optimizers import build_optimizer
@@ -138,6 +142,8 @@ def fit(case: Case, folder: Path) -> None:
     keras.utils.set_random_seed(config.seed)
     shape = (case.side, case.side, 3)
     net = build_model(config.model, num_classes=data.num_classes, input_shape=shape)
+    if _FIT_KERNEL.value and not case.xla:
+        batch_norm.fuse(net)
     scale = keras.layers.Rescaling(1 / 127.5, -1.0)  # as `preprocess.normalize` does
     model = keras.Sequential([keras.Input(shape, dtype='uint8'), scale, net])
     model.compile(
@@ -202,7 +208,7 @@ def started(who: str, name: str, folder: Path) -> 'Iterator[subprocess.Popen[str
     flags_given = [f'--one={who},{name},{folder}', f'--output={folder}']
     command = [sys.executable, '-m', 'benchmarks.train_step', *flags_given]
     process = subprocess.Popen(
-        [*command, f'--windows={_WINDOWS.value}'],
+        [*command, f'--windows={_WINDOWS.value}', f'--fit_kernel={_FIT_KERNEL.value}'],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
