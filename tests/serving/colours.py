@@ -85,15 +85,21 @@ def build_module(bias: float) -> Any:
                 'raw_bytes': tf.identity(text),
             }
 
-        @tf.function(input_signature=[tf.TensorSpec([], tf.int64, 'rounds')])
-        def slow(self, rounds: Any) -> Any:
-            matrix = tf.eye(256) * 0.5
-            _, last = tf.while_loop(
-                lambda i, _: i < rounds,
-                lambda i, m: (i + 1, tf.linalg.matmul(m, m) + 0.5 * tf.eye(256)),
-                [tf.constant(0, tf.int64), matrix],
-            )
-            return {'trace': tf.reshape(tf.linalg.trace(last), [1])}
+        @tf.function(
+            input_signature=[
+                tf.TensorSpec([], tf.string, 'begun'),
+                tf.TensorSpec([], tf.string, 'awaited'),
+            ]
+        )
+        def wait(self, begun: Any, awaited: Any) -> Any:
+            """Writes the file `begun`, and is at it until there is the file `awaited`."""
+            with tf.control_dependencies([tf.io.write_file(begun, '')]):
+                rounds = tf.while_loop(
+                    lambda _: tf.size(tf.io.matching_files(awaited)) == 0,
+                    lambda i: [i + 1],
+                    [tf.constant(0, tf.int64)],
+                )
+            return {'rounds': tf.reshape(rounds, [1])}
 
     return Colours()
 
@@ -104,7 +110,7 @@ def save_version(
     """Writes a version folder under a temporary name, then renames it."""
     module = build_module(bias)
     folder = Path(base) / f'{version}.tmp'
-    names = ('serving_default', 'product', 'embedding', 'echo', 'slow')
+    names = ('serving_default', 'product', 'embedding', 'echo', 'wait')
     tf.saved_model.save(module, str(folder), {name: getattr(module, name) for name in names})
     if warmups:
         (folder / 'assets.extra').mkdir()

@@ -3,6 +3,7 @@
 import concurrent.futures
 import json
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -13,7 +14,6 @@ from typing import Any
 
 import grpc
 import pytest
-import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2, prediction_service_pb2_grpc
 
 from tests.serving.colours import RED, b64, jpeg, predict_request, save_version
@@ -25,7 +25,7 @@ Start = Callable[..., RunningServer]
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < end, 'waited in vain'
         time.sleep(0.05)
@@ -42,23 +42,38 @@ def warmup(picture: bytes) -> bytes:
     return log.SerializeToString()
 
 
-def slow_body(rounds: int) -> dict[str, Any]:
-    return {'signature_name': 'slow', 'inputs': {'rounds': rounds}}
+def begun(folder: Path) -> Path:
+    """The file that tells that the answer to `wait` is under way."""
+    return folder / 'begun'
 
 
-def rounds_for(server: RunningServer, *, seconds: float) -> int:
-    """How many rounds of the slow signature take about so long on this machine."""
-    server.http('POST', PREDICT, slow_body(10))
-    start = time.monotonic()
-    assert server.http('POST', PREDICT, slow_body(100))[0] == 200
-    return round(100 * seconds / (time.monotonic() - start))
+def awaited(folder: Path) -> Path:
+    """The file without which there is no answer to `wait`."""
+    return folder / 'awaited'
 
 
-def slow_over_grpc(server: RunningServer, rounds: int, *, timeout: float) -> Any:
-    inputs = {'rounds': tf.make_tensor_proto(rounds, tf.int64)}
+def wait_inputs(folder: Path) -> dict[str, str]:
+    return {'begun': str(begun(folder)), 'awaited': str(awaited(folder))}
+
+
+def wait_over_rest(server: RunningServer, folder: Path) -> tuple[int, Any]:
+    body = {'signature_name': 'wait', 'inputs': wait_inputs(folder)}
+    return server.http('POST', PREDICT, body)
+
+
+def wait_over_grpc(server: RunningServer, folder: Path, *, timeout: float) -> Any:
     with grpc.insecure_channel(server.grpc) as channel:
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-        return stub.Predict(predict_request(inputs, signature='slow'), timeout=timeout)
+        return stub.Predict(predict_request(wait_inputs(folder), signature='wait'), timeout=timeout)
+
+
+def refuses(address: str) -> bool:
+    host, port = address.split(':')
+    try:
+        socket.create_connection((host, int(port))).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 def run_server(*flags: str) -> subprocess.CompletedProcess[str]:
@@ -67,7 +82,7 @@ def run_server(*flags: str) -> subprocess.CompletedProcess[str]:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
 
 
@@ -79,9 +94,8 @@ def test_new_versions_take_over_under_load_without_a_failed_request(
     warm = warmup(jpeg(RED))
     body = json.dumps({'instances': [b64(jpeg(RED))]})
     save_version(base, 1, bias=0.0, warmups=[warm])
-    server = start(base, '--file_system_poll_wait_seconds=0.1', '--rest_api_timeout_in_ms=60000')
+    server = start(base, '--file_system_poll_wait_seconds=0.1', '--rest_api_timeout_in_ms=600000')
     assert 'model colours version 1' in server.ready
-    rounds = rounds_for(server, seconds=3)
     seen: list[tuple[int, bytes]] = []
     stop: list[bool] = []
 
@@ -91,11 +105,14 @@ def test_new_versions_take_over_under_load_without_a_failed_request(
 
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
         askers = [pool.submit(ask) for _ in range(2)]
-        slow = pool.submit(server.http, 'POST', PREDICT, slow_body(rounds))
-        wait_for(lambda: seen)
+        slow = pool.submit(wait_over_rest, server, tmp_path)
+        wait_for(lambda: seen and begun(tmp_path).exists())
         save_version(base, 2, bias=5.0, warmups=[warm, warm])
         wait_for(lambda: states(server).get(2) == 'AVAILABLE')
-        slow_status, _ = slow.result()  # asked of version 1, which must live until it is done
+        # Asked of version 1, which must live until it is done.
+        assert states(server)[1] == 'UNLOADING'
+        awaited(tmp_path).touch()
+        slow_status, _ = slow.result()
         asked = len(seen)
         wait_for(lambda: len(seen) > asked + 5)
 
@@ -138,13 +155,13 @@ def test_a_run_past_its_time_is_stopped_and_the_server_goes_on(
 ) -> None:
     save_version(tmp_path, 1)
     server = start(tmp_path, '--rest_api_timeout_in_ms=300')
-    forever = 1 << 60
-    assert server.http('POST', PREDICT, slow_body(forever))[0] == 504
+    assert wait_over_rest(server, tmp_path)[0] == 504
 
     with pytest.raises(grpc.RpcError) as caught:
-        slow_over_grpc(server, forever, timeout=0.3)
+        wait_over_grpc(server, tmp_path, timeout=0.3)
     assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-    assert server.http('POST', PREDICT, {'instances': [b64(jpeg(RED))]})[0] == 200
+    # A machine that is busy may need more than one turn of 0.3 s.
+    wait_for(lambda: server.http('POST', PREDICT, {'instances': [b64(jpeg(RED))]})[0] == 200)
     assert server.stop() == 0  # would wait for the runs, had they not been stopped
 
 
@@ -154,22 +171,22 @@ def test_an_accepted_request_is_answered_after_sigterm(
 ) -> None:
     save_version(tmp_path, 1)
     server = start(tmp_path)
-    rounds = rounds_for(server, seconds=3)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         if transport == 'rest':
-            answer = pool.submit(server.http, 'POST', PREDICT, slow_body(rounds))
+            answer = pool.submit(wait_over_rest, server, tmp_path)
         else:
-            answer = pool.submit(slow_over_grpc, server, rounds, timeout=60)
-        time.sleep(0.5)  # it is under way
+            answer = pool.submit(wait_over_grpc, server, tmp_path, timeout=60)
+        wait_for(begun(tmp_path).exists)
+        server.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: refuses(server.rest) and refuses(server.grpc))
         assert not answer.done()
-        assert server.stop() == 0
+        awaited(tmp_path).touch()
         answered = answer.result()
+    assert server.process.wait(60) == 0
     if transport == 'rest':
         assert answered[0] == 200
     else:
-        assert len(answered.outputs['trace'].float_val) == 1
-    with pytest.raises(ConnectionRefusedError):
-        server.http('GET', '/v1/models/colours')
+        assert len(answered.outputs['rounds'].int64_val) == 1
 
 
 def test_what_keeps_the_server_from_starting_is_one_line_and_exit_code_2(
