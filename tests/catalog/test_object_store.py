@@ -1,17 +1,17 @@
 """Objects appear whole or not at all, whatever the store and the way to it do."""
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import pytest
 
 from catalog import object_store, storage
 from tests import gcs_emulator
 from tests.gcs_emulator import Answer, CutDownload, CutUpload, Fault, FlipDownload, Proxy, Request
 
-DATA = os.urandom(3 << 20)
-IN_CHUNKS = os.urandom((32 << 20) + 1000)  # more than one request's worth
+DATA = np.random.default_rng(0).bytes(3 << 20)
+IN_CHUNKS = np.random.default_rng(1).bytes((32 << 20) + 1000)  # more than one request's worth
 
 Through = Callable[..., Proxy]
 
