@@ -1,5 +1,6 @@
 """Nothing lost and nothing half written, whatever breaks: each fault is injected for real."""
 
+import contextlib
 import os
 import re
 import signal
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,26 +32,54 @@ WriteBson = Callable[..., Path]
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason='only root may mount a small disk')
 
 
-def start_door(*arguments: str, stderr: Path) -> subprocess.Popen:
-    """Starts the door behind everything else, so that who watches it is not late."""
-    with stderr.open('w') as file:
-        return subprocess.Popen(
-            ['nice', '-n19', sys.executable, '-m', 'beam_pipelines.shard', *arguments],
-            stdout=subprocess.DEVNULL,
-            stderr=file,
-        )
+def start_door(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, '-m', 'beam_pipelines.shard', *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@contextlib.contextmanager
+def held(output: Path, *, first: int, shards: int) -> Iterator[None]:
+    """Lets no run get past the train shards from a number on.
+
+    Before it writes a shard it reads the receipt, if there is one: here a pipe that says nothing
+    before the block ends, and then that there is none.
+    """
+    staging = output / '_staging'
+    staging.mkdir(parents=True, exist_ok=True)
+    names = [f'train-{index:05d}-of-{shards:05d}.tfrecord.json' for index in range(first, shards)]
+    for name in names:
+        os.mkfifo(staging / name)
+    try:
+        yield
+    finally:
+        for name in names:
+            end = os.open(staging / name, os.O_RDWR)
+            (staging / name).unlink()
+            os.close(end)
+
+
+def receipts(output: Path) -> list[Path]:
+    """Those of staged shards, no half written ones and no pipes."""
+    return [path for path in output.glob('_staging/[!.]*.json') if path.is_file()]
 
 
 def wait_for_shards(process: subprocess.Popen, output: Path, *, count: int) -> None:
     """Waits until so many shards are staged."""
-    while process.poll() is None and len(list(output.glob('_staging/*.json'))) < count:
-        time.sleep(0.005)
+    while len(receipts(output)) < count:
+        assert process.poll() is None, 'it ended before it was killed'
+        time.sleep(0.01)
 
 
 def last_descendant(pid: int) -> int:
     """The process that the first child's first child ... started: a worker of Beam's."""
-    threads = Path(f'/proc/{pid}/task').glob('*/children')
-    children = [child for thread in threads for child in thread.read_text().split()]
+    children = []
+    for thread in sorted(Path(f'/proc/{pid}/task').iterdir()):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            children += (thread / 'children').read_text().split()
     return last_descendant(int(children[0])) if children else pid
 
 
@@ -74,19 +103,21 @@ def test_a_killed_worker_ends_the_run_in_one_line_and_resume_gives_the_same_byte
     arguments: list[str], whole: dict[str, bytes], tmp_path: Path
 ) -> None:
     output = tmp_path / 'out'
-    arguments = [*arguments, f'--output={output}', '--direct_num_workers=2']
-    process = start_door(*arguments, stderr=tmp_path / 'stderr')
-    wait_for_shards(process, output, count=20)
-    os.kill(last_descendant(process.pid), signal.SIGKILL)
-    assert process.wait(timeout=120) == 2
+    arguments = [*arguments, f'--output={output}', '--direct_num_workers=2', '--resume']
+    with held(output, first=100, shards=200):
+        process = start_door(*arguments)
+        wait_for_shards(process, output, count=20)
+        os.kill(last_descendant(process.pid), signal.SIGKILL)
+    _, text = process.communicate(timeout=500)  # to the end of the other worker too
+    assert process.returncode == 2
     # The shell in which Beam starts a worker says so too, now before us and now after us.
-    told = set((tmp_path / 'stderr').read_text().splitlines()) - {'Killed'}
+    told = set(text.splitlines()) - {'Killed'}
     assert len(told) == 1
     assert told.pop().startswith('error: a worker process ended before its work did')
     assert [path.name for path in output.iterdir()] == ['_staging']
-    assert len(list(output.glob('_staging/*.json'))) >= 20
+    assert len(receipts(output)) >= 20
 
-    done = run_door(*arguments, '--resume')
+    done = run_door(*arguments)
     assert done.returncode == 0, done.stderr
     assert files(output) == whole
 
@@ -96,19 +127,20 @@ def test_a_killed_driver_leaves_no_data_set_and_resume_writes_only_what_is_missi
 ) -> None:
     output = tmp_path / 'out'
     arguments = [*arguments, f'--output={output}']
-    process = start_door(*arguments, stderr=tmp_path / 'stderr')
-    wait_for_shards(process, output, count=20)
-    process.kill()
-    process.wait()
+    with held(output, first=100, shards=200):
+        process = start_door(*arguments, '--resume')
+        wait_for_shards(process, output, count=20)
+        process.kill()
+        process.communicate()
     assert [path.name for path in output.iterdir()] == ['_staging']
-    receipts = list(output.glob('_staging/[!.]*.json'))  # not one half written
-    assert 20 <= len(receipts) < 200
+    written = receipts(output)
+    assert 20 <= len(written) <= 100
 
     refused = run_door(*arguments)
     assert refused.returncode == 2
     assert 'holds an unfinished run; --resume goes on with it' in refused.stderr
-    receipts.pop().write_bytes(b'')  # as a power cut leaves it
-    kept = {path.stem: path.with_suffix('').stat().st_mtime_ns for path in receipts}
+    written.pop().write_bytes(b'')  # as a power cut leaves it
+    kept = {path.stem: path.with_suffix('').stat().st_mtime_ns for path in written}
     done = run_door(*arguments, '--resume')
     assert done.returncode == 0, done.stderr
     assert files(output) == whole
@@ -120,10 +152,17 @@ def test_a_driver_killed_while_it_overwrites_leaves_the_old_data_set_whole(
 ) -> None:
     output = tmp_path / 'whole'
     arguments = [*arguments[:2], '--shards=150', f'--output={output}']
-    process = start_door(*arguments, '--overwrite', stderr=tmp_path / 'stderr')
-    wait_for_shards(process, output, count=20)
-    process.kill()
-    process.wait()
+    earlier = output / '_staging' / 'of an earlier run'
+    earlier.parent.mkdir()
+    earlier.touch()
+    process = start_door(*arguments, '--overwrite')
+    while earlier.exists():  # the first thing that it does; then it reads the input
+        assert process.poll() is None
+        time.sleep(0.01)
+    with held(output, first=75, shards=150):
+        wait_for_shards(process, output, count=20)
+        process.kill()
+        process.communicate()
     left = files(output)
     assert {n: data for n, data in left.items() if not n.startswith('_staging')} == whole
     assert len(left) >= len(whole) + 20
@@ -150,8 +189,10 @@ def run_on_disk(output: Path, mount_options: str, *arguments: str) -> tuple[int,
       exit code; last line of standard error; names of the files that are left.
     """
     output.mkdir()
+    # What the door says is read to its end: that of the last of its workers, which write till then.
     script = (
-        'mount -t tmpfs -o "$1" small "$2"; shift; folder=$1; shift; "$@" >/dev/null; code=$?; '
+        'mount -t tmpfs -o "$1" small "$2"; shift; folder=$1; shift; '
+        'said=$("$@" 2>&1 >/dev/null); code=$?; printf "%s\\n" "$said" >&2; '
         'find "$folder" -type f -printf "%P\\n"; exit $code'
     )
     door = [sys.executable, '-m', 'beam_pipelines.shard', f'--output={output}', *arguments]
