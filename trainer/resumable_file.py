@@ -17,7 +17,7 @@ from typing import Any
 from catalog import storage
 from catalog.errors import UserError
 
-_SECONDS = 1.0  # between two commits, at least
+COMMIT_SECONDS = 1.0  # between two commits, at least
 
 
 class ResumableFile:
@@ -89,7 +89,7 @@ class ResumableFile:
         self._digest.update(data)
         self._bytes += len(data)
         self.state = state
-        if time.monotonic() - self._committed_at >= _SECONDS:
+        if time.monotonic() - self._committed_at >= COMMIT_SECONDS:
             self._commit()
 
     def _commit(self) -> None:
