@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import pytest
 import tensorflow as tf
 
 from catalog.errors import UserError
+from tests import ports
 from trainer import checkpoint, input_pipeline, preprocess, workers
 from trainer.data_set import open_data_set
 
@@ -38,20 +38,12 @@ _FLAGS = (
     '--config.input.shuffle_records=40',
 )
 _ROOT = Path(__file__).parents[2]
-_LIMIT_SECONDS = 120
+_LIMIT_SECONDS = 500
 _NOTICED_SECONDS = 30  # a lost peer
 
 
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(('127.0.0.1', 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
-
-
 def _start_two(*command: str) -> list[subprocess.Popen[str]]:
-    hosts = [f'127.0.0.1:{port}' for port in _free_ports(2)]
+    hosts = [f'127.0.0.1:{port}' for port in (ports.free(), ports.free())]
     started = []
     for index in range(2):
         cluster = {'cluster': {'worker': hosts}, 'task': {'type': 'worker', 'index': index}}
