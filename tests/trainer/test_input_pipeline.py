@@ -279,6 +279,7 @@ def test_memory_stays_flat_over_epochs(data: DataSet) -> None:
             next(batches)
         return _resident_mb()
 
-    before = read(100)
-    # An epoch of encoded pictures is 0.2 MB, decoded 0.4 MB.
-    assert read(400) - before < 8
+    resident = [read(100) for _ in range(5)]
+    # An epoch of encoded pictures is 0.2 MB, decoded 0.4 MB. What is kept grows in every hundred;
+    # what else the process takes in the meantime, in one of them.
+    assert np.median(np.diff(resident)) < 2
