@@ -63,7 +63,8 @@ def start_server(base: object, *flags: object) -> RunningServer:
             *('--model_name=colours', '--port=0', '--rest_api_port=0', *map(str, flags)),
         ],
         cwd=ROOT,
-        env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '2'},
+        # On a single core there would be one thread for all requests, and one that waits has it.
+        env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '2', 'TF_NUM_INTEROP_THREADS': '4'},
         stdout=subprocess.PIPE,
         text=True,
     )
