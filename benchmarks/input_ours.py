@@ -37,18 +37,27 @@ def _ours(
     batches = iter(train_batches(open_data_set(str(folder / kind)), config))
     normalize = tf.function(preprocess.normalize, jit_compile=True)  # as in the step, by batch
 
-    @tf.function(autograph=False)
-    def take(step: tf.Tensor) -> tf.Tensor:
+    def one_step(step: tf.Tensor, seen: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """What a step of training does before the model, its draws among it."""
         images = next(batches)['image']
-        if device == 'none':
-            return images
-        seed = tf.stack([tf.constant(config.seed), step])
-        images = augment(images, draw(BATCH, seed=seed, config=config.augment), config.augment)
-        return normalize(images, config.model) if device == 'floats' else images
+        if device != 'none':
+            seed = tf.stack([tf.constant(config.seed, tf.int64), step])
+            draws = draw(BATCH, seed=seed, config=config.augment)
+            images = augment(images, draws, config.augment)
+        if device == 'floats':
+            images = normalize(images, config.model)
+        return step + 1, seen + tf.cast(images[0, 0, 0, 0], tf.float32)
 
-    for step in itertools.count():
-        yield len(take(tf.constant(step)))
+    @tf.function(autograph=False)
+    def take(first: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Several steps a call, as the loop of training does."""
+        last = first + config.steps_per_call
+        return tf.while_loop(lambda step, _: step < last, one_step, [first, tf.constant(0.0)])
+
+    step = tf.constant(0, tf.int64)
+    while True:
+        step, _ = take(step)
+        yield config.steps_per_call * BATCH
 
 
 def ours_uint8(folder: Path, cores: int) -> Counts:
