@@ -17,7 +17,8 @@ class BatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
         self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None
     ) -> Any:
         """Normalises maps of features, [B, H, W, C], by their own figures in training."""
-        if not (training and self.trainable) or len(inputs.shape) != 4:
+        maps = len(inputs.shape) == 4 and mask is None
+        if not (training and self.trainable and maps):
             return super().call(inputs, training=training, mask=mask)
         x = tf.cast(inputs, tf.float32)  # as Keras does: half precision overflows
         channels = self.moving_mean.shape
