@@ -42,6 +42,7 @@ def flags_for(server: RunningServer, transport: str) -> list[str]:
         '--model=colours',
         f'--transport={transport}',
         f'--server={server.rest if transport == "rest" else server.grpc}',
+        '--timeout_seconds=60',
     ]
 
 
