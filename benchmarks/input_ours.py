@@ -1,7 +1,6 @@
 """The input pipeline of this project, whole and in parts, as contenders of `input_contenders`."""
 
 import itertools
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -95,12 +94,6 @@ def ours_decoding(folder: Path, cores: int) -> Counts:
     @tf.function(input_signature=[tf.TensorSpec([BATCH], tf.string)])
     def take(encoded: tf.Tensor) -> tf.Tensor:
         return sizes.decode(encoded, InputConfig(height=SIDE, width=SIDE), step=None)
-
-    return _in_memory(folder, take)
-
-
-def _in_memory(folder: Path, take: Callable[[Any], Any]) -> Counts:
-    import tensorflow as tf
 
     pictures = [picture for picture, _ in input_memory.pictures(folder)]
     starts = range(0, len(pictures) - BATCH + 1, BATCH)
