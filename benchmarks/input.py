@@ -5,6 +5,8 @@ r"""The input pipeline beside the alternatives: the same pictures, batches of 12
 Contenders run one at a time, each in a process of its own, pinned to 1 and then to 2 cores, by
 turns for several rounds; medians count. What --other_python lacks is left out, by name.
 CPU: pictures a CPU second, which other work on the machine disturbs less than the wall rate.
+All keep the memory that they free, as training has it (`catalog.allocator`), or with
+--nokeep_memory none does.
 """
 
 import os
@@ -18,7 +20,7 @@ from absl import flags
 
 from benchmarks import input_files
 from benchmarks.input_contenders import CONTENDERS, PARTS
-from catalog import door
+from catalog import allocator, door
 
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder for the files.', required=True)
 _OTHER = flags.DEFINE_string('other_python', sys.executable, 'Python with requirements.txt in it.')
@@ -29,6 +31,7 @@ _ONLY = flags.DEFINE_list(
 )
 _ROUNDS = flags.DEFINE_integer('rounds', 3, 'Runs of each.', lower_bound=1)
 _SECONDS = flags.DEFINE_float('seconds', 4.0, 'Measured of each run.', lower_bound=0.1)
+_KEEP_MEMORY = flags.DEFINE_bool('keep_memory', True, 'Whether freed memory is used again.')
 
 GOALS = {  # share of the limit
     'ours_uint8': 0.75,
@@ -51,7 +54,8 @@ def run_one(name: str, *, cores: int, folder: Path) -> Rate | None:
     pinned = ','.join(str(core) for core in range(cores))
     command = ['taskset', '-c', pinned, python, '-m', 'benchmarks.input_contenders']
     arguments = [name, str(folder), str(cores), str(_SECONDS.value)]
-    environment = {**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '2'}
+    memory = allocator.environment() if _KEEP_MEMORY.value else {}
+    environment = {**os.environ, **memory, 'TF_CPP_MIN_LOG_LEVEL': '2'}
     done = subprocess.run(
         [*command, *arguments], capture_output=True, text=True, env=environment, timeout=300
     )

@@ -4,6 +4,7 @@
 |---|---|
 | `errors` | the one exception that means "the user can mend this" |
 | `door` | command lines: flags, one-line errors, exit codes |
+| `allocator` | memory that is freed, used again |
 | `quiet` | a library's start without its notes |
 | `progress` | a line with the share done and the time left |
 | `storage` | local and `gs://` paths: whole reads, range reads, atomic writes |

@@ -1,0 +1,57 @@
+"""The system's own count of pages says whether freed memory is used again."""
+
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from catalog import allocator
+
+# Batches of 40 MB, one after another; a page may be 4 KB or 2 MB.
+CODE = """
+import resource
+from catalog import allocator
+{first}
+def batch():
+    return len(bytearray(b'x') * (40 << 20))
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+batch()
+before = faults()
+for _ in range(30):
+    batch()
+print(faults() - before)
+"""
+
+pytestmark = pytest.mark.skipif(
+    platform.libc_ver()[0] != 'glibc', reason='only glibc is told anything'
+)
+
+
+def new_pages(first: str, **environment: str) -> int:
+    """Pages that thirty batches took from the system."""
+    inherited = {name: x for name, x in os.environ.items() if 'MALLOC' not in name}
+    inherited.pop('GLIBC_TUNABLES', None)
+    done = subprocess.run(
+        [sys.executable, '-c', CODE.format(first=first)],
+        env={**inherited, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return int(done.stdout)
+
+
+def test_memory_that_is_freed_is_used_again() -> None:
+    assert new_pages('allocator.keep_freed_memory()') < new_pages('pass') / 10
+
+
+def test_a_process_can_be_told_by_its_environment() -> None:
+    assert new_pages('pass', **allocator.environment()) < new_pages('pass') / 10
+
+
+def test_what_the_user_has_set_stays() -> None:
+    told = {'GLIBC_TUNABLES': 'glibc.malloc.mmap_threshold=1048576'}
+    assert new_pages('allocator.keep_freed_memory()', **told) > new_pages('pass') / 2
