@@ -10,6 +10,8 @@ from typing import Any
 from benchmarks import input_memory
 from benchmarks.input_memory import BATCH, SIDE, Counts
 
+CLASSES = 5_270  # of Kaggle: a label has as many numbers in the thesis
+
 
 def limit(folder: Path, cores: int) -> Counts:
     """libjpeg-turbo decoding bytes in memory, into nothing."""
@@ -29,40 +31,64 @@ def limit(folder: Path, cores: int) -> Counts:
 
 
 def thesis(folder: Path, cores: int) -> Counts:
-    """A Keras-style iterator over BSON with Pillow, no transforms, a thread a core."""
+    """The thesis's iterator over BSON with Pillow, without its transforms, a thread a core.
+
+    As there, pictures and products lie in data frames, and one lock is for these and the file.
+    """
     import io
+    import threading
 
     import bson
     import numpy as np
     from PIL import Image
 
-    path = folder / 'dump' / 'train.bson'
-    places, offset = [], 0
-    with path.open('rb') as file:
-        for product in bson.decode_file_iter(file):
-            places += [(offset, view) for view in range(len(product['imgs']))]
-            offset = file.tell()
+    products, images = _data_frames(folder)
+    file = (folder / 'dump' / 'train.bson').open('rb')
+    lock = threading.Lock()
 
     def load(order: Any) -> int:
         batch = np.zeros((len(order), SIDE, SIDE, 3), np.float32)
-        with path.open('rb') as file:
-            for i, place in enumerate(order):
-                first, view = places[place]
-                file.seek(first)
-                size = struct.unpack('<i', file.read(4))[0]
-                file.seek(first)
-                product = bson.decode(file.read(size))
-                image = Image.open(io.BytesIO(product['imgs'][view]['picture']))
-                batch[i] = np.asarray(image, np.float32)
+        labels = np.zeros((len(order), CLASSES), np.float32)
+        for i, index in enumerate(order):
+            with lock:
+                image = images.iloc[index]
+                product = products.loc[image['product_id']]
+                file.seek(product['offset'])
+                document = file.read(product['length'])
+            picture = bson.decode(document)['imgs'][image['view']]['picture']
+            batch[i] = np.asarray(Image.open(io.BytesIO(picture)), np.float32)
+            labels[i, image['label']] = 1
         return len(batch)
 
     rng = np.random.default_rng(0)
     with ThreadPoolExecutor(cores) as pool:
-        draw = lambda: pool.submit(load, rng.integers(0, len(places), BATCH))  # noqa: E731
+        draw = lambda: pool.submit(load, rng.integers(0, len(images), BATCH))  # noqa: E731
         waiting = [draw() for _ in range(2 * cores)]
         while True:
             yield waiting.pop(0).result()
             waiting.append(draw())
+
+
+def _data_frames(folder: Path) -> tuple[Any, Any]:
+    """Where each product lies in the dump, by its id; each picture's product, view and label."""
+    import bson
+    import pandas as pd
+
+    products, images = [], []
+    labels: dict[int, int] = {}
+    offset = 0
+    with (folder / 'dump' / 'train.bson').open('rb') as file:
+        for product in bson.decode_file_iter(file):
+            length = file.tell() - offset
+            products.append((product['_id'], offset, length))
+            label = labels.setdefault(product['category_id'], len(labels))
+            images += [(product['_id'], view, label) for view in range(len(product['imgs']))]
+            offset += length
+    frame = pd.DataFrame(products, columns=['product_id', 'offset', 'length'])
+    return (
+        frame.set_index('product_id'),
+        pd.DataFrame(images, columns=['product_id', 'view', 'label']),
+    )
 
 
 def _torch(folder: Path, cores: int, decode: Callable[[bytes], Any]) -> Counts:
