@@ -49,24 +49,27 @@ def run(
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signal_number, lambda *_: stop.set())
         rest_server, rest_thread = _start_rest(versions, rest_socket, options=options)
-        grpc_server.start()
-        for service in SERVICES:
-            health.set(service, health_pb2.HealthCheckResponse.SERVING)
-        ready(
-            f'ready: model {options.model_name} version {version}, '
-            f'gRPC {options.host}:{grpc_port}, '
-            f'REST http://{options.host}:{rest_socket.getsockname()[1]}'
-        )
-        if options.poll_seconds:
-            watch = threading.Thread(
-                target=versions.watch, args=[options.poll_seconds], kwargs={'until': stop}
+        try:
+            grpc_server.start()
+            for service in SERVICES:
+                health.set(service, health_pb2.HealthCheckResponse.SERVING)
+            ready(
+                f'ready: model {options.model_name} version {version}, '
+                f'gRPC {options.host}:{grpc_port}, '
+                f'REST http://{options.host}:{rest_socket.getsockname()[1]}'
             )
-            watch.start()
-        stop.wait()
-        health.enter_graceful_shutdown()
-        rest_server.should_exit = True
-        grpc_server.stop(GRACE_SECONDS).wait()
-        rest_thread.join()
+            if options.poll_seconds:
+                watch = threading.Thread(
+                    target=versions.watch, args=[options.poll_seconds], kwargs={'until': stop}
+                )
+                watch.start()
+            stop.wait()
+        finally:  # the process would live on in its threads, deaf to SIGTERM
+            stop.set()
+            health.enter_graceful_shutdown()
+            rest_server.should_exit = True
+            grpc_server.stop(GRACE_SECONDS).wait()
+            rest_thread.join()
 
 
 def _bind(host: str, port: int) -> socket.socket:

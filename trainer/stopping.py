@@ -35,6 +35,16 @@ class Request:
 
 
 @contextlib.contextmanager
+def ctrl_c_ends_at_once() -> Iterator[None]:
+    """While the block runs, which waits inside TensorFlow: Python would not be asked there."""
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
 def requests() -> Iterator[Request]:
     """Keeps the first signal while the block runs; the second does what it always does."""
     request = Request()

@@ -5,7 +5,7 @@ import os
 import tensorflow as tf
 
 from catalog.errors import UserError
-from trainer import workers
+from trainer import stopping, workers
 from trainer.config import TrainConfig
 from trainer.workers import Cluster
 
@@ -76,7 +76,8 @@ def _multi_worker(config: TrainConfig) -> tf.distribute.Strategy:
     options = tf.distribute.experimental.CommunicationOptions(
         implementation=kinds.RING if config.device == 'cpu' else kinds.AUTO
     )
-    return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
+    with stopping.ctrl_c_ends_at_once():  # SIGTERM, TensorFlow takes for itself
+        return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
 
 
 def _tpu() -> tf.distribute.Strategy:

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import json
+import os
 import shutil
 import signal
 import socket
@@ -218,6 +219,27 @@ def test_what_keeps_the_server_from_starting_is_one_line_and_exit_code_2(
         assert last.startswith('error: ')
         assert reason in last
         assert 'Traceback' not in done.stderr
+
+
+def test_a_server_whose_ready_line_nobody_can_read_ends(tmp_path: Path) -> None:
+    save_version(tmp_path, 1)
+    flags = [f'--model_base_path={tmp_path}', '--port=0', '--rest_api_port=0']
+    read, write = os.pipe()
+    os.close(read)
+    process = subprocess.Popen(
+        [sys.executable, '-m', 'serving.model_server', *flags],
+        cwd=ROOT,
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(write)
+    try:
+        _, errors = process.communicate(timeout=300)
+    finally:
+        process.kill()
+    assert process.returncode == 2
+    assert errors.splitlines()[-1].startswith('error: Broken pipe')
 
 
 def test_a_half_open_connection_does_not_keep_others_waiting(server: RunningServer) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -42,27 +43,32 @@ _LIMIT_SECONDS = 500
 _NOTICED_SECONDS = 30  # a lost peer
 
 
+def _start(*command: str, index: int, at: list[int]) -> subprocess.Popen[str]:
+    """A worker of those at these ports."""
+    hosts = [f'127.0.0.1:{port}' for port in at]
+    cluster = {'cluster': {'worker': hosts}, 'task': {'type': 'worker', 'index': index}}
+    environment = {'TF_CPP_MIN_LOG_LEVEL': '3', 'TF_CONFIG': json.dumps(cluster)}
+    return subprocess.Popen(
+        [sys.executable, *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=_ROOT,
+        env={**os.environ, **environment},
+    )
+
+
 def _start_two(*command: str) -> list[subprocess.Popen[str]]:
-    hosts = [f'127.0.0.1:{port}' for port in (ports.free(), ports.free())]
-    started = []
-    for index in range(2):
-        cluster = {'cluster': {'worker': hosts}, 'task': {'type': 'worker', 'index': index}}
-        environment = {'TF_CPP_MIN_LOG_LEVEL': '3', 'TF_CONFIG': json.dumps(cluster)}
-        started.append(
-            subprocess.Popen(
-                [sys.executable, *command],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                cwd=_ROOT,
-                env={**os.environ, **environment},
-            )
-        )
-    return started
+    at = [ports.free(), ports.free()]
+    return [_start(*command, index=index, at=at) for index in range(2)]
+
+
+def _run_command(data: str, workdir: Path) -> list[str]:
+    return ['-m', 'trainer.task', f'--data={data}', f'--workdir={workdir}', *_FLAGS]
 
 
 def _start_run(data: str, workdir: Path) -> list[subprocess.Popen[str]]:
-    return _start_two('-m', 'trainer.task', f'--data={data}', f'--workdir={workdir}', *_FLAGS)
+    return _start_two(*_run_command(data, workdir))
 
 
 def _ends(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
@@ -147,6 +153,28 @@ def test_sigterm_to_one_worker_stops_both_after_the_same_step(
         assert code == 128 + signal.SIGTERM, errors
         step = checkpoint.steps(str(tmp_path))[0]
         assert f'stopped by SIGTERM after step {step}, which is saved' in errors
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(('127.0.0.1', port)) == 0
+
+
+def test_ctrl_c_ends_a_worker_that_waits_for_the_other(data_folder: str, tmp_path: Path) -> None:
+    at = [ports.free(), ports.free()]
+    process = _start(*_run_command(data_folder, tmp_path), index=0, at=at)
+    deadline = time.monotonic() + _LIMIT_SECONDS
+    with process:
+        while not _listens(at[0]):  # and then waits
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        try:
+            assert process.wait(_LIMIT_SECONDS) == -signal.SIGINT
+        finally:
+            process.kill()
+    assert not list(tmp_path.iterdir())
 
 
 _LOSSES = """
