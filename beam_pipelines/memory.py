@@ -32,6 +32,6 @@ def tell_allocator() -> None:
 
     What the user has set stays.
     """
-    if not allocator.is_told():
-        allocator.keep_freed_memory()
-        os.environ.update(_WORKERS)
+    allocator.keep_freed_memory()
+    for variable, value in _WORKERS.items():
+        os.environ.setdefault(variable, value)

@@ -2,14 +2,14 @@ r"""Steps of our loop beside those of Keras's `fit`: one device, same model, opt
 
   python -m benchmarks.train_step --output=DIR
 
-Both learn from the same stream of `input_pipeline`, cached, so that it costs neither anything, and
-take ten steps a call. Each is a process of its own, and they take windows of steps by turns: one
-stands while the other runs, a second or a few each, so that a noisy machine strikes both. Ours logs
-each window to its boards, `fit` ends an epoch. The ratio of two processes is the median of their
-neighbouring windows, by the wall's clock and by the time of the processor. Two processes of the
-same program differ by up to a tenth for as long as they live; so several pairs are started, one
-after another, and their median, least and largest ratio told. Then a run with nothing changed tells
-what its checkpoints cost.
+Both learn from the same stream of `input_pipeline`, cached, so that it costs neither anything, take
+ten steps a call, and start TensorFlow as training does (`trainer.tensorflow_start`). Each is a
+process of its own, and they take windows of steps by turns: one stands while the other runs, a
+second or a few each, so that a noisy machine strikes both. Ours logs each window to its boards,
+`fit` ends an epoch. The ratio of two processes is the median of their neighbouring windows, by the
+wall's clock and by the time of the processor. Two processes of the same program differ by up to a
+tenth for as long as they live; so several pairs are started, one after another, and their median,
+least and largest ratio told. Then a run with nothing changed tells what its checkpoints cost.
 
 Ours trains batch norm by another kernel than Keras; with --fit_kernel `fit` is given it too, and
 what is left is the loop.
@@ -30,6 +30,7 @@ from absl import flags
 
 from benchmarks import input_files
 from catalog import door
+from trainer import tensorflow_start
 
 if TYPE_CHECKING:
     from trainer.config import TrainConfig
@@ -271,6 +272,7 @@ def _spread(ratios: list[float]) -> str:
 def main(argv: list[str]) -> None:
     """Measures and prints."""
     del argv
+    tensorflow_start.start()
     if _ONE.value:
         who, name, one_folder = _ONE.value
         {'ours': ours, 'fit': fit}[who](CASES[name], Path(one_folder))

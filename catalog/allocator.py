@@ -17,22 +17,19 @@ _TOLD: Final = (
     (-3, 'MALLOC_MMAP_THRESHOLD_', _NEVER_BYTES),  # of a piece that is not taken from the heap
     (-8, 'MALLOC_ARENA_MAX', 1),  # heaps of a process
 )
-_USERS = ('GLIBC_TUNABLES', *(variable for _, variable, _ in _TOLD))
-
-
-def is_told() -> bool:
-    """Whether the environment says something about it already, which then stays."""
-    return any(variable in os.environ for variable in _USERS)
+_TUNABLES = 'GLIBC_TUNABLES'  # another way to say all of it
 
 
 def keep_freed_memory() -> None:
-    """Tells it to this process, for what it takes from now on. Elsewhere than on glibc: nothing."""
-    if is_told():
-        return
+    """Tells it to this process, for what it takes from now on.
+
+    What the user has set in the environment stays. Elsewhere than on glibc nothing is done.
+    """
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
-        for parameter, _, value in _TOLD:
-            mallopt(parameter, value)
+        for parameter, variable, value in _TOLD:
+            if not os.environ.keys() & {variable, _TUNABLES}:
+                mallopt(parameter, value)
 
 
 def environment() -> dict[str, str]:

@@ -52,6 +52,13 @@ def test_a_process_can_be_told_by_its_environment() -> None:
     assert new_pages('pass', **allocator.environment()) < new_pages('pass') / 10
 
 
-def test_what_the_user_has_set_stays() -> None:
-    told = {'GLIBC_TUNABLES': 'glibc.malloc.mmap_threshold=1048576'}
+@pytest.mark.parametrize(
+    ('variable', 'value'),
+    [
+        ('MALLOC_MMAP_THRESHOLD_', '1048576'),
+        ('GLIBC_TUNABLES', 'glibc.malloc.mmap_threshold=1048576'),
+    ],
+)
+def test_what_the_user_has_set_stays(variable: str, value: str) -> None:
+    told = {variable: value}
     assert new_pages('allocator.keep_freed_memory()', **told) > new_pages('pass') / 2
