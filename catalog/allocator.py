@@ -1,7 +1,7 @@
 """What glibc is told about a process's memory: keep what is freed, and use it again.
 
 Left alone, it takes a large piece from the system and gives it back when freed, over and over, and
-gives each thread a heap of its own. A page fresh from the system costs 2 us on a virtual machine:
+gives each thread a heap of its own. A page fresh from the system cost 2.5 us on a virtual machine:
 where batches of pictures come and go, up to half of the time, and more memory at the peak.
 """
 
