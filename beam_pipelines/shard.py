@@ -19,7 +19,11 @@ import time
 from absl import flags
 from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
 
-from beam_pipelines import commit, job, meter, runner, summary
+from beam_pipelines.write import commit
+from beam_pipelines.pipeline import job
+from beam_pipelines.local import meter
+from beam_pipelines.local import runner
+from beam_pipelines import summary
 from beam_pipelines.options import BALANCES, DUPLICATES, VERIFICATIONS, ShardOptions
 from beam_pipelines.sources import opening
 from catalog import categories, door, manifest, record, shards, storage

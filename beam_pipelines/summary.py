@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from beam_pipelines import ledger, rejected
+from beam_pipelines.write import ledger
+from beam_pipelines.write import rejected
 from catalog import progress, storage
 from catalog.manifest import Manifest
 from catalog.shards import SPLITS

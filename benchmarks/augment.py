@@ -17,7 +17,7 @@ import tensorflow as tf
 from absl import flags
 
 from catalog import door
-from trainer import preprocess
+from trainer.data import preprocess
 from trainer.augmentation.draws import draw
 from trainer.augmentation.mixing import mix
 from trainer.augmentation.pictures import augment

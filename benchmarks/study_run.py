@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.study_cells import STEPS, Cell, Data
 from catalog import manifest, storage
-from trainer import config_files
+from trainer.config import files as config_files
 
 _RECIPE = 'configs/tiny.py'
 _ALL = (
@@ -106,8 +106,9 @@ def run(folder: Path, cell: Cell, *, seed: int) -> Result:
 def _train_and_measure(folder: Path, cell: Cell, *, seed: int, workdir: Path) -> Result:
     import keras  # TensorFlow takes seconds: the process that hands out the cells needs none
 
-    from trainer import data_set, evaluation
-    from trainer.train import train
+    from trainer.data import data_set
+    from trainer.evaluate import evaluation
+    from trainer.training.loop import train
 
     keras.backend.clear_session()  # what the last cell left
     data = data_set.open_data_set(str(train_folder(folder, cell.data, seed=seed)))

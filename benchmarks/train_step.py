@@ -30,7 +30,7 @@ from absl import flags
 
 from benchmarks import input_files
 from catalog import door
-from trainer import tensorflow_start
+from trainer import startup as tensorflow_start
 
 if TYPE_CHECKING:
     from trainer.config import TrainConfig
@@ -104,9 +104,9 @@ class Turns:
 
 def ours(case: Case, folder: Path) -> None:
     """`train`, as it is, with a turn after each line of its log."""
-    from trainer.data_set import open_data_set
-    from trainer.reporting import Reporter
-    from trainer.train import train
+    from trainer.data.data_set import open_data_set
+    from trainer.training.reporter import Reporter
+    from trainer.training.loop import train
 
     turns, log = Turns(), Reporter.log
 
@@ -129,10 +129,11 @@ def fit(case: Case, folder: Path) -> None:
     """Keras's `fit`, with a turn after each epoch of a window's length."""
     import keras
 
-    from trainer import batch_norm, input_pipeline
-    from trainer.data_set import open_data_set
-    from trainer.model import build_model
-    from trainer.optimizers import build_optimizer
+    from trainer.models import batch_norm
+    from trainer.data import input_pipeline
+    from trainer.data.data_set import open_data_set
+    from trainer.models.model import build_model
+    from trainer.optim.optimizers import build_optimizer
 
     class Waiting(keras.callbacks.Callback):  # type: ignore[misc]
         def on_epoch_end(self, *_: object) -> None:
@@ -172,8 +173,8 @@ def saving(folder: Path) -> tuple[float, float]:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     from trainer.config import TrainConfig
-    from trainer.data_set import open_data_set
-    from trainer.train import train
+    from trainer.data.data_set import open_data_set
+    from trainer.training.loop import train
 
     case = CASES['small_cnn']
     config = dataclasses.replace(

@@ -61,7 +61,7 @@ def test_views_alone_have_their_own_accuracy_and_no_natural_one() -> None:
 
 
 def test_every_cell_of_the_study_has_a_config_and_a_name_of_its_own() -> None:
-    from trainer import config_files
+    from trainer.config import files as config_files
 
     cells = study_cells.cells()
     assert len({cell.name for cell in cells}) == len(cells)

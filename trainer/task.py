@@ -18,12 +18,14 @@ from absl import flags
 
 from catalog import door
 from catalog.errors import UserError
-from trainer import config_files as configs
-from trainer import data_set, overrides, tensorflow_start
+from trainer.config import files as configs
+from trainer.data import data_set
+from trainer.config import overrides
+from trainer import startup as tensorflow_start
 
 if TYPE_CHECKING:
     from trainer.config import TrainConfig
-    from trainer.data_set import DataSet
+    from trainer.data.data_set import DataSet
 
 _CONFIG = flags.DEFINE_string('config', None, 'A file of configs/.', required=True)
 _DATA = flags.DEFINE_string('data', None, 'The folder of the shards.', required=True)
@@ -42,7 +44,7 @@ def main(argv: list[str]) -> None:
     data = data_set.open_data_set(_DATA.value, verify=_VERIFY.value)
     tensorflow_start.start()
     if _DRY_RUN.value:
-        from trainer import dry_run  # TensorFlow takes seconds: mistakes are told before
+        from trainer.training import dry_run  # TensorFlow takes seconds: mistakes are told before
 
         dry_run.show(config, data)
     else:
@@ -50,8 +52,8 @@ def main(argv: list[str]) -> None:
 
 
 def _train(config: 'TrainConfig', data: 'DataSet', workdir: str) -> None:
-    from trainer import stopping
-    from trainer.train import train
+    from trainer.distribution import signals as stopping
+    from trainer.training.loop import train
 
     try:
         last = train(config, data, workdir)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from beam_pipelines.pictures import traits
+from beam_pipelines.scan.pictures import traits
 from beam_pipelines.table import BLANK, CONVERT
 from tests.beam_pipelines.shop import CATEGORY_IDS, jpeg, product, read_split, run_door
 

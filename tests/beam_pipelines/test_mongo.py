@@ -16,9 +16,10 @@ from bson import Decimal128, Int64, ObjectId
 from pymongo import MongoClient
 from pymongo.collection import Collection
 
-from beam_pipelines import seams
-from beam_pipelines.scan import Counts, Rejected
-from beam_pipelines.seams import Edge
+from beam_pipelines.scan import seams
+from beam_pipelines.scan.scan import Counts
+from beam_pipelines.scan.scan import Rejected
+from beam_pipelines.scan.seams import Edge
 from beam_pipelines.sources import mongo, mongo_read, opening
 from beam_pipelines.sources.mongo import MongoCollection
 from beam_pipelines.table import Table, join

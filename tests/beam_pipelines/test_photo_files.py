@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from beam_pipelines.scan import Counts
+from beam_pipelines.scan.scan import Counts
 from beam_pipelines.sources import opening
 from beam_pipelines.table import join
 from catalog import categories

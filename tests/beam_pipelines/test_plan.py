@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_pipelines import plan
+from beam_pipelines.plan import plan
 
 counts = st.integers(1, 400)
 fractions = st.floats(0, 0.45)

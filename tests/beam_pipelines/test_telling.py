@@ -12,7 +12,8 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 
-from beam_pipelines import commit, job
+from beam_pipelines.write import commit
+from beam_pipelines.pipeline import job
 from beam_pipelines.options import ShardOptions
 from beam_pipelines.sources import bson_files
 from catalog import categories

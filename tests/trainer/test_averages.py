@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer import averages
+from trainer.optim import ema as averages
 
 
 def test_weights_have_means_and_counts_are_copied() -> None:

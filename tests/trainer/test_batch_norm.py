@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer import batch_norm, groups
+from trainer.models import batch_norm
+from trainer.optim import groups
 
 IMAGES = np.random.default_rng(0).normal(50, 9, [8, 6, 5, 3]).astype(np.float32)
 LABELS = np.array([0, 1, 2, 0, 1, 2, 0, 1])

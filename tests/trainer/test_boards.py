@@ -17,10 +17,12 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import EventA
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from catalog.errors import UserError
-from trainer import boards, mirror, sample_pictures
+from trainer.monitoring import metric_writers as boards
+from trainer.monitoring import mirror
+from trainer.monitoring import sample_pictures
 from trainer.config import BoardConfig, InputConfig, ModelConfig, TrainConfig, ValidationConfig
-from trainer.data_set import open_data_set
-from trainer.train import train
+from trainer.data.data_set import open_data_set
+from trainer.training.loop import train
 
 LargestFile = Callable[[int], AbstractContextManager[None]]
 

@@ -9,10 +9,14 @@ import pytest
 import tensorflow as tf
 
 from catalog.errors import UserError
-from trainer import boards, config_files, input_pipeline, product_pipeline
+from trainer.monitoring import metric_writers as boards
+from trainer.config import files as config_files
+from trainer.data import input_pipeline
+from trainer.data import product_pipeline
 from trainer.config import FusionConfig, InputConfig, ModelConfig, TrainConfig
-from trainer.data_set import DataSet, open_data_set
-from trainer.train import train
+from trainer.data.data_set import DataSet
+from trainer.data.data_set import open_data_set
+from trainer.training.loop import train
 
 
 @pytest.fixture(scope='module')

@@ -6,8 +6,8 @@ from scipy import optimize, special
 from sklearn import calibration as oracle
 from sklearn import metrics
 
-from trainer import calibration
-from trainer.calibration import ReliabilityTally
+from trainer.metrics import calibration
+from trainer.metrics.calibration import ReliabilityTally
 
 
 def _overconfident(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainer import charts
+from trainer.report import charts
 
 
 def _open(png: bytes) -> Image.Image:

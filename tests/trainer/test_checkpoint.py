@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from catalog.errors import UserError
-from trainer import checkpoint
+from trainer.workdir import checkpoint
 
 LargestFile = Callable[[int], AbstractContextManager[None]]
 

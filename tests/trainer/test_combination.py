@@ -3,9 +3,10 @@ import pytest
 import scipy.special
 from sklearn.linear_model import LogisticRegression
 
-from trainer import combination, combination_fitting
-from trainer.combination import Combination
-from trainer.combining import log_probabilities
+from trainer.inference import ensemble as combination
+from trainer.ensemble import fitting as combination_fitting
+from trainer.inference.ensemble import Combination
+from trainer.inference.combining import log_probabilities
 
 MODELS, PRODUCTS, CLASSES = 3, 400, 5
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import UserError
-from trainer import config_files, overrides
+from trainer.config import files as config_files
+from trainer.config import overrides
 from trainer.config import ModelConfig, OptimizerConfig, TrainConfig
 
 TINY = str(Path(__file__).parents[2] / 'configs' / 'tiny.py')

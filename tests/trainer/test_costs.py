@@ -5,10 +5,12 @@ import math
 import keras
 import pytest
 
-from trainer import costs
+from trainer.training import costs
 from trainer.config import InputConfig, ModelConfig, OptimizerConfig, StepConfig, TrainConfig
-from trainer.data_set import DataSet, open_data_set
-from trainer.model import build_model, sketch
+from trainer.data.data_set import DataSet
+from trainer.data.data_set import open_data_set
+from trainer.models.model import build_model
+from trainer.models.model import sketch
 
 
 def _rows(name: str, side: int, *, classes: int = 1000) -> list[costs.Row]:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from sklearn import metrics as oracle
 
-from trainer import bootstrap, coverage
-from trainer.prediction_table import Predictions
+from trainer.metrics import bootstrap
+from trainer.metrics import coverage
+from trainer.metrics.prediction_table import Predictions
 
 
 def test_the_surest_are_filed_down_to_where_too_many_are_wrong() -> None:

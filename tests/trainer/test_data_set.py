@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import UserError
-from trainer import data_set
+from trainer.data import data_set
 from trainer.config import FusionConfig, ModelConfig, TrainConfig
 
 MakeDataSet = Callable[..., str]

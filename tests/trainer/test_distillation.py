@@ -8,7 +8,11 @@ import scipy.special
 import tensorflow as tf
 
 from catalog.errors import UserError
-from trainer import boards, checkpoint, config_files, loss, teacher
+from trainer.monitoring import metric_writers as boards
+from trainer.workdir import checkpoint
+from trainer.config import files as config_files
+from trainer.losses import priors as loss
+from trainer.training import distillation as teacher
 from trainer.config import (
     DistillConfig,
     FusionConfig,
@@ -17,9 +21,11 @@ from trainer.config import (
     ModelConfig,
     TrainConfig,
 )
-from trainer.data_set import DataSet, info_of, open_data_set
+from trainer.data.data_set import DataSet
+from trainer.data.data_set import info_of
+from trainer.data.data_set import open_data_set
 from trainer.losses import distillation
-from trainer.train import train
+from trainer.training.loop import train
 
 TINY = 'configs/tiny.py'
 SMALL = (

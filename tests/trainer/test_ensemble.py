@@ -15,18 +15,16 @@ from sklearn import metrics as oracle
 
 from catalog import record, tfrecord
 from catalog.errors import UserError
-from trainer import (
-    checkpoint,
-    config_files,
-    ensembling,
-    evaluation,
-    exporting,
-    preprocess,
-    restoring,
-    teacher,
-)
-from trainer.data_set import open_data_set
-from trainer.train import train
+from trainer.workdir import checkpoint
+from trainer.config import files as config_files
+from trainer.ensemble import build as ensembling
+from trainer.evaluate import evaluation
+from trainer.export import saved_model as exporting
+from trainer.data import preprocess
+from trainer.inference import runs as restoring
+from trainer.training import distillation as teacher
+from trainer.data.data_set import open_data_set
+from trainer.training.loop import train
 
 SMALL = (
     'batch_size=16',

@@ -21,7 +21,10 @@ from sklearn import metrics as oracle
 
 from catalog import categories, manifest, record, storage, tfrecord
 from catalog.errors import UserError
-from trainer import checkpoint, data_set, evaluation, train
+from trainer.workdir import checkpoint
+from trainer.data import data_set
+from trainer.evaluate import evaluation
+from trainer.training import loop as train
 from trainer.config import InputConfig, ModelConfig, OptimizerConfig, TrainConfig
 
 FILES = ['evaluation.html', 'evaluation.json', 'predictions.parquet', 'suspects.csv']

@@ -10,25 +10,24 @@ import pytest
 from PIL import Image
 
 from catalog import categories
-from trainer import (
-    bootstrap,
-    coverage,
-    data_set,
-    evaluation,
-    evaluation_document,
-    evaluation_page,
-    photos,
-    showcase,
-    suspects,
-    thirds,
-    train,
-)
-from trainer.calibration import Calibrated, Temperatures
+from trainer.metrics import bootstrap
+from trainer.metrics import coverage
+from trainer.data import data_set
+from trainer.evaluate import evaluation
+from trainer.evaluate import document as evaluation_document
+from trainer.evaluate import page as evaluation_page
+from trainer.evaluate import photos
+from trainer.evaluate import showcase
+from trainer.metrics import label_errors as suspects
+from trainer.metrics import thirds
+from trainer.training import loop as train
+from trainer.metrics.calibration import Calibrated
+from trainer.metrics.calibration import Temperatures
 from trainer.config import InputConfig, ModelConfig, TrainConfig
-from trainer.evaluation_report import Evaluation
-from trainer.measures import Measure
-from trainer.prediction_table import Predictions
-from trainer.roc_auc import RocAuc
+from trainer.evaluate.text import Evaluation
+from trainer.metrics.tallies import Measure
+from trainer.metrics.prediction_table import Predictions
+from trainer.metrics.roc_auc import RocAuc
 
 
 class _Page(html.parser.HTMLParser):

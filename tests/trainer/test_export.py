@@ -20,7 +20,11 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from catalog import categories
 from catalog.errors import UserError
-from trainer import checkpoint, data_set, exporting, serving_module, train
+from trainer.workdir import checkpoint
+from trainer.data import data_set
+from trainer.export import saved_model as exporting
+from trainer.export import serving_module
+from trainer.training import loop as train
 from trainer.config import InputConfig, ModelConfig, OptimizerConfig, TrainConfig
 
 SIZE = 28  # pixels

@@ -14,9 +14,14 @@ import tensorflow as tf
 from catalog import manifest, tfrecord
 from catalog.errors import UserError
 from tests.trainer import fused
-from trainer import boards, checkpoint, evaluation, exporting, feature_cache, groups
-from trainer.data_set import open_data_set
-from trainer.model import feature_model
+from trainer.monitoring import metric_writers as boards
+from trainer.workdir import checkpoint
+from trainer.evaluate import evaluation
+from trainer.export import saved_model as exporting
+from trainer.features import cache as feature_cache
+from trainer.optim import groups
+from trainer.data.data_set import open_data_set
+from trainer.models.model import feature_model
 
 _ON_FEATURES = ('input.features=true', 'augment.flip=false', 'model.fusion.name=gated')
 

@@ -13,7 +13,7 @@ from serving import grpc_client, rest_client
 from serving.answers import Question, Server
 from tests.serving.running import start_server
 from tests.trainer import fused
-from trainer import exporting
+from trainer.export import saved_model as exporting
 
 
 @pytest.fixture(scope='module')

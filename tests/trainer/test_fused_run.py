@@ -11,10 +11,13 @@ import tensorflow as tf
 
 from catalog.errors import UserError
 from tests.trainer import fused
-from trainer import boards, evaluation, feed, tau_fitting
+from trainer.monitoring import metric_writers as boards
+from trainer.evaluate import evaluation
+from trainer.training import model_inputs as feed
+from trainer.tau_norm import tau as tau_fitting
 from trainer.config import FusionConfig, InputConfig, ModelConfig, TrainConfig
-from trainer.data_set import open_data_set
-from trainer.evaluation_report import Evaluation
+from trainer.data.data_set import open_data_set
+from trainer.evaluate.text import Evaluation
 
 _AUGMENTED = (
     'augment.flip=true',

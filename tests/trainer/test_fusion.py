@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from trainer.config import FusionConfig, ModelConfig
-from trainer.model import build_model, feature_model, head_model
+from trainer.models.model import build_model
+from trainer.models.model import feature_model
+from trainer.models.model import head_model
 
 NAMES = ['mean', 'max', 'gated', 'mlp']
 MASK = np.array([[True, True, False, False], [True] * 4, [True, False, False, False]])

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer import heads
+from trainer.models import heads
 from trainer.config import ModelConfig
 
 MAP = np.random.default_rng(0).gamma(2.0, 1.0, (3, 4, 5, 6)).astype(np.float32)

@@ -12,10 +12,14 @@ import tensorflow as tf
 
 from catalog import record, tfrecord
 from catalog.errors import UserError
-from trainer import config_files, preprocess, product_pipeline
+from trainer.config import files as config_files
+from trainer.data import preprocess
+from trainer.data import product_pipeline
 from trainer.config import FusionConfig, InputConfig, ModelConfig, TrainConfig
-from trainer.data_set import DataSet, open_data_set
-from trainer.input_pipeline import evaluation_batches, train_batches
+from trainer.data.data_set import DataSet
+from trainer.data.data_set import open_data_set
+from trainer.data.input_pipeline import evaluation_batches
+from trainer.data.input_pipeline import train_batches
 
 MakeDataSet = Callable[..., str]
 

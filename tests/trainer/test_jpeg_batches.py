@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from trainer import jpeg_batches, preprocess
+from trainer.data import jpeg_batches
+from trainer.data import preprocess
 
 HEIGHT, WIDTH = 37, 51
 

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainer import boards, config_files, dry_run
-from trainer.data_set import open_data_set
-from trainer.train import train
+from trainer.monitoring import metric_writers as boards
+from trainer.config import files as config_files
+from trainer.training import dry_run
+from trainer.data.data_set import open_data_set
+from trainer.training.loop import train
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 CLASSES = 5270

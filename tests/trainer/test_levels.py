@@ -5,8 +5,10 @@ import pytest
 from sklearn import metrics as oracle
 
 from catalog import categories
-from trainer import levels, metrics, thirds
-from trainer.metrics import Confusion
+from trainer.metrics import breakdowns as levels
+from trainer.metrics import classification as metrics
+from trainer.metrics import thirds
+from trainer.metrics.classification import Confusion
 
 
 def _tree(num_classes: int, *, seed: int) -> categories.Categories:

@@ -10,9 +10,11 @@ import pytest
 import tensorflow as tf
 
 from catalog.errors import UserError
-from trainer import lite0_weights, preprocess, pth
+from trainer.models import lite0_weights
+from trainer.data import preprocess
+from trainer.models import pth
 from trainer.config import ModelConfig
-from trainer.model import build_model
+from trainer.models.model import build_model
 
 MILITARY_UNIFORM = 652  # of ImageNet's 1,000 classes
 SIZE = 224

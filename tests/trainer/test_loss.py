@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer import loss
+from trainer.losses import priors as loss
 from trainer.config import LossConfig
-from trainer.data_set import DataInfo
+from trainer.data.data_set import DataInfo
 from trainer.losses import softmax
 
 

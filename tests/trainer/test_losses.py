@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer.losses import effective_number, levels, margin, softmax
+from trainer.losses import effective_number
+from trainer.losses import hierarchy as levels
+from trainer.losses import margin
+from trainer.losses import softmax
 
 LOGITS = np.random.default_rng(0).normal(size=(50, 7), scale=2.0)
 LABELS = np.random.default_rng(1).integers(0, 7, 50)

@@ -8,9 +8,14 @@ import tensorflow as tf
 from keras.src.utils import file_utils
 
 from catalog.errors import UserError
-from trainer import config_files, families, groups
+from trainer.config import files as config_files
+from trainer.config import backbones as families
+from trainer.optim import groups
 from trainer.config import InputConfig, ModelConfig
-from trainer.model import build_model, count_parameters, feature_model, sketch
+from trainer.models.model import build_model
+from trainer.models.model import count_parameters
+from trainer.models.model import feature_model
+from trainer.models.model import sketch
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 

@@ -16,8 +16,11 @@ import tensorflow as tf
 
 from catalog.errors import UserError
 from tests import ports
-from trainer import checkpoint, input_pipeline, preprocess, workers
-from trainer.data_set import open_data_set
+from trainer.workdir import checkpoint
+from trainer.data import input_pipeline
+from trainer.data import preprocess
+from trainer.distribution import workers
+from trainer.data.data_set import open_data_set
 
 _FLAGS = (
     '--config=configs/tiny.py',

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests import gcs_emulator, gcs_tls
-from trainer import config_files
-from trainer.data_set import open_data_set
-from trainer.train import train
+from trainer.config import files as config_files
+from trainer.data.data_set import open_data_set
+from trainer.training.loop import train
 
 _ROOT = Path(__file__).parents[2]
 _CONFIG = 'configs/tiny.py'

@@ -5,10 +5,10 @@ import pytest
 import tensorflow as tf
 
 from catalog import categories
-from trainer import objective
+from trainer.losses import objective
 from trainer.config import LossConfig
-from trainer.data_set import DataInfo
-from trainer.objective import Truth
+from trainer.data.data_set import DataInfo
+from trainer.losses.objective import Truth
 
 # Leaves 0 and 1 have the parent B, 2 has C; both lie in A. Leaf 3 stands alone.
 TREE = categories.parse(

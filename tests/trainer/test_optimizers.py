@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from catalog.errors import UserError
 from trainer.config import GroupConfig, OptimizerConfig, ScheduleConfig
-from trainer.config_files import load
-from trainer.optimizers import build_optimizer
+from trainer.config.files import load
+from trainer.optim.optimizers import build_optimizer
 
 
 def _updates(config: OptimizerConfig, *, steps: int) -> list[float]:

@@ -20,10 +20,14 @@ import tensorflow as tf
 from catalog.errors import UserError
 from catalog.samples import dump
 from tests.trainer.conftest import jpeg
-from trainer import data_set, exporting, predicting, train
+from trainer.data import data_set
+from trainer.export import saved_model as exporting
+from trainer.predict import dump_predictions as predicting
+from trainer.training import loop as train
 from trainer.config import InputConfig, ModelConfig, OptimizerConfig, TrainConfig
-from trainer.predicting import Counts, Options
-from trainer.submission import Columns
+from trainer.predict.dump_predictions import Counts
+from trainer.predict.dump_predictions import Options
+from trainer.predict.submission import Columns
 
 MOST_COMMON = 1000  # of conftest's data set: the first class has 46 of 98 products
 GENUINE = Path(__file__).parents[3] / 'shared' / 'data'

@@ -9,9 +9,10 @@ import pytest
 import tensorflow as tf
 
 from catalog.errors import UserError
-from trainer import prediction_table, predictions
+from trainer.metrics import prediction_table
+from trainer.inference import scores as predictions
 from trainer.config import ModelConfig
-from trainer.prediction_table import Predictions
+from trainer.metrics.prediction_table import Predictions
 
 CLASSES = 6
 PRODUCTS = [(11, 3), (12, 1), (14, 2), (15, 4), (19, 1), (20, 3)]  # (product_id, pictures)

@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from trainer import families, preprocess
+from trainer.config import backbones as families
+from trainer.data import preprocess
 from trainer.config import ModelConfig
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import UserError
-from trainer import resumable_file
-from trainer.resumable_file import ResumableFile
+from trainer.predict import resumable_file
+from trainer.predict.resumable_file import ResumableFile
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer import checkpoint
+from trainer.workdir import checkpoint
 
 # Everything is on that draws, or that remembers from step to step; logging and checkpoints are out
 # of step with one another on purpose.

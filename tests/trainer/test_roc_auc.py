@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as oracle
 
-from trainer.roc_auc import AucTally, RocAuc
+from trainer.metrics.roc_auc import AucTally
+from trainer.metrics.roc_auc import RocAuc
 
 
 def _examples(*, count: int, num_classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

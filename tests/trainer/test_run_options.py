@@ -8,10 +8,14 @@ import pytest
 import tensorflow as tf
 
 from catalog.errors import UserError
-from trainer import boards, checkpoint, config_files, predictions
-from trainer.data_set import DataSet, open_data_set
-from trainer.input_pipeline import evaluation_batches
-from trainer.train import train
+from trainer.monitoring import metric_writers as boards
+from trainer.workdir import checkpoint
+from trainer.config import files as config_files
+from trainer.inference import scores as predictions
+from trainer.data.data_set import DataSet
+from trainer.data.data_set import open_data_set
+from trainer.data.input_pipeline import evaluation_batches
+from trainer.training.loop import train
 
 _SMALL = (
     'batch_size=16',

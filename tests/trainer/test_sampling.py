@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer import data_set, loss, product_pipeline, sampling
+from trainer.data import data_set
+from trainer.losses import priors as loss
+from trainer.data import product_pipeline
+from trainer.data import sampling
 from trainer.config import FusionConfig, InputConfig, LossConfig, ModelConfig, TrainConfig
-from trainer.data_set import DataSet
-from trainer.input_pipeline import train_batches
+from trainer.data.data_set import DataSet
+from trainer.data.input_pipeline import train_batches
 
 COUNTS = (160, 40, 10)  # products
 PRODUCTS = ModelConfig(fusion=FusionConfig(name='mean', max_views=1))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer.scaling import scaled
+from trainer.data.scaling import scaled
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 18, 23, 3)).astype(np.uint8)
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer import plateau, schedules
+from trainer.optim import plateau
+from trainer.optim import schedules
 from trainer.config import GroupConfig, OptimizerConfig, ScheduleConfig
 
 STEPS = [0, 1, 7, 10, 19, 20, 33, 50, 99, 100, 101, 500]

@@ -10,10 +10,18 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import UserError
-from trainer import boards, checkpoint, config_files, search_report, search_space
-from trainer.data_set import DataSet, open_data_set
-from trainer.search import Plan, search
-from trainer.search_space import Choice, Range, Space
+from trainer.monitoring import metric_writers as boards
+from trainer.workdir import checkpoint
+from trainer.config import files as config_files
+from trainer.tune import results as search_report
+from trainer.tune import space as search_space
+from trainer.data.data_set import DataSet
+from trainer.data.data_set import open_data_set
+from trainer.tune.search import Plan
+from trainer.tune.search import search
+from trainer.tune.space import Choice
+from trainer.tune.space import Range
+from trainer.tune.space import Space
 
 TINY = str(Path(__file__).parents[2] / 'configs' / 'tiny.py')
 OVERRIDES = (

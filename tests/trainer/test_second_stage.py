@@ -11,10 +11,16 @@ import pytest
 import tensorflow as tf
 
 from catalog.errors import UserError
-from trainer import checkpoint, config_files, exporting, groups, last_layers, tau_fitting
+from trainer.workdir import checkpoint
+from trainer.config import files as config_files
+from trainer.export import saved_model as exporting
+from trainer.optim import groups
+from trainer.models import last_layers
+from trainer.tau_norm import tau as tau_fitting
 from trainer.config import ModelConfig
-from trainer.data_set import DataSet, open_data_set
-from trainer.train import train
+from trainer.data.data_set import DataSet
+from trainer.data.data_set import open_data_set
+from trainer.training.loop import train
 
 _SMALL = (
     'batch_size=16',
@@ -157,7 +163,7 @@ def test_tau_divides_by_a_power_of_the_lengths(first: Path, tmp_path: Path) -> N
 def test_each_tau_is_tried_as_the_model_that_it_would_make(
     data: DataSet, data_folder: str, first: Path, tmp_path: Path
 ) -> None:
-    from trainer import evaluation
+    from trainer.evaluate import evaluation
 
     tried = tau_fitting.fit(workdir=str(first), data_folder=data_folder, split='validation')
     assert [row.tau for row in tried] == list(tau_fitting.TAUS)

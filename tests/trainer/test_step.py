@@ -12,7 +12,9 @@ import pytest
 import tensorflow as tf
 
 from catalog import categories
-from trainer import averages, objective, preprocess
+from trainer.optim import ema as averages
+from trainer.losses import objective
+from trainer.data import preprocess
 from trainer.config import (
     AugmentConfig,
     InputConfig,
@@ -21,9 +23,11 @@ from trainer.config import (
     StepConfig,
     TrainConfig,
 )
-from trainer.data_set import DataInfo
-from trainer.step import State, Window, compile_steps
-from trainer.strategy import build_strategy
+from trainer.data.data_set import DataInfo
+from trainer.training.step import State
+from trainer.training.step import Window
+from trainer.training.step import compile_steps
+from trainer.distribution.strategy import build_strategy
 
 CONFIG = TrainConfig(
     batch_size=8,

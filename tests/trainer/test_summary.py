@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 
 from catalog import record, tfrecord
-from trainer import data_set, evaluation, exporting, train
+from trainer.data import data_set
+from trainer.evaluate import evaluation
+from trainer.export import saved_model as exporting
+from trainer.training import loop as train
 from trainer.config import InputConfig, ModelConfig, TrainConfig
 
 LEDGER = {

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trainer import suspects
+from trainer.metrics import label_errors as suspects
 
 
 def _planted(

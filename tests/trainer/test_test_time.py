@@ -11,12 +11,18 @@ from scipy import special
 
 from catalog.errors import UserError
 from tests.trainer.conftest import jpeg
-from trainer import checkpoint, config_files, evaluation, exporting, predictions, test_time
+from trainer.workdir import checkpoint
+from trainer.config import files as config_files
+from trainer.evaluate import evaluation
+from trainer.export import saved_model as exporting
+from trainer.inference import scores as predictions
+from trainer.models import tta as test_time
 from trainer.config import TrainConfig
-from trainer.data_set import DataSet, open_data_set
-from trainer.evaluation import Options
-from trainer.input_pipeline import evaluation_batches
-from trainer.train import train
+from trainer.data.data_set import DataSet
+from trainer.data.data_set import open_data_set
+from trainer.evaluate.evaluation import Options
+from trainer.data.input_pipeline import evaluation_batches
+from trainer.training.loop import train
 
 _SMALL = ('batch_size=16', 'total_steps=12', 'model.channels=4', 'input.shuffle_records=40')
 

@@ -14,11 +14,14 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
 from catalog.errors import UserError
-from trainer import boards, checkpoint, preprocess
+from trainer.monitoring import metric_writers as boards
+from trainer.workdir import checkpoint
+from trainer.data import preprocess
 from trainer.config import InputConfig, ModelConfig, OptimizerConfig, ScheduleConfig, TrainConfig
-from trainer.data_set import DataSet, open_data_set
-from trainer.input_pipeline import evaluation_batches
-from trainer.train import train
+from trainer.data.data_set import DataSet
+from trainer.data.data_set import open_data_set
+from trainer.data.input_pipeline import evaluation_batches
+from trainer.training.loop import train
 
 MakeDataSet = Callable[..., str]
 

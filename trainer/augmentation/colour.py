@@ -5,7 +5,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from trainer.augment_config import AugmentConfig
+from trainer.config.augment import AugmentConfig
 
 GREY = (0.299, 0.587, 0.114)  # of ITU-R BT.601, which JPEG and Pillow take
 

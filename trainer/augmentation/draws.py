@@ -6,7 +6,7 @@ sent to. An operation has a seed of its own: switching one on leaves the numbers
 
 import tensorflow as tf
 
-from trainer.augment_config import AugmentConfig
+from trainer.config.augment import AugmentConfig
 
 _OPERATIONS = ('flip', 'crop', 'rand_augment', 'colour', 'erase', 'mixup', 'cutmix', 'mix')
 _BETA = ('mixup', 'cutmix')  # the others are uniform in [0, 1)

@@ -9,10 +9,10 @@ number of devices. Batches are shuffled: neighbours are as good as any.
 
 import tensorflow as tf
 
-from trainer.augment_config import AugmentConfig
+from trainer.config.augment import AugmentConfig
 from trainer.augmentation import draws as drawing
 from trainer.augmentation import geometry
-from trainer.objective import Truth
+from trainer.losses.objective import Truth
 
 
 def mix(

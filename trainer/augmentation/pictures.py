@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
-from trainer.augment_config import AugmentConfig
+from trainer.config.augment import AugmentConfig
 from trainer.augmentation import colour, geometry, rand_augment
 from trainer.augmentation import draws as drawing
 

@@ -1,0 +1,217 @@
+"""Applies the plan to rows: split, copies, shard of whole classes, order in a shard. No Beam."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from beam_pipelines.plan import plan
+from beam_pipelines.options import ShardOptions
+from beam_pipelines.scan.scan import Counts
+from beam_pipelines.table import BLANK, Table, groups, join, runs, sort_by, starts
+from catalog.errors import UserError
+from catalog.shards import SPLITS
+
+# Unlabelled products form this many pseudo-classes by hash, so that the plan stays parallel. The
+# number changes the bytes of the output.
+_UNLABELLED_CLASSES = 64
+
+# One row a class and split: what there is of it.
+CLASS_COUNT = np.dtype(
+    [
+        ('key', '<i8'),  # label, or -1 - pseudo-class
+        ('split', 'u1'),
+        ('products', '<i8'),
+        ('pictures', '<i8'),
+        ('units', '<i8'),  # products, or pictures if they are dealt singly
+        ('bytes', '<i8'),  # of the pictures
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How many shards each split has and how many records each class.
+
+    Attributes:
+      shards: by split name.
+      units: by split name and class key, copies included.
+      counts: rows of CLASS_COUNT, sorted.
+    """
+
+    shards: dict[str, int]
+    units: dict[str, dict[int, int]]
+    counts: npt.NDArray[np.void]
+
+
+def class_keys(table: Table, *, seed: int) -> npt.NDArray[np.int64]:
+    """The class of each row, int64 [rows]: its label, or a negative pseudo-class."""
+    pseudo = plan.mix(table['product_id'], salt='unlabelled', seed=seed) % _UNLABELLED_CLASSES
+    labels = table['label'].astype(np.int64)
+    return np.where(labels >= 0, labels, -1 - pseudo.astype(np.int64))
+
+
+def assign_splits(
+    table: Table, options: ShardOptions
+) -> tuple[Table, npt.NDArray[np.void], Counts]:
+    """Gives every product of whole classes its split; drops what the options say.
+
+    Returns:
+      the rows that stay; rows of CLASS_COUNT; documents and pictures by where they went.
+    """
+    counts = Counts()
+    kept, stats = [], []
+    for key, rows in groups(table, class_keys(table, seed=options.seed)):
+        if options.drop_blank:
+            rows = _drop(rows, rows['traits'] & BLANK != 0, 'dropped_blank', counts)
+        if options.duplicates == 'drop':
+            rows = _drop(rows, rows['repeat'] != 0, 'dropped_duplicate', counts)
+        rows = _split_class(rows, options, labelled=key >= 0)
+        rows = _limit(rows, options, counts)
+        for split, part in groups(rows, rows['split']):
+            products = len(starts(part['product_id']))
+            counts.documents[SPLITS[split]] += products
+            counts.pictures[SPLITS[split]] += len(part)
+            units = len(part) if _dealt_singly(split, options) else products
+            total_bytes = int(part['length'].sum(dtype=np.int64))
+            stats.append((key, split, products, len(part), units, total_bytes))
+        kept.append(rows)
+    return join(kept), np.array(stats, CLASS_COUNT), counts
+
+
+def _drop(rows: Table, dropped: npt.NDArray[np.bool_], place: str, counts: Counts) -> Table:
+    kept = rows[~dropped]
+    counts.pictures[place] += len(rows) - len(kept)
+    gone = len(np.unique(rows['product_id'])) - len(np.unique(kept['product_id']))
+    counts.documents[place] += gone
+    return kept
+
+
+def _split_class(rows: Table, options: ShardOptions, *, labelled: bool) -> Table:
+    rows = sort_by(rows, 'product_id', 'index')
+    if not labelled:
+        rows['split'] = plan.PREDICT
+        return rows
+    first = starts(rows['product_id'])
+    if len(first):
+        splits = plan.assign_splits(
+            rows['product_id'][first],
+            validation_fraction=options.validation_fraction,
+            test_fraction=options.test_fraction,
+            seed=options.seed,
+        )
+        rows['split'] = splits[runs(first, len(rows))]
+    return rows
+
+
+def _limit(rows: Table, options: ShardOptions, counts: Counts) -> Table:
+    """Keeps at most `max_per_class` train products, the first by hash."""
+    train = rows['split'] == plan.TRAIN
+    ids = np.unique(rows['product_id'][train])
+    if not options.max_per_class or len(ids) <= options.max_per_class:
+        return rows
+    order = plan.ranked(ids, salt='limit', seed=options.seed)
+    dropped = train & np.isin(rows['product_id'], ids[order[options.max_per_class :]])
+    counts.documents['dropped_max_per_class'] += len(ids) - options.max_per_class
+    counts.pictures['dropped_max_per_class'] += int(dropped.sum())
+    return rows[~dropped]
+
+
+def lay_out(parts: Iterable[npt.NDArray[np.void]], options: ShardOptions) -> Layout:
+    """Decides the number of shards and of records from the counts of all classes.
+
+    Raises:
+      UserError: if nothing is left to train on, or more shards were asked for than records exist.
+    """
+    counts = np.sort(np.concatenate([*parts, np.zeros(0, CLASS_COUNT)]), order=['split', 'key'])
+    units, total_bytes = {}, {}
+    for split, rows in groups(counts, counts['split']):
+        wanted = rows['units']
+        if split == plan.TRAIN:
+            wanted = plan.target_records(
+                wanted, power=options.balance_power, max_copies=options.max_copies
+            )
+        keys = rows['key'].tolist()
+        units[SPLITS[split]] = dict(zip(keys, wanted.tolist(), strict=True))
+        total_bytes[SPLITS[split]] = float((rows['bytes'] * (wanted / rows['units'])).sum())
+    main = 'predict' if options.unlabelled else 'train'
+    if main not in units:
+        raise UserError('--input: must hold at least one product that can be used, got none')
+    shard_mb = options.shard_mb
+    if options.shards:
+        shard_mb = max(total_bytes[main], 1) / options.shards / 1e6
+        total = sum(units[main].values())
+        if options.shards > total:
+            raise UserError(
+                f'--shards: must not exceed the {total} records of {main}, got {options.shards}'
+            )
+    shards = {
+        split: plan.shard_count(
+            total_bytes=total_bytes[split], records=sum(of_class.values()), shard_mb=shard_mb
+        )
+        for split, of_class in units.items()
+    }
+    if options.shards:
+        shards[main] = options.shards
+    return Layout(shards=shards, units=units, counts=counts)
+
+
+def deal(table: Table, layout: Layout, options: ShardOptions) -> Table:
+    """Deals the records of whole classes to shards, each with its copies.
+
+    A product's rows get the same copies and shards, unless they are dealt singly.
+    """
+    dealt = []
+    for key, of_class in groups(table, class_keys(table, seed=options.seed)):
+        for split, rows in groups(of_class, of_class['split']):
+            records = layout.units[SPLITS[split]][key]
+            shards = layout.shards[SPLITS[split]]
+            dealt.append(_deal(rows, options, key=key, records=records, shards=shards))
+    return join(dealt)
+
+
+def in_order(rows: Table, split: int, options: ShardOptions) -> tuple[Table, int]:
+    """The rows of a shard in the order in which they are written, and how many units they are."""
+    unit_names = (*_unit_names(split, options), 'copy')
+    place = plan.mix(*(rows[name] for name in unit_names), salt='place', seed=options.seed)
+    rows = rows.take(np.lexsort([rows['index'], rows['copy'], rows['product_id'], place]))
+    return rows, len(starts(*(rows[name] for name in unit_names)))
+
+
+def _dealt_singly(split: int, options: ShardOptions) -> bool:
+    """Whether each picture goes its own way, as train's do where a record holds one.
+
+    Held-out products stay together, so that one pass can judge a product by all its views.
+    """
+    return options.record == 'image' and split == plan.TRAIN
+
+
+def _unit_names(split: int, options: ShardOptions) -> tuple[str, ...]:
+    """The columns that tell one unit from another: what is copied and dealt as one."""
+    return ('product_id', 'index') if _dealt_singly(split, options) else ('product_id',)
+
+
+def _deal(rows: Table, options: ShardOptions, *, key: int, records: int, shards: int) -> Table:
+    rows = sort_by(rows, 'product_id', 'index')
+    unit_names = _unit_names(int(rows['split'][0]), options)
+    first = starts(*(rows[name] for name in unit_names))
+    unit_ids = [rows[name][first] for name in unit_names]
+    times = plan.copies(unit_ids, records, seed=options.seed)
+
+    # One record a unit and copy, the copies of a unit one after another.
+    unit = np.repeat(np.arange(len(first)), times)
+    copy = np.arange(records) - np.repeat(np.cumsum(times) - times, times)
+    class_hash = plan.mix(np.array([key, rows['split'][0]]), salt='class', seed=options.seed)
+    shard = plan.assign_shards(
+        records, shards=shards, copies=int(times.max()), offset=int(class_hash[0] >> 8)
+    )
+
+    # The rows of every record: those of its unit.
+    sizes = np.diff([*first, len(rows)])[unit]
+    record = np.repeat(np.arange(records), sizes)
+    within = np.arange(len(record)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    written = rows.take(first[unit][record] + within)
+    written['copy'] = copy[record]
+    written['shard'] = shard[record]
+    return written

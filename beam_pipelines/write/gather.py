@@ -1,0 +1,214 @@
+"""One shard: rows to a file in the staging folder. Knows no Beam."""
+
+import dataclasses
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from beam_pipelines.plan import assign
+from beam_pipelines.scan import pictures
+from beam_pipelines.options import ShardOptions
+from beam_pipelines.write.shard_file import ShardFile
+from beam_pipelines.sources.source import Source
+from beam_pipelines.table import CONVERT, Table, groups, starts
+from catalog import record, storage
+from catalog.categories import Categories
+from catalog.errors import UserError
+from catalog.manifest import Shard
+from catalog.record import Category, Record
+from catalog.shards import SPLITS, ShardName
+
+# Pictures that are read, encoded and written together: enough that what numpy does for all of them
+# costs little, and so few that they stay in a processor's cache until they are written.
+_BATCH_BYTES = 2 << 20
+
+HELD_OUT = ('validation', 'test')  # only these say which pictures train has too
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """A shard that is written.
+
+    Attributes:
+      split: its name.
+      index: of the shard in its split.
+      shard: for the manifest.
+      by_label: records, pictures, and pictures without copies, int64 [3, classes]; [3, 1] in
+        unlabelled data, and [3, 0] once they are summed by split.
+      units: what the plan dealt: products with copies, or pictures.
+      leaked: pictures whose bytes occur in train.
+      converted: pictures that were made RGB JPEG.
+      resumed: whether the file was there already.
+    """
+
+    split: str
+    index: int
+    shard: Shard
+    by_label: npt.NDArray[np.int64]
+    units: int
+    leaked: int
+    converted: int
+    resumed: bool
+
+
+@dataclass(frozen=True)
+class Gatherer:
+    """Writes shards into `staging`; those that lie there with the same rows are left alone."""
+
+    source: Source
+    categories: Categories | None
+    options: ShardOptions
+    staging: str
+    output: str
+    fetch: Callable[[Table], Iterable[bytes]] | None = None  # in place of the source's
+
+    def gather(self, name: ShardName, rows: Table) -> Gathered:
+        """Writes one shard from the rows of all its records."""
+        rows, units = assign.in_order(rows, SPLITS.index(name.split), self.options)
+        records = _first_rows(rows, per_picture=self.options.record == 'image')
+        digest = self._digest(rows)
+        shard = self._written_before(name, digest)
+        resumed = shard is not None
+        if shard is None:
+            shard = self._write(name, rows, records)
+            receipt = {'rows': digest, 'shard': dataclasses.asdict(shard)}
+            path = storage.join(self.staging, shard.file + '.json')
+            storage.write_bytes(path, json.dumps(receipt).encode(), synced=False)
+        labels, first, count = rows['label'], rows['copy'] == 0, self._count_by_label
+        return Gathered(
+            split=name.split,
+            index=name.index,
+            shard=shard,
+            by_label=np.stack([count(labels[records]), count(labels), count(labels[first])]),
+            units=units,
+            leaked=int(rows['leaked'].sum()),
+            converted=int(np.count_nonzero(rows['traits'] & CONVERT)),
+            resumed=resumed,
+        )
+
+    def _count_by_label(self, labels: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+        if self.categories is None:
+            return np.array([len(labels)], np.int64)
+        return np.bincount(labels, minlength=len(self.categories)).astype(np.int64)
+
+    def _digest(self, rows: Table) -> str:
+        """What decides the bytes of the shard: its rows, the options, the categories."""
+        digest = hashlib.sha256(rows.tobytes())
+        digest.update(repr((self.options, self.categories and self.categories.sha256)).encode())
+        return digest.hexdigest()
+
+    def _written_before(self, name: ShardName, digest: str) -> Shard | None:
+        file = name.file(compression=self.options.compression)
+        try:
+            receipt = json.loads(storage.read_bytes(storage.join(self.staging, file + '.json')))
+        except (FileNotFoundError, json.JSONDecodeError):  # or empty, after a power cut
+            return None
+        if receipt['rows'] != digest:
+            return None
+        shard = Shard(**receipt['shard'])
+        staged = storage.join(self.staging, file)
+        # A run that was cut off while it committed has given some shards their final names.
+        for path in (staged, storage.join(self.output, file)):
+            if not storage.exists(path) or storage.size(path) != shard.bytes:
+                continue
+            # A disk may have the size of a file and, after a power cut, not its bytes.
+            believed = path == staged and storage.is_remote(path)
+            return shard if believed or storage.sha256(path) == shard.sha256 else None
+        return None
+
+    def _write(self, name: ShardName, rows: Table, records: npt.NDArray[np.int64]) -> Shard:
+        file_name = name.file(compression=self.options.compression)
+        staged = storage.join(self.staging, file_name)
+        with storage.write_atomic(staged, large=True, synced=False) as file:
+            shard = ShardFile(file, compression=self.options.compression)
+            fetched = iter((self.fetch or self.source.fetch)(rows))
+            for of_batch, first in _batches(rows, records):
+                data = self._usable(of_batch, list(itertools.islice(fetched, len(of_batch))))
+                made = self._records(of_batch, first, data, held_out=name.split in HELD_OUT)
+                shard.write(record.encode_all(list(made)))
+            shard.close()
+        return Shard(
+            file=file_name,
+            records=len(records),
+            pictures=len(rows),
+            bytes=shard.bytes,
+            sha256=shard.sha256.hexdigest(),
+        )
+
+    def _usable(self, rows: Table, data: list[bytes]) -> list[bytes]:
+        """The pictures as they are written."""
+        hashes = pictures.hashes128(data)
+        same = hashes[:, 1] == rows['hash_low']
+        if not same.all():
+            row = rows[int(np.argmin(same))]
+            raise UserError(
+                f'{self.source.name(int(row["file"]))}: must not change while it is read, got '
+                f'other bytes for product {row["product_id"]}; run again'
+            )
+        for row in np.flatnonzero(rows['traits'] & CONVERT).tolist():
+            data[row] = pictures.to_rgb_jpeg(data[row])
+        return data
+
+    def _records(
+        self, rows: Table, first: npt.NDArray[np.int64], data: list[bytes], *, held_out: bool
+    ) -> Iterator[Record]:
+        """The records that begin at the rows `first`."""
+        # Plain lists: reading a numpy row at a time would cost more than encoding the record.
+        ids = rows['product_id'][first].tolist()
+        labels = rows['label'][first].tolist()
+        indices, leaked = rows['index'].tolist(), rows['leaked'].tolist()
+        begins = first.tolist()
+        categories = self._categories
+        for product_id, label, begin, end in zip(
+            ids, labels, begins, [*begins[1:], len(rows)], strict=True
+        ):
+            yield Record(
+                product_id,
+                data[begin:end],
+                indices[begin:end],
+                categories[label] if categories else None,
+                leaked[begin:end] if held_out else None,
+            )
+
+    @cached_property
+    def _categories(self) -> list[Category]:
+        """By label."""
+        tree = self.categories
+        if tree is None:
+            return []
+        columns = (tree.ids.tolist(), tree.level1.tolist(), tree.level2.tolist())
+        return [
+            Category(label, *of_label) for label, of_label in enumerate(zip(*columns, strict=True))
+        ]
+
+
+def shards_of(rows: Table, counts: dict[str, int]) -> Iterator[tuple[ShardName, Table]]:
+    """The rows of each shard, with the shard's name."""
+    for split, of_split in groups(rows, rows['split']):
+        name = SPLITS[split]
+        for index, of_shard in groups(of_split, of_split['shard']):
+            yield ShardName(name, index, counts[name]), of_shard
+
+
+def _batches(
+    rows: Table, first: npt.NDArray[np.int64]
+) -> Iterator[tuple[Table, npt.NDArray[np.int64]]]:
+    """The rows of consecutive records, and where each of these begins in them."""
+    ends = np.append(first[1:], len(rows))
+    number = np.cumsum(rows['length'], dtype=np.int64)[ends - 1] // _BATCH_BYTES
+    for begin, end in pairwise([*starts(number).tolist(), len(first)]):
+        yield rows[first[begin] : ends[end - 1]], first[begin:end] - first[begin]
+
+
+def _first_rows(rows: Table, *, per_picture: bool) -> npt.NDArray[np.int64]:
+    """Where each record's rows begin, int64 [records]."""
+    if per_picture:
+        return np.arange(len(rows))
+    return starts(rows['product_id'], rows['copy'])

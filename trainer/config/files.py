@@ -1,0 +1,123 @@
+"""Configs in files: `get_config()` of a config file, `config.json` of a workdir, and overrides.
+
+A config file defines `get_config() -> TrainConfig`.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pydantic
+
+from catalog import storage
+from catalog.errors import UserError
+from trainer.config import overrides as overriding
+from trainer.config import python_files
+from trainer.config import TrainConfig
+
+FILE_NAME = 'config.json'
+
+# A run that goes on may change these. (Under a cosine the rate follows the new total.)
+_FREE_TO_CHANGE = frozenset(
+    {'total_steps', 'log_every_steps', 'checkpoint_every_steps', 'keep_checkpoints'}
+)
+
+_ADAPTER = pydantic.TypeAdapter(TrainConfig)
+
+
+def load(path: str, overrides: Sequence[str] = ()) -> TrainConfig:
+    """The config of a file, with `a.b=value` overrides.
+
+    Raises:
+      UserError: naming the field and what is valid, at the first field that is unknown, of the
+        wrong type or impossible.
+    """
+    config = _run(path)
+    if not overrides:
+        return config
+    document = overriding.apply(_to_document(config), overrides)
+    return _validated(document, where='--config')
+
+
+def _run(path: str) -> TrainConfig:
+    try:
+        config = python_files.value_of(path, 'get_config', flag='--config', like='configs/tiny.py')
+    except pydantic.ValidationError as error:
+        raise UserError(f'{path}: {overriding.explain(error, TrainConfig)}') from error
+    if not isinstance(config, TrainConfig):
+        raise UserError(
+            f'{path}: get_config() must give a TrainConfig, got {type(config).__name__}'
+        )
+    return config
+
+
+def _to_document(config: TrainConfig) -> dict[str, Any]:
+    document: dict[str, Any] = _ADAPTER.dump_python(config, mode='json')
+    return document
+
+
+def _validated(document: dict[str, Any], *, where: str) -> TrainConfig:
+    try:
+        return _ADAPTER.validate_json(json.dumps(document))
+    except pydantic.ValidationError as error:
+        raise UserError(f'{where}: {overriding.explain(error, TrainConfig)}') from error
+
+
+def to_json(config: TrainConfig) -> str:
+    """A config as indented JSON, every field in it."""
+    return json.dumps(_to_document(config), indent=2) + '\n'
+
+
+def flat(config: TrainConfig) -> dict[str, Any]:
+    """Every value by its name, `optimizer.learning_rate` and the like."""
+    return overriding.flatten(_to_document(config))
+
+
+def save(config: TrainConfig, workdir: str) -> None:
+    """Writes `workdir/config.json`."""
+    storage.write_bytes(storage.join(workdir, FILE_NAME), to_json(config).encode())
+
+
+def restore(workdir: str) -> TrainConfig:
+    """Reads `workdir/config.json`.
+
+    Raises:
+      UserError: if there is none, or one that this version cannot read.
+    """
+    path = storage.join(workdir, FILE_NAME)
+    try:
+        document = json.loads(storage.read_bytes(path))
+    except FileNotFoundError as error:
+        raise UserError(
+            f'{workdir}: a workdir must have a {FILE_NAME}, got none; trainer.task writes it'
+        ) from error
+    except ValueError as error:
+        raise UserError(f'{path}: must be JSON, got: {error}') from error
+    return _validated(document, where=path)
+
+
+def check_resumable(config: TrainConfig, workdir: str) -> None:
+    """Checks that a workdir's run may go on with a config.
+
+    Raises:
+      UserError: naming the fields that differ and may not.
+    """
+    if not config.input.deterministic:
+        raise UserError(
+            f'{workdir}: a run with input.deterministic=False cannot go on exactly where it '
+            'stopped; take another --workdir'
+        )
+    before = overriding.flatten(_to_document(restore(workdir)))
+    now = overriding.flatten(_to_document(config))
+    changed = [
+        f'{name} was {before[name]!r} and is {now[name]!r}'
+        for name in now
+        if name not in _FREE_TO_CHANGE
+        and not name.startswith('board.')
+        and before[name] != now[name]
+    ]
+    if changed:
+        raise UserError(
+            f'{workdir}: a run must go on with the config it began with, but '
+            f'{"; ".join(changed)}; take another --workdir'
+        )

@@ -1,0 +1,181 @@
+"""A folder of shards, checked against its manifest, and what a run remembers of it. No TensorFlow.
+
+`workdir/data.json` holds a `DataInfo`; `workdir/category_names.csv` is a copy of the data set's.
+"""
+
+import dataclasses
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from catalog import categories, manifest, storage
+from catalog.errors import UserError
+from catalog.manifest import Shard, Split
+from trainer.data import feature_shards as feature_source
+from trainer.data import sampling
+from trainer.config import TrainConfig
+
+FILE_NAME = 'data.json'
+SAMPLED_SHARDS = 4  # beside the first and the last of each split
+
+Verify = Literal['sampled', 'full']
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A checked data set.
+
+    Attributes:
+      folder: where the shards lie.
+      manifest: what it says of itself.
+      categories: the tree of its C classes.
+      digest: the manifest's SHA-256 in hex, the data set's identity.
+    """
+
+    folder: str
+    manifest: manifest.Manifest
+    categories: categories.Categories
+    digest: str
+
+    @property
+    def num_classes(self) -> int:
+        """C."""
+        return len(self.categories)
+
+    def split(self, name: str) -> Split:
+        """A split; a `UserError` names those there are."""
+        return manifest.split_of(self.manifest, name, folder=self.folder)
+
+    def paths(self, name: str) -> list[str]:
+        """The paths of a split's shards, in order."""
+        return [storage.join(self.folder, shard.file) for shard in self.split(name).shards]
+
+
+@dataclass(frozen=True)
+class DataInfo:
+    """What a run remembers of the data it learned from.
+
+    Attributes:
+      digest: the manifest's SHA-256 in hex.
+      num_classes: C.
+      examples_per_class: that an epoch shows, copies included [C]: of pictures, or of records where
+        an example is a product: the prior that was learned from. Expectations where reading
+        samples, see trainer/sampling.py.
+      natural_prior: class shares of all products [C].
+    """
+
+    digest: str
+    num_classes: int
+    examples_per_class: tuple[float, ...]
+    natural_prior: tuple[float, ...]
+
+
+def open_data_set(folder: str, *, verify: Verify = 'sampled') -> DataSet:
+    """Opens a data set and checks files, sizes and digests of every split.
+
+    Args:
+      folder: local or `gs://`.
+      verify: `full` reads every shard; `sampled` the first, the last and a few between.
+
+    Raises:
+      UserError: naming the shard that is missing, of another size or of other bytes.
+    """
+    found = manifest.read(folder)
+    tree = manifest.read_categories(folder, found)
+    digest = manifest.digest(folder)
+    for split in found.splits.values():
+        manifest.check_files(folder, split)
+        chosen = split.shards if verify == 'full' else _sample(split.shards, seed=digest)
+        check_digests(folder, chosen)
+    return DataSet(folder, found, tree, digest)
+
+
+def _sample(shards: Sequence[Shard], *, seed: str) -> list[Shard]:
+    if len(shards) <= SAMPLED_SHARDS + 2:
+        return list(shards)
+    between = random.Random(seed).sample(range(1, len(shards) - 1), SAMPLED_SHARDS)  # noqa: S311
+    return [shards[i] for i in [0, *sorted(between), len(shards) - 1]]
+
+
+def check_digests(folder: str, shards: Sequence[Shard]) -> None:
+    """Reads shards and compares their SHA-256.
+
+    Raises:
+      UserError: naming the first shard that differs.
+    """
+    for shard in shards:
+        path = storage.join(folder, shard.file)
+        found = storage.sha256(path)
+        if found != shard.sha256:
+            raise UserError(
+                f'{path}: its SHA-256 must be {shard.sha256} as the manifest says, got {found}; '
+                'the shard is damaged or of another data set: make the data set again'
+            )
+
+
+def info_of(data: DataSet, config: TrainConfig) -> DataInfo:
+    """What a run must remember of a data set.
+
+    Raises:
+      UserError: if the data set has no labelled train split, or records of another kind.
+    """
+    train = data.split('train')
+    if len(train.pictures_per_class) != data.num_classes:
+        raise UserError(f'{data.folder}: training needs labelled data, these shards have no labels')
+    if not sum(train.pictures_per_class):
+        raise UserError(f'{data.folder}: training needs pictures, the train split has none')
+    feature_source.check(data.manifest, config, folder=data.folder)
+    shown, power = shown_per_class(data, config), config.input.sampling_power
+    return DataInfo(
+        digest=data.digest,
+        num_classes=data.num_classes,
+        examples_per_class=sampling.seen(shown, train.products_per_class, power=power),
+        natural_prior=tuple(data.manifest.priors['natural']),
+    )
+
+
+def shown_per_class(data: DataSet, config: TrainConfig) -> tuple[int, ...]:
+    """Examples in the train shards, copies included [C]: of pictures, or of records of products."""
+    train = data.split('train')
+    return train.records_per_class if config.model.fusion.is_on else train.pictures_per_class
+
+
+def save_info(data: DataSet, workdir: str, config: TrainConfig) -> None:
+    """Writes `workdir/data.json` of `info_of`, and a copy of the category tree."""
+    tree = storage.read_bytes(storage.join(data.folder, categories.FILE_NAME))
+    storage.write_bytes(storage.join(workdir, categories.FILE_NAME), tree)
+    document = json.dumps(dataclasses.asdict(info_of(data, config)))
+    storage.write_bytes(storage.join(workdir, FILE_NAME), document.encode())
+
+
+def restore_info(workdir: str) -> DataInfo:
+    """Reads `workdir/data.json`.
+
+    Raises:
+      UserError: if there is none, or one that this version cannot read.
+    """
+    path = storage.join(workdir, FILE_NAME)
+    try:
+        document = json.loads(storage.read_bytes(path))
+    except FileNotFoundError as error:
+        raise UserError(
+            f'{workdir}: a workdir must have a {FILE_NAME}, got none; trainer.task writes it'
+        ) from error
+    try:
+        return DataInfo(
+            digest=document['digest'],
+            num_classes=document['num_classes'],
+            examples_per_class=tuple(document['examples_per_class']),
+            natural_prior=tuple(document['natural_prior']),
+        )
+    except KeyError as error:
+        raise UserError(
+            f'{path}: must have {error}, it has none; another version of trainer.task wrote it'
+        ) from error
+
+
+def restore_categories(workdir: str) -> categories.Categories:
+    """The category tree that a run learned."""
+    return categories.load(storage.join(workdir, categories.FILE_NAME))

@@ -1,0 +1,108 @@
+"""Figures by level of the category tree: of the leaf's parents, and of summed probabilities.
+
+A node's probability is the sum of its leaves'. The likeliest node need not hold the likeliest leaf:
+`by_sum` counts the one, `accuracy_by_leaf` the other.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from catalog.categories import Categories
+from trainer.metrics import classification as metrics
+from trainer.metrics.classification import Confusion
+from trainer.metrics.classification import Figures
+from trainer.metrics.classification import Ints
+from trainer.metrics.classification import Tally
+
+_SMALLEST = np.finfo(np.float32).tiny  # a probability that rounds to 0 keeps a finite logarithm
+
+
+@dataclass(frozen=True)
+class LevelFigures:
+    """A level of the tree.
+
+    Attributes:
+      level: 1, 2, or 3 for the leaves.
+      nodes: how many the level has.
+      accuracy_by_leaf: the share of the examples whose likeliest leaf lies under the label's node.
+      by_sum: the figures of the nodes with the largest summed probability.
+    """
+
+    level: int
+    nodes: int
+    accuracy_by_leaf: float
+    by_sum: Figures
+
+
+class Level:
+    """The nodes of a level, and what probabilities of leaves say of them.
+
+    Attributes:
+      node_of: int64 [C], the dense label of each leaf's node.
+      nodes: how many there are.
+    """
+
+    def __init__(self, node_of: Ints) -> None:
+        self.node_of = node_of
+        self.nodes = int(node_of.max()) + 1
+        self._order = np.argsort(node_of, kind='stable')
+        self._starts = np.searchsorted(node_of[self._order], np.arange(self.nodes))
+        self._sorted = bool((np.diff(node_of) >= 0).all())
+
+    def said(
+        self, *, labels: Ints, probabilities: npt.NDArray[np.floating]
+    ) -> dict[str, npt.NDArray[Any]]:
+        """What `Tally.update` takes, of the nodes of N examples.
+
+        Args:
+          labels: of leaves, int64 [N].
+          probabilities: of leaves, float [N, C].
+        """
+        leaves = probabilities if self._sorted else probabilities[:, self._order]
+        summed = np.add.reduceat(leaves, self._starts, axis=1, dtype=np.float64)  # [N, nodes]
+        nodes = self.node_of[labels]
+        of_label = summed[np.arange(len(nodes)), nodes]
+        return {
+            'labels': nodes,
+            'predicted': np.argsort(-summed, axis=1, kind='stable')[:, : metrics.TOP],
+            'label_log_probability': np.log(np.maximum(of_label, _SMALLEST)),
+        }
+
+
+def on_level(confusion: Confusion, node_of: Ints) -> Confusion:
+    """The confusion of a level's nodes, from that of the leaves."""
+    nodes = int(node_of.max()) + 1
+    keys = node_of[confusion.label] * nodes + node_of[confusion.predicted]
+    distinct, place = np.unique(keys, return_inverse=True)
+    label, predicted = np.divmod(distinct, nodes)
+    count = np.bincount(place, confusion.count, minlength=len(distinct)).astype(np.int64)
+    return Confusion(label, predicted, count)
+
+
+def above_leaves(tree: Categories) -> tuple[Level, Level]:
+    """Level 1 and 2 of a tree; level 3 is that of the leaves."""
+    return Level(tree.level1), Level(tree.level2)
+
+
+def figures(
+    leaves: Tally, above: Sequence[tuple[Level, Tally]]
+) -> tuple[LevelFigures, LevelFigures, LevelFigures]:
+    """The figures of level 1, 2 and 3, from tallies of the leaves and of the nodes above."""
+    confusion = leaves.confusion()
+    first, second = (
+        LevelFigures(
+            level=number,
+            nodes=level.nodes,
+            accuracy_by_leaf=metrics.accuracy(on_level(confusion, level.node_of)),
+            by_sum=metrics.figures(tally),
+        )
+        for number, (level, tally) in enumerate(above, start=1)
+    )
+    third = LevelFigures(
+        3, leaves.num_classes, metrics.accuracy(confusion), metrics.figures(leaves)
+    )
+    return first, second, third

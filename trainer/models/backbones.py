@@ -1,0 +1,84 @@
+"""The backbones of `families`: pictures as `preprocess.normalize` gives them, to a map of features.
+
+Those of keras.applications are models within the model, under their own name, so that groups of
+weights can be told apart by path.
+"""
+
+import keras
+
+from catalog.errors import UserError
+from trainer.config import backbones as families
+from trainer.models import networks as small_networks
+from trainer.models.efficientnet_lite0 import efficientnet_lite0
+from trainer.config.model import ModelConfig
+
+_MEAN = (0.485, 0.456, 0.406)  # of ImageNet's pixels over 255; and their standard deviation
+_DEVIATION = (0.229, 0.224, 0.225)
+
+
+def feature_map(image: keras.KerasTensor, config: ModelConfig) -> keras.KerasTensor:
+    """The map of a config's backbone: [B, H, W, 3] -> [B, h, w, c].
+
+    Raises:
+      UserError: if the weights cannot be had.
+    """
+    match config.name:
+        case 'small_cnn':
+            return small_networks.small_cnn(image, channels=config.channels)
+        case 'small_resnet':
+            return small_networks.small_resnet(image, channels=config.channels)
+        case 'small_xception':
+            return small_networks.small_xception(image)
+        case 'efficientnet_lite0':
+            backbone = efficientnet_lite0(input_shape=image.shape[1:])
+        case name:
+            backbone = _from_keras(name, input_shape=image.shape[1:], weights=None)
+    _load(backbone, config.weights)
+    if config.name in families.FAMILIES['efficientnet'].members:
+        _normalize_by_imagenet(backbone)
+    return backbone(image)
+
+
+def _from_keras(
+    name: str, *, input_shape: tuple[int, int, int], weights: str | None
+) -> keras.Model:
+    make = getattr(keras.applications, families.family_of(name).members[name])
+    backbone = make(include_top=False, weights=weights, input_shape=input_shape)
+    backbone.name = name  # afterwards: some find their weights by the name that they are given
+    return backbone
+
+
+def _load(backbone: keras.Model, weights: str | None) -> None:
+    """Gives weights to a backbone whose layers never hang on whether it has any.
+
+    (Keras builds EfficientNet with one layer more for `imagenet`: a model that is built without
+    weights to be restored from a checkpoint would lack it.)
+    """
+    if weights is None:
+        return
+    try:
+        if weights == 'imagenet':
+            shape = backbone.input_shape[1:]
+            trained = _from_keras(backbone.name, input_shape=shape, weights=weights)
+            backbone.set_weights(trained.get_weights())
+        else:
+            backbone.load_weights(weights)
+    except Exception as error:  # Keras's downloader and reader raise no narrower class
+        raise UserError(
+            f'model.weights must be imagenet or a file of {backbone.name} weights without top, '
+            f'got {weights!r}: {error}'
+        ) from error
+
+
+def _normalize_by_imagenet(backbone: keras.Model) -> None:
+    """Makes EfficientNet's own normalisation `(x / 255 - mean) / deviation`, always.
+
+    Keras's files hold the deviation where it takes a variance, mended by the layer that `_load`
+    tells of (github.com/tensorflow/tensorflow/issues/49930), and without a file it normalises
+    nothing. And its layer computes with constants that a checkpoint does not bring back.
+    """
+    layer = next(x for x in backbone.layers if isinstance(x, keras.layers.Normalization))
+    shape = layer.adapt_mean.shape
+    layer.adapt_mean.assign(keras.ops.reshape(_MEAN, shape))
+    layer.adapt_variance.assign(keras.ops.reshape([x * x for x in _DEVIATION], shape))
+    layer.finalize_state()

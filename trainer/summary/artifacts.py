@@ -1,0 +1,110 @@
+"""What a whole run left behind, read from its folders. Knows no TensorFlow; says nothing itself."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from catalog import manifest, storage
+from catalog.categories import Categories
+from catalog.errors import UserError
+from catalog.manifest import Manifest
+from trainer.summary import answers as answering
+from trainer.config import files as configs
+from trainer.evaluate import text as evaluation_report
+from trainer.metrics import classification as metrics
+from trainer.metrics import prediction_table
+from trainer.summary.answers import Answers
+from trainer.config import TrainConfig
+from trainer.metrics.classification import Confusion
+
+REPORT = 'report'  # within a workdir: where trainer.evaluate is asked to write
+METRICS = 'metrics.jsonl'  # within a workdir: trainer/boards.py writes it
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run from data set to answers.
+
+    Attributes:
+      manifest: of the data set.
+      tree: its categories.
+      config: of the training.
+      steps: that were logged, ascending.
+      losses: of training, by logged step.
+      evaluation: what evaluation.json says.
+      confusion: of the products of the evaluated split.
+      answers: by transport.
+      differing: images that the transports answered differently.
+      photos: the bytes of each image asked about, by its path.
+    """
+
+    manifest: Manifest
+    tree: Categories
+    config: TrainConfig
+    steps: list[int]
+    losses: list[float]
+    evaluation: dict[str, Any]
+    confusion: Confusion
+    answers: tuple[Answers, ...]
+    differing: list[str]
+    photos: dict[str, bytes]
+
+
+def read(*, data: str, workdir: str, export: str, answers: Sequence[str]) -> RunRecord:
+    """Reads what a run left.
+
+    Raises:
+      UserError: naming what is missing and what writes it.
+    """
+    _require(storage.join(export, 'saved_model.pb'), maker='trainer.export')
+    found = manifest.read(data)
+    tree = manifest.read_categories(data, found)
+    rows = _metrics(workdir)
+    transports = tuple(answering.read(path) for path in answers)
+    images = [answer.image for answer in transports[0].answers] if transports else []
+    return RunRecord(
+        manifest=found,
+        tree=tree,
+        config=configs.restore(workdir),
+        steps=[int(row['step']) for row in rows],
+        losses=[row['loss'] for row in rows],
+        evaluation=_evaluation(workdir),
+        confusion=_confusion(workdir, num_classes=len(tree)),
+        answers=transports,
+        differing=answering.differing(transports),
+        photos={image: storage.read_bytes(image) for image in images},
+    )
+
+
+def _require(path: str, *, maker: str) -> None:
+    if not storage.exists(path):
+        raise UserError(f'{path}: must be there, got no such file; {maker} writes it')
+
+
+def _metrics(workdir: str) -> list[dict[str, float]]:
+    path = storage.join(workdir, METRICS)
+    _require(path, maker='trainer.task')
+    lines = storage.read_bytes(path).decode().splitlines(keepends=True)
+    # A run that was killed may have left half a line.
+    return [json.loads(line) for line in lines if line.endswith('\n')]
+
+
+def _evaluation(workdir: str) -> dict[str, Any]:
+    path = storage.join(workdir, REPORT, evaluation_report.JSON)
+    _require(path, maker=f'trainer.evaluate --output={storage.join(workdir, REPORT)}')
+    document: dict[str, Any] = json.loads(storage.read_bytes(path))
+    return document
+
+
+def _confusion(workdir: str, *, num_classes: int) -> Confusion:
+    """Counted again from the table of predictions."""
+    path = storage.join(workdir, REPORT, prediction_table.FILE_NAME)
+    _require(path, maker='trainer.evaluate')
+    rows = prediction_table.read(path)
+    tally = metrics.Tally(num_classes)
+    unknown = np.zeros(len(rows.label))  # the table has no probability of the label
+    tally.update(labels=rows.label, predicted=rows.predicted, label_log_probability=unknown)
+    return tally.confusion()

@@ -1,0 +1,85 @@
+"""Turns the sums of a window into a line: on disk, on TensorBoard, on the terminal."""
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+
+import tensorflow as tf
+
+from catalog.progress import Progress
+from trainer.monitoring import metric_writers as boards
+from trainer.config import TrainConfig
+from trainer.data.data_set import DataInfo
+from trainer.optim.schedules import LearningRate
+from trainer.training.step import State
+
+
+class Reporter:
+    """Tells how a run goes."""
+
+    def __init__(
+        self,
+        board: boards.Boards | boards.Silent,
+        *,
+        config: TrainConfig,
+        info: DataInfo,
+        state: State,
+        done: int,
+    ) -> None:
+        self._board = board
+        self._config = config
+        self._state = state
+        self._learning_rate = LearningRate(
+            config.optimizer,
+            total_steps=config.total_steps,
+            drop=None if state.plateau is None else state.plateau.factor,
+        )
+        self._epoch_examples = sum(info.examples_per_class)
+        self._examples = 'products' if config.model.fusion.is_on else 'pictures'
+        self._logged_step = done
+        self._logged_at = time.monotonic()
+        self._saving_seconds = 0.0
+        self._progress = Progress('training', total=config.total_steps, unit='step')
+        self._progress.update(done)
+
+    def log(self, *, done: int, validation: Mapping[str, float]) -> None:
+        """Logs the window that ends with step number `done`, from 1, and what was measured then."""
+        means = self._state.window.take(batch_size=self._config.batch_size)
+        now = time.monotonic()
+        examples = (done - self._logged_step) * self._config.batch_size
+        seconds = now - self._logged_at
+        rate = examples / seconds
+        self._logged_step, self._logged_at = done, now
+        metrics = {
+            'step': done,
+            **means,
+            'learning_rate': float(self._learning_rate(tf.constant(done - 1))),
+            'epoch': done * self._config.batch_size / self._epoch_examples,
+            **validation,
+        }
+        measured = {
+            f'{self._examples}_per_second': rate,
+            'input_wait_share': self._input_wait_share(seconds=seconds),
+            'saving_share': self._saving_seconds / seconds,
+        }
+        self._saving_seconds = 0.0
+        self._board.log(metrics, measured=measured)
+        self._progress.update(
+            done, note=f'loss {means["loss"]:.3f}, {rate:,.0f} {self._examples}/s'
+        )
+
+    @contextlib.contextmanager
+    def saving(self) -> Iterator[None]:
+        """Counts the time of the block as lost to saving."""
+        start = time.monotonic()
+        yield
+        self._saving_seconds += time.monotonic() - start
+
+    def _input_wait_share(self, *, seconds: float) -> float:
+        waited = float(self._state.input_seconds.numpy())
+        self._state.input_seconds.assign(0.0)
+        return min(waited / seconds, 1.0)
+
+    def close(self) -> None:
+        """Leaves the last line on the terminal."""
+        self._progress.close()

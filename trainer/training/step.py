@@ -1,0 +1,281 @@
+"""The steps of a run on the device: one compiled call takes several. Knows no disk, no clock."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from trainer.optim import ema as averages
+from trainer.training import model_inputs as feed
+from trainer.models import level_heads
+from trainer.training.state import Best
+from trainer.config import TrainConfig
+from trainer.losses.objective import Objective
+from trainer.optim.plateau import Plateau
+from trainer.training.distillation import Teacher
+
+Batch = dict[str, tf.Tensor]
+Gradients = Callable[..., tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]]
+
+
+class Window(tf.Module):  # type: ignore[misc]
+    """Sums over the steps since the last logged one; part of the checkpoint.
+
+    Attributes:
+      steps: int64 [].
+      loss: the sum of the mean losses, float64 [].
+      correct: examples whose class had the highest logit, int64 [].
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.loss = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+        self.correct = tf.Variable(0, dtype=tf.int64, trainable=False)
+
+    def take(self, *, batch_size: int) -> dict[str, float]:
+        """The means, `loss` and `accuracy`; the window starts anew."""
+        steps = int(self.steps.numpy())
+        means = {
+            'loss': float(self.loss.numpy()) / steps,
+            'accuracy': int(self.correct.numpy()) / (steps * batch_size),
+        }
+        for sums in (self.steps, self.loss, self.correct):
+            sums.assign(tf.zeros_like(sums))
+        return means
+
+
+@dataclass(frozen=True)
+class State:
+    """All that a step changes.
+
+    Attributes:
+      model: with its weights: what is evaluated and exported.
+      optimizer: its `iterations` counts the steps.
+      iterator: of the batches.
+      window: of the metrics.
+      means: of the weights, empty where they are not averaged.
+      best: evaluation so far.
+      plateau: of the learning rate, where it follows the evaluations.
+      branched: the model with heads beside its last layer, where it learns with such.
+      teacher: that the model learns from; not in the checkpoint.
+      input_seconds: that the steps of this process have waited for batches, float64 []; a clock's,
+        so not in the checkpoint.
+    """
+
+    model: keras.Model
+    optimizer: keras.optimizers.Optimizer
+    iterator: Any
+    window: Window
+    means: list[tf.Variable] = field(default_factory=list)
+    best: Best = field(default_factory=Best)
+    plateau: Plateau | None = None
+    branched: keras.Model | None = None
+    teacher: Teacher | None = None
+    input_seconds: tf.Variable = field(
+        default_factory=lambda: tf.Variable(0.0, dtype=tf.float64, trainable=False)
+    )
+
+    def checkpoint(self) -> tf.train.Checkpoint:
+        """Everything that must come back for the next step to be the same, bit for bit."""
+        return tf.train.Checkpoint(**self._shared(), iterator=self.iterator)
+
+    def shared_checkpoint(self) -> tf.train.Checkpoint:
+        """The same without the iterator: what is one for all workers."""
+        return tf.train.Checkpoint(**self._shared())
+
+    def _shared(self) -> dict[str, Any]:
+        # Keras calls them variables but not weights, and tf.train.Checkpoint does not find them.
+        seeds = [v for v in self.model.variables if all(v is not w for w in self.model.weights)]
+        return {
+            'model': self.model,
+            'heads': level_heads.layers_of(self.network),
+            'optimizer': self.optimizer,
+            'means': self.means,
+            'window': self.window,
+            'best': self.best,
+            **({'plateau': self.plateau} if self.plateau else {}),
+            # Or a checkpoint lacks the scale of the loss: Keras does not track it.
+            'optimizer_variables': [variable.value for variable in self.optimizer.variables],
+            'seeds': [seed.value for seed in seeds],
+        }
+
+    @property
+    def network(self) -> keras.Model:
+        """What is trained: the model, or the same with heads beside its last layer."""
+        return self.branched or self.model
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return int(self.optimizer.iterations.numpy())
+
+    def is_finite(self) -> bool:
+        """Whether no weight and no state of the optimizer is infinite or not a number."""
+        return all(
+            bool(tf.reduce_all(tf.math.is_finite(variable.value)))
+            for variable in [*self.network.weights, *self.optimizer.variables]
+            if variable.dtype.startswith('float')
+        )
+
+
+def _part(number: tf.Tensor, size: int) -> slice:
+    return slice(number * size, (number + 1) * size)
+
+
+def _rows(batch: Batch, chosen: slice, *, count: int) -> Batch:
+    """Some of a batch's examples, `count` of them."""
+    return {
+        name: tf.ensure_shape(column[chosen], [count, *column.shape[1:]])
+        for name, column in batch.items()
+    }
+
+
+def _compile_gradients(
+    state: State,
+    config: TrainConfig,
+    *,
+    network: keras.Model,
+    objective: Objective,
+    examples: int,
+) -> Gradients:
+    """A function of a replica's batch and draws, and of the step: gradients, share of the loss,
+    hits.
+    """
+    optimizer = state.optimizer
+
+    def gradients_of(
+        batch: Batch, draws: tf.Tensor, step: tf.Tensor
+    ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
+        images, truth = feed.training_pictures(batch, draws, config)
+        inputs = feed.normal(images, batch, config)
+        taught = state.teacher.logits(images) if state.teacher else None
+        with tf.GradientTape() as tape:
+            outputs = tf.nest.flatten(network(inputs, training=True))
+            outputs = [tf.cast(logits, tf.float32) for logits in outputs]
+            losses = objective.losses(outputs, truth, step=step)
+            if state.teacher:
+                losses = state.teacher.losses(losses, logits=outputs[0], taught=taught)
+            share = tf.reduce_sum(losses) / config.batch_size  # the parts add up to the mean
+            scaled = optimizer.scale_loss(share)
+        gradients = tape.gradient(scaled, network.trainable_variables)
+        hits = objective.hits(outputs[0], truth, step=step)
+        return gradients, share, tf.reduce_sum(tf.cast(hits, tf.int64))
+
+    one = tf.function(gradients_of, jit_compile=True) if config.step.xla else gradients_of
+    if config.step.accumulate == 1:
+        return one
+    return _accumulated(one, parts=config.step.accumulate, size=examples // config.step.accumulate)
+
+
+def _accumulated(one: Gradients, *, parts: int, size: int) -> Gradients:
+    """The same function, taking its examples in parts, one after another."""
+
+    def all_parts(
+        batch: Batch, draws: tf.Tensor, step: tf.Tensor
+    ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
+        def part(number: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
+            mine = _part(number, size)
+            return one(_rows(batch, mine, count=size), draws[mine], step)
+
+        def add(number: tf.Tensor, sums: Any) -> tuple[tf.Tensor, Any]:
+            return number + 1, tf.nest.map_structure(tf.add, sums, part(number))
+
+        sums = part(tf.constant(0))
+        done = tf.constant(1)
+        _, (gradients, share, hits) = tf.while_loop(
+            lambda number, _: number < parts, add, (done, sums), parallel_iterations=1
+        )
+        return gradients, share, hits
+
+    return all_parts
+
+
+def _clipped(gradients: list[tf.Tensor], largest: tf.Tensor, *, replicas: int) -> list[tf.Tensor]:
+    """Each replica's equal share of the sum over all, scaled down to a norm of `largest`."""
+    context = tf.distribute.get_replica_context()
+    summed = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+    clipped, _ = tf.clip_by_global_norm(summed, largest)
+    return [gradient / replicas for gradient in clipped]  # Keras sums them again
+
+
+def _next_batch(state: State, config: TrainConfig, *, after: tf.Tensor) -> Batch:
+    """The next batch; how long it took is added to `input_seconds`."""
+    with tf.control_dependencies([after]):
+        asked = tf.timestamp()
+    with tf.control_dependencies([asked]):
+        batch: Batch = next(state.iterator)
+    with tf.control_dependencies(tf.nest.flatten(batch)):
+        state.input_seconds.assign_add(tf.timestamp() - asked)
+    if config.input.features:
+        return batch
+    images = batch['image']
+    shape = [*images.shape[:-3], config.input.height, config.input.width, 3]
+    return {**batch, 'image': tf.ensure_shape(images, shape)}
+
+
+def compile_steps(
+    state: State,
+    strategy: tf.distribute.Strategy,
+    config: TrainConfig,
+    *,
+    objective: Objective,
+    num_workers: int = 1,
+) -> Callable[[tf.Tensor], None]:
+    """A function of a number of steps, int32 [], that takes them.
+
+    Args:
+      state: what the steps change.
+      strategy: each replica takes its part of the batch; gradients are summed over all.
+      config: of the run, with the size of the pictures that these steps take.
+      objective: what they minimise.
+      num_workers: processes of the run; each iterator holds one's part of the batch.
+    """
+    optimizer = state.optimizer
+    replica_batch = config.batch_size // strategy.num_replicas_in_sync
+    local_replicas = strategy.num_replicas_in_sync // num_workers
+    network = feed.network(state.network, config)
+    gradients_of = _compile_gradients(
+        state, config, network=network, objective=objective, examples=replica_batch
+    )
+
+    def on_replica(batch: Batch, draws: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        with tf.device('cpu:0'):  # so that no replica is sent more than its part
+            mine = _part(replica % local_replicas, replica_batch)  # of this worker's batch
+            batch = _rows(batch, mine, count=replica_batch)
+            draws = draws[_part(replica, replica_batch)]  # of the whole batch's
+        batch = feed.augmented(batch, draws, config)
+        gradients, share, hits = gradients_of(batch, draws, step)
+        if config.step.clip_norm is not None:
+            largest = optimizer.scale_loss(tf.constant(config.step.clip_norm))
+            gradients = _clipped(gradients, largest, replicas=strategy.num_replicas_in_sync)
+        variables = network.trainable_variables
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return share, hits
+
+    def one_step(done: tf.Tensor) -> list[tf.Tensor]:
+        # A tensor, or a cast to its own type would be the variable, read after the update.
+        step = tf.cast(tf.convert_to_tensor(optimizer.iterations.value), tf.int64)
+        seed = tf.stack([tf.constant(config.seed, tf.int64), step])
+        with tf.device('cpu:0'):  # of the host, whatever the devices: the same numbers
+            draws = feed.draw(config, seed=seed)
+        batch = _next_batch(state, config, after=done)
+        shares, hits = strategy.run(on_replica, args=(batch, draws, step))
+        if state.means:
+            decay = config.step.ema_decay
+            averages.update(state.means, state.model, decay=decay, step=step, strategy=strategy)
+        mean_loss = strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None)
+        correct = strategy.reduce(tf.distribute.ReduceOp.SUM, hits, axis=None)
+        state.window.steps.assign_add(1)
+        state.window.loss.assign_add(tf.cast(mean_loss, tf.float64))
+        state.window.correct.assign_add(correct)
+        return [done + 1]
+
+    def take(count: tf.Tensor) -> None:
+        tf.while_loop(lambda done: done < count, one_step, [tf.constant(0)])
+
+    compiled: Callable[[tf.Tensor], None] = tf.function(take, autograph=False)
+    return compiled
