@@ -56,7 +56,7 @@ setup(
     packages=find_packages(
         include=['catalog*', 'beam_pipelines*', 'trainer*', 'serving*', 'configs*']
     ),
-    package_data={'': ['py.typed'], 'trainer': ['templates/*']},
+    package_data={'': ['py.typed'], 'trainer.report': ['templates/*']},
     install_requires=[
         'absl-py',
         'google-cloud-storage',

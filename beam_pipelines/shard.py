@@ -19,13 +19,12 @@ import time
 from absl import flags
 from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
 
-from beam_pipelines.write import commit
-from beam_pipelines.pipeline import job
-from beam_pipelines.local import meter
-from beam_pipelines.local import runner
 from beam_pipelines import summary
+from beam_pipelines.local import meter, runner
 from beam_pipelines.options import BALANCES, DUPLICATES, VERIFICATIONS, ShardOptions
+from beam_pipelines.pipeline import job
 from beam_pipelines.sources import opening
+from beam_pipelines.write import commit
 from catalog import categories, door, manifest, record, shards, storage
 from catalog.errors import UserError
 

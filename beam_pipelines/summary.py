@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 
-from beam_pipelines.write import ledger
-from beam_pipelines.write import rejected
+from beam_pipelines.write import ledger, rejected
 from catalog import progress, storage
 from catalog.manifest import Manifest
 from catalog.shards import SPLITS

@@ -17,11 +17,11 @@ import tensorflow as tf
 from absl import flags
 
 from catalog import door
-from trainer.data import preprocess
 from trainer.augmentation.draws import draw
 from trainer.augmentation.mixing import mix
 from trainer.augmentation.pictures import augment
 from trainer.config import AugmentConfig, ModelConfig
+from trainer.data import preprocess
 
 _SIZES = flags.DEFINE_multi_integer('size', [180, 28], 'Pixels a side.')
 _BATCH = flags.DEFINE_integer('batch', 128, 'Pictures.', lower_bound=2)

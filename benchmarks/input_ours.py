@@ -18,10 +18,10 @@ def _ours(
 ) -> Counts:
     import tensorflow as tf
 
-    from trainer.data import preprocess
     from trainer.augmentation.draws import draw
     from trainer.augmentation.pictures import augment
     from trainer.config import InputConfig, TrainConfig
+    from trainer.data import preprocess
     from trainer.data.data_set import open_data_set
     from trainer.data.input_pipeline import train_batches
 
@@ -88,8 +88,8 @@ def ours_decoding(folder: Path, cores: int) -> Counts:
     """Of `ours_uint8` a part: bytes in memory decoded to batches."""
     import tensorflow as tf
 
-    from trainer.data import progressive_resizing as sizes
     from trainer.config import InputConfig
+    from trainer.data import progressive_resizing as sizes
 
     @tf.function(input_signature=[tf.TensorSpec([BATCH], tf.string)])
     def take(encoded: tf.Tensor) -> tf.Tensor:
@@ -106,8 +106,7 @@ def ours_without_decoding(folder: Path, cores: int) -> Counts:
     """The other part: records read, checked, parsed and mixed, batches of encoded pictures."""
     from trainer.config import InputConfig, TrainConfig
     from trainer.data.data_set import open_data_set
-    from trainer.data.input_pipeline import pictures_of
-    from trainer.data.input_pipeline import train_stream
+    from trainer.data.input_pipeline import pictures_of, train_stream
 
     size = InputConfig(height=SIDE, width=SIDE, shuffle_records=1024)
     config = TrainConfig(batch_size=BATCH, total_steps=1, input=size)

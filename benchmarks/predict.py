@@ -21,13 +21,12 @@ import tensorflow as tf
 from absl import flags
 
 from catalog import door
-from trainer.predict import decoding
-from trainer.predict import dump_stream
 from trainer.export import loading as exported_models
+from trainer.export.loading import Models
+from trainer.predict import decoding, dump_stream
 from trainer.predict import dump_predictions as predicting
 from trainer.predict.decoding import Decoded
 from trainer.predict.dump_stream import Place
-from trainer.export.loading import Models
 
 _MODEL = flags.DEFINE_string('model', None, 'Version folder of an exported model.', required=True)
 _INPUT = flags.DEFINE_string('input', None, 'BSON files with products.', required=True)

@@ -3,7 +3,7 @@ r"""Steps of our loop beside those of Keras's `fit`: one device, same model, opt
   python -m benchmarks.train_step --output=DIR
 
 Both learn from the same stream of `input_pipeline`, cached, so that it costs neither anything, take
-ten steps a call, and start TensorFlow as training does (`trainer.tensorflow_start`). Each is a
+ten steps a call, and start TensorFlow as training does (`trainer.startup`). Each is a
 process of its own, and they take windows of steps by turns: one stands while the other runs, a
 second or a few each, so that a noisy machine strikes both. Ours logs each window to its boards,
 `fit` ends an epoch. The ratio of two processes is the median of their neighbouring windows, by the
@@ -105,8 +105,8 @@ class Turns:
 def ours(case: Case, folder: Path) -> None:
     """`train`, as it is, with a turn after each line of its log."""
     from trainer.data.data_set import open_data_set
-    from trainer.training.reporter import Reporter
     from trainer.training.loop import train
+    from trainer.training.reporter import Reporter
 
     turns, log = Turns(), Reporter.log
 
@@ -129,9 +129,9 @@ def fit(case: Case, folder: Path) -> None:
     """Keras's `fit`, with a turn after each epoch of a window's length."""
     import keras
 
-    from trainer.models import batch_norm
     from trainer.data import input_pipeline
     from trainer.data.data_set import open_data_set
+    from trainer.models import batch_norm
     from trainer.models.model import build_model
     from trainer.optim.optimizers import build_optimizer
 

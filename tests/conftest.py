@@ -7,7 +7,7 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-# As `trainer.tensorflow_start` has it, for the tests that call a library and no command line.
+# As `trainer.startup` has it, for the tests that call a library and no command line.
 os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
 
 # A busy machine is no fault: no deadlines, no check of how fast examples are drawn. The suite has

@@ -18,10 +18,10 @@ from absl import flags
 
 from catalog import door
 from catalog.errors import UserError
-from trainer.config import files as configs
-from trainer.data import data_set
-from trainer.config import overrides
 from trainer import startup as tensorflow_start
+from trainer.config import files as configs
+from trainer.config import overrides
+from trainer.data import data_set
 
 if TYPE_CHECKING:
     from trainer.config import TrainConfig

@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 
-from beam_pipelines.local import dask_bundles
-from beam_pipelines.local import memory
+from beam_pipelines.local import dask_bundles, memory
 from catalog.errors import UserError
 
 # DirectRunner would first look for another runner and download it.

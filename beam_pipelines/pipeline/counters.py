@@ -2,9 +2,8 @@
 
 from apache_beam.metrics import Metrics
 
+from beam_pipelines.scan.scan import Counts, Scan
 from beam_pipelines.write.gather import Gathered
-from beam_pipelines.scan.scan import Counts
-from beam_pipelines.scan.scan import Scan
 
 NAMESPACE = 'shard'
 

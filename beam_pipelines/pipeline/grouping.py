@@ -11,8 +11,8 @@ import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 
-from beam_pipelines.plan import assign
 from beam_pipelines import packing
+from beam_pipelines.plan import assign
 from beam_pipelines.table import Table
 
 # Buckets are parts of the work: more than the workers of a large job, few enough that a part of a

@@ -11,24 +11,19 @@ import numpy as np
 import numpy.typing as npt
 from apache_beam.pvalue import AsDict, AsIter, AsList, AsMultiMap, AsSingleton, PCollection
 
-from beam_pipelines.write import commit
-from beam_pipelines.pipeline import grouping
-from beam_pipelines.write import rejected
-from beam_pipelines.plan import resolve
-from beam_pipelines.pipeline import steps
 from beam_pipelines import table
-from beam_pipelines.plan.assign import Layout
-from beam_pipelines.write.gather import Gathered
-from beam_pipelines.write.gather import Gatherer
-from beam_pipelines.pipeline.grouping import Grouped
-from beam_pipelines.pipeline.grouping import joined
 from beam_pipelines.local.meter import Meter
 from beam_pipelines.options import ShardOptions
+from beam_pipelines.pipeline import grouping, steps
+from beam_pipelines.pipeline.grouping import Grouped, joined
 from beam_pipelines.pipeline.proven_scans import ProvenScans
-from beam_pipelines.scan.scan import Counts
-from beam_pipelines.scan.scan import Rejected
+from beam_pipelines.plan import resolve
+from beam_pipelines.plan.assign import Layout
+from beam_pipelines.scan.scan import Counts, Rejected
 from beam_pipelines.sources.source import Source
 from beam_pipelines.table import Table, join
+from beam_pipelines.write import commit, rejected
+from beam_pipelines.write.gather import Gathered, Gatherer
 from catalog import storage
 from catalog.categories import Categories
 

@@ -6,14 +6,12 @@ from collections.abc import Iterator
 import apache_beam as beam
 from apache_beam.pvalue import AsList, AsSingleton
 
+from beam_pipelines.local.meter import Meter
 from beam_pipelines.pipeline import counters as metrics
 from beam_pipelines.plan import resolve
 from beam_pipelines.scan import seams
-from beam_pipelines.local.meter import Meter
-from beam_pipelines.scan.scan import Range
-from beam_pipelines.scan.scan import Scan
-from beam_pipelines.scan.seams import Edge
-from beam_pipelines.scan.seams import Proof
+from beam_pipelines.scan.scan import Range, Scan
+from beam_pipelines.scan.seams import Edge, Proof
 from beam_pipelines.sources.source import Source
 
 

@@ -7,27 +7,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from beam_pipelines.plan import assign
-from beam_pipelines.write import ledger
-from beam_pipelines.pipeline import counters as metrics
-from beam_pipelines import packing
-from beam_pipelines.plan import plan
-from beam_pipelines.write import rejected
-from beam_pipelines.plan import resolve
-from beam_pipelines import table
-from beam_pipelines.write import together
-from beam_pipelines.plan.assign import Layout
-from beam_pipelines.write.gather import Gathered
-from beam_pipelines.write.gather import Gatherer
-from beam_pipelines.write.gather import shards_of
+from beam_pipelines import packing, table
 from beam_pipelines.local.meter import Meter
 from beam_pipelines.options import ShardOptions
-from beam_pipelines.scan.scan import Counts
-from beam_pipelines.scan.scan import Rejected
-from beam_pipelines.scan.scan import Scan
-from beam_pipelines.scan.scan import rejected_picture
+from beam_pipelines.pipeline import counters as metrics
+from beam_pipelines.plan import assign, plan, resolve
+from beam_pipelines.plan.assign import Layout
+from beam_pipelines.scan.scan import Counts, Rejected, Scan, rejected_picture
 from beam_pipelines.sources.source import Source
 from beam_pipelines.table import BLANK, Table, join
+from beam_pipelines.write import ledger, rejected, together
+from beam_pipelines.write.gather import Gathered, Gatherer, shards_of
 from beam_pipelines.write.together import Group
 from catalog.shards import ShardName
 

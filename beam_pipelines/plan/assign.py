@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from beam_pipelines.plan import plan
 from beam_pipelines.options import ShardOptions
+from beam_pipelines.plan import plan
 from beam_pipelines.scan.scan import Counts
 from beam_pipelines.table import BLANK, Table, groups, join, runs, sort_by, starts
 from catalog.errors import UserError

@@ -9,8 +9,7 @@ import numpy.typing as npt
 import xxhash
 from PIL import Image, UnidentifiedImageError
 
-from beam_pipelines.scan import blank
-from beam_pipelines.scan import jpeg_heads
+from beam_pipelines.scan import blank, jpeg_heads
 from beam_pipelines.table import BLANK, CONVERT
 from catalog.picture import MAX_PIXELS, BadPicture, read_header
 

@@ -12,10 +12,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from beam_pipelines.scan.scan import Range
-from beam_pipelines.scan.scan import Rejected
-from beam_pipelines.scan.scan import Scan
-from beam_pipelines.scan.scan import Scanner
+from beam_pipelines.scan.scan import Range, Rejected, Scan, Scanner
 from beam_pipelines.sources import bson_walk, unpacked
 from beam_pipelines.table import Table, groups
 from catalog import storage

@@ -19,10 +19,7 @@ from typing import Any
 import numpy as np
 from bson.decimal128 import Decimal128
 
-from beam_pipelines.scan.scan import Range
-from beam_pipelines.scan.scan import Rejected
-from beam_pipelines.scan.scan import Scan
-from beam_pipelines.scan.scan import Scanner
+from beam_pipelines.scan.scan import Range, Rejected, Scan, Scanner
 from beam_pipelines.sources import mongo_read
 from beam_pipelines.sources.mongo_read import Address, Condition
 from beam_pipelines.table import Table, starts

@@ -26,10 +26,7 @@ from itertools import pairwise
 import bson
 import numpy as np
 
-from beam_pipelines.scan.scan import Range
-from beam_pipelines.scan.scan import Rejected
-from beam_pipelines.scan.scan import Scan
-from beam_pipelines.scan.scan import Scanner
+from beam_pipelines.scan.scan import Range, Rejected, Scan, Scanner
 from beam_pipelines.sources import photo_lists
 from beam_pipelines.sources.photo_lists import NO_CATEGORY, Listing, Photos
 from beam_pipelines.table import Table

@@ -3,9 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Protocol, runtime_checkable
 
-from beam_pipelines.scan.scan import Range
-from beam_pipelines.scan.scan import Rejected
-from beam_pipelines.scan.scan import Scan
+from beam_pipelines.scan.scan import Range, Rejected, Scan
 from beam_pipelines.table import Table
 
 

@@ -13,12 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
-from beam_pipelines.write import ledger
-from beam_pipelines.write import rejected
-from beam_pipelines.plan.assign import Layout
-from beam_pipelines.write.gather import Gathered
 from beam_pipelines.options import ShardOptions
+from beam_pipelines.plan.assign import Layout
 from beam_pipelines.scan.scan import Counts
+from beam_pipelines.write import ledger, rejected
+from beam_pipelines.write.gather import Gathered
 from catalog import categories, manifest, object_store, shards, storage
 from catalog.categories import Categories
 from catalog.errors import UserError

@@ -12,12 +12,12 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from beam_pipelines.options import ShardOptions
 from beam_pipelines.plan import assign
 from beam_pipelines.scan import pictures
-from beam_pipelines.options import ShardOptions
-from beam_pipelines.write.shard_file import ShardFile
 from beam_pipelines.sources.source import Source
 from beam_pipelines.table import CONVERT, Table, groups, starts
+from beam_pipelines.write.shard_file import ShardFile
 from catalog import record, storage
 from catalog.categories import Categories
 from catalog.errors import UserError

@@ -12,8 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from beam_pipelines.scan.blank import MAX_RANGE
-from beam_pipelines.scan.scan import Rejected
-from beam_pipelines.scan.scan import rejected_picture
+from beam_pipelines.scan.scan import Rejected, rejected_picture
 from beam_pipelines.sources.source import Source
 from beam_pipelines.table import Table, sort_by
 from catalog import storage

@@ -12,11 +12,10 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from beam_pipelines.write.gather import Gathered
-from beam_pipelines.write.gather import Gatherer
 from beam_pipelines.sources.bson_files import BsonFiles
 from beam_pipelines.sources.source import Source
 from beam_pipelines.table import Table, join
+from beam_pipelines.write.gather import Gathered, Gatherer
 from catalog import storage
 from catalog.shards import SPLITS, ShardName
 

@@ -11,11 +11,11 @@ import bson
 import numpy as np
 from PIL import Image
 
-from beam_pipelines.write import commit
-from beam_pipelines.pipeline import job
 from beam_pipelines.local import runner
 from beam_pipelines.options import ShardOptions
+from beam_pipelines.pipeline import job
 from beam_pipelines.sources import opening
+from beam_pipelines.write import commit
 from catalog import categories, record, tfrecord
 
 SHARED = Path(__file__).resolve().parents[2].parent / 'shared' / 'data'

@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_pipelines.scan import seams
-from beam_pipelines.scan.scan import Counts
-from beam_pipelines.scan.scan import Rejected
+from beam_pipelines.scan.scan import Counts, Rejected
 from beam_pipelines.scan.seams import Edge
 from beam_pipelines.sources import bson_files, bson_walk
 from beam_pipelines.table import Table, join

@@ -17,8 +17,7 @@ from pymongo import MongoClient
 from pymongo.collection import Collection
 
 from beam_pipelines.scan import seams
-from beam_pipelines.scan.scan import Counts
-from beam_pipelines.scan.scan import Rejected
+from beam_pipelines.scan.scan import Counts, Rejected
 from beam_pipelines.scan.seams import Edge
 from beam_pipelines.sources import mongo, mongo_read, opening
 from beam_pipelines.sources.mongo import MongoCollection

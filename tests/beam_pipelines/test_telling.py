@@ -12,10 +12,10 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 
-from beam_pipelines.write import commit
-from beam_pipelines.pipeline import job
 from beam_pipelines.options import ShardOptions
+from beam_pipelines.pipeline import job
 from beam_pipelines.sources import bson_files
+from beam_pipelines.write import commit
 from catalog import categories
 from tests.beam_pipelines.shop import CATEGORY_IDS, jpeg, photo, product, run_door
 

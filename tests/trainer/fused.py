@@ -10,11 +10,11 @@ import numpy as np
 from PIL import Image
 
 from catalog import record, tfrecord
-from trainer.monitoring import metric_writers as boards
-from trainer.workdir import checkpoint
 from trainer.config import files as config_files
 from trainer.data.data_set import open_data_set
+from trainer.monitoring import metric_writers as boards
 from trainer.training.loop import train
+from trainer.workdir import checkpoint
 
 _SIZE = 12  # pixels
 _SMALL = (

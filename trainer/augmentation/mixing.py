@@ -9,9 +9,9 @@ number of devices. Batches are shuffled: neighbours are as good as any.
 
 import tensorflow as tf
 
-from trainer.config.augment import AugmentConfig
 from trainer.augmentation import draws as drawing
 from trainer.augmentation import geometry
+from trainer.config.augment import AugmentConfig
 from trainer.losses.objective import Truth
 
 

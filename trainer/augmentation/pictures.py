@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
-from trainer.config.augment import AugmentConfig
 from trainer.augmentation import colour, geometry, rand_augment
 from trainer.augmentation import draws as drawing
+from trainer.config.augment import AugmentConfig
 
 # Zhong et al., 2017, section 4: of the area that is erased, and its sides.
 _ERASED_AREA = (0.02, 0.4)

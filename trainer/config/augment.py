@@ -5,12 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from trainer.config.ranges import STRICT
-from trainer.config.ranges import Fraction
-from trainer.config.ranges import Natural
-from trainer.config.ranges import NotNegative
-from trainer.config.ranges import PositiveFraction
-from trainer.config.ranges import Share
+from trainer.config.ranges import STRICT, Fraction, Natural, NotNegative, PositiveFraction, Share
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

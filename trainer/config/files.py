@@ -1,8 +1,11 @@
 """Configs in files: `get_config()` of a config file, `config.json` of a workdir, and overrides.
 
 A config file defines `get_config() -> TrainConfig`.
+
+Files of values: Python that is run for what one function of it gives.
 """
 
+import importlib.util
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -11,9 +14,34 @@ import pydantic
 
 from catalog import storage
 from catalog.errors import UserError
-from trainer.config import overrides as overriding
-from trainer.config import python_files
 from trainer.config import TrainConfig
+from trainer.config import overrides as overriding
+
+
+def value_of(path: str, function: str, *, flag: str, like: str) -> Any:
+    """What `function` of a file gives; whatever the file itself raises is passed on.
+
+    Args:
+      path: of the file.
+      function: its name.
+      flag: that named the file.
+      like: an example of such a file.
+
+    Raises:
+      UserError: if there is no such file, or no such function in it.
+    """
+    spec = importlib.util.spec_from_file_location('_values', path)
+    if not path.endswith('.py') or spec is None or spec.loader is None:
+        raise UserError(f'{flag} must be a Python file like {like}, got {path!r}')
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except FileNotFoundError as error:
+        raise UserError(f'{flag} must be a file, there is no {path}') from error
+    if not hasattr(module, function):
+        raise UserError(f'{path}: the file must define {function}(), this one does not')
+    return getattr(module, function)()
+
 
 FILE_NAME = 'config.json'
 
@@ -41,7 +69,7 @@ def load(path: str, overrides: Sequence[str] = ()) -> TrainConfig:
 
 def _run(path: str) -> TrainConfig:
     try:
-        config = python_files.value_of(path, 'get_config', flag='--config', like='configs/tiny.py')
+        config = value_of(path, 'get_config', flag='--config', like='configs/tiny.py')
     except pydantic.ValidationError as error:
         raise UserError(f'{path}: {overriding.explain(error, TrainConfig)}') from error
     if not isinstance(config, TrainConfig):

@@ -5,11 +5,7 @@ from typing import Literal
 
 from pydantic.dataclasses import dataclass
 
-from trainer.config.ranges import STRICT
-from trainer.config.ranges import Count
-from trainer.config.ranges import Fraction
-from trainer.config.ranges import PositiveFraction
-from trainer.config.ranges import Size
+from trainer.config.ranges import STRICT, Count, Fraction, PositiveFraction, Size
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -1,16 +1,21 @@
-"""The values of the loss, checked when made. What each does: docs/losses.md."""
+"""The values of the loss, checked when made. What each does: docs/losses.md.
+
+The part of a config that says from which model another learns, and how much.
+"""
 
 from typing import Literal
 
 from pydantic.dataclasses import dataclass
 
-from trainer.config.ranges import STRICT
-from trainer.config.ranges import Fraction
-from trainer.config.ranges import Natural
-from trainer.config.ranges import NotNegative
-from trainer.config.ranges import Positive
-from trainer.config.ranges import PositiveFraction
-from trainer.config.ranges import Share
+from trainer.config.ranges import (
+    STRICT,
+    Fraction,
+    Natural,
+    NotNegative,
+    Positive,
+    PositiveFraction,
+    Share,
+)
 
 _SMOOTHED = ('cross_entropy', 'ldam')
 
@@ -60,3 +65,18 @@ class LossConfig:
                 'loss.reweight_from_step must be 0 where loss.effective_beta is 0, got '
                 f'{self.reweight_from_step}: there are no weights'
             )
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class DistillConfig:
+    """Knowledge distillation: see trainer/teacher.py.
+
+    Attributes:
+      teacher: workdir of a run, or of an ensemble; None for none.
+      weight: of what the teacher says in the loss; the rest is the labels'.
+      temperature: that softens both opinions: the higher, the more the unlikely classes count.
+    """
+
+    teacher: str | None = None
+    weight: Fraction = 0.5
+    temperature: Positive = 2.0

@@ -1,17 +1,43 @@
-"""The values of the network: backbone, its weights, the head on top of it. No TensorFlow."""
+"""The values of the network: backbone, its weights, the head on top of it. No TensorFlow.
 
-from typing import Literal
+The part of a config that says how the views of a product become one answer.
+
+Which weights a run begins with, beside those of its backbone.
+"""
+
+import re
+from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from trainer.config import backbones as families
-from trainer.config.ranges import STRICT
-from trainer.config.ranges import Count
-from trainer.config.ranges import Natural
-from trainer.config.ranges import Positive
-from trainer.config.ranges import Share
-from trainer.config.fusion_config import FusionConfig
+from trainer.config.ranges import STRICT, Count, Natural, Positive, Share
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class FusionConfig:
+    """How the views of a product are fused: see trainer/fusion.py and docs/fusion.md.
+
+    Attributes:
+      name: `none` learns pictures, and a product is the mean of their probabilities; the others
+        learn products, from the features of their views: `mean`, `max`, `gated` attention, or `mlp`
+        (a layer on each view, their mean, a layer on that).
+      max_views: of a product that count, its first ones; the others are left out.
+      units: of the hidden layers of `gated` and `mlp`.
+      dropout: share of the fused features that training leaves out, beside the model's own.
+    """
+
+    name: Literal['none', 'mean', 'max', 'gated', 'mlp'] = 'none'
+    max_views: Annotated[int, Field(ge=1, le=64)] = 4
+    units: Count = 128
+    dropout: Share = 0.0
+
+    @property
+    def is_on(self) -> bool:
+        """Whether an example is a product."""
+        return self.name != 'none'
+
 
 _OUR_OWN = ('small_cnn', 'small_resnet', 'small_xception')  # trained from random weights only
 
@@ -57,3 +83,26 @@ class ModelConfig:
                 "weights of efficientnet_lite0 must be a file, got 'imagenet'; "
                 'python -m trainer.lite0_weights makes it'
             )
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class StartConfig:
+    """Weights of another run, taken before the first step.
+
+    Attributes:
+      workdir: of that run, or its `best`; its newest weights count, or their means where it keeps
+        them. None for no other run.
+      pattern: a regular expression, looked for in the weight's path as in `optimizer.groups`. The
+        weights that it fits are taken; `^(?!logits/)` takes all but those of the last layer.
+    """
+
+    workdir: str | None = None
+    pattern: str = ''
+
+    def __post_init__(self) -> None:
+        try:
+            re.compile(self.pattern)
+        except re.error as error:
+            raise ValueError(
+                f'start.pattern must be a regular expression, got {self.pattern!r}: {error}'
+            ) from error

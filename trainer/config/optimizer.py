@@ -7,14 +7,16 @@ from typing import Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from trainer.config.ranges import STRICT
-from trainer.config.ranges import Count
-from trainer.config.ranges import Fraction
-from trainer.config.ranges import Natural
-from trainer.config.ranges import NotNegative
-from trainer.config.ranges import Positive
-from trainer.config.ranges import PositiveFraction
-from trainer.config.ranges import Share
+from trainer.config.ranges import (
+    STRICT,
+    Count,
+    Fraction,
+    Natural,
+    NotNegative,
+    Positive,
+    PositiveFraction,
+    Share,
+)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -10,21 +10,12 @@ from pydantic.dataclasses import dataclass
 
 from trainer.config import backbones as families
 from trainer.config.augment import AugmentConfig
-from trainer.config.board_config import BoardConfig
-from trainer.config.ranges import STRICT
-from trainer.config.ranges import Count
-from trainer.config.distill_config import DistillConfig
-from trainer.config.fusion_config import FusionConfig
-from trainer.config.input import InputConfig
-from trainer.config.input import SizeConfig
-from trainer.config.loss import LossConfig
-from trainer.config.model import ModelConfig
-from trainer.config.optimizer import GroupConfig
-from trainer.config.optimizer import OptimizerConfig
-from trainer.config.optimizer import ScheduleConfig
-from trainer.config.start_config import StartConfig
-from trainer.config.loop import StepConfig
-from trainer.config.loop import ValidationConfig
+from trainer.config.input import InputConfig, SizeConfig
+from trainer.config.loop import BoardConfig, StepConfig, ValidationConfig
+from trainer.config.loss import DistillConfig, LossConfig
+from trainer.config.model import FusionConfig, ModelConfig, StartConfig
+from trainer.config.optimizer import GroupConfig, OptimizerConfig, ScheduleConfig
+from trainer.config.ranges import STRICT, Count
 
 __all__ = [
     'AugmentConfig',

@@ -13,9 +13,9 @@ from typing import Literal
 from catalog import categories, manifest, storage
 from catalog.errors import UserError
 from catalog.manifest import Shard, Split
+from trainer.config import TrainConfig
 from trainer.data import feature_shards as feature_source
 from trainer.data import sampling
-from trainer.config import TrainConfig
 
 FILE_NAME = 'data.json'
 SAMPLED_SHARDS = 4  # beside the first and the last of each split

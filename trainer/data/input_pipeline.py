@@ -12,13 +12,11 @@ import tensorflow as tf
 
 from catalog import record
 from catalog.errors import UserError
-from trainer.data import copies
-from trainer.data import progressive_resizing as sizes
-from trainer.data import sources
 from trainer.config import InputConfig, TrainConfig
+from trainer.data import progressive_resizing as sizes
+from trainer.data import sampling, sources
 from trainer.data.data_set import DataSet
-from trainer.data.sources import Columns
-from trainer.data.sources import Source
+from trainer.data.sources import Columns, Source
 
 Parse = Callable[[Any], dict[str, tf.Tensor]]
 Group = Callable[[Columns], Columns]
@@ -104,7 +102,7 @@ def _shuffled(
 ) -> tf.data.Dataset:
     """Batches of all workers, encoded, epoch after epoch: {'encoded': …, 'label': int64 [B]}."""
     _check_fraction(data, config.input)
-    rule = copies.build(data, config)
+    rule = sampling.build(data, config)
     epochs = tf.data.Dataset.range(_EPOCHS)
     blocks = epochs.flat_map(
         lambda epoch: _epoch(config, source=source, group=group, rule=rule, epoch=epoch)
@@ -127,7 +125,7 @@ def _epoch(
     *,
     source: Source,
     group: Group,
-    rule: copies.Copies,
+    rule: sampling.Copies,
     epoch: tf.Tensor,
 ) -> tf.data.Dataset:
     """One epoch, in blocks of mixed examples, encoded."""
@@ -179,7 +177,7 @@ def evaluation_batches(
         pictures = parse_pictures(serialized)
         if share == 1:
             return pictures
-        kept = copies.chosen(pictures['product_id'], fraction=share, seed=_EVALUATION_SEED)
+        kept = sampling.chosen(pictures['product_id'], fraction=share, seed=_EVALUATION_SEED)
         return {name: tf.boolean_mask(column, kept) for name, column in pictures.items()}
 
     return evaluation_stream(

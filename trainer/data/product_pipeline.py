@@ -5,9 +5,8 @@ Order, epochs and parts of workers are those of `input_pipeline`.
 
 import tensorflow as tf
 
-from trainer.data import input_pipeline
-from trainer.data import sources
 from trainer.config import TrainConfig
+from trainer.data import input_pipeline, sources
 from trainer.data.data_set import DataSet
 from trainer.data.input_pipeline import Decode
 from trainer.data.sources import Columns

@@ -11,10 +11,9 @@ import functools
 
 import tensorflow as tf
 
-from trainer.data import jpeg_batches
-from trainer.data import preprocess
 from trainer.config import InputConfig, TrainConfig
 from trainer.config.input import SizeConfig
+from trainer.data import preprocess
 
 
 def stages(config: InputConfig) -> tuple[SizeConfig, ...]:
@@ -61,4 +60,6 @@ def _decode(encoded: tf.Tensor, config: InputConfig, stage: SizeConfig) -> tf.Te
 
     if config.decoder == 'tensorflow' or stage.ratio > 1:
         return in_graph(encoded)
-    return jpeg_batches.decode(encoded, height=stage.height, width=stage.width, otherwise=in_graph)
+    return preprocess.decode_jpeg_batch(
+        encoded, height=stage.height, width=stage.width, otherwise=in_graph
+    )

@@ -4,8 +4,10 @@ Both give the same records in the same order; a picture is its bytes for the one
 from 1, for the other, until it is decoded.
 """
 
+import contextlib
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -13,16 +15,23 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from catalog import record
+from catalog import manifest, record
 from catalog.errors import UserError
-from trainer.data import feature_record
+from trainer.config import InputConfig, TrainConfig
+from trainer.data import data_set, feature_shards
 from trainer.data import feature_shards as feature_source
 from trainer.data import progressive_resizing as sizes
-from trainer.config import InputConfig, TrainConfig
 from trainer.data.data_set import DataSet
 
 Columns = dict[str, Any]
 
+_BAD_INPUT = (
+    tf.errors.DataLossError,
+    tf.errors.FailedPreconditionError,  # a shard with fewer records than it should have
+    tf.errors.InvalidArgumentError,
+    tf.errors.NotFoundError,
+    tf.errors.OutOfRangeError,
+)
 UNLABELLED = -1
 PARSED_RECORDS = 1024  # at a time
 
@@ -71,7 +80,7 @@ def decoder(data: DataSet, config: InputConfig) -> Callable[..., tf.Tensor]:
     if not config.features:
         return lambda encoded, step: sizes.decode(encoded, config, step=step)
     size = feature_source.of(data.manifest).size
-    return lambda encoded, step: feature_record.decode(encoded, size=size)
+    return lambda encoded, step: feature_shards.decode(encoded, size=size)
 
 
 def shards(data: DataSet, split: str) -> tuple[tf.Tensor, tf.Tensor]:
@@ -100,7 +109,7 @@ def parser(
 
     Product records and picture records alike: a scalar feature is a list of one.
     """
-    views = feature_record.FEATURES if config.features else record.ENCODED
+    views = feature_shards.FEATURES if config.features else record.ENCODED
     features = {
         views: tf.io.RaggedFeature(tf.string),
         record.LABEL: tf.io.FixedLenFeature([], tf.int64, default_value=UNLABELLED),
@@ -173,3 +182,25 @@ def _read_all(data: DataSet, config: InputConfig) -> tuple[Columns, tf.Tensor]:
         first += len(batch)
     names = ('label', 'product_id', 'views')
     return dict(zip(names, map(tf.constant, columns), strict=True)), tf.constant(images)
+
+
+@contextlib.contextmanager
+def damaged_input_is_named(data: DataSet, *, split: str) -> Iterator[None]:
+    """Turns what TensorFlow raises for a bad shard or picture into one line.
+
+    Raises:
+      UserError: naming the shard.
+    """
+    try:
+        yield
+    except _BAD_INPUT as error:
+        # The reader does not say which file it was in: the digests do. If all are right, the fault
+        # is not the data's.
+        manifest.check_files(data.folder, data.split(split))
+        data_set.check_digests(data.folder, data.split(split).shards)
+        if not re.search(r'\bDecode', error.message):  # the node that failed
+            raise
+        raise UserError(
+            f'{data.folder}: every picture of the {split} split must be decodable, one is not, '
+            'though the shards are whole: the shard job let it pass'
+        ) from error

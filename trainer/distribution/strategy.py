@@ -5,9 +5,9 @@ import os
 import tensorflow as tf
 
 from catalog.errors import UserError
+from trainer.config import TrainConfig
 from trainer.distribution import signals as stopping
 from trainer.distribution import workers
-from trainer.config import TrainConfig
 from trainer.distribution.workers import Cluster
 
 

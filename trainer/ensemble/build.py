@@ -14,22 +14,17 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog import categories, storage
-from catalog.errors import UserError
-from trainer.inference import ensemble as combination
-from trainer.ensemble import fitting as combination_fitting
-from trainer.inference import combining
-from trainer.data import data_set
-from trainer.inference import ensemble_file
 from catalog import folders as publish
+from catalog.errors import UserError
+from trainer.data import data_set
+from trainer.data.data_set import DataSet
+from trainer.ensemble import fitting as combination_fitting
+from trainer.inference import ensemble as ensembles
 from trainer.inference import runs as restoring
 from trainer.inference import split_scores as scoring
-from trainer.report import tables
-from trainer.inference.ensemble import Combination
-from trainer.data.data_set import DataSet
-from trainer.inference.ensemble_file import Compared
-from trainer.inference.ensemble_file import Ensemble
-from trainer.inference.ensemble_file import Named
+from trainer.inference.ensemble import Combination, Compared, Ensemble, Named
 from trainer.inference.runs import Member
+from trainer.report import tables
 
 BEST = 'best'
 
@@ -56,15 +51,15 @@ class Said:
 
 
 WAYS: dict[str, Callable[[Said], Combination]] = {
-    'arithmetic': lambda said: combination.equal('arithmetic', models=len(said.probabilities)),
+    'arithmetic': lambda said: ensembles.equal('arithmetic', models=len(said.probabilities)),
     'fitted_arithmetic': lambda said: _fit('arithmetic', said),
-    'geometric': lambda said: combination.equal('geometric', models=len(said.probabilities)),
+    'geometric': lambda said: ensembles.equal('geometric', models=len(said.probabilities)),
     'fitted_geometric': lambda said: _fit('geometric', said),
     'stacking': lambda said: _fit('stacking', said),
 }
 
 
-def _fit(name: combination.Name, said: Said) -> Combination:
+def _fit(name: ensembles.Name, said: Said) -> Combination:
     return combination_fitting.fit(name, said.probabilities, said.labels)
 
 
@@ -130,11 +125,11 @@ def sample(members: Sequence[Member], data: DataSet, split: str) -> Said:
 
 def compare(said: Said, ways: dict[str, Combination], *, workdirs: Sequence[str]) -> list[Compared]:
     """Each member alone, then each way to combine them."""
-    alone = np.log(np.maximum(said.probabilities, combination.SMALLEST))
+    alone = np.log(np.maximum(said.probabilities, ensembles.SMALLEST))
     logs = [
         *zip(workdirs, alone, strict=True),
         *(
-            (name, combining.log_probabilities(said.probabilities, rule).numpy())
+            (name, ensembles.log_probabilities(said.probabilities, rule).numpy())
             for name, rule in ways.items()
         ),
     ]
@@ -150,8 +145,8 @@ def compare(said: Said, ways: dict[str, Combination], *, workdirs: Sequence[str]
 
 
 def _write(ensemble: Ensemble, folder: Path) -> None:
-    text = ensemble_file.to_json(ensemble)
-    (folder / ensemble_file.FILE_NAME).write_text(text, encoding='utf-8')
+    text = ensembles.to_json(ensemble)
+    (folder / ensembles.FILE_NAME).write_text(text, encoding='utf-8')
     for name in (data_set.FILE_NAME, categories.FILE_NAME):
         path = storage.join(ensemble.members[0].workdir, name)
         (folder / name).write_bytes(storage.read_bytes(path))

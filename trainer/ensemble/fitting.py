@@ -11,10 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.optimize
 
-from trainer.inference.ensemble import SMALLEST
-from trainer.inference.ensemble import Combination
-from trainer.inference.ensemble import Floats
-from trainer.inference.ensemble import Name
+from trainer.inference.ensemble import SMALLEST, Combination, Floats, Name
 
 Probabilities = npt.NDArray[np.float32]  # [M, N, C]
 Labels = npt.NDArray[np.int64]  # [N]

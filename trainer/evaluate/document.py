@@ -12,9 +12,8 @@ import numpy as np
 
 from catalog.categories import Categories
 from trainer.evaluate import text as evaluation_report
-from trainer.metrics.calibration import BINS
-from trainer.metrics.calibration import Reliability
 from trainer.evaluate.text import Evaluation
+from trainer.metrics.calibration import BINS, Reliability
 from trainer.metrics.tallies import Measured
 
 SUSPECTS_HEADER = [

@@ -12,35 +12,29 @@ from pathlib import Path
 
 import numpy as np
 
+from catalog import folders as publish
 from catalog.errors import UserError
 from catalog.progress import Progress
-from trainer.metrics import bootstrap
-from trainer.metrics import coverage
 from trainer.data import data_set
+from trainer.data.data_set import DataSet
 from trainer.evaluate import document as evaluation_document
 from trainer.evaluate import page as evaluation_page
-from trainer.evaluate import text as evaluation_report
-from trainer.metrics import classification as metrics
-from trainer.evaluate import photos
-from trainer.metrics import prediction_table
-from trainer.inference import scores as predictions
-from catalog import folders as publish
-from trainer.inference import runs as restoring
-from trainer.metrics import roc_auc
-from trainer.inference import split_scores as scoring
 from trainer.evaluate import showcase
-from trainer.metrics import label_errors as suspects
-from trainer.metrics import thirds
-from trainer.metrics.calibration import Calibrated
-from trainer.metrics.calibration import Temperatures
-from trainer.data.data_set import DataSet
+from trainer.evaluate import text as evaluation_report
 from trainer.evaluate.text import Evaluation
-from trainer.metrics.tallies import Measure
-from trainer.metrics.prediction_table import Predictions
+from trainer.inference import runs as restoring
+from trainer.inference import scores as predictions
+from trainer.inference import split_scores as scoring
 from trainer.inference.runs import Run
-from trainer.metrics.roc_auc import AucTally
 from trainer.inference.split_scores import Piece
+from trainer.metrics import bootstrap, breakdowns, coverage, prediction_table, roc_auc
+from trainer.metrics import classification as metrics
+from trainer.metrics import label_errors as suspects
+from trainer.metrics.calibration import Calibrated, Temperatures
 from trainer.metrics.label_errors import Suspects
+from trainer.metrics.prediction_table import Predictions
+from trainer.metrics.roc_auc import AucTally
+from trainer.metrics.tallies import Measure
 
 FILES = frozenset(
     {
@@ -189,7 +183,7 @@ def _evaluation(
         pictures_without_leaked=pictures_without_leaked,
         confusion=confusion,
         auc=counted.auc,
-        thirds=thirds.thirds(confusion, np.asarray(run.info.natural_prior)),
+        thirds=breakdowns.thirds(confusion, np.asarray(run.info.natural_prior)),
         calibrated=calibrated,
         curve=coverage.thinned(curve),
         coverage=coverage.at_targets(curve, sorted({*coverage.TARGETS, options.target})),
@@ -198,7 +192,7 @@ def _evaluation(
         rows=rows,
         suspects=found,
         showcase=shown,
-        photos=photos.find(data, split, shown.products(rows), config=run.config),
+        photos=showcase.find(data, split, shown.products(rows), config=run.config),
     )
 
 

@@ -4,12 +4,11 @@ from typing import Any
 
 from catalog import picture
 from catalog.categories import Categories
-from trainer.report import charts
 from trainer.evaluate import document as evaluation_document
-from trainer.report import pages
 from trainer.evaluate import text as report
 from trainer.evaluate.text import Evaluation
 from trainer.metrics.classification import Ints
+from trainer.report import charts, pages
 
 _MAX_WORST = 10
 _FIRST_SUSPECTS = 12  # the others are shown if asked for

@@ -9,20 +9,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from catalog.categories import Categories
-from trainer.report import charts
+from trainer.evaluate.showcase import Photos, Showcase
 from trainer.metrics import classification as metrics
-from trainer.report import tables
+from trainer.metrics.breakdowns import Third
 from trainer.metrics.calibration import Calibrated
-from trainer.metrics.coverage import Coverage
-from trainer.metrics.coverage import Curve
-from trainer.metrics.tallies import Measured
 from trainer.metrics.classification import Confusion
+from trainer.metrics.coverage import Coverage, Curve
+from trainer.metrics.label_errors import Suspects
 from trainer.metrics.prediction_table import Predictions
 from trainer.metrics.roc_auc import RocAuc
-from trainer.evaluate.showcase import Photos
-from trainer.evaluate.showcase import Showcase
-from trainer.metrics.label_errors import Suspects
-from trainer.metrics.thirds import Third
+from trainer.metrics.tallies import Measured
+from trainer.report import charts, tables
 
 JSON = 'evaluation.json'
 HTML = 'evaluation.html'

@@ -16,10 +16,9 @@ import tensorflow as tf
 from catalog import categories
 from catalog.categories import Categories
 from catalog.errors import UserError
-from trainer.export import saved_model as exporting
 from trainer.export import model_card
-from trainer.predict.decoding import Decoder
-from trainer.predict.decoding import Size
+from trainer.export import saved_model as exporting
+from trainer.predict.decoding import Decoder, Size
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ import numpy as np
 
 from catalog import storage
 from catalog.categories import Categories
-from trainer.export import temperatures as baked
-from trainer.inference import ensemble_file
-from trainer.config import files as configs
-from trainer.export.temperatures import Baked
 from trainer.config import InputConfig, LossConfig, ModelConfig
+from trainer.config import files as configs
 from trainer.data.data_set import DataInfo
+from trainer.export import temperatures as baked
+from trainer.export.temperatures import Baked
+from trainer.inference import ensemble
 
 if TYPE_CHECKING:
     from trainer.inference.runs import Run
@@ -76,7 +76,7 @@ def _evaluation(workdir: str) -> dict[str, Any] | None:
 
 def _ensemble(run: 'Run', *, workdir: str) -> dict[str, Any]:
     """The members of an ensemble and their weights; nothing for one model."""
-    found = ensemble_file.read(workdir)
+    found = ensemble.read(workdir)
     if found is None:
         return {}
     means = found.combination.weights.mean(axis=1)  # of `stacking` over the classes

@@ -11,16 +11,15 @@ from pathlib import Path
 import tensorflow as tf
 
 from catalog import categories, storage
-from catalog.errors import UserError
-from trainer.inference import predictor as answerer
-from trainer.export import temperatures as baked
-from trainer.data import data_set
-from trainer.export import model_card
 from catalog import folders as publish
-from trainer.inference import runs as restoring
-from trainer.export import warmup
-from trainer.export.temperatures import Baked
+from catalog.errors import UserError
+from trainer.data import data_set
+from trainer.export import model_card, warmup
+from trainer.export import temperatures as baked
 from trainer.export.serving_module import ServingModule
+from trainer.export.temperatures import Baked
+from trainer.inference import predictor as answerer
+from trainer.inference import runs as restoring
 
 DIGESTS = 'digests.json'
 

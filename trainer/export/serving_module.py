@@ -10,13 +10,10 @@ import numpy as np
 import tensorflow as tf
 
 from catalog.categories import Categories
-from trainer.data import preprocess
-from trainer.inference.predictor import Answerer
-from trainer.inference.predictor import Committee
-from trainer.inference.predictor import first_views
-from trainer.inference.predictor import product_count
-from trainer.metrics.calibration import Temperatures
 from trainer.config import InputConfig
+from trainer.data import preprocess
+from trainer.inference.predictor import Answerer, Committee, first_views, product_count
+from trainer.metrics.calibration import Temperatures
 
 Answers = dict[str, tf.Tensor]
 

@@ -20,10 +20,10 @@ from absl import flags
 
 from catalog import door
 from catalog.errors import UserError
-from trainer.config import files as config_files
-from trainer.data import data_set
-from trainer.config import overrides
 from trainer import startup as tensorflow_start
+from trainer.config import files as config_files
+from trainer.config import overrides
+from trainer.data import data_set
 
 if TYPE_CHECKING:
     import keras

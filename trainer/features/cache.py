@@ -19,16 +19,14 @@ from catalog import categories, manifest, storage, tfrecord
 from catalog.errors import UserError
 from catalog.manifest import Shard, Split
 from catalog.progress import Progress
-from trainer.models import weights as backbone_file
-from trainer.data import feature_record
-from trainer.data import feature_shards as feature_source
-from trainer.data import input_pipeline
-from trainer.data import preprocess
-from trainer.models import model as models
 from trainer.config import TrainConfig
+from trainer.data import feature_shards, input_pipeline, preprocess
+from trainer.data import feature_shards as feature_source
 from trainer.data.data_set import DataSet
 from trainer.data.feature_shards import FeatureSource
 from trainer.inference.scores import product_starts
+from trainer.models import model as models
+from trainer.models import weights as backbone_file
 
 CLAIM = 'features.json'
 
@@ -166,7 +164,7 @@ def _records(backbone: Backbone, config: TrainConfig, data: DataSet, *, split: s
     columns = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
     starts = product_starts(columns['product_id'], columns['index'])
     return [
-        feature_record.encode(
+        feature_shards.encode(
             views, label=int(columns['label'][start]), product_id=int(columns['product_id'][start])
         )
         for start, views in zip(starts, np.split(columns['features'], starts[1:]), strict=True)

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
-from trainer.models import model as models
-from trainer.data import preprocess
-from trainer.inference.ensemble import Combination
-from trainer.inference.combining import log_probabilities
 from trainer.config import InputConfig, TrainConfig
+from trainer.data import preprocess
+from trainer.data.preprocess import scaled
+from trainer.inference.ensemble import Combination, log_probabilities
 from trainer.inference.runs import Run
-from trainer.data.scaling import scaled
+from trainer.models import model as models
 
 
 @dataclass(frozen=True)

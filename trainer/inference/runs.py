@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import keras
 
 from catalog.errors import UserError
-from trainer.workdir import checkpoint
-from trainer.data import data_set
-from trainer.inference import ensemble_file
-from trainer.inference import scores as predictions
-from trainer.models import tta as test_time
-from trainer.inference.ensemble import Combination
 from trainer.config import TrainConfig
+from trainer.data import data_set
 from trainer.data.data_set import DataInfo
+from trainer.inference import ensemble
+from trainer.inference import scores as predictions
+from trainer.inference.ensemble import Combination
+from trainer.models import tta as test_time
+from trainer.workdir import checkpoint
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def open_run(workdir: str, *, tta: str = 'none') -> Run:
       UserError: if there is no checkpoint, a member of an ensemble is not as it was, or a model
         cannot answer as `tta` says.
     """
-    found = ensemble_file.read(workdir)
+    found = ensemble.read(workdir)
     if found is None:
         member, info = _restore(workdir, tta=tta)
         return Run((member,), None, member.config, info, tta)

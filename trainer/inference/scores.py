@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from trainer.metrics import calibration
-from trainer.data import preprocess
-from trainer.models import model as models
 from trainer.config import FusionConfig, ModelConfig
+from trainer.data import preprocess
+from trainer.data.preprocess import scaled
+from trainer.metrics import calibration
 from trainer.metrics.prediction_table import Predictions
-from trainer.data.scaling import scaled
+from trainer.models import model as models
 
 Ints = npt.NDArray[np.int64]
 

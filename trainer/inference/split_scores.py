@@ -13,20 +13,16 @@ import numpy as np
 import tensorflow as tf
 
 from catalog.errors import UserError
-from trainer.metrics import calibration
-from trainer.data import data_set
-from trainer.data import feature_shards as feature_source
-from trainer.data import input_pipeline
-from trainer.inference import scores as predictions
-from trainer.metrics.calibration import Calibrated
-from trainer.metrics.calibration import Temperatures
-from trainer.inference.ensemble import Combination
-from trainer.inference.combining import log_probabilities
 from trainer.config import TrainConfig
+from trainer.data import data_set, input_pipeline
+from trainer.data import feature_shards as feature_source
 from trainer.data.data_set import DataSet
+from trainer.inference import scores as predictions
+from trainer.inference.ensemble import Combination, log_probabilities
+from trainer.inference.runs import Member, Run
 from trainer.inference.scores import Scored
-from trainer.inference.runs import Member
-from trainer.inference.runs import Run
+from trainer.metrics import calibration
+from trainer.metrics.calibration import Calibrated, Temperatures
 
 _FIT_PRODUCTS = 10_000
 _FIT_BYTES = 256 << 20  # 256 MiB of probabilities

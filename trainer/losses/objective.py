@@ -12,13 +12,12 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from catalog.categories import Categories
-from trainer.losses import priors as loss
-from trainer.data.data_set import DataInfo
-from trainer.losses.priors import Priors
 from trainer.config.loss import LossConfig
+from trainer.data.data_set import DataInfo
 from trainer.losses import hierarchy as levels
-from trainer.losses import margin
+from trainer.losses import priors as loss
 from trainer.losses import softmax
+from trainer.losses.priors import Priors
 
 Floats = npt.NDArray[np.float32]
 
@@ -116,7 +115,7 @@ class Objective:
     def _leaf(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         config = self.config
         if config.name == 'ldam':
-            logits = margin.demanding(logits, labels, margins=self.margins)
+            logits = softmax.demanding(logits, labels, margins=self.margins)
         log_probabilities = tf.nn.log_softmax(logits)
         match config.name:
             case 'focal':
@@ -148,7 +147,7 @@ def build(config: LossConfig, *, info: DataInfo, tree: Categories) -> Objective:
     unweighted = np.ones(len(priors.weights))
     return Objective(
         config=config,
-        margins=margin.margins(priors.natural, largest=config.ldam_margin),
+        margins=softmax.margins(priors.natural, largest=config.ldam_margin),
         node_of=node_of,
         phases=(
             _phase(config, priors, node_of=node_of, weights=unweighted),

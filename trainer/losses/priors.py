@@ -13,6 +13,8 @@ the answer.
 
 Every prior gets one pseudo example a class, so that a class without examples has a small prior, not
 none: its logarithm stays finite, and where it is missing on both sides the two cancel.
+
+How much a class counts, by the effective number of its pictures. Cui et al., 2019.
 """
 
 from dataclasses import dataclass
@@ -23,7 +25,6 @@ import tensorflow as tf
 
 from trainer.config import LossConfig
 from trainer.data.data_set import DataInfo
-from trainer.losses import effective_number
 
 Shares = npt.NDArray[np.float64]  # [C]
 
@@ -51,7 +52,7 @@ def priors(info: DataInfo, config: LossConfig) -> Priors:
     examples = np.asarray(info.examples_per_class, np.float64)
     written = _smoothed(examples)
     natural = _smoothed(np.asarray(info.natural_prior) * examples.sum())
-    weights = effective_number.weights(written * examples.sum(), beta=config.effective_beta)
+    weights = class_weights(written * examples.sum(), beta=config.effective_beta)
     if config.target_power is None:
         target = _normalized(written * weights)
     else:
@@ -97,3 +98,13 @@ def serving_logits(
       wanted: the prior to answer with [C]; equal to `trained`, nothing changes.
     """
     return logits + np.log(wanted / trained).astype(np.float32)
+
+
+def class_weights(counts: npt.NDArray[np.float64], *, beta: float) -> npt.NDArray[np.float64]:
+    """`(1 - beta) / (1 - beta^n)` of each class, scaled to a mean of 1: [C] -> float64 [C].
+
+    arXiv:1901.05555, equation 2 and section 4. `counts`: above 0. `beta`: in [0, 1).
+    """
+    inverse = (1 - beta) / -np.expm1(counts * np.log(beta)) if beta else np.ones(len(counts))
+    scaled: npt.NDArray[np.float64] = inverse / inverse.mean()
+    return scaled

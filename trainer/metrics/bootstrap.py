@@ -9,10 +9,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from trainer.metrics import coverage
 from trainer.metrics import classification as metrics
-from trainer.metrics.classification import Confusion
-from trainer.metrics.classification import Ints
+from trainer.metrics import coverage
+from trainer.metrics.classification import Confusion, Ints
 from trainer.metrics.prediction_table import Predictions
 
 REPLICATES = 1000

@@ -2,6 +2,11 @@
 
 A node's probability is the sum of its leaves'. The likeliest node need not hold the likeliest leaf:
 `by_sum` counts the one, `accuracy_by_leaf` the other.
+
+The classes in three parts by size: how good a model is where it saw much, and where little.
+
+As ImageNet-LT reports many-, medium- and few-shot classes (Liu et al., 2019, arXiv:1904.05160), but
+by thirds of the classes: fixed counts would leave parts of a small shop empty.
 """
 
 from collections.abc import Sequence
@@ -13,10 +18,58 @@ import numpy.typing as npt
 
 from catalog.categories import Categories
 from trainer.metrics import classification as metrics
-from trainer.metrics.classification import Confusion
-from trainer.metrics.classification import Figures
-from trainer.metrics.classification import Ints
-from trainer.metrics.classification import Tally
+from trainer.metrics.classification import Confusion, Figures, Floats, Ints, Tally
+
+NAMES = ('many', 'medium', 'few')
+
+
+@dataclass(frozen=True)
+class Third:
+    """A third of the classes.
+
+    Attributes:
+      name: `many`, `medium` or `few`.
+      classes: how many it has.
+      measured: how many of them have examples.
+      examples: with a label of this third.
+      accuracy: the share of those that are right.
+      macro_recall: the mean recall of the measured classes.
+    """
+
+    name: str
+    classes: int
+    measured: int
+    examples: int
+    accuracy: float
+    macro_recall: float
+
+
+def thirds(confusion: Confusion, sizes: Floats) -> tuple[Third, ...]:
+    """The thirds of the classes, the largest first.
+
+    Args:
+      confusion: of the leaves.
+      sizes: float [C], how often each class occurs in what the model learned from; of equals the
+        smaller label counts as larger.
+    """
+    parts = np.array_split(np.argsort(-sizes, kind='stable'), len(NAMES))
+    return tuple(_third(confusion, part, name) for name, part in zip(NAMES, parts, strict=True))
+
+
+def _third(confusion: Confusion, part: metrics.Ints, name: str) -> Third:
+    mine = np.isin(confusion.label, part)
+    own = Confusion(confusion.label[mine], confusion.predicted[mine], confusion.count[mine])
+    classes = metrics.per_class(own)
+    measured = classes.support > 0
+    return Third(
+        name=name,
+        classes=len(part),
+        measured=int(measured.sum()),
+        examples=int(own.count.sum()),
+        accuracy=metrics.accuracy(own),
+        macro_recall=float(classes.recall[measured].mean()) if measured.any() else 0.0,
+    )
+
 
 _SMALLEST = np.finfo(np.float32).tiny  # a probability that rounds to 0 keeps a finite logarithm
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from trainer.metrics.classification import Floats
-from trainer.metrics.classification import Ints
+from trainer.metrics.classification import Floats, Ints
 
 BINS = 15  # of confidence, as in the paper
 

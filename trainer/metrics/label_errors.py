@@ -16,8 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from trainer.metrics.classification import Floats
-from trainer.metrics.classification import Ints
+from trainer.metrics.classification import Floats, Ints
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,9 @@ import numpy.typing as npt
 from catalog.categories import Categories
 from trainer.metrics import breakdowns as levels
 from trainer.metrics import classification as metrics
-from trainer.metrics.calibration import Reliability
-from trainer.metrics.calibration import ReliabilityTally
-from trainer.metrics.breakdowns import Level
-from trainer.metrics.breakdowns import LevelFigures
-from trainer.metrics.classification import Confusion
-from trainer.metrics.classification import Figures
-from trainer.metrics.classification import Tally
+from trainer.metrics.breakdowns import Level, LevelFigures
+from trainer.metrics.calibration import Reliability, ReliabilityTally
+from trainer.metrics.classification import Confusion, Figures, Tally
 from trainer.metrics.prediction_table import Predictions
 
 Columns = dict[str, npt.NDArray[Any]]

@@ -8,9 +8,9 @@ import keras
 
 from catalog.errors import UserError
 from trainer.config import backbones as families
-from trainer.models import networks as small_networks
-from trainer.models.efficientnet_lite0 import efficientnet_lite0
 from trainer.config.model import ModelConfig
+from trainer.models import networks as small_networks
+from trainer.models.networks import efficientnet_lite0
 
 _MEAN = (0.485, 0.456, 0.406)  # of ImageNet's pixels over 255; and their standard deviation
 _DEVIATION = (0.229, 0.224, 0.225)

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from trainer.config.fusion_config import FusionConfig
+from trainer.config.model import FusionConfig
 
 VIEWS = 'views'  # the layer that the features of all pictures go into
 

@@ -9,12 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import keras
 import tensorflow as tf
 
-from trainer.models import backbones
-from trainer.models import fusion
-from trainer.models import heads
-from trainer.models import last_layers
-from trainer.models.last_layers import LOGITS
 from trainer.config.model import ModelConfig
+from trainer.models import backbones, fusion, heads
+from trainer.models.heads import LOGITS
 
 Shape = tuple[int | None, int | None, int]  # of a picture; None where it may differ
 
@@ -34,7 +31,7 @@ def build_model(config: ModelConfig, *, num_classes: int, input_shape: Shape) ->
     if config.fusion.is_on:
         mask = keras.Input([None], dtype='bool', name='mask')
         features, inputs = fusion.fuse(features, mask, config.fusion), [image, mask]
-    logits = last_layers.logits(features, config, num_classes=num_classes)
+    logits = heads.logits(features, config, num_classes=num_classes)
     return keras.Model(inputs, logits, name=config.name)
 
 

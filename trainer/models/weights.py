@@ -1,7 +1,9 @@
 """The frozen part of a model on disk: weights in order, and the digest that names them."""
 
 import hashlib
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import keras
 import tensorflow as tf
@@ -51,3 +53,32 @@ def restore(model: keras.Model, folder: str, *, sha256: str) -> None:
 
 def _variables(model: keras.Model) -> Sequence[tf.Variable]:
     return [weight.value for weight in model.weights]
+
+
+def weight_paths(model: keras.Model) -> Iterator[tuple[str, keras.Variable]]:
+    """Weights and their paths: `LAYER/WEIGHT`, in a backbone `MODEL/LAYER/WEIGHT`.
+
+    Keras numbers the layers that have no name through all models of a process: the third model's
+    first convolution is `conv2d_8`. Here each model has its own `conv2d`, `conv2d_1` and so on.
+    """
+    return _paths(model, within='', numbered=Counter())
+
+
+def _paths(
+    model: keras.Model, *, within: str, numbered: Counter[str]
+) -> Iterator[tuple[str, keras.Variable]]:
+    for layer in model.layers:
+        path = f'{within}{_name(layer, numbered)}/'
+        if isinstance(layer, keras.Model):
+            yield from _paths(layer, within=path, numbered=numbered)
+        else:
+            yield from ((path + weight.name, weight) for weight in layer.weights)
+
+
+def _name(layer: keras.layers.Layer, numbered: Counter[str]) -> str:
+    kind = re.sub(r'_\d+$', '', layer.name)
+    if kind.replace('_', '') != type(layer).__name__.lower():
+        return str(layer.name)  # somebody gave it
+    number = numbered[kind]
+    numbered[kind] += 1
+    return f'{kind}_{number}' if number else kind

@@ -3,12 +3,17 @@
 `workdir/metrics.jsonl` holds one JSON object a logged step, floats in full precision. Its lines are
 a function of data and config alone: nothing in them is measured by a clock, so two runs of one
 config can be compared byte for byte. Rates are on TensorBoard (`workdir/tensorboard`) only.
+
+A mirror of TensorBoard at Weights & Biases, by its own sync of event files.
+
+Needs the extra `wandb`. Open it before the event files are: the sync hooks their making.
 """
 
 import contextlib
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import keras
 import numpy as np
@@ -20,6 +25,7 @@ from tensorboard.summary.writer import event_file_writer  # type: ignore[import-
 
 from catalog import storage
 from catalog.errors import UserError
+from trainer.config import BoardConfig
 
 METRICS = 'metrics.jsonl'
 FOLDER = 'tensorboard'
@@ -146,3 +152,45 @@ def _forget_events_after(folder: str, *, step: int) -> None:
     session = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
     writer.add_event(event_pb2.Event(step=step + 1, session_log=session))
     writer.close()
+
+
+@contextlib.contextmanager
+def open_mirror(workdir: str, config: BoardConfig, *, silent: bool) -> Iterator[None]:
+    """Mirrors what TensorBoard is told while the block runs.
+
+    Raises:
+      UserError: if the package is not installed, the workdir is remote, or wandb refuses.
+    """
+    if config.wandb == 'off' or silent:
+        yield
+        return
+    run = _start(workdir, config.wandb, project=config.wandb_project)
+    try:
+        yield
+    finally:
+        run.finish()
+
+
+def _start(workdir: str, mode: Literal['offline', 'online'], *, project: str) -> Any:
+    if storage.is_remote(workdir):
+        raise UserError(f'board.wandb must be off where --workdir is remote, got {workdir}')
+    try:
+        import wandb
+        from wandb.integration import tensorboard as sync
+    except ImportError as error:
+        raise UserError(
+            f"board.wandb={mode} needs the package wandb: pip install -c constraints.txt '.[wandb]'"
+        ) from error
+    sync.patch(root_logdir=storage.join(workdir, FOLDER))
+    try:
+        return wandb.init(
+            project=project,
+            id=hashlib.sha256(workdir.encode()).hexdigest()[:16],  # a run that goes on is the same
+            resume='allow' if mode == 'online' else None,
+            mode=mode,
+            dir=workdir,
+            settings=wandb.Settings(silent=True),
+        )
+    except wandb.Error as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f'board.wandb={mode} must be able to start: {reason}') from error

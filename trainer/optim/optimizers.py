@@ -1,11 +1,17 @@
-"""The update of the weights. The learning rate by step is in `schedules`, groups in `groups`."""
+"""The update of the weights. The learning rate by step is in `schedules`, groups in `groups`.
+
+Which group of the config a weight belongs to, by its path in the model. Knows no optimizer.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
 
 import keras
 import tensorflow as tf
 
-from trainer.optim import groups
-from trainer.config.optimizer import GroupConfig
-from trainer.config.optimizer import OptimizerConfig
+from catalog.errors import UserError
+from trainer.config.optimizer import GroupConfig, OptimizerConfig
+from trainer.models import weights
 from trainer.optim.schedules import LearningRate
 
 # Biases, the parameters of normalisation, the power of a mean: few, and no simpler at 0.
@@ -35,8 +41,8 @@ def build_optimizer(
         return _optimizer(config, LearningRate(config, total_steps=total_steps, drop=drop))
     if model is None:
         raise ValueError('model must be given where optimizer.groups is, got None')
-    owner = groups.assign(model, config.groups)
-    groups.freeze(model, owner)
+    owner = assign(model, config.groups)
+    freeze(model, owner)
     made: dict[GroupConfig | None, keras.optimizers.Optimizer] = {
         group: _optimizer(
             config, LearningRate(config, total_steps=total_steps, drop=drop, group=group)
@@ -68,3 +74,38 @@ def _optimizer(config: OptimizerConfig, rate: LearningRate) -> keras.optimizers.
 def _decayed(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
     optimizer.exclude_from_weight_decay(var_names=_NEVER_DECAYED)
     return optimizer
+
+
+Owner = Mapping[int, GroupConfig | None]  # by id() of the weight; Keras's variables have no hash
+
+
+def assign(model: keras.Model, groups: Sequence[GroupConfig]) -> Owner:
+    """The first group that fits each weight, or None.
+
+    Raises:
+      UserError: naming the pattern that fits no weight.
+    """
+    named = list(weights.weight_paths(model))
+    for group in groups:
+        if not any(re.search(group.pattern, path) for path, _ in named):
+            raise UserError(
+                f'optimizer.groups: a pattern must fit a weight, {group.pattern!r} fits none of '
+                f'{named[0][0]}, …, {named[-1][0]}'
+            )
+    return {
+        id(weight): next((g for g in groups if re.search(g.pattern, path)), None)
+        for path, weight in named
+    }
+
+
+def freeze(model: keras.Model, owner: Owner) -> None:
+    """Makes the layers untrainable of which every weight is in a group with the rate 0."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            freeze(layer, owner)
+        elif layer.weights and all(_is_frozen(owner[id(weight)]) for weight in layer.weights):
+            layer.trainable = False
+
+
+def _is_frozen(group: GroupConfig | None) -> bool:
+    return group is not None and group.rate == 0

@@ -41,7 +41,9 @@ def main(argv: list[str]) -> None:
     """Reads the flags, predicts, prints what was done."""
     del argv
     tensorflow_start.start()
-    from trainer.predict import dump_predictions as predicting  # TensorFlow takes seconds: not for --help
+    from trainer.predict import (
+        dump_predictions as predicting,  # TensorFlow takes seconds: not for --help
+    )
     from trainer.predict.submission import Columns
 
     counts = predicting.predict(

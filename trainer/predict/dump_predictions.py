@@ -19,19 +19,14 @@ import tensorflow as tf
 
 from catalog.errors import UserError
 from catalog.progress import Progress
-from trainer.predict import decoding
-from trainer.predict import dump_stream
 from trainer.export import loading as exported_models
-from trainer.predict import resumable_file
-from trainer.predict import submission
-from trainer.predict.decoding import Decoded
-from trainer.predict.dump_stream import Found
-from trainer.predict.dump_stream import Place
 from trainer.export.loading import Models
-from trainer.predict.resumable_file import ResumableFile
 from trainer.export.serving_module import deepest_level
-from trainer.predict.submission import Answer
-from trainer.predict.submission import Columns
+from trainer.predict import decoding, dump_stream, resumable_file, submission
+from trainer.predict.decoding import Decoded
+from trainer.predict.dump_stream import Found, Place
+from trainer.predict.resumable_file import ResumableFile
+from trainer.predict.submission import Answer, Columns
 
 
 @dataclass(frozen=True)

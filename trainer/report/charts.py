@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from trainer.metrics.calibration import Reliability
-from trainer.metrics.coverage import Coverage
-from trainer.metrics.coverage import Curve
+from trainer.metrics.coverage import Coverage, Curve
 
 INK = '#1f2933'
 MUTED = '#7b8794'

@@ -1,4 +1,7 @@
-"""What a whole run left behind, read from its folders. Knows no TensorFlow; says nothing itself."""
+"""What a whole run left behind, read from its folders. Knows no TensorFlow; says nothing itself.
+
+Answers of a server, as `serving.query --json=FILE` writes them; and whether two agree.
+"""
 
 import json
 from collections.abc import Sequence
@@ -11,17 +14,48 @@ from catalog import manifest, storage
 from catalog.categories import Categories
 from catalog.errors import UserError
 from catalog.manifest import Manifest
-from trainer.summary import answers as answering
+from trainer.config import TrainConfig
 from trainer.config import files as configs
 from trainer.evaluate import text as evaluation_report
 from trainer.metrics import classification as metrics
 from trainer.metrics import prediction_table
-from trainer.summary.answers import Answers
-from trainer.config import TrainConfig
 from trainer.metrics.classification import Confusion
 
 REPORT = 'report'  # within a workdir: where trainer.evaluate is asked to write
 METRICS = 'metrics.jsonl'  # within a workdir: trainer/boards.py writes it
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One category of an answer.
+
+    Attributes:
+      category_id: the shop's number.
+      confidence: as the server's float32 says it.
+      path: names of level 1 to 3.
+    """
+
+    label: int
+    category_id: int
+    confidence: np.float32
+    path: tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The categories of one picture, the likeliest first."""
+
+    image: str
+    predictions: tuple[Prediction, ...]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one server said over one transport."""
+
+    transport: str
+    server: str
+    answers: tuple[Answer, ...]
 
 
 @dataclass(frozen=True)
@@ -63,7 +97,7 @@ def read(*, data: str, workdir: str, export: str, answers: Sequence[str]) -> Run
     found = manifest.read(data)
     tree = manifest.read_categories(data, found)
     rows = _metrics(workdir)
-    transports = tuple(answering.read(path) for path in answers)
+    transports = tuple(read_answers(path) for path in answers)
     images = [answer.image for answer in transports[0].answers] if transports else []
     return RunRecord(
         manifest=found,
@@ -74,7 +108,7 @@ def read(*, data: str, workdir: str, export: str, answers: Sequence[str]) -> Run
         evaluation=_evaluation(workdir),
         confusion=_confusion(workdir, num_classes=len(tree)),
         answers=transports,
-        differing=answering.differing(transports),
+        differing=differing(transports),
         photos={image: storage.read_bytes(image) for image in images},
     )
 
@@ -108,3 +142,53 @@ def _confusion(workdir: str, *, num_classes: int) -> Confusion:
     unknown = np.zeros(len(rows.label))  # the table has no probability of the label
     tally.update(labels=rows.label, predicted=rows.predicted, label_log_probability=unknown)
     return tally.confusion()
+
+
+def read_answers(path: str) -> Answers:
+    """Reads the answers of a server.
+
+    Raises:
+      UserError: if the file is not what `serving.query --json` writes.
+    """
+    try:
+        document = json.loads(storage.read_bytes(path))
+        return Answers(
+            transport=document['transport'],
+            server=document['server'],
+            answers=tuple(_answer(answer) for answer in document['answers']),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f'{path}: must be what serving.query --json writes, got {error!r}'
+        ) from error
+
+
+def _answer(document: dict[str, Any]) -> Answer:
+    return Answer(
+        image=document['image'],
+        predictions=tuple(
+            Prediction(
+                label=item['label'],
+                category_id=item['category_id'],
+                confidence=np.float32(item['confidence']),
+                path=(item['level1'], item['level2'], item['level3']),
+            )
+            for item in document['predictions']
+        ),
+    )
+
+
+def differing(transports: Sequence[Answers]) -> list[str]:
+    """The images to which not all transports gave one and the same answer.
+
+    Raises:
+      UserError: if the transports were not asked about the same images in the same order.
+    """
+    asked = {tuple(answer.image for answer in answers.answers) for answers in transports}
+    if len(asked) > 1:
+        raise UserError('--answers: the files must be of the same images in the same order')
+    return [
+        answers[0].image
+        for answers in zip(*(answers.answers for answers in transports), strict=True)
+        if len(set(answers)) > 1
+    ]

@@ -9,8 +9,7 @@ from catalog import shards, storage
 from trainer.evaluate import text as evaluation_report
 from trainer.export import model_card
 from trainer.metrics import prediction_table
-from trainer.summary.artifacts import REPORT
-from trainer.summary.artifacts import RunRecord
+from trainer.summary.artifacts import REPORT, RunRecord
 
 MAX_CLASSES = 20  # in a table of a summary
 

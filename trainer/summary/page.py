@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from catalog import picture
-from trainer.report import charts
 from trainer.evaluate import text as evaluation_report
-from trainer.report import pages
+from trainer.report import charts, pages
 from trainer.summary import facts
 from trainer.summary.artifacts import RunRecord
 from trainer.summary.facts import Place

@@ -6,11 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from trainer.report import charts
-from trainer.report import tables
+from trainer.report import charts, tables
 from trainer.summary import facts
-from trainer.summary.answers import Answer
-from trainer.summary.artifacts import RunRecord
+from trainer.summary.artifacts import Answer, RunRecord
 from trainer.summary.facts import Place
 
 

@@ -17,16 +17,15 @@ import tensorflow as tf
 from catalog import categories, storage
 from catalog.errors import UserError
 from catalog.progress import Progress
+from trainer.config import TrainConfig
+from trainer.config import files as configs
+from trainer.data import data_set, preprocess
+from trainer.data.input_pipeline import evaluation_batches
+from trainer.metrics import classification as metrics
+from trainer.metrics.classification import Tally
+from trainer.models.heads import LOGITS
 from trainer.optim import ema as averages
 from trainer.workdir import checkpoint
-from trainer.data import data_set
-from trainer.metrics import classification as metrics
-from trainer.data import preprocess
-from trainer.config import files as configs
-from trainer.config import TrainConfig
-from trainer.data.input_pipeline import evaluation_batches
-from trainer.models.last_layers import LOGITS
-from trainer.metrics.classification import Tally
 
 FILE_NAME = 'tau_norm.json'
 TAUS = tuple(round(0.1 * tenth, 1) for tenth in range(11))

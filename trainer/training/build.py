@@ -1,31 +1,33 @@
-"""Builds what a run trains, on its devices: model, optimizer, batches, variables of the loop."""
+"""Builds what a run trains, on its devices: model, optimizer, batches, variables of the loop.
+
+Gives a run the weights of another one. Which: `start_config`.
+"""
 
 import contextlib
 import dataclasses
+import re
 from collections.abc import Iterator
 
 import keras
 import tensorflow as tf
 
-from trainer.optim import ema as averages
-from trainer.models import weights as backbone_file
-from trainer.models import batch_norm
-from trainer.data import feature_shards as feature_source
-from trainer.data import input_pipeline
-from trainer.models import level_heads
-from trainer.data import product_pipeline
-from trainer.training import distillation as teacher
-from trainer.training.state import Best
+from catalog.errors import UserError
 from trainer.config import TrainConfig
-from trainer.data.data_set import DataSet
-from trainer.models.model import build_model
-from trainer.models.model import feature_model
-from trainer.optim.optimizers import build_optimizer
-from trainer.optim.plateau import Plateau
-from trainer.training.step import State
-from trainer.training.step import Window
 from trainer.config.loop import StepConfig
+from trainer.config.model import StartConfig
+from trainer.data import feature_shards as feature_source
+from trainer.data import input_pipeline, product_pipeline
+from trainer.data.data_set import DataSet
 from trainer.distribution.workers import Cluster
+from trainer.models import batch_norm, heads, weights
+from trainer.models import weights as backbone_file
+from trainer.models.model import build_model, feature_model
+from trainer.optim import ema as averages
+from trainer.optim.optimizers import build_optimizer
+from trainer.optim.schedules import Plateau
+from trainer.training import distillation as teacher
+from trainer.training.state import Best, State, Window
+from trainer.workdir import checkpoint
 
 _POLICIES = {'float32': 'float32', 'float16': 'mixed_float16', 'bfloat16': 'mixed_bfloat16'}
 
@@ -91,7 +93,7 @@ def _freeze_backbone(model: keras.Model, data: DataSet) -> None:
 def _with_heads(model: keras.Model, data: DataSet) -> keras.Model:
     tree = data.categories
     sizes = [int(nodes.max()) + 1 for nodes in (tree.level1, tree.level2)]
-    return level_heads.beside(model, sizes)
+    return heads.beside(model, sizes)
 
 
 def _build_optimizer(
@@ -107,3 +109,35 @@ def _build_optimizer(
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(model.trainable_variables)
     return optimizer
+
+
+def take_weights(state: State, config: StartConfig) -> None:
+    """Takes the weights that the config names; their means begin there too.
+
+    Raises:
+      UserError: if the workdir has no checkpoint, the pattern fits no weight, or the other run has
+        none of a path and shape that it fits.
+    """
+    if config.workdir is None:
+        return
+    source, _, _ = checkpoint.restore_model(config.workdir)
+    _take(state.model, source, config)
+    averages.restart(state.means, state.model)
+
+
+def _take(model: keras.Model, source: keras.Model, config: StartConfig) -> None:
+    known = dict(weights.weight_paths(source))
+    wanted = [
+        (path, w) for path, w in weights.weight_paths(model) if re.search(config.pattern, path)
+    ]
+    if not wanted:
+        raise UserError(f'start.pattern must fit a weight, {config.pattern!r} fits none')
+    for path, weight in wanted:
+        found = known.get(path)
+        if found is None or found.shape != weight.shape:
+            came = 'none' if found is None else f'one of shape {tuple(found.shape)}'
+            raise UserError(
+                f'{config.workdir}: must have a weight {path} of shape {tuple(weight.shape)}, got '
+                f'{came}; start.pattern can leave it out'
+            )
+        weight.assign(found.numpy())

@@ -2,6 +2,8 @@
 
 Both see the same picture, with the same augmentation, in the student's size, scaled where the
 teacher's is another (Beyer et al., 2022, arXiv:2106.05237, "consistent teaching").
+
+How far a student's opinion is from its teacher's.
 """
 
 from dataclasses import dataclass
@@ -11,17 +13,15 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from catalog.errors import UserError
-from trainer.inference import predictor as answerer
-from trainer.data import data_set
-from trainer.losses import priors as loss
-from trainer.inference import runs as restoring
-from trainer.inference.predictor import Answerer
-from trainer.inference.predictor import Committee
-from trainer.inference.ensemble import SMALLEST
 from trainer.config import TrainConfig
+from trainer.config.loss import DistillConfig
+from trainer.data import data_set
 from trainer.data.data_set import DataSet
-from trainer.config.distill_config import DistillConfig
-from trainer.losses import distillation
+from trainer.inference import predictor as answerer
+from trainer.inference import runs as restoring
+from trainer.inference.ensemble import SMALLEST
+from trainer.inference.predictor import Answerer, Committee
+from trainer.losses import priors as loss
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Teacher:
           logits: the student's, float32 [B, C].
           taught: the teacher's `logits` of the same pictures.
         """
-        apart = distillation.divergence(logits, taught, temperature=self.config.temperature)
+        apart = divergence(logits, taught, temperature=self.config.temperature)
         return (1 - self.config.weight) * own + self.config.weight * apart
 
 
@@ -75,3 +75,15 @@ def restore(config: TrainConfig, data: DataSet) -> Teacher | None:
     trained = loss.priors(run.info, run.config.loss).target
     shift = np.log(wanted / trained).astype(np.float32)
     return Teacher(answerer.of(run), shift, config.distill)
+
+
+def divergence(logits: tf.Tensor, teacher: tf.Tensor, *, temperature: float) -> tf.Tensor:
+    """`T^2 KL(teacher || student)`, both softened by T: float32 [B, C] twice -> float32 [B].
+
+    Hinton, Vinyals and Dean, 2015, arXiv:1503.02531, section 2; T^2 keeps the gradients' scale. The
+    teacher's entropy is taken off, which has no gradient: 0 where both agree.
+    """
+    student = tf.nn.log_softmax(logits / temperature)
+    taught = tf.nn.log_softmax(teacher / temperature)
+    apart = tf.reduce_sum(tf.exp(taught) * (taught - student), axis=-1)
+    return temperature**2 * apart

@@ -13,33 +13,28 @@ import tensorflow as tf
 
 from catalog import storage
 from catalog.errors import UserError
-from trainer.monitoring import metric_writers as boards
-from trainer.workdir import checkpoint
-from trainer.data import data_set
-from trainer.optim import groups
-from trainer.training import guards
-from trainer.monitoring import mirror
-from trainer.losses import objective
-from trainer.training import resume
-from trainer.data import progressive_resizing as sizes
-from trainer.training import starting
-from trainer.distribution import signals as stopping
-from trainer.config import files as configs
-from trainer.training.build import build_state
-from trainer.training.claim import claim
 from trainer.config import TrainConfig
+from trainer.config import files as configs
+from trainer.data import data_set, sources
+from trainer.data import progressive_resizing as sizes
 from trainer.data.data_set import DataSet
-from trainer.training.evaluator import Evaluator
-from trainer.training.evaluator import Found
+from trainer.distribution import signals as stopping
+from trainer.distribution.strategy import build_strategy, cluster_of
+from trainer.distribution.workers import Workers, lost_peers_are_told
+from trainer.losses import objective
 from trainer.metrics.classification import Figures
+from trainer.models import weights
+from trainer.monitoring import metric_writers
+from trainer.monitoring import metric_writers as boards
 from trainer.monitoring.profiler import Profiler
+from trainer.training import build, resume
+from trainer.training.build import build_state
 from trainer.training.reporter import Reporter
-from trainer.training.step import State
+from trainer.training.resume import claim
+from trainer.training.state import State, check_loss, check_weights
 from trainer.training.step import compile_steps
-from trainer.distribution.strategy import build_strategy
-from trainer.distribution.strategy import cluster_of
-from trainer.distribution.workers import Workers
-from trainer.distribution.workers import lost_peers_are_told
+from trainer.training.validation import Evaluator, Found
+from trainer.workdir import checkpoint
 
 Board = boards.Boards | boards.Silent
 Observe = Callable[[int, Figures], None]
@@ -87,7 +82,7 @@ def train(
         strategy = build_strategy(config)
         workers = Workers(cluster, strategy)
         claim(workdir, config=config, data=data, workers=workers)
-        with guards.damaged_input_is_named(data, split='train'):  # some read it all
+        with sources.damaged_input_is_named(data, split='train'):  # some read it all
             state = build_state(config, data, strategy=strategy, cluster=cluster)
         _take_all_steps(_Run(config, data, workdir, workers, state, observe), strategy)
         workers.wait()  # for the chief's last line
@@ -98,7 +93,7 @@ def _take_all_steps(run: _Run, strategy: tf.distribute.Strategy) -> None:
     config, state, data = run.config, run.state, run.data
     done = resume.restore(state, run.workdir, workers=run.workers)
     if not done:
-        starting.take_weights(state, config.start)
+        build.take_weights(state, config.start)
     if done > config.total_steps:
         raise UserError(f'total_steps must be at least the {done} done, got {config.total_steps}')
     info = data_set.info_of(data, config)
@@ -113,7 +108,7 @@ def _take_all_steps(run: _Run, strategy: tf.distribute.Strategy) -> None:
     silent = not run.is_chief
     with (
         stopping.requests() as request,
-        mirror.open_mirror(run.workdir, config.board, silent=silent),
+        metric_writers.open_mirror(run.workdir, config.board, silent=silent),
         boards.open_boards(run.workdir, step=done, silent=silent) as board,
         Profiler(
             storage.join(run.workdir, boards.FOLDER), config.board, done=done, silent=silent
@@ -126,10 +121,10 @@ def _take_all_steps(run: _Run, strategy: tf.distribute.Strategy) -> None:
         while done < config.total_steps and not run.is_over:
             profiler.at(done)
             steps = min(_steps_to_next_stop(done, config), profiler.steps_to_next_stop(done))
-            with guards.damaged_input_is_named(data, split='train'):
+            with sources.damaged_input_is_named(data, split='train'):
                 compiled(sizes.at(config, done=done))(tf.constant(steps))
             done += steps
-            guards.check_loss(state.window, done=done)
+            check_loss(state.window, done=done)
             found = _evaluate(run, evaluator, done=done)
             if _due(done, every=config.log_every_steps, config=config):
                 reporter.log(done=done, validation=found.told() if found else {})
@@ -148,7 +143,7 @@ def _evaluate(run: _Run, evaluator: Evaluator, *, done: int) -> Found | None:
     every = run.config.validation.every_steps
     if not every or not _due(done, every=every, config=run.config):
         return None
-    guards.check_weights(run.state, done=done)
+    check_weights(run.state, done=done)
     return evaluator.evaluate()
 
 
@@ -168,12 +163,12 @@ def _judge(run: _Run, found: Found, board: Board, reporter: Reporter, *, done: i
 
 
 def _save(run: _Run, board: Board, reporter: Reporter, *, done: int) -> None:
-    guards.check_weights(run.state, done=done)
+    check_weights(run.state, done=done)
     keep = run.config.keep_checkpoints
     with reporter.saving():
         resume.save(run.state, run.workdir, step=done, keep=keep, workers=run.workers)
     if run.config.board.histograms:
-        board.histograms(dict(groups.paths(run.state.network)), step=done)
+        board.histograms(dict(weights.weight_paths(run.state.network)), step=done)
 
 
 def _due(done: int, *, every: int, config: TrainConfig) -> bool:

@@ -11,13 +11,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from trainer.models import model as models
-from trainer.data import preprocess
 from trainer.augmentation import draws
 from trainer.augmentation.mixing import mix
 from trainer.augmentation.pictures import augment
 from trainer.config import TrainConfig
+from trainer.data import preprocess
 from trainer.losses.objective import Truth
+from trainer.models import model as models
 
 Batch = dict[str, tf.Tensor]
 

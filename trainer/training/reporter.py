@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 import tensorflow as tf
 
 from catalog.progress import Progress
-from trainer.monitoring import metric_writers as boards
 from trainer.config import TrainConfig
 from trainer.data.data_set import DataInfo
+from trainer.monitoring import metric_writers as boards
 from trainer.optim.schedules import LearningRate
-from trainer.training.step import State
+from trainer.training.state import State
 
 
 class Reporter:

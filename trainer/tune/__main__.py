@@ -18,11 +18,11 @@ import sys
 from absl import flags
 
 from catalog import door
-from trainer.config import files as config_files
-from trainer.data import data_set
-from trainer.config import overrides
-from trainer.tune import space as search_space
 from trainer import startup as tensorflow_start
+from trainer.config import files as config_files
+from trainer.config import overrides
+from trainer.data import data_set
+from trainer.tune import space as search_space
 
 _CONFIG = flags.DEFINE_string('config', None, 'A file of configs/.', required=True)
 _SPACE = flags.DEFINE_string('space', None, 'A file of configs/spaces/.', required=True)
@@ -40,9 +40,9 @@ def main(argv: list[str]) -> None:
     space = search_space.load(_SPACE.value, config)
     data = data_set.open_data_set(_DATA.value)
     tensorflow_start.start()
-    from trainer.tune import search  # TensorFlow takes seconds: not for --help
-    from trainer.tune import results as search_report
     from trainer.distribution import signals as stopping
+    from trainer.tune import results as search_report
+    from trainer.tune import search  # TensorFlow takes seconds: not for --help
 
     plan = search.Plan(
         config_path=_CONFIG.value,

@@ -19,22 +19,22 @@ from optuna.trial import TrialState
 
 from catalog import storage
 from catalog.errors import UserError
-from trainer.workdir import checkpoint
-from trainer.config import files as config_files
-from trainer.training import guards
-from trainer.tune import results as search_report
-from trainer.tune import space as search_space
 from trainer.config import TrainConfig
+from trainer.config import files as config_files
 from trainer.data.data_set import DataSet
 from trainer.metrics.classification import Figures
+from trainer.training.loop import train
+from trainer.training.state import NotFinite
+from trainer.tune import results as search_report
+from trainer.tune import space as search_space
 from trainer.tune.results import Tried
 from trainer.tune.space import Space
-from trainer.training.loop import train
+from trainer.workdir import checkpoint
 
 JOURNAL = 'search.journal'
 TRIALS = 'trials'
 
-_FAILURES = (guards.NotFinite, tf.errors.ResourceExhaustedError)  # the trial's own, not the data's
+_FAILURES = (NotFinite, tf.errors.ResourceExhaustedError)  # the trial's own, not the data's
 
 
 @dataclass(frozen=True)

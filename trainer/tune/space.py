@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from catalog.errors import UserError
+from trainer.config import TrainConfig, files, overrides
 from trainer.config import files as config_files
-from trainer.config import overrides
-from trainer.config import python_files
-from trainer.config import TrainConfig
 
 if TYPE_CHECKING:
     import optuna
@@ -65,7 +63,7 @@ def load(path: str, config: TrainConfig) -> Space:
     Raises:
       UserError: naming the field that is none, or what is no space.
     """
-    space = python_files.value_of(path, 'get_space', flag='--space', like='configs/spaces/tiny.py')
+    space = files.value_of(path, 'get_space', flag='--space', like='configs/spaces/tiny.py')
     if not isinstance(space, dict) or not space:
         raise UserError(f'{path}: get_space() must give fields and what they may be, got {space!r}')
     document = json.loads(config_files.to_json(config))

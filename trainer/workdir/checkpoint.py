@@ -16,12 +16,12 @@ import tensorflow as tf
 
 from catalog import categories, storage
 from catalog.errors import UserError
-from trainer.optim import ema as averages
-from trainer.data import data_set
-from trainer.config import files as configs
 from trainer.config import TrainConfig
+from trainer.config import files as configs
+from trainer.data import data_set
 from trainer.data.data_set import DataInfo
 from trainer.models.model import build_model
+from trainer.optim import ema as averages
 
 FOLDER = 'checkpoints'
 BEST = 'best'  # within a workdir: a workdir of its own, with one checkpoint

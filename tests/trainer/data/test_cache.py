@@ -1,0 +1,90 @@
+"""Pictures that lie decoded in memory: the stream of the shards, by itself and in a run."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from catalog.errors import UserError
+from trainer.config import FusionConfig, InputConfig, ModelConfig, TrainConfig
+from trainer.config import files as config_files
+from trainer.data import input_pipeline, product_pipeline
+from trainer.data.data_set import DataSet, open_data_set
+from trainer.monitoring import metric_writers as boards
+from trainer.training.loop import train
+
+
+@pytest.fixture(scope='module')
+def data(data_folder: str) -> DataSet:
+    return open_data_set(data_folder)
+
+
+def _config(*, fusion: str = 'none', **given: object) -> TrainConfig:
+    size = {'height': 28, 'width': 28, 'shuffle_records': 30}
+    return TrainConfig(
+        batch_size=16,
+        total_steps=1,
+        input=InputConfig(**{**size, **given}),  # type: ignore[arg-type]
+        model=ModelConfig(fusion=FusionConfig(name=fusion, max_views=2)),  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize('more', [{}, {'sampling_power': 0.0}, {'height': 20, 'width': 24}])
+@pytest.mark.parametrize(
+    ('fusion', 'pipeline'), [('none', input_pipeline), ('mean', product_pipeline)]
+)
+def test_a_cached_set_gives_the_same_batches_in_the_same_order(
+    data: DataSet, fusion: str, pipeline: object, more: dict[str, object]
+) -> None:
+    plain = pipeline.train_batches(data, _config(fusion=fusion, **more))
+    cached = pipeline.train_batches(data, _config(fusion=fusion, cache=True, **more))
+    assert cached.element_spec == plain.element_spec
+    for expected, found in zip(plain.take(25), cached, strict=False):  # several epochs
+        for name in expected:
+            np.testing.assert_array_equal(found[name], expected[name])
+
+
+def test_a_cached_stream_goes_on_from_its_checkpoint(data: DataSet, tmp_path: Path) -> None:
+    iterator = iter(input_pipeline.train_batches(data, _config(cache=True)))
+    for _ in range(7):
+        next(iterator)
+    path = tf.train.Checkpoint(iterator=iterator).write(str(tmp_path / 'iterator'))
+    resumed = iter(input_pipeline.train_batches(data, _config(cache=True)))
+    tf.train.Checkpoint(iterator=resumed).read(path).assert_consumed()
+    for _ in range(12):
+        np.testing.assert_array_equal(next(resumed)['image'], next(iterator)['image'])
+
+
+def _run(data: DataSet, workdir: Path, *flags: str) -> list[dict[str, float]]:
+    small = ('batch_size=16', 'total_steps=16', 'log_every_steps=4', 'checkpoint_every_steps=8')
+    more = ('model.channels=4', 'input.shuffle_records=40')
+    train(config_files.load('configs/tiny.py', [*small, *more, *flags]), data, str(workdir))
+    return boards.read_metrics(str(workdir))
+
+
+def test_a_cached_run_logs_the_numbers_of_one_that_reads(data: DataSet, tmp_path: Path) -> None:
+    plain = _run(data, tmp_path / 'plain')
+    cached = _run(data, tmp_path / 'cached', 'input.cache=true', 'total_steps=8')
+    assert cached == plain[:2]
+    assert _run(data, tmp_path / 'cached', 'input.cache=true') == plain
+
+
+def test_a_set_larger_than_half_of_the_memory_is_not_cached(
+    data: DataSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, 'sysconf', lambda name: 512)  # a machine of 262 KB
+    with pytest.raises(UserError, match=r'input\.cache must take at most half of the 0\.0 GB'):
+        input_pipeline.train_batches(data, _config(cache=True))
+
+
+def test_a_damaged_shard_is_named_before_the_first_step(
+    make_data_set: Callable[..., str], tmp_path: Path
+) -> None:
+    data = open_data_set(make_data_set(tmp_path / 'data'))
+    shard = tmp_path / 'data' / 'train-00001-of-00003.tfrecord'
+    shard.write_bytes(shard.read_bytes()[:-9])
+    with pytest.raises(UserError, match='train-00001-of-00003'):
+        _run(data, tmp_path / 'run', 'input.cache=true')

@@ -1,0 +1,100 @@
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from trainer.data import preprocess
+
+HEIGHT, WIDTH = 37, 51
+
+
+def _photo(seed: int, *, height: int = HEIGHT, width: int = WIDTH) -> Image.Image:
+    y, x = np.mgrid[:height, :width]
+    waves = np.stack([np.sin(x / 5 + seed), np.cos(y / 7), np.sin(x * y / 90)], axis=-1)
+    noise = np.random.default_rng(seed).normal(0, 9, waves.shape)
+    return Image.fromarray((127 + 100 * waves + noise).clip(0, 255).astype(np.uint8))
+
+
+def _encode(image: Image.Image, form: str = 'JPEG', **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def _decode(pictures: list[bytes], otherwise: Callable[[tf.Tensor], tf.Tensor]) -> np.ndarray:
+    """In a stream of several batches at a time, as the input pipeline does."""
+    batches = tf.data.Dataset.from_tensors(tf.constant(pictures, tf.string)).repeat(3)
+    decoded = batches.map(
+        lambda x: preprocess.decode_jpeg_batch(x, height=HEIGHT, width=WIDTH, otherwise=otherwise),
+        num_parallel_calls=2,
+    )
+    assert decoded.element_spec == tf.TensorSpec([len(pictures), HEIGHT, WIDTH, 3], tf.uint8)
+    first, *others = decoded.as_numpy_iterator()
+    for other in others:
+        np.testing.assert_array_equal(other, first)
+    return first
+
+
+def _never(encoded: tf.Tensor) -> tf.Tensor:
+    refused = tf.debugging.Assert(False, ['decoded otherwise'])
+    with tf.control_dependencies([refused]):
+        return tf.zeros([tf.size(encoded), HEIGHT, WIDTH, 3], tf.uint8)
+
+
+def _in_graph(encoded: tf.Tensor) -> tf.Tensor:
+    return preprocess.decode_batch(encoded, height=HEIGHT, width=WIDTH)
+
+
+@pytest.mark.parametrize('progressive', [False, True])
+@pytest.mark.parametrize('subsampling', ['4:4:4', '4:2:2', '4:2:0', '4:1:1'])
+def test_the_pixels_are_those_of_pillow_and_of_tensorflow(
+    subsampling: str, progressive: bool
+) -> None:
+    pictures = [
+        _encode(_photo(q), quality=q, subsampling=subsampling, progressive=progressive)
+        for q in (10, 75, 100)
+    ]
+    found = _decode(pictures, _never)
+    for encoded, image in zip(pictures, found, strict=True):
+        np.testing.assert_array_equal(image, np.asarray(Image.open(io.BytesIO(encoded))))
+    np.testing.assert_array_equal(found, _in_graph(tf.constant(pictures)))
+
+
+def test_a_grey_picture_stands_among_coloured_ones() -> None:
+    grey = _photo(1).convert('L')
+    pictures = [_encode(_photo(0)), _encode(grey), _encode(_photo(2), keep_rgb=True)]
+    found = _decode(pictures, _never)
+    shades = np.asarray(Image.open(io.BytesIO(pictures[1])))
+    np.testing.assert_array_equal(found[1], np.stack([shades] * 3, axis=-1))
+    np.testing.assert_array_equal(found, _in_graph(tf.constant(pictures)))
+
+
+def test_no_pictures_are_no_pixels() -> None:
+    assert _decode([], _never).shape == (0, HEIGHT, WIDTH, 3)
+
+
+@pytest.mark.parametrize(
+    'other',
+    [
+        _encode(_photo(3, height=HEIGHT - 1)),
+        _encode(_photo(3, height=HEIGHT + 1)),
+        _encode(_photo(3, height=WIDTH, width=HEIGHT)),  # as many bytes
+        _encode(_photo(3), 'PNG'),
+        _encode(_photo(3)) + b'more',
+    ],
+    ids=['smaller', 'larger', 'turned', 'png', 'longer'],
+)
+def test_a_picture_that_is_otherwise_is_decoded_as_the_graph_does(other: bytes) -> None:
+    pictures = [_encode(_photo(4)), other, _encode(_photo(5))]
+    np.testing.assert_array_equal(_decode(pictures, _in_graph), _in_graph(tf.constant(pictures)))
+
+
+@pytest.mark.parametrize(
+    'damaged', [b'', b'not a picture', _encode(_photo(6))[:-40]], ids=['empty', 'text', 'cut']
+)
+def test_a_damaged_picture_is_refused_as_the_graph_does(damaged: bytes) -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError, match='Decode'):
+        _decode([_encode(_photo(4)), damaged], _in_graph)

@@ -1,0 +1,125 @@
+"""Whole products as examples: their views in one padded tensor with a mask."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from catalog import record, tfrecord
+from catalog.errors import UserError
+from trainer.config import FusionConfig, InputConfig, ModelConfig, TrainConfig
+from trainer.config import files as config_files
+from trainer.data import preprocess
+from trainer.data.data_set import DataSet, open_data_set
+from trainer.data.product_pipeline import evaluation_batches, train_batches
+
+
+def _config(*, max_views: int, batch_size: int = 20) -> TrainConfig:
+    return TrainConfig(
+        batch_size=batch_size,
+        total_steps=1,
+        input=InputConfig(height=28, width=28, shuffle_records=30),
+        model=ModelConfig(fusion=FusionConfig(name='mean', max_views=max_views)),
+    )
+
+
+@pytest.fixture(scope='module')
+def data(data_folder: str) -> DataSet:
+    return open_data_set(data_folder)
+
+
+def _records(data: DataSet, split: str) -> list[record.Record]:
+    records = []
+    for path in data.paths(split):
+        with open(path, 'rb') as file:
+            records += [record.decode(serialized) for serialized in tfrecord.read(file)]
+    return records
+
+
+Example = tuple[bytes, tuple[bool, ...], int]
+
+
+def _seen(batches: Iterable[dict[str, np.ndarray]]) -> list[Example]:
+    """The pixels of a product's real views, its mask and its label."""
+    return [
+        (image[mask].tobytes(), tuple(mask.tolist()), int(label))
+        for batch in batches
+        for image, mask, label in zip(batch['image'], batch['mask'], batch['label'], strict=True)
+    ]
+
+
+def _expected(data: DataSet, split: str, *, max_views: int) -> list[Example]:
+    return [
+        (
+            b''.join(
+                preprocess.decode(tf.constant(view), height=28, width=28).numpy().tobytes()
+                for view in product.pictures[:max_views]
+            ),
+            tuple(view < len(product.pictures) for view in range(max_views)),
+            product.category.label,
+        )
+        for product in _records(data, split)
+        if product.category
+    ]
+
+
+def test_an_epoch_has_each_product_once_with_its_views_in_order_and_a_mask(data: DataSet) -> None:
+    products = data.split('train').records
+    assert products % 20 == 0
+    batches = train_batches(data, _config(max_views=2)).take(products // 20)
+    found = Counter(_seen(batches.as_numpy_iterator()))
+    assert found == Counter(_expected(data, 'train', max_views=2))
+
+
+def test_where_a_product_has_too_few_views_its_own_stand_there_again(data: DataSet) -> None:
+    [batch] = train_batches(data, _config(max_views=5)).take(1).as_numpy_iterator()
+    counts = batch['mask'].sum(axis=1)
+    assert set(counts) == {1, 2, 3}
+    for images, count in zip(batch['image'], counts, strict=True):
+        np.testing.assert_array_equal(images, images[np.arange(5) % count])
+
+
+def test_evaluation_sees_every_product_once_in_order(data: DataSet) -> None:
+    batches = list(evaluation_batches(data, 'validation', _config(max_views=3)).as_numpy_iterator())
+    assert [len(batch['label']) for batch in batches] == [18]
+    assert _seen(batches) == _expected(data, 'validation', max_views=3)
+
+
+def test_the_workers_parts_are_the_batches_of_one(data: DataSet) -> None:
+    config = _config(max_views=3)
+    whole = list(train_batches(data, config).take(6))
+    parts = [list(train_batches(data, config, worker=w, num_workers=2).take(6)) for w in range(2)]
+    for step, batch in enumerate(whole):
+        for name, expected in batch.items():
+            found = np.concatenate([part[step][name] for part in parts])
+            np.testing.assert_array_equal(found, expected)
+
+
+def test_the_workers_evaluation_batches_are_those_of_one(data: DataSet) -> None:
+    config = _config(max_views=3, batch_size=4)
+    whole = [b['label'].numpy().tolist() for b in evaluation_batches(data, 'validation', config)]
+    for worker in range(2):
+        part = evaluation_batches(data, 'validation', config, worker=worker, num_workers=2)
+        assert [b['label'].numpy().tolist() for b in part] == whole[worker::2]
+
+
+@pytest.mark.parametrize(
+    ('overrides', 'message'),
+    [
+        (
+            ['model.fusion.name=attention'],
+            "model.fusion.name must be 'none', 'mean', 'max', 'gated' or 'mlp', got 'attention'",
+        ),
+        (
+            ['model.fusion.name=max', 'augment.mixup=0.2'],
+            'augment.mixup and augment.cutmix must be 0 where model.fusion is max, got 0.2 and 0.0',
+        ),
+        (['model.fusion.max_views=0'], 'max_views must be greater than or equal to 1, got 0'),
+    ],
+)
+def test_a_fusion_that_cannot_be_is_refused_by_name(overrides: list[str], message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        config_files.load('configs/tiny.py', overrides)
+    assert message in str(caught.value)

@@ -1,0 +1,133 @@
+"""Pictures that grow while a run goes on."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from catalog.errors import UserError
+from trainer.config import FusionConfig, InputConfig, ModelConfig, SizeConfig, TrainConfig
+from trainer.config import files as config_files
+from trainer.data import input_pipeline, preprocess, product_pipeline
+from trainer.data.data_set import DataSet, open_data_set
+from trainer.monitoring import metric_writers as boards
+from trainer.training.loop import train
+from trainer.workdir import checkpoint
+
+FUSED = FusionConfig(name='mean', max_views=2)
+GROWING = (
+    SizeConfig(until_step=2, height=14, width=14, ratio=2),
+    SizeConfig(until_step=5, height=20, width=16),
+)
+
+
+@pytest.fixture(scope='module')
+def data(data_folder: str) -> DataSet:
+    return open_data_set(data_folder)
+
+
+def _config(*sizes: SizeConfig) -> TrainConfig:
+    given = InputConfig(height=28, width=28, shuffle_records=30, sizes=sizes)
+    return TrainConfig(batch_size=16, total_steps=1, input=given)
+
+
+def test_a_batch_has_the_size_of_its_step_and_the_pictures_of_any(data: DataSet) -> None:
+    plain = list(input_pipeline.train_batches(data, _config()).take(8))
+    growing = list(input_pipeline.train_batches(data, _config(*GROWING)).take(8))
+    sizes = [tuple(batch['image'].shape[1:3]) for batch in growing]
+    assert sizes == [(14, 14)] * 2 + [(20, 16)] * 3 + [(28, 28)] * 3
+    for expected, found in zip(plain, growing, strict=True):
+        np.testing.assert_array_equal(found['label'], expected['label'])
+    np.testing.assert_array_equal(growing[7]['image'], plain[7]['image'])
+    # The half of a picture in both directions is about the mean of four pixels.
+    halves = tf.image.resize(plain[0]['image'], [14, 14], method='area')
+    assert np.abs(halves - tf.cast(growing[0]['image'], tf.float32)).mean() < 8
+
+
+_RUN = (
+    'batch_size=16',
+    'total_steps=8',
+    'log_every_steps=2',
+    'checkpoint_every_steps=4',
+    'steps_per_call=4',
+    'model.channels=4',
+    'model.dropout=0.3',
+    'input.shuffle_records=40',
+    'input.sizes=[{"until_step": 5, "height": 14, "width": 14, "ratio": 2}]',
+    'validation.every_steps=8',
+)
+
+
+def _run(data: DataSet, workdir: Path, *flags: str) -> list[dict[str, float]]:
+    train(config_files.load('configs/tiny.py', [*_RUN, *flags]), data, str(workdir))
+    return boards.read_metrics(str(workdir))
+
+
+@pytest.fixture(scope='module')
+def workdir(data: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two sizes; the second from the middle of a call on."""
+    folder = tmp_path_factory.mktemp('run')
+    _run(data, folder)
+    return folder
+
+
+def test_a_run_stopped_before_an_edge_is_the_run_in_one(
+    data: DataSet, workdir: Path, tmp_path: Path
+) -> None:
+    _run(data, tmp_path, 'total_steps=4')
+    [*found, last] = _run(data, tmp_path)
+    [*expected, expected_last] = boards.read_metrics(str(workdir))
+    assert last == expected_last
+    assert [row['loss'] for row in found] == [row['loss'] for row in expected]
+
+
+def test_evaluation_and_export_take_the_last_size(data: DataSet, workdir: Path) -> None:
+    model, config, _ = checkpoint.restore_model(str(workdir))
+    assert model.input_shape == (None, 28, 28, 3)
+    batches = input_pipeline.evaluation_batches(data, 'validation', config)
+    right = total = 0
+    for batch in batches:
+        assert batch['image'].shape[1:] == (28, 28, 3)
+        logits = model(preprocess.normalize(batch['image'], config.model), training=False)
+        right += int(np.sum(np.argmax(logits, axis=1) == batch['label'].numpy()))
+        total += len(batch['label'])
+    [*_, last] = boards.read_metrics(str(workdir))
+    assert right / total == pytest.approx(last['validation_accuracy'])
+
+
+def test_products_grow_too(data: DataSet) -> None:
+    config = dataclasses.replace(_config(*GROWING), model=ModelConfig(fusion=FUSED))
+    batches = product_pipeline.train_batches(data, config).take(3)
+    assert [batch['image'].shape[1:4] for batch in batches] == [(2, 14, 14)] * 2 + [(2, 20, 16)]
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'sizes': GROWING[::-1]}, r'in order of until_step, got \[5, 2\]'),
+        ({'sizes': GROWING, 'cache': True}, 'sizes must be empty with cache'),
+        (
+            {'sizes': GROWING, 'deterministic': False},
+            'sizes must be empty with deterministic=False',
+        ),
+    ],
+)
+def test_sizes_that_cannot_be_are_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        InputConfig(**changes)  # type: ignore[arg-type]
+
+
+def test_a_head_whose_weights_hang_on_the_size_is_refused() -> None:
+    given = InputConfig(height=28, width=28, sizes=GROWING)
+    with pytest.raises(ValueError, match='pooling must not be flatten where'):
+        TrainConfig(batch_size=1, total_steps=1, input=given, model=ModelConfig(pooling='flatten'))
+
+
+def test_a_mistaken_size_is_named_with_its_place(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r'input\.sizes\.0\.ratio'):
+        config_files.load(
+            'configs/tiny.py',
+            ['input.sizes=[{"until_step": 5, "height": 14, "width": 14, "ratio": 3}]'],
+        )

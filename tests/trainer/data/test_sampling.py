@@ -1,0 +1,123 @@
+"""How often a class, and each of its products, is seen where reading samples."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trainer.config import FusionConfig, InputConfig, LossConfig, ModelConfig, TrainConfig
+from trainer.data import data_set, product_pipeline, sampling
+from trainer.data.data_set import DataSet
+from trainer.data.input_pipeline import train_batches
+from trainer.losses import priors as loss
+
+COUNTS = (160, 40, 10)  # products
+PRODUCTS = ModelConfig(fusion=FusionConfig(name='mean', max_views=1))
+
+
+@pytest.fixture(scope='module')
+def data(make_data_set: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> DataSet:
+    folder = make_data_set(tmp_path_factory.mktemp('data'), counts=COUNTS, size=8)
+    return data_set.open_data_set(folder)
+
+
+def _config(*, seed: int = 0, model: ModelConfig = PRODUCTS, **sampled: object) -> TrainConfig:
+    given = InputConfig(height=8, width=8, shuffle_records=50, **sampled)  # type: ignore[arg-type]
+    return TrainConfig(batch_size=21, total_steps=1, seed=seed, input=given, model=model)
+
+
+def _seen(data: DataSet, config: TrainConfig, *, epochs: int) -> Counter[tuple[bytes, int]]:
+    """How often each product was seen, by its first picture, and its label."""
+    found: Counter[tuple[bytes, int]] = Counter()
+    batches = product_pipeline.train_batches(data, config)
+    for batch in batches.take(epochs * sum(COUNTS) // config.batch_size).as_numpy_iterator():
+        pictures = [picture.tobytes() for picture in batch['image'][:, 0]]
+        found.update(zip(pictures, batch['label'].tolist(), strict=True))
+    return found
+
+
+def _shares(seen: Counter[tuple[bytes, int]]) -> np.ndarray:
+    counts = np.zeros(len(COUNTS))
+    for (_, label), count in seen.items():
+        counts[label] += count
+    return counts / counts.sum()
+
+
+@pytest.mark.parametrize(
+    ('power', 'wanted'),
+    [(1.0, [160, 40, 10]), (0.5, [160**0.5, 40**0.5, 10**0.5]), (0.0, [1, 1, 1])],
+)
+def test_a_class_is_seen_by_its_count_to_the_power_and_its_products_alike(
+    data: DataSet, power: float, wanted: list[float]
+) -> None:
+    seen = _seen(data, _config(sampling_power=power), epochs=30)
+    shares = np.array(wanted) / sum(wanted)
+    np.testing.assert_allclose(_shares(seen), shares, atol=0.01)
+    for label, products in enumerate(COUNTS):
+        counts = [count for (_, of), count in seen.items() if of == label]
+        assert len(counts) == products
+        of_an_epoch = np.ceil(shares[label] * sum(COUNTS) / products)  # that is not over
+        assert max(counts) - min(counts) <= 1 + of_an_epoch
+
+
+def test_the_loss_knows_the_prior_that_is_seen_of_pictures_too(data: DataSet) -> None:
+    config = _config(sampling_power=0.5, model=ModelConfig())
+    info = data_set.info_of(data, config)
+    told = loss.priors(info, LossConfig()).written
+    np.testing.assert_allclose(told, np.sqrt(COUNTS) / np.sqrt(COUNTS).sum(), atol=0.005)
+    assert sum(info.examples_per_class) == pytest.approx(data.split('train').pictures)
+    steps = 30 * data.split('train').pictures // config.batch_size
+    labels = [batch['label'].numpy() for batch in train_batches(data, config).take(steps)]
+    found = np.bincount(np.concatenate(labels)) / (steps * config.batch_size)
+    np.testing.assert_allclose(found, told, atol=0.01)
+
+
+def test_shards_that_are_balanced_already_are_brought_to_the_same_shares() -> None:
+    """Of 90 and 10 products, the second written three times."""
+    found = sampling.seen((90, 30), (90, 10), power=0.5)
+    assert found == pytest.approx((90.0, 30.0))
+    assert sampling.copies_due((90, 30), (90, 10), power=1.0) == pytest.approx((1.2, 0.4))
+    assert sampling.seen((90, 0, 30), (90, 0, 10), power=0.0) == pytest.approx((60, 0, 60))
+
+
+def test_what_is_passed_over_hangs_on_the_seed_alone(data: DataSet) -> None:
+    first = _seen(data, _config(sampling_power=0.0), epochs=1)
+    assert len(first) < sum(COUNTS)
+    assert first == _seen(data, _config(sampling_power=0.0), epochs=1)
+    assert set(first) != set(_seen(data, _config(sampling_power=0.0, seed=1), epochs=1))
+
+
+def test_a_sample_of_the_products_is_sampled_by_class(data: DataSet) -> None:
+    seen = _seen(data, _config(sampling_power=0.0, sample_fraction=0.5), epochs=10)
+    products = Counter(label for _, label in seen)
+    assert 60 < products[0] < 100
+    # Of 160 and of 40 products about half: each product as often as without the sample.
+    shares = _shares(seen)
+    assert shares[0] / products[0] * 160 == pytest.approx(shares[1] / products[1] * 40, rel=0.1)
+
+
+def test_the_workers_parts_are_the_batches_of_one(data: DataSet) -> None:
+    config = dataclasses.replace(_config(sampling_power=0.0, model=ModelConfig()), batch_size=20)
+    whole = iter(train_batches(data, config))
+    parts = [iter(train_batches(data, config, worker=w, num_workers=2)) for w in range(2)]
+    for _ in range(30):  # some epochs
+        expected = next(whole)
+        found = [next(part) for part in parts]
+        for name in expected:
+            joined = np.concatenate([part[name] for part in found])
+            np.testing.assert_array_equal(joined, expected[name])
+
+
+def test_an_iterator_goes_on_from_its_checkpoint(data: DataSet, tmp_path: object) -> None:
+    config = _config(sampling_power=0.3, model=ModelConfig())
+    iterator = iter(train_batches(data, config))
+    for _ in range(25):
+        next(iterator)
+    path = tf.train.Checkpoint(iterator=iterator).write(f'{tmp_path}/iterator')
+    resumed = iter(train_batches(data, config))
+    tf.train.Checkpoint(iterator=resumed).read(path).assert_consumed()
+    for _ in range(10):
+        np.testing.assert_array_equal(next(resumed)['image'], next(iterator)['image'])

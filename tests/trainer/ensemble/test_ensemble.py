@@ -1,0 +1,251 @@
+"""Several runs as one model: made, measured, exported, learned from."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import tensorflow as tf
+from sklearn import metrics as oracle
+
+from catalog import record, tfrecord
+from catalog.errors import UserError
+from trainer.config import files as config_files
+from trainer.data import preprocess
+from trainer.data.data_set import open_data_set
+from trainer.ensemble import build as ensembling
+from trainer.evaluate import evaluation
+from trainer.export import saved_model as exporting
+from trainer.inference import runs as restoring
+from trainer.training import distillation as teacher
+from trainer.training.loop import train
+from trainer.workdir import checkpoint
+
+SMALL = (
+    'batch_size=16',
+    'log_every_steps=10',
+    'checkpoint_every_steps=10',
+    'input.shuffle_records=40',
+    'optimizer.learning_rate=0.01',
+    'optimizer.schedule.warmup_steps=0',
+)
+MEMBERS = {
+    'cnn': ('total_steps=30', 'model.channels=4'),
+    'xception': (  # fed from 0 to 1, with larger pictures
+        'total_steps=10',
+        'model.name=small_xception',
+        'input.height=32',
+        'input.width=40',
+    ),
+    'fused': ('total_steps=20', 'model.channels=4', 'model.fusion.name=gated', 'seed=1'),
+}
+HEIGHT, WIDTH = 32, 40  # of the largest
+
+
+@pytest.fixture(scope='module')
+def workdirs(data_folder: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp('members')
+    for name, flags in MEMBERS.items():
+        config = config_files.load('configs/tiny.py', [*SMALL, *flags])
+        train(config, open_data_set(data_folder), str(folder / name))
+    return {name: str(folder / name) for name in MEMBERS}
+
+
+@pytest.fixture(scope='module')
+def folder(workdirs: dict[str, str], data_folder: str, tmp_path_factory) -> str:
+    """The ensemble, made by the door itself."""
+    output = tmp_path_factory.mktemp('ensemble') / 'all'
+    flags = [f'--workdirs={",".join(workdirs.values())}', f'--data={data_folder}']
+    door = [sys.executable, '-m', 'trainer.ensemble', *flags, f'--output={output}']
+    done = subprocess.run([*door, '--combine=fitted_arithmetic'], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert 'taken: fitted_arithmetic, weights' in done.stdout
+    return str(output)
+
+
+@pytest.fixture(scope='module')
+def weights(folder: str) -> np.ndarray:
+    document = json.loads((Path(folder) / 'ensemble.json').read_text())
+    assert document['combination']['name'] == 'arithmetic'
+    found = np.array(document['combination']['weights'])[:, 0]
+    assert found.sum() == pytest.approx(1)
+    return found
+
+
+@pytest.fixture(scope='module')
+def products(data_folder: str) -> list[record.Record]:
+    """The validation products, in the order of the shards."""
+    found = []
+    for name in sorted(os.listdir(data_folder)):
+        if name.startswith('validation'):
+            data = (Path(data_folder) / name).read_bytes()
+            found += [record.decode(one) for one in tfrecord.read(io.BytesIO(data))]
+    return found
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    exponents = np.exp(np.asarray(logits, np.float64))
+    return exponents / exponents.sum(axis=-1, keepdims=True)
+
+
+def _pixels(encoded: bytes) -> np.ndarray:
+    return preprocess.decode(tf.constant(encoded), height=HEIGHT, width=WIDTH).numpy()
+
+
+def _each_says(workdirs: dict[str, str], pictures: list[bytes]) -> list[np.ndarray]:
+    """What the members say of one product, written out: float64 [C] each."""
+    pixels = np.stack([_pixels(encoded) for encoded in pictures]).astype(np.float32)
+    small = tf.image.resize(pixels, [28, 28], antialias=True).numpy()
+    models = {name: checkpoint.restore_model(path)[0] for name, path in workdirs.items()}
+    count = min(len(pictures), 4)
+    return [
+        _softmax(models['cnn'](small / 127.5 - 1)).mean(axis=0),
+        _softmax(models['xception'](pixels / 255)).mean(axis=0),
+        _softmax(models['fused']([small[:4] / 127.5 - 1, np.ones([1, count], bool)]))[0],
+    ]
+
+
+@pytest.fixture(scope='module')
+def expected(workdirs, weights: np.ndarray, products: list[record.Record]) -> np.ndarray:
+    """The weighted mean for each product, float64 [N, C]."""
+    return np.array([weights @ _each_says(workdirs, product.pictures) for product in products])
+
+
+def test_an_ensemble_is_measured_like_a_run(
+    folder: str, data_folder: str, expected: np.ndarray, products, tmp_path: Path
+) -> None:
+    output = str(tmp_path / 'report')
+    evaluation.evaluate(workdir=folder, data_folder=data_folder, split='validation', output=output)
+    found = json.loads((tmp_path / 'report' / 'evaluation.json').read_text())
+    labels = [product.category.label for product in products]
+    assert found['accuracy'] == oracle.accuracy_score(labels, expected.argmax(axis=1))
+    loss = oracle.log_loss(labels, expected, labels=range(4))
+    assert found['loss'] == pytest.approx(loss, rel=1e-4)
+    assert 'weighted mean of 3 models' in found['definitions']['product']
+    rows = pq.read_table(tmp_path / 'report' / 'predictions.parquet').to_pydict()
+    order = {product_id: i for i, product_id in enumerate(rows['product_id'])}
+    for product, mine in zip(products, expected, strict=True):
+        assert rows['predicted'][order[product.product_id]][0] == mine.argmax()
+
+
+def test_an_ensemble_leaves_as_one_model(
+    folder: str, workdirs, weights: np.ndarray, expected: np.ndarray, products, tmp_path: Path
+) -> None:
+    output = tmp_path / 'shop' / '1'
+    exporting.export(workdir=folder, output=str(output), top_k=4, threshold=0.5)
+    loaded = tf.saved_model.load(str(output))
+    assert set(loaded.signatures) == {'serving_default', 'product', 'embedding'}
+    pictures = [picture for product in products for picture in product.pictures]
+    numbers = np.repeat(np.arange(len(products)), [len(p.pictures) for p in products])
+    said = loaded.signatures['product'](
+        image_bytes=tf.constant(pictures), product=tf.constant(numbers)
+    )
+    np.testing.assert_allclose(said['confidence'], -np.sort(-expected, axis=1), atol=1e-4)
+    pixels = np.stack([_pixels(picture) for picture in pictures])
+    every = loaded.product_probabilities(tf.constant(pixels), tf.constant(numbers))
+    np.testing.assert_allclose(every, expected, atol=1e-4)
+    alone = loaded.signatures['serving_default'](image_bytes=tf.constant(pictures[:1]))
+    mine = weights @ _each_says(workdirs, pictures[:1])
+    np.testing.assert_allclose(alone['confidence'][0], -np.sort(-mine), atol=1e-4)
+    features = loaded.signatures['embedding'](image_bytes=tf.constant(pictures[:3]))['embedding']
+    np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, rtol=1e-5)
+    card = json.loads((output / 'model_card.json').read_text())
+    assert card['preprocessing']['height'], card['preprocessing']['width'] == (HEIGHT, WIDTH)
+    named = card['ensemble']['members']
+    assert [member['workdir'] for member in named] == list(workdirs.values())
+    assert [member['step'] for member in named] == [30, 10, 20]
+    np.testing.assert_allclose([member['weight'] for member in named], weights)
+    assert named[1]['config']['model']['name'] == 'small_xception'
+
+
+def test_the_ways_are_compared_on_products_left_out_of_the_fit(
+    folder: str, workdirs, data_folder: str, products
+) -> None:
+    compared = json.loads((Path(folder) / 'ensemble.json').read_text())['compared']
+    assert [one['name'] for one in compared] == [*workdirs.values(), *ensembling.WAYS]
+    held = products[::5]
+    labels = np.array([product.category.label for product in held])
+    each = np.array([_each_says(workdirs, product.pictures) for product in held])  # [N, M, C]
+    for one, mine in [
+        *((compared[i], each[:, i]) for i in range(3)),
+        (compared[3], each.mean(axis=1)),
+    ]:
+        assert one['loss'] == pytest.approx(
+            oracle.log_loss(labels, mine, labels=range(4)), rel=1e-3
+        )
+        assert one['accuracy'] == pytest.approx((mine.argmax(axis=1) == labels).mean())
+
+
+def test_the_best_way_is_that_with_the_smallest_loss(
+    workdirs, data_folder: str, tmp_path: Path
+) -> None:
+    made = ensembling.make(
+        workdirs=[workdirs['cnn'], workdirs['xception']],
+        data_folder=data_folder,
+        split='validation',
+        way='best',
+        output=str(tmp_path / 'two'),
+    )
+    ways = [one for one in made.compared if one.name in ensembling.WAYS]
+    assert made.way == min(ways, key=lambda one: one.loss).name
+    run = restoring.open_run(str(tmp_path / 'two'))
+    np.testing.assert_array_equal(run.combination.weights, made.combination.weights)
+
+
+def test_a_student_learns_from_an_ensemble(
+    folder: str, workdirs, weights: np.ndarray, data_folder: str
+) -> None:
+    flags = [*SMALL, f'distill.teacher={folder}', f'input.height={HEIGHT}', f'input.width={WIDTH}']
+    config = config_files.load('configs/tiny.py', flags)
+    found = teacher.restore(config, open_data_set(data_folder))
+    images = np.random.default_rng(0).integers(0, 256, (1, HEIGHT, WIDTH, 3)).astype(np.uint8)
+    buffer = io.BytesIO()
+    from PIL import Image
+
+    Image.fromarray(images[0]).save(buffer, 'PNG')
+    expected = weights @ _each_says(workdirs, [buffer.getvalue()])
+    np.testing.assert_allclose(_softmax(found.logits(images))[0], expected, atol=1e-4)
+
+
+def test_a_member_that_has_gone_on_is_refused(folder: str, tmp_path: Path) -> None:
+    document = json.loads((Path(folder) / 'ensemble.json').read_text())
+    document['members'][1]['step'] = 7
+    (tmp_path / 'ensemble.json').write_text(json.dumps(document))
+    with pytest.raises(UserError, match=r'xception: a member must be as it was .* at step 7, got'):
+        restoring.open_run(str(tmp_path))
+    (tmp_path / 'ensemble.json').write_text('{}')
+    with pytest.raises(UserError, match=r'must be what trainer\.ensemble writes'):
+        restoring.open_run(str(tmp_path))
+
+
+def test_members_that_do_not_fit_are_refused(
+    workdirs, data_folder: str, make_data_set, tmp_path: Path
+) -> None:
+    def refused(*members: str, match: str) -> None:
+        with pytest.raises(UserError, match=match):
+            ensembling.make(
+                workdirs=members,
+                data_folder=data_folder,
+                split='validation',
+                way='best',
+                output=str(tmp_path / 'out'),
+            )
+        assert not (tmp_path / 'out').exists()
+
+    cnn = workdirs['cnn']
+    refused(cnn, match='--workdirs must be two different ones or more')
+    refused(cnn, cnn, match='--workdirs must be two different ones or more')
+    refused(cnn, str(tmp_path / 'nothing'), match=r'must have a config\.json')
+    few = ('total_steps=1', 'model.channels=1')
+    other = make_data_set(tmp_path / 'data', counts=(9, 9))
+    config = config_files.load('configs/tiny.py', [*SMALL, *few])
+    train(config, open_data_set(other), str(tmp_path / 'tree'))
+    refused(cnn, str(tmp_path / 'tree'), match='all members must know one category tree')
+    config = config_files.load('configs/tiny.py', [*SMALL, *few, 'loss.target_power=0'])
+    train(config, open_data_set(data_folder), str(tmp_path / 'prior'))
+    refused(cnn, str(tmp_path / 'prior'), match='must answer with one prior')

@@ -1,0 +1,185 @@
+"""The page of an evaluation: whole in itself, names as they are, photos of what went wrong."""
+
+import base64
+import html.parser
+import io
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from catalog import categories
+from trainer.config import InputConfig, ModelConfig, TrainConfig
+from trainer.data import data_set
+from trainer.evaluate import document as evaluation_document
+from trainer.evaluate import evaluation, showcase
+from trainer.evaluate import page as evaluation_page
+from trainer.evaluate.text import Evaluation
+from trainer.metrics import bootstrap, breakdowns, coverage
+from trainer.metrics import label_errors as suspects
+from trainer.metrics.calibration import Calibrated, Temperatures
+from trainer.metrics.prediction_table import Predictions
+from trainer.metrics.roc_auc import RocAuc
+from trainer.metrics.tallies import Measure
+from trainer.training import loop as train
+
+
+class _Page(html.parser.HTMLParser):
+    """The tags and the text of a page."""
+
+    def __init__(self, page: bytes) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ''
+        self.feed(page.decode())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def sources(self) -> list[str]:
+        return [attributes['src'] or '' for tag, attributes in self.tags if tag == 'img']
+
+
+@pytest.fixture(scope='module')
+def page(data_folder: str, tmp_path_factory: pytest.TempPathFactory) -> _Page:
+    """The page of a run that is often wrong."""
+    folder = tmp_path_factory.mktemp('run')
+    config = TrainConfig(
+        batch_size=8,
+        total_steps=4,
+        model=ModelConfig(channels=4),
+        input=InputConfig(height=28, width=28),
+    )
+    train.train(config, data_set.open_data_set(data_folder), str(folder / 'workdir'))
+    evaluation.evaluate(
+        workdir=str(folder / 'workdir'),
+        data_folder=data_folder,
+        split='validation',
+        output=str(folder / 'report'),
+    )
+    return _Page((folder / 'report' / 'evaluation.html').read_bytes())
+
+
+def test_it_needs_nothing_else_and_names_every_class(page: _Page) -> None:
+    assert not [tag for tag, _ in page.tags if tag in ('script', 'link', 'iframe')]
+    assert page.sources()
+    assert all(re.match(r'data:image/(png|jpeg);base64,', source) for source in page.sources())
+    for label in range(4):
+        assert f'LEAF {label}' in page.text
+
+
+def test_confused_pairs_have_photos_from_the_shards(page: _Page) -> None:
+    found = [source for source in page.sources() if source.startswith('data:image/jpeg')]
+    assert found
+    for source in found:
+        image = Image.open(io.BytesIO(base64.b64decode(source.partition(',')[2])))
+        assert image.size == (28, 28)
+    assert re.search(r'LEAF \d taken for LEAF \d, \d+ times', page.text)
+
+
+def test_a_photo_is_shown_as_it_is_or_small() -> None:
+    buffer = io.BytesIO()
+    Image.new('RGB', (180, 180), 'red').save(buffer, 'JPEG')
+    assert showcase.thumbnail(buffer.getvalue()) == buffer.getvalue()
+    large = io.BytesIO()
+    Image.new('RGBA', (1600, 400), 'red').save(large, 'PNG')
+    with Image.open(io.BytesIO(showcase.thumbnail(large.getvalue()))) as image:
+        assert (image.format, image.size) == ('JPEG', (200, 50))
+
+
+def _hostile_evaluation(num_classes: int) -> tuple[Evaluation, categories.Categories]:
+    """An evaluation of many classes with names as bad as they come, and no photos."""
+    rows = [f'{i},<script>alert({i})</script>,"A ""B"", C",L{i} &amp;' for i in range(num_classes)]
+    text = '\n'.join([','.join(categories.HEADER), *rows])
+    tree = categories.parse(text.encode(), path='names.csv')
+    random = np.random.default_rng(0)
+    labels = random.integers(0, num_classes, 3000)
+    guesses = np.where(random.random(3000) < 0.7, labels, (labels + 1) % num_classes)
+    probabilities = np.full((3000, num_classes), 0.1 / num_classes, np.float32)
+    probabilities[np.arange(3000), guesses] += 0.9
+    order = np.argsort(-probabilities, axis=1, kind='stable')[:, :5]
+    top = np.take_along_axis(probabilities, order, axis=1)
+    products = Predictions(
+        product_id=np.arange(3000),
+        label=labels,
+        leaked=np.zeros(3000, bool),
+        pictures=np.ones(3000, int),
+        predicted=order,
+        confidence=top,
+        probability=top,
+        label_log_probability=np.log(probabilities[np.arange(3000), labels]).astype(float),
+    )
+    measure = Measure(tree)
+    measure.update(products, probabilities)
+    every, unseen = measure.measured()
+    curve = coverage.curve(top[:, 0], products.hit)
+    found = suspects.find(
+        label=labels,
+        own=np.exp(products.label_log_probability),
+        predicted=order,
+        probability=top,
+        num_classes=num_classes,
+    )
+    return Evaluation(
+        split='test',
+        step=7,
+        product_rule="the mean of its pictures'",
+        tta='none',
+        data_digest='f' * 64,
+        products=every,
+        products_without_leaked=unseen,
+        pictures=every,
+        pictures_without_leaked=unseen,
+        confusion=measure.confusion(),
+        auc=RocAuc(0.9, 0.9, num_classes, 1e-4),
+        thirds=breakdowns.thirds(measure.confusion(), np.arange(num_classes, dtype=float)),
+        calibrated=Calibrated(Temperatures(1.5, 1.25), 'validation', 900),
+        curve=coverage.thinned(curve),
+        coverage=coverage.at_targets(curve),
+        target=0.95,
+        intervals=bootstrap.intervals(products, target=0.95, replicates=10),
+        rows=products,
+        suspects=found,
+        showcase=showcase.choose(products, found, measure.confusion()),
+        photos={},
+    ), tree
+
+
+@pytest.fixture(scope='module')
+def hostile() -> tuple[Evaluation, categories.Categories]:
+    return _hostile_evaluation(300)
+
+
+def test_names_are_shown_as_they_are_and_never_run(
+    hostile: tuple[Evaluation, categories.Categories],
+) -> None:
+    page = _Page(evaluation_page.page(*hostile))
+    assert 'script' not in [tag for tag, _ in page.tags]
+    assert '<script>alert(7)</script>' in page.text
+    assert 'L7 &amp;' in page.text
+
+
+def test_many_classes_have_a_table_of_confusions_and_no_matrix(
+    hostile: tuple[Evaluation, categories.Categories],
+) -> None:
+    page = _Page(evaluation_page.page(*hostile))
+    alternatives = [attributes['alt'] for tag, attributes in page.tags if tag == 'img']
+    assert not [text for text in alternatives if 'matrix' in (text or '')]
+    assert 'Most confused' in page.text
+    assert 'Weakest classes' in page.text
+    assert 'Temperature 1.250 for products, 1.500 for pictures' in page.text
+
+
+def test_suspects_are_a_row_each_whatever_the_names(
+    hostile: tuple[Evaluation, categories.Categories],
+) -> None:
+    found, tree = hostile
+    lines = evaluation_document.suspects_csv(found, tree).splitlines()
+    assert lines[0] == (
+        'product_id,category_id,suggested_category_id,probability,suggested_probability'
+    )
+    assert len(lines) == 1 + len(found.suspects) > 100

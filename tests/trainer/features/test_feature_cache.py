@@ -1,0 +1,257 @@
+"""Frozen features: the cache, and a head that learns on it into a whole model."""
+
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from catalog import manifest, tfrecord
+from catalog.errors import UserError
+from tests.trainer import fused
+from trainer.data.data_set import open_data_set
+from trainer.evaluate import evaluation
+from trainer.export import saved_model as exporting
+from trainer.features import cache as feature_cache
+from trainer.models import weights
+from trainer.models.model import feature_model
+from trainer.monitoring import metric_writers as boards
+from trainer.workdir import checkpoint
+
+_ON_FEATURES = ('input.features=true', 'augment.flip=false', 'model.fusion.name=gated')
+
+
+@pytest.fixture(scope='module')
+def backbone(half_evidence_folder: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on pictures, each by itself."""
+    workdir = tmp_path_factory.mktemp('backbone')
+    fused.run(half_evidence_folder, workdir)
+    return workdir
+
+
+@pytest.fixture(scope='module')
+def cache(
+    half_evidence_folder: str, backbone: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Its features, by the door itself."""
+    folder = tmp_path_factory.mktemp('cache') / 'features'
+    flags = [f'--workdir={backbone}', f'--data={half_evidence_folder}', f'--output={folder}']
+    done = subprocess.run(
+        [sys.executable, '-m', 'trainer.features', *flags], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert '16 features a picture' in done.stdout
+    return folder
+
+
+@pytest.fixture(scope='module')
+def head(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A head that learned on the features."""
+    workdir = tmp_path_factory.mktemp('head')
+    rate = ('optimizer.learning_rate=0.05', 'validation.every_steps=150')
+    fused.run(str(cache), workdir, *_ON_FEATURES, *rate)
+    return workdir
+
+
+def _write(workdir: Path, folder: str, output: Path) -> None:
+    model, config, _ = checkpoint.restore_model(str(workdir))
+    feature_cache.write(model, config, open_data_set(folder), output=str(output))
+
+
+def _examples(folder: Path) -> list[tf.train.Example]:
+    examples = []
+    for path in open_data_set(str(folder)).paths('validation'):
+        with open(path, 'rb') as file:
+            examples += [tf.train.Example.FromString(data) for data in tfrecord.read(file)]
+    return examples
+
+
+def test_the_records_hold_what_the_backbone_sees_in_each_view(
+    half_evidence_folder: str, backbone: Path, cache: Path
+) -> None:
+    model, _, _ = checkpoint.restore_model(str(backbone))
+    products, examples = fused.products(half_evidence_folder), _examples(cache)
+    assert len(products) == len(examples)
+    for product, example in zip(products[:9], examples, strict=False):
+        feature = example.features.feature
+        assert product.category
+        assert list(feature['image/class/label'].int64_list.value) == [product.category.label]
+        assert list(feature['product/id'].int64_list.value) == [product.product_id]
+        found = [np.frombuffer(view, '<f2') for view in feature['image/features'].bytes_list.value]
+        expected = feature_model(model)(fused.pixels(product.pictures))
+        np.testing.assert_allclose(np.stack(found), expected, rtol=2e-3, atol=1e-3)
+
+
+def test_the_cache_is_a_data_set_of_the_same_products(
+    half_evidence_folder: str, cache: Path
+) -> None:
+    pictures, features = manifest.read(half_evidence_folder), manifest.read(str(cache))
+    assert features.options['record'] == 'features'
+    assert features.options['features']['data_sha256'] == manifest.digest(half_evidence_folder)
+    assert set(features.splits) == {'train', 'validation'}  # not the unlabelled one
+    for name, split in features.splits.items():
+        assert split.records_per_class == pictures.splits[name].records_per_class
+        assert [shard.file for shard in split.shards] == [
+            shard.file for shard in pictures.splits[name].shards
+        ]
+
+
+def test_a_stopped_job_goes_on_with_the_shards_that_are_missing(
+    half_evidence_folder: str, backbone: Path, cache: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / 'features'
+    shutil.copytree(cache, folder)
+    (folder / 'manifest.json').unlink()
+    missing = folder / 'train-00001-of-00003.tfrecord'
+    missing.unlink()
+    before = {path: path.stat().st_ino for path in folder.glob('*.tfrecord')}
+    _write(backbone, half_evidence_folder, folder)
+    assert all(path.stat().st_ino == inode for path, inode in before.items())
+    for name in ('manifest.json', missing.name):
+        assert (folder / name).read_bytes() == (cache / name).read_bytes()
+
+
+def test_features_of_another_backbone_or_of_other_data_are_refused_by_name(
+    half_evidence_folder: str, fused_workdir: Path, backbone: Path, cache: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"holds features whose model_sha256 is '[0-9a-f]{64}'"):
+        _write(fused_workdir, half_evidence_folder, cache)
+    other = tmp_path / 'data'
+    shutil.copytree(half_evidence_folder, other)
+    found = manifest.read(str(other))
+    manifest.write(dataclasses.replace(found, source={**found.source, 'documents': 7}), str(other))
+    with pytest.raises(UserError, match=r"holds features whose data_sha256 is '[0-9a-f]{64}'"):
+        _write(backbone, str(other), cache)
+    with pytest.raises(UserError, match='must be new, or a feature cache'):
+        _write(backbone, half_evidence_folder, backbone)
+
+
+def test_the_head_learns_and_the_backbone_stands_still(backbone: Path, head: Path) -> None:
+    first, whole = (checkpoint.restore_model(str(workdir))[0] for workdir in (backbone, head))
+    before, after = dict(weights.weight_paths(first)), dict(weights.weight_paths(whole))
+    shared = [path for path in before if not path.startswith('logits/')]
+    assert len(shared) > 10
+    for path in shared:
+        np.testing.assert_array_equal(after[path].numpy(), before[path].numpy(), err_msg=path)
+    assert boards.read_metrics(str(head))[-1]['accuracy'] > 0.95
+
+
+def test_what_learned_on_features_is_a_whole_model_of_pictures(
+    half_evidence_folder: str, head: Path, tmp_path: Path
+) -> None:
+    found = evaluation.evaluate(
+        workdir=str(head),
+        data_folder=half_evidence_folder,
+        split='validation',
+        output=str(tmp_path / 'report'),
+    )
+    assert found.products.figures.accuracy > 0.95
+    said = boards.read_metrics(str(head))[-1]  # by the features, which are rounded
+    assert said['validation_accuracy'] == pytest.approx(found.products.figures.accuracy, abs=0.02)
+    assert said['validation_loss'] == pytest.approx(found.products.figures.loss, rel=0.02)
+
+    exporting.export(workdir=str(head), output=str(tmp_path / '1'), top_k=9, threshold=0.5)
+    signature = tf.saved_model.load(str(tmp_path / '1')).signatures['product']
+    product = fused.products(half_evidence_folder)[0]
+    answers = signature(
+        image_bytes=tf.constant(list(product.pictures)),
+        product=tf.zeros([len(product.pictures)], tf.int64),
+    )
+    expected = np.sort(fused.probabilities(head, product.pictures))[::-1]
+    np.testing.assert_allclose(answers['confidence'][0], expected, atol=1e-5)
+
+
+def test_a_run_on_features_in_two_sittings_is_the_run_in_one(cache: Path, tmp_path: Path) -> None:
+    flags = (
+        *_ON_FEATURES,
+        'total_steps=12',
+        'log_every_steps=3',
+        'checkpoint_every_steps=4',
+        'steps_per_call=3',
+        'model.fusion.dropout=0.2',
+        'step.ema_decay=0.9',
+        'loss.levels=heads',
+        'optimizer.schedule.name=constant',
+    )
+    whole = fused.run(str(cache), tmp_path / 'whole', *flags)
+    fused.run(str(cache), tmp_path / 'cut', *flags, 'total_steps=6')
+    assert fused.run(str(cache), tmp_path / 'cut', *flags) == whole
+
+
+@pytest.mark.parametrize(
+    ('flags', 'message'),
+    [
+        (('model.channels=8',), r'model\.channels must be that of its features, 4, got 8'),
+        (('input.height=16',), r'input\.height must be that of its features, 12, got 16'),
+        (('input.features=false',), r"input\.features is False, but the records are of kind 'feat"),
+    ],
+)
+def test_a_run_that_does_not_fit_the_features_is_refused_by_name(
+    cache: Path, tmp_path: Path, flags: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        fused.run(str(cache), tmp_path, *_ON_FEATURES, *flags)
+
+
+def test_a_run_on_features_is_refused_on_pictures(
+    half_evidence_folder: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="features is True, but the records are of kind 'product'"):
+        fused.run(half_evidence_folder, tmp_path, *_ON_FEATURES)
+
+
+@pytest.mark.parametrize(
+    ('flags', 'message'),
+    [
+        (('model.fusion.name=none',), r'model\.fusion must be on where input\.features is'),
+        (('augment.flip=true',), 'augment must be off'),
+        (('augment.erase=0.5',), 'augment must be off'),
+        (('start.workdir=x',), r"start\.workdir must be None .* got 'x'"),
+    ],
+)
+def test_what_cannot_be_learned_on_features_is_refused_by_name(
+    cache: Path, tmp_path: Path, flags: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        fused.run(str(cache), tmp_path, *_ON_FEATURES, *flags)
+
+
+def test_a_backbone_that_is_not_the_features_own_is_refused(cache: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / 'features'
+    shutil.copytree(cache, damaged)
+    path = damaged / 'manifest.json'
+    document = json.loads(path.read_text())
+    document['options']['features']['model_sha256'] = '0' * 64
+    path.write_text(json.dumps(document))
+    with pytest.raises(UserError, match='the features are of another model: make them again'):
+        fused.run(str(damaged), tmp_path / 'run', *_ON_FEATURES)
+    weights = damaged / 'backbone.data-00000-of-00001'
+    weights.write_bytes(weights.read_bytes()[:-40])
+    with pytest.raises(UserError, match='must hold the weights of this model'):
+        fused.run(str(damaged), tmp_path / 'run', *_ON_FEATURES)
+
+
+def test_features_are_nothing_to_measure_a_whole_model_on(
+    cache: Path, head: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match='--data must hold pictures, these are features'):
+        evaluation.evaluate(
+            workdir=str(head),
+            data_folder=str(cache),
+            split='validation',
+            output=str(tmp_path / 'report'),
+        )
+
+
+def test_a_config_without_weights_makes_no_features(half_evidence_folder: str) -> None:
+    flags = ['--config=configs/tiny.py', f'--data={half_evidence_folder}', '--output=unused']
+    done = subprocess.run(
+        [sys.executable, '-m', 'trainer.features', *flags], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert 'model.weights must be given, or --workdir' in done.stderr

@@ -1,0 +1,188 @@
+"""Probabilities of pictures and products, and the table that keeps them."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import tensorflow as tf
+
+from catalog.errors import UserError
+from trainer.config import ModelConfig
+from trainer.inference import scores as predictions
+from trainer.metrics import prediction_table
+from trainer.metrics.prediction_table import Predictions
+
+CLASSES = 6
+PRODUCTS = [(11, 3), (12, 1), (14, 2), (15, 4), (19, 1), (20, 3)]  # (product_id, pictures)
+
+
+def _pictures() -> dict[str, np.ndarray]:
+    """The pictures of PRODUCTS with random pixels, as `evaluation_batches` gives them."""
+    random = np.random.default_rng(5)
+    count = sum(views for _, views in PRODUCTS)
+    product_id = np.repeat(*np.array(PRODUCTS).T)
+    return {
+        'image': random.integers(0, 256, (count, 8, 8, 3), np.uint8),
+        'label': product_id % CLASSES,
+        'product_id': product_id,
+        'index': np.concatenate([np.arange(views) for _, views in PRODUCTS]),
+        'leaked': np.array([0, 1, 0, *[0] * (count - 3)]),
+    }
+
+
+def _batches(pictures: dict[str, np.ndarray], size: int) -> tf.data.Dataset:
+    return tf.data.Dataset.from_tensor_slices(pictures).batch(size)
+
+
+@pytest.fixture(scope='module')
+def model() -> keras.Model:
+    keras.utils.set_random_seed(1)
+    image = keras.Input((8, 8, 3))
+    return keras.Model(image, keras.layers.Dense(CLASSES)(keras.layers.Flatten()(image)))
+
+
+def _probabilities(model: keras.Model, pictures: dict[str, np.ndarray]) -> np.ndarray:
+    logits = model(pictures['image'] / np.float32(127.5) - 1).numpy().astype(np.float64)
+    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponents / exponents.sum(axis=1, keepdims=True)
+
+
+def _score(
+    model: keras.Model, pictures: dict[str, np.ndarray], *, size: int
+) -> list[predictions.Scored]:
+    batches = _batches(pictures, size)
+    scored = predictions.score(model, batches, model_config=ModelConfig())
+    return list(predictions.whole_products(scored))
+
+
+@pytest.mark.parametrize('size', [1, 2, 3, 5, 14, 100])
+def test_a_product_is_the_mean_of_its_pictures_wherever_the_batches_are_cut(
+    model: keras.Model, size: int
+) -> None:
+    pictures = _pictures()
+    expected = _probabilities(model, pictures)
+
+    products = [predictions.fuse(piece) for piece in _score(model, pictures, size=size)]
+
+    found = {
+        int(product_id): (probabilities, log_probability, bool(leaked))
+        for piece in products
+        for product_id, probabilities, log_probability, leaked in zip(
+            piece.product_id,
+            piece.probabilities,
+            piece.label_log_probability,
+            piece.leaked,
+            strict=True,
+        )
+    }
+    assert sum(len(piece) for piece in products) == len(PRODUCTS)
+    for product_id, _ in PRODUCTS:
+        mean = expected[pictures['product_id'] == product_id].mean(axis=0)
+        probabilities, log_probability, leaked = found[product_id]
+        np.testing.assert_allclose(probabilities, mean, atol=1e-6)
+        assert log_probability == pytest.approx(np.log(mean[product_id % CLASSES]), abs=1e-5)
+        assert leaked == (product_id == 11)
+
+
+def test_every_picture_comes_once_and_no_product_in_two_pieces(model: keras.Model) -> None:
+    pieces = _score(model, _pictures(), size=4)
+    ids = [piece.product_id for piece in pieces]
+    np.testing.assert_array_equal(np.concatenate(ids), _pictures()['product_id'])
+    assert sum(len(set(piece.tolist())) for piece in ids) == len(PRODUCTS)
+
+
+def test_two_copies_of_a_product_in_a_row_are_two_products(model: keras.Model) -> None:
+    pictures = _pictures()
+    twice = {name: np.concatenate([rows[:3], rows[:3]]) for name, rows in pictures.items()}
+    pieces = [predictions.fuse(piece) for piece in _score(model, twice, size=4)]
+    assert np.concatenate([piece.product_id for piece in pieces]).tolist() == [11, 11]
+
+
+def test_a_probability_that_rounds_to_zero_still_has_its_loss(model: keras.Model) -> None:
+    sure = keras.models.clone_model(model)
+    sure.layers[-1].set_weights([np.zeros((192, CLASSES)), np.array([500, 0, 0, 0, 0, 0])])
+    pictures = {name: rows[:3] for name, rows in _pictures().items()}  # label 5
+
+    (piece,) = _score(sure, pictures, size=8)
+
+    assert predictions.fuse(piece).probabilities[0, 5] == 0
+    assert predictions.fuse(piece).label_log_probability[0] == pytest.approx(-500)
+
+
+def test_the_likeliest_come_first_and_of_equals_the_smaller_label(model: keras.Model) -> None:
+    pictures = {name: rows[:1] for name, rows in _pictures().items()}
+    (piece,) = _score(model, pictures, size=1)
+    piece.probabilities[:] = [0.1, 0.3, 0.1, 0.3, 0.15, 0.05]
+
+    best = predictions.top(piece, top_k=4)
+
+    assert best.predicted.tolist() == [[1, 3, 4, 0]]
+    np.testing.assert_allclose(best.confidence, [[0.3, 0.3, 0.15, 0.1]], atol=1e-7)
+    np.testing.assert_array_equal(best.probability, best.confidence)
+    assert predictions.top(piece, top_k=50).predicted.shape == (1, CLASSES)
+
+
+@pytest.mark.parametrize('temperature', [0.5, 3.0])
+def test_the_confidence_is_the_probability_after_the_temperature(
+    model: keras.Model, temperature: float
+) -> None:
+    piece, _ = _score(model, _pictures(), size=100)
+    best = predictions.top(piece, top_k=CLASSES, temperature=temperature)
+    powers = piece.probabilities.astype(np.float64) ** (1 / temperature)
+    expected = powers / powers.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(
+        best.confidence, np.take_along_axis(expected, best.predicted, axis=1), atol=1e-6
+    )
+    np.testing.assert_array_equal(best.predicted, np.argsort(-piece.probabilities, kind='stable'))
+
+
+def _rows(first: int, count: int) -> Predictions:
+    return Predictions(
+        product_id=np.arange(first, first + count),
+        label=np.arange(first, first + count) % CLASSES,
+        leaked=np.arange(count) % 2 == 0,
+        pictures=np.full(count, 2),
+        predicted=np.tile(np.array([4, 1, 0]), (count, 1)) + np.arange(count)[:, None],
+        confidence=np.tile(np.array([0.6, 0.3, 0.1], np.float32), (count, 1)),
+        probability=np.tile(np.array([0.8, 0.15, 0.05], np.float32), (count, 1)),
+        label_log_probability=np.full(count, -0.25),
+    )
+
+
+def test_the_table_is_a_row_a_product_with_lists_for_any_reader(tmp_path: Path) -> None:
+    path = str(tmp_path / 'predictions.parquet')
+    with prediction_table.writer(path) as table:
+        table.write(_rows(100, 2))
+        table.write(_rows(200, 1))
+
+    rows = pq.read_table(path).to_pylist()
+    assert [row['product_id'] for row in rows] == [100, 101, 200]
+    assert rows[1]['label'] == 101 % CLASSES
+    assert rows[1]['predicted'] == [5, 2, 1]
+    assert rows[1]['confidence'] == pytest.approx([0.6, 0.3, 0.1])
+    assert rows[1]['probability'] == pytest.approx([0.8, 0.15, 0.05])
+    assert rows[1]['label_log_probability'] == -0.25
+    assert (rows[0]['leaked'], rows[1]['leaked']) == (True, False)
+
+    back = prediction_table.read(path)
+    np.testing.assert_array_equal(back.predicted, [[4, 1, 0], [5, 2, 1], [4, 1, 0]])
+    np.testing.assert_array_equal(back.product_id, [100, 101, 200])
+
+
+def test_many_small_writes_make_few_row_groups(tmp_path: Path) -> None:
+    path = str(tmp_path / 'predictions.parquet')
+    with prediction_table.writer(path) as table:
+        for first in range(0, 70_000, 700):
+            table.write(_rows(first, 700))
+    file = pq.ParquetFile(path)
+    assert file.metadata.num_rows == 70_000
+    assert file.metadata.num_row_groups == 2
+
+
+def test_a_file_that_is_no_table_of_predictions_is_named(tmp_path: Path) -> None:
+    path = tmp_path / 'predictions.parquet'
+    path.write_bytes(b'PAR1 but not really PAR1')
+    with pytest.raises(UserError, match=r'predictions\.parquet: must be a table of predictions'):
+        prediction_table.read(str(path))

@@ -1,0 +1,128 @@
+"""The ImageNet weights of EfficientNet-Lite0, against the network written out in numpy."""
+
+import pickle
+from pathlib import Path
+
+import keras
+import matplotlib as mpl
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from catalog.errors import UserError
+from trainer.config import ModelConfig
+from trainer.data import preprocess
+from trainer.lite0_weights import __main__ as lite0_weights
+from trainer.models.model import build_model
+
+MILITARY_UNIFORM = 652  # of ImageNet's 1,000 classes
+SIZE = 224
+
+
+@pytest.fixture(scope='module')
+def tensors() -> dict[str, np.ndarray]:
+    return lite0_weights.read(lite0_weights.package_file())
+
+
+@pytest.fixture(scope='module')
+def backbone(tmp_path_factory: pytest.TempPathFactory) -> keras.Model:
+    path = str(tmp_path_factory.mktemp('weights') / 'lite0.weights.h5')
+    lite0_weights.convert(lite0_weights.package_file(), output=path)
+    config = ModelConfig(name='efficientnet_lite0', weights=path)
+    model = build_model(config, num_classes=2, input_shape=(SIZE, SIZE, 3))
+    return model.get_layer('efficientnet_lite0')
+
+
+@pytest.fixture(scope='module')
+def admiral() -> np.ndarray:
+    """Grace Hopper in uniform, a picture that comes with matplotlib: uint8 [1, 224, 224, 3]."""
+    path = Path(mpl.get_data_path()) / 'sample_data' / 'grace_hopper.jpg'
+    picture = preprocess.decode(tf.constant(path.read_bytes()), height=SIZE, width=SIZE)
+    return picture.numpy()[np.newaxis]
+
+
+def _windows(x: np.ndarray, *, kernel: int, stride: int) -> np.ndarray:
+    """TensorFlow's 'same' windows: [1, H, W, C] -> [1, h, w, C, kernel, kernel]."""
+    pads = []
+    for side in x.shape[1:3]:
+        missing = max((-(-side // stride) - 1) * stride + kernel - side, 0)
+        pads.append((missing // 2, missing - missing // 2))
+    x = np.pad(x, [(0, 0), *pads, (0, 0)])
+    windows = np.lib.stride_tricks.sliding_window_view(x, (kernel, kernel), axis=(1, 2))
+    return windows[:, ::stride, ::stride]
+
+
+def _forward(x: np.ndarray, tensors: dict[str, np.ndarray]) -> np.ndarray:
+    """EfficientNet-Lite0 in PyTorch's layout of weights: [1, H, W, 3] -> [1, H/32, W/32, 1280]."""
+
+    def normalized(x: np.ndarray, name: str) -> np.ndarray:
+        gamma, beta, mean, variance = (
+            tensors[f'{name}.{part}'] for part in ('weight', 'bias', 'running_mean', 'running_var')
+        )
+        return (x - mean) * gamma / np.sqrt(variance + 1e-3) + beta
+
+    def relu6(x: np.ndarray) -> np.ndarray:
+        return np.clip(x, 0, 6)
+
+    def mixed(x: np.ndarray, name: str) -> np.ndarray:
+        return x @ tensors[f'{name}.weight'][:, :, 0, 0].T
+
+    windows = _windows(x, kernel=3, stride=2)
+    x = np.einsum('bhwcij,ocij->bhwo', windows, tensors['_conv_stem.weight'], optimize=True)
+    x = relu6(normalized(x, '_bn0'))
+    strided = {1, 3, 5, 11}  # first blocks of the stages that halve the map
+    for number in range(16):
+        block, inputs = f'_blocks.{number}', x
+        if number:
+            x = relu6(normalized(mixed(x, f'{block}._expand_conv'), f'{block}._bn0'))
+        weight = tensors[f'{block}._depthwise_conv.weight'][:, 0]
+        stride = 2 if number in strided else 1
+        windows = _windows(x, kernel=weight.shape[-1], stride=stride)
+        x = np.einsum('bhwcij,cij->bhwc', windows, weight, optimize=True)
+        x = relu6(normalized(x, f'{block}._bn1'))
+        x = normalized(mixed(x, f'{block}._project_conv'), f'{block}._bn2')
+        x = x + inputs if x.shape == inputs.shape else x
+    return relu6(normalized(mixed(x, '_conv_head'), '_bn1'))
+
+
+def test_the_backbone_computes_what_numpy_does_with_the_original_weights(
+    backbone: keras.Model, tensors: dict[str, np.ndarray], admiral: np.ndarray
+) -> None:
+    fed = preprocess.normalize(admiral, ModelConfig(name='efficientnet_lite0'))
+    expected = _forward((admiral.astype(np.float64) - 127) / 128, tensors)
+    np.testing.assert_allclose(backbone(fed), expected, atol=1e-4)
+
+
+def test_the_backbone_knows_what_the_picture_shows(
+    backbone: keras.Model, tensors: dict[str, np.ndarray], admiral: np.ndarray
+) -> None:
+    fed = preprocess.normalize(admiral, ModelConfig(name='efficientnet_lite0'))
+    features = np.asarray(backbone(fed)).mean((1, 2))
+    logits = features @ tensors['_fc.weight'].T + tensors['_fc.bias']
+    assert logits.argmax() == MILITARY_UNIFORM
+
+
+def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / 'other.pth'
+    path.write_bytes(pickle.dumps(print))
+    with pytest.raises(UserError, match=r'got: it names builtins\.print'):
+        lite0_weights.read(str(path))
+    path.write_bytes(b'no pickle')
+    with pytest.raises(UserError, match='must be tensors as PyTorch'):
+        lite0_weights.read(str(path))
+    path.write_bytes(
+        b''.join(pickle.dumps(part) for part in (0x1950A86A20F9469CFC6C, 1001, {}, {}, []))
+    )
+    with pytest.raises(UserError, match=r"must hold EfficientNet-Lite0, there is no '_conv_stem"):
+        lite0_weights.convert(str(path), output=str(tmp_path / 'a.weights.h5'))
+    with pytest.raises(UserError, match=r"--output must end in \.weights\.h5, got 'a\.h5'"):
+        lite0_weights.convert(str(path), output='a.h5')
+
+
+def test_a_cut_file_is_refused(tmp_path: Path) -> None:
+    whole = Path(lite0_weights.package_file()).read_bytes()
+    path = tmp_path / 'cut.pth'
+    for size in (len(whole) // 2, len(whole) - 1, 100):
+        path.write_bytes(whole[:size])
+        with pytest.raises(UserError, match='must be tensors as PyTorch'):
+            lite0_weights.read(str(path))

@@ -1,0 +1,126 @@
+"""A picture and its mirror image asked together: when measured, and in the model that leaves."""
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import special
+
+from catalog.errors import UserError
+from tests.trainer.conftest import jpeg
+from trainer.config import TrainConfig
+from trainer.config import files as config_files
+from trainer.data.data_set import DataSet, open_data_set
+from trainer.data.input_pipeline import evaluation_batches
+from trainer.evaluate import evaluation
+from trainer.evaluate.evaluation import Options
+from trainer.export import saved_model as exporting
+from trainer.inference import scores as predictions
+from trainer.models import tta as test_time
+from trainer.training.loop import train
+from trainer.workdir import checkpoint
+
+_SMALL = ('batch_size=16', 'total_steps=12', 'model.channels=4', 'input.shuffle_records=40')
+
+
+@pytest.fixture(scope='module')
+def data(data_folder: str) -> DataSet:
+    return open_data_set(data_folder)
+
+
+@pytest.fixture(scope='module')
+def workdir(data: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp('run')
+    train(config_files.load('configs/tiny.py', [*_SMALL, 'augment.flip=false']), data, str(folder))
+    return folder
+
+
+@pytest.fixture(scope='module')
+def model(workdir: Path) -> tuple[keras.Model, TrainConfig]:
+    return checkpoint.restore_model(str(workdir))[:2]
+
+
+def _both_ways(model: keras.Model, pixels: np.ndarray) -> np.ndarray:
+    """By hand: uint8 [N, H, W, 3] -> [N, C]."""
+    images = pixels.astype(np.float32) / 127.5 - 1
+    one, other = (model(x, training=False).numpy() for x in (images, images[:, :, ::-1]))
+    return (special.softmax(one, axis=1) + special.softmax(other, axis=1)) / 2
+
+
+def test_probabilities_are_the_mean_of_both_ways(
+    data: DataSet, model: tuple[keras.Model, TrainConfig]
+) -> None:
+    plain, config = model
+    batches = list(evaluation_batches(data, 'validation', config))
+    both = test_time.augmented(plain, 'flip')
+    for batch, scored in zip(
+        batches, predictions.score(both, batches, model_config=config.model), strict=True
+    ):
+        expected = _both_ways(plain, batch['image'].numpy())
+        np.testing.assert_allclose(scored.probabilities, expected, rtol=1e-4, atol=1e-7)
+        of_label = expected[range(len(expected)), batch['label']]
+        np.testing.assert_allclose(scored.label_log_probability, np.log(of_label), rtol=1e-4)
+        assert np.abs(expected - special.softmax(plain(batch['image']), axis=1)).max() > 1e-3
+
+
+def test_a_report_says_how_it_was_measured(workdir: Path, data_folder: str, tmp_path: Path) -> None:
+    reports = {}
+    for tta in test_time.CHOICES:
+        evaluation.evaluate(
+            workdir=str(workdir), data_folder=data_folder, split='validation',
+            output=str(tmp_path / tta), options=Options(tta=tta),
+        )  # fmt: skip
+        reports[tta] = json.loads((tmp_path / tta / 'evaluation.json').read_text())
+        assert reports[tta]['tta'] == tta
+    assert reports['flip']['loss'] != reports['none']['loss']
+    assert "its mirror image's" in reports['flip']['definitions']['product']
+
+
+def test_the_model_that_leaves_answers_both_ways(
+    workdir: Path, data_folder: str, model: tuple[keras.Model, TrainConfig], tmp_path: Path
+) -> None:
+    output = tmp_path / 'm' / '1'
+    exporting.export(workdir=str(workdir), output=str(output), top_k=4, threshold=0.5, tta='flip')
+    pictures = [jpeg(np.random.default_rng(label), label=label) for label in range(4)]
+    pixels = np.stack([tf.io.decode_jpeg(picture, dct_method='INTEGER_ACCURATE').numpy()
+                       for picture in pictures])  # fmt: skip
+    expected = _both_ways(model[0], pixels)
+    served = tf.saved_model.load(str(output)).signatures
+    answers = served['serving_default'](image_bytes=tf.constant(pictures))
+    found = np.take_along_axis(expected, answers['label'].numpy(), axis=1)
+    np.testing.assert_allclose(answers['confidence'], found, rtol=1e-4)
+    together = served['product'](image_bytes=tf.constant(pictures), product=tf.zeros(4, tf.int64))
+    np.testing.assert_allclose(
+        together['confidence'][0], np.sort(expected.mean(axis=0))[::-1], rtol=1e-4
+    )
+    card = json.loads((output / 'model_card.json').read_text())
+    assert card['test_time_augmentation'] == 'flip'
+
+
+def test_a_temperature_is_for_the_way_that_it_was_fitted(
+    data: DataSet, data_folder: str, tmp_path: Path
+) -> None:
+    train(config_files.load('configs/tiny.py', _SMALL), data, str(tmp_path / 'w'))
+    evaluation.evaluate(
+        workdir=str(tmp_path / 'w'), data_folder=data_folder, split='validation',
+        output=str(tmp_path / 'w' / 'report'), options=Options(tta='flip'),
+    )  # fmt: skip
+    words = {}
+    for version, tta in enumerate(test_time.CHOICES, start=1):
+        output = str(tmp_path / 'm' / str(version))
+        baked = exporting.export(
+            workdir=str(tmp_path / 'w'), output=output, top_k=4, threshold=0.5, tta=tta
+        )
+        words[tta] = baked.words
+    assert words['flip'].startswith('calibrated on 18 products')
+    assert 'has --tta=flip, the model --tta=none' in words['none']
+
+
+def test_a_model_that_fuses_views_is_refused(data: DataSet, tmp_path: Path) -> None:
+    config = config_files.load('configs/tiny.py', [*_SMALL, 'model.fusion.name=max'])
+    train(config, data, str(tmp_path))
+    with pytest.raises(UserError, match='--tta must be none for a model that fuses views'):
+        test_time.augmented(checkpoint.restore_model(str(tmp_path))[0], 'flip')

@@ -1,0 +1,344 @@
+"""A dump to a submission: the exported model's answers, row by row, whatever happens on the way."""
+
+import csv
+import gzip
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from catalog.errors import UserError
+from catalog.samples import dump
+from tests.trainer.conftest import jpeg
+from trainer.config import InputConfig, ModelConfig, OptimizerConfig, TrainConfig
+from trainer.data import data_set
+from trainer.export import saved_model as exporting
+from trainer.predict import dump_predictions as predicting
+from trainer.predict.dump_predictions import Counts, Options
+from trainer.predict.submission import Columns
+from trainer.training import loop as train
+
+MOST_COMMON = 1000  # of conftest's data set: the first class has 46 of 98 products
+GENUINE = Path(__file__).parents[4] / 'shared' / 'data'
+
+Product = tuple[int, list[bytes]]
+
+
+def _export(data_folder: str, folder: Path, *, size: int, seed: int, version: int) -> Path:
+    """A model that has learned a little, and is calibrated."""
+    workdir = folder / f'workdir-{version}'
+    config = TrainConfig(
+        seed=seed,
+        batch_size=8,
+        total_steps=12,
+        model=ModelConfig(channels=4),
+        input=InputConfig(height=size, width=size),
+        optimizer=OptimizerConfig(learning_rate=0.01),
+    )
+    train.train(config, data_set.open_data_set(data_folder), str(workdir))
+    (workdir / 'report').mkdir()
+    temperature = {'picture': 1.5, 'product': 0.8, 'fitted_on': 'validation', 'fitted_products': 9}
+    document = {'step': 12, 'temperature': temperature}
+    (workdir / 'report' / 'evaluation.json').write_text(json.dumps(document))
+    output = folder / 'models' / str(version)
+    exporting.export(workdir=str(workdir), output=str(output), top_k=4, threshold=0.5)
+    return output
+
+
+@pytest.fixture(scope='module')
+def model(data_folder: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _export(data_folder, tmp_path_factory.mktemp('a'), size=28, seed=0, version=1)
+
+
+@pytest.fixture(scope='module')
+def smaller(data_folder: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another model of the same categories, for smaller pictures."""
+    return _export(data_folder, tmp_path_factory.mktemp('b'), size=16, seed=1, version=2)
+
+
+@pytest.fixture(scope='module')
+def products() -> list[Product]:
+    random = np.random.default_rng(4)
+    return [
+        (7000 - 3 * i, [jpeg(random, label=i % 4) for _ in range(1 + i % 4)]) for i in range(30)
+    ]
+
+
+def _write(path: Path, products: Sequence[Product]) -> Path:
+    path.write_bytes(b''.join(dump.document(i, pictures=pictures) for i, pictures in products))
+    return path
+
+
+def _predict(model: Path, files: Any, output: Path, **options: Any) -> list[dict[str, str]]:
+    pattern = str(files) if isinstance(files, Path) else files
+    predicting.predict(
+        models=[str(model)], pattern=pattern, output=str(output), options=Options(**options)
+    )
+    return _read(output)
+
+
+def _read(output: Path) -> list[dict[str, str]]:
+    with output.open(newline='') as file:
+        return list(csv.DictReader(file))
+
+
+def _said(model: Path, products: Sequence[Product]) -> dict[str, np.ndarray]:
+    """What the signature `product` answers, which TensorFlow Serving calls."""
+    signature = tf.saved_model.load(str(model)).signatures['product']
+    numbers = [row for row, (_, pictures) in enumerate(products) for _ in pictures]
+    answers = signature(
+        image_bytes=tf.constant([data for _, pictures in products for data in pictures]),
+        product=tf.constant(numbers, tf.int64),
+    )
+    return {name: value.numpy() for name, value in answers.items()}
+
+
+def test_a_row_a_product_in_the_order_of_the_dump_as_the_server_answers(
+    model: Path, products: list[Product], tmp_path: Path
+) -> None:
+    test = _write(tmp_path / 'test.bson', products)
+    columns = Columns(top_k=3, confidence=True, level=True)
+    rows = _predict(model, test, tmp_path / 'all.csv', columns=columns, chunk_products=7)
+
+    said = _said(model, products)
+    assert [int(row['_id']) for row in rows] == [product_id for product_id, _ in products]
+    names = ['', '_2', '_3']
+    ids = [[int(row[f'category_id{name}']) for name in names] for row in rows]
+    np.testing.assert_array_equal(ids, said['category_id'][:, :3])
+    confidence = [[float(row[f'confidence{name}']) for name in names] for row in rows]
+    np.testing.assert_allclose(confidence, said['confidence'][:, :3], atol=1e-5)
+    assert [int(row['level']) for row in rows] == said['level'].tolist()
+    assert len({row['category_id'] for row in rows}) > 1
+
+    plain = _predict(model, test, tmp_path / 'submission.csv')
+    assert list(plain[0]) == ['_id', 'category_id']
+    assert [row['category_id'] for row in plain] == [row['category_id'] for row in rows]
+
+
+def test_the_door_writes_kaggles_form_and_nothing_else(
+    model: Path, products: list[Product], tmp_path: Path
+) -> None:
+    test = _write(tmp_path / 'test.bson', products)
+    output = tmp_path / 'out' / 'submission.csv'
+    done = _door(model=model, input=test, output=output)
+    assert done.returncode == 0, done.stderr
+    said = _said(model, products)['category_id'][:, 0]
+    lines = [f'{product_id},{c}' for (product_id, _), c in zip(products, said, strict=True)]
+    assert output.read_text() == '\n'.join(['_id,category_id', *lines]) + '\n'
+    assert '30 products, 73 pictures' in done.stdout
+    assert os.listdir(output.parent) == ['submission.csv']
+
+
+def _door(**flags: object) -> 'subprocess.CompletedProcess[str]':
+    return subprocess.run(_command(**flags), capture_output=True, text=True)
+
+
+def _command(**flags: object) -> list[str]:
+    arguments = [f'--{name}={value}' for name, value in flags.items()]
+    return [sys.executable, '-m', 'trainer.predict', *arguments]
+
+
+def test_pictures_that_are_none_are_passed_over_and_a_product_of_these_has_a_row_all_the_same(
+    model: Path, products: list[Product], tmp_path: Path
+) -> None:
+    good = products[3][1][:2]
+    cut = good[0][: len(good[0]) // 2]
+    mixed = [
+        (1, [b'not a picture', *good]),
+        (2, [cut, good[0]]),
+        (3, [cut, b'']),
+        (4, []),
+        (5, good),
+    ]
+    test = _write(tmp_path / 'test.bson', mixed)
+    columns = Columns(top_k=2, confidence=True, level=True)
+    rows = _predict(model, test, tmp_path / 'a.csv', columns=columns, chunk_products=3)
+
+    said = _said(model, [(1, good), (2, good[:1]), (5, good)])['category_id']
+    assert [int(row['category_id']) for row in rows] == [
+        said[0, 0],
+        said[1, 0],
+        MOST_COMMON,
+        MOST_COMMON,
+        said[2, 0],
+    ]
+    assert rows[2]['category_id_2'] == ''
+    assert float(rows[2]['confidence']) == pytest.approx(46 / 98, abs=1e-6)
+    assert (rows[2]['level'], rows[3]['level']) == ('0', '0')
+    counts = predicting.predict(models=[str(model)], pattern=str(test), output=f'{tmp_path}/b.csv')
+    assert counts == Counts(products=5, pictures=9, unusable_pictures=4, unseen_products=2)
+
+
+def test_several_files_and_packed_ones_are_one_stream(
+    model: Path, products: list[Product], tmp_path: Path
+) -> None:
+    _write(tmp_path / 'part-1.bson', products[:11])
+    _write(tmp_path / 'part-2.bson', products[11:])
+    whole = _write(tmp_path / 'whole.bson', products)
+    with gzip.open(tmp_path / 'whole.bson.gz', 'wb') as file:
+        file.write(whole.read_bytes())
+    expected = _predict(model, whole, tmp_path / 'whole.csv')
+    assert _predict(model, f'{tmp_path}/part-*.bson', tmp_path / 'parts.csv') == expected
+    assert _predict(model, tmp_path / 'whole.bson.gz', tmp_path / 'packed.csv') == expected
+
+
+def test_several_models_answer_with_the_mean_of_their_calibrated_probabilities(
+    model: Path, smaller: Path, products: list[Product], tmp_path: Path
+) -> None:
+    test = _write(tmp_path / 'test.bson', products)
+    columns = Columns(top_k=4, confidence=True)
+    predicting.predict(
+        models=[str(model), str(smaller)],
+        pattern=str(test),
+        output=f'{tmp_path}/both.csv',
+        options=Options(columns=columns),
+    )
+
+    def by_id(said: dict[str, np.ndarray]) -> np.ndarray:
+        order = np.argsort(said['category_id'], axis=1)
+        return np.take_along_axis(said['confidence'], order, axis=1)
+
+    mean = (by_id(_said(model, products)) + by_id(_said(smaller, products))) / 2
+    ids = np.sort(_said(model, products)['category_id'][0])
+    for row, expected in zip(_read(tmp_path / 'both.csv'), mean, strict=True):
+        order = np.argsort(-expected, kind='stable')
+        names = ['', '_2', '_3', '_4']
+        assert [int(row[f'category_id{name}']) for name in names] == ids[order].tolist()
+        confidence = [float(row[f'confidence{name}']) for name in names]
+        assert confidence == pytest.approx(expected[order].tolist(), abs=1e-5)
+
+
+def _many(products: Sequence[Product], count: int) -> list[Product]:
+    return [(i, products[i % len(products)][1]) for i in range(count)]
+
+
+def test_after_kill_9_the_same_command_goes_on_to_the_same_bytes(
+    model: Path, products: list[Product], tmp_path: Path
+) -> None:
+    test = _write(tmp_path / 'test.bson', _many(products, 3000))
+    flags = {'model': model, 'input': test, 'chunk_products': 4, 'top_k': 2}
+    output = tmp_path / 'killed' / 'submission.csv'
+    running = subprocess.Popen(
+        _command(output=output, confidence=True, **flags), stderr=subprocess.PIPE
+    )
+    progress = output.parent / '.progress-submission.csv'
+    while not progress.exists():
+        assert running.poll() is None, 'it ended before it was killed'
+        time.sleep(0.01)
+    running.send_signal(signal.SIGKILL)
+    running.communicate()
+    assert not output.exists()
+    kept = json.loads(progress.read_bytes())['state']['counts']['products']
+    assert 0 < kept < 3000
+
+    done = _door(output=output, confidence=True, **flags)
+    assert done.returncode == 0, done.stderr
+    whole = tmp_path / 'undisturbed.csv'
+    options = Options(columns=Columns(top_k=2, confidence=True), chunk_products=4)
+    predicting.predict(models=[str(model)], pattern=str(test), output=str(whole), options=options)
+    assert output.read_bytes() == whole.read_bytes()
+    assert '3,000 products' in done.stdout
+    assert os.listdir(output.parent) == ['submission.csv']
+
+
+@pytest.mark.parametrize(
+    ('damage', 'message'),
+    [
+        (lambda data: data[:-1], r'test\.bson, byte \d+: must be a whole BSON document'),
+        (lambda data: data + b'\0' * 9, r'test\.bson, byte \d+: must be a whole BSON document'),
+        (lambda data: b'\xff\xff\xff\x7f' + data[4:], 'byte 0: must be a whole BSON document'),
+        (lambda data: data.replace(b'_id', b'_ix', 1), 'byte 0: must be a product, got'),
+    ],
+    ids=['cut', 'zeros at the end', 'a length of 2 GB', 'no id'],
+)
+def test_a_damaged_dump_is_an_error_that_says_where(
+    model: Path, products: list[Product], tmp_path: Path, damage: Any, message: str
+) -> None:
+    test = _write(tmp_path / 'test.bson', products)
+    test.write_bytes(damage(test.read_bytes()))
+    with pytest.raises(UserError, match=message):
+        _predict(model, test, tmp_path / 'submission.csv')
+    assert not (tmp_path / 'submission.csv').exists()
+
+
+def test_a_cut_gzip_file_is_named(model: Path, products: list[Product], tmp_path: Path) -> None:
+    packed = gzip.compress(_write(tmp_path / 'test.bson', products).read_bytes())
+    (tmp_path / 'test.bson.gz').write_bytes(packed[: len(packed) // 2])
+    with pytest.raises(UserError, match=r'test\.bson\.gz: must be a whole gzip file'):
+        _predict(model, tmp_path / 'test.bson.gz', tmp_path / 'submission.csv')
+
+
+def test_an_output_is_not_written_over_unless_told(
+    model: Path, products: list[Product], tmp_path: Path
+) -> None:
+    test = _write(tmp_path / 'test.bson', products)
+    output = tmp_path / 'submission.csv'
+    output.write_text('years of work')
+    with pytest.raises(UserError, match='must not exist yet, got a file; add --overwrite'):
+        _predict(model, test, output)
+    assert output.read_text() == 'years of work'
+    assert len(_predict(model, test, output, overwrite=True)) == 30
+
+
+def test_a_damaged_model_is_refused(model: Path, products: list[Product], tmp_path: Path) -> None:
+    broken = tmp_path / '1'
+    shutil.copytree(model, broken)
+    names = broken / 'assets' / 'category_names.csv'
+    names.write_bytes(names.read_bytes()[:-20])
+    with pytest.raises(UserError, match=r'category_names\.csv: must have the SHA-256'):
+        _predict(broken, _write(tmp_path / 'test.bson', products), tmp_path / 'submission.csv')
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (
+            {'model': 'models'},
+            r'must be a local version folder .*, got none; it holds the versions 1',
+        ),
+        ({'model': 'nowhere'}, 'nowhere: --model must be a local version folder'),
+        ({'input': 'nowhere-*.bson'}, "--input must name files that are there, got 'nowhere-"),
+        ({'output': 'gs://bucket/submission.csv'}, 'must be a local file'),
+        ({'top_k': 0}, '--top_k must be at least 1, got 0'),
+        ({'threshold': 2}, r'--threshold must be in \[0, 1\], got 2'),
+        ({'chunk_products': 0}, '--chunk_products must be at least 1, got 0'),
+    ],
+)
+def test_a_mistake_is_named_in_one_line(
+    model: Path, products: list[Product], tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    test = _write(tmp_path / 'test.bson', products[:1])
+    flags = {'model': str(model), 'input': str(test), 'output': f'{tmp_path}/s.csv', **change}
+    if flags['model'] == 'models':
+        flags['model'] = str(model.parent)
+    with pytest.raises(UserError, match=message):
+        predicting.predict(
+            models=[flags['model']],
+            pattern=flags['input'],
+            output=flags['output'],
+            options=Options(
+                columns=Columns(flags.get('top_k', 1)),
+                threshold=flags.get('threshold'),
+                chunk_products=flags.get('chunk_products', 128),
+            ),
+        )
+
+
+def test_the_genuine_dump_has_a_row_for_each_of_its_82_products(
+    model: Path, tmp_path: Path
+) -> None:
+    genuine = GENUINE / 'train_example.bson'
+    if not genuine.exists():
+        pytest.skip(f'{genuine}: not there')
+    rows = _predict(model, genuine, tmp_path / 'submission.csv')
+    assert len(rows) == len({row['_id'] for row in rows}) == 82

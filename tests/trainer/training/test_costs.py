@@ -1,0 +1,75 @@
+"""Operations against the papers' counts, and memory against the weights of the framework."""
+
+import math
+
+import keras
+import pytest
+
+from trainer.config import InputConfig, ModelConfig, OptimizerConfig, StepConfig, TrainConfig
+from trainer.data.data_set import DataSet, open_data_set
+from trainer.models.model import build_model, sketch
+from trainer.training import dry_run
+
+
+def _rows(name: str, side: int, *, classes: int = 1000) -> list[dry_run.Row]:
+    config = ModelConfig(name=name)
+    return dry_run.rows(sketch(config, num_classes=classes, input_shape=(side, side, 3)))
+
+
+@pytest.mark.parametrize(
+    ('name', 'side', 'multiply_adds'),
+    [
+        ('resnet50', 224, 3.8e9),  # He et al., 2015, arXiv:1512.03385, table 1
+        ('mobilenet_v2', 224, 300e6),  # Sandler et al., 2018, arXiv:1801.04381, table 4
+        ('xception', 299, 8.4e9),  # Tan and Le, 2019, arXiv:1905.11946, table 2
+    ],
+)
+def test_operations_are_two_for_each_multiply_add_of_the_paper(
+    name: str, side: int, multiply_adds: float
+) -> None:
+    found = sum(row.operations for row in _rows(name, side))
+    assert found == pytest.approx(2 * multiply_adds, rel=0.03)
+
+
+def test_a_layer_is_counted_by_hand() -> None:
+    first, *_, last = _rows('small_cnn', 32, classes=10)
+    assert (first.output, first.parameters) == ((32, 32, 32), 9 * 3 * 32)
+    assert (first.operations, first.activations) == (2 * 9 * 3 * 32 * 1024, 32 * 1024)
+    assert (last.name, last.parameters, last.operations) == ('logits', 128 * 10 + 10, 2 * 128 * 10)
+
+
+@pytest.fixture(scope='module')
+def data(data_folder: str) -> DataSet:
+    return open_data_set(data_folder)
+
+
+def _memory(data: DataSet, **changes: object) -> dry_run.Memory:
+    config = TrainConfig(
+        **{'batch_size': 64, 'total_steps': 1, 'input': InputConfig(height=28, width=28), **changes}  # type: ignore[arg-type]
+    )
+    return dry_run.memory(config, data, _rows('small_cnn', 28, classes=4))
+
+
+def test_memory_of_the_weights_is_what_keras_makes_of_them(data: DataSet) -> None:
+    model = build_model(ModelConfig(), num_classes=4, input_shape=(28, 28, 3))
+    optimizer = keras.optimizers.Adam()
+    optimizer.build(model.trainable_variables)
+    made = [*model.weights, *model.trainable_weights, *optimizer.variables]
+    made_bytes = sum(4 * math.prod(variable.shape) for variable in made)
+    assert _memory(data).weights == pytest.approx(made_bytes, rel=0.02)
+    sgd = OptimizerConfig(name='sgd', momentum=0.9)
+    averaged = _memory(data, optimizer=sgd, step=StepConfig(ema_decay=0.9))
+    assert averaged.weights == _memory(data).weights
+
+
+def test_memory_falls_with_the_devices_the_parts_and_the_precision(data: DataSet) -> None:
+    whole = _memory(data).activations
+    assert _memory(data, num_devices=2).activations == whole // 2
+    assert _memory(data, step=StepConfig(accumulate=4)).activations == whole // 4
+    assert _memory(data, step=StepConfig(precision='bfloat16')).activations == whole // 2
+
+
+def test_a_cached_set_lies_in_the_memory_of_the_host(data: DataSet) -> None:
+    pixels = data.split('train').pictures * 28 * 28 * 3
+    cached = InputConfig(height=28, width=28, cache=True)
+    assert _memory(data, input=cached).input > pixels

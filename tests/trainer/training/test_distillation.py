@@ -1,0 +1,159 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.special
+import tensorflow as tf
+
+from catalog.errors import UserError
+from trainer.config import (
+    DistillConfig,
+    FusionConfig,
+    InputConfig,
+    LossConfig,
+    ModelConfig,
+    TrainConfig,
+)
+from trainer.config import files as config_files
+from trainer.data.data_set import DataSet, info_of, open_data_set
+from trainer.losses import priors as loss
+from trainer.monitoring import metric_writers as boards
+from trainer.training import distillation
+from trainer.training import distillation as teacher
+from trainer.training.loop import train
+from trainer.workdir import checkpoint
+
+TINY = 'configs/tiny.py'
+SMALL = (
+    'batch_size=16',
+    'log_every_steps=5',
+    'checkpoint_every_steps=10',
+    'steps_per_call=5',
+    'model.channels=4',
+    'model.dropout=0',
+    'input.shuffle_records=40',
+    'optimizer.learning_rate=0.01',
+    'optimizer.schedule.name=constant',
+    'optimizer.schedule.warmup_steps=0',
+)
+
+
+@pytest.fixture(scope='module')
+def data(data_folder: str) -> DataSet:
+    return open_data_set(data_folder)
+
+
+def _train(data: DataSet, workdir: Path, *flags: str) -> list[dict[str, float]]:
+    train(config_files.load(TINY, [*SMALL, *flags]), data, str(workdir))
+    return boards.read_metrics(str(workdir))
+
+
+@pytest.fixture(scope='module')
+def taught_by(data: DataSet, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A run that has learned the small data set, on smaller pictures, for the uniform prior."""
+    workdir = tmp_path_factory.mktemp('teacher')
+    size = ('input.height=20', 'input.width=24')
+    rows = _train(data, workdir, *size, 'total_steps=60', 'loss.target_power=0')
+    assert rows[-1]['accuracy'] > 0.9
+    return str(workdir)
+
+
+def test_the_divergence_is_that_of_hinton_and_none_where_both_agree() -> None:
+    rng = np.random.default_rng(0)
+    student, taught = rng.normal(size=(2, 4, 6)).astype(np.float32)
+    for temperature in (1.0, 3.0):
+        found = distillation.divergence(student, taught, temperature=temperature)
+        p, q = (scipy.special.softmax(x / temperature, axis=-1) for x in (taught, student))
+        expected = temperature**2 * scipy.special.rel_entr(p, q).sum(axis=-1)
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
+        same = distillation.divergence(student + 5, student, temperature=temperature)
+        np.testing.assert_allclose(same, 0, atol=1e-5)
+
+
+def test_the_gradient_is_the_difference_of_the_softened_probabilities() -> None:
+    rng = np.random.default_rng(1)
+    student, taught = rng.normal(size=(2, 4, 6)).astype(np.float32)
+    logits = tf.constant(student)
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        total = tf.reduce_sum(distillation.divergence(logits, taught, temperature=2.0))
+    p, q = (scipy.special.softmax(x / 2, axis=-1) for x in (taught, student))
+    np.testing.assert_allclose(tape.gradient(total, logits), 2 * (q - p), atol=1e-5)
+
+
+def _config(taught_by: str, **fields: object) -> TrainConfig:
+    given = {'input': InputConfig(height=28, width=28), **fields}
+    return TrainConfig(
+        batch_size=4, total_steps=1, distill=DistillConfig(teacher=taught_by), **given
+    )
+
+
+@pytest.mark.parametrize('jit_compile', [False, True])
+def test_a_teacher_answers_for_the_pictures_and_the_prior_of_its_student(
+    data: DataSet, taught_by: str, jit_compile: bool
+) -> None:
+    found = teacher.restore(_config(taught_by, loss=LossConfig(target_power=1.0)), data)
+    images = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 3)).astype(np.uint8)
+    logits = tf.function(found.logits, jit_compile=jit_compile)(tf.constant(images))
+    model, _, _ = checkpoint.restore_model(taught_by)
+    small = tf.image.resize(images.astype(np.float32), [20, 24], antialias=True)
+    own = model(small / 127.5 - 1).numpy()
+    natural = loss.priors(info_of(data, _config(taught_by)), LossConfig()).natural
+    expected = scipy.special.softmax(own, axis=-1) * natural * 4  # its own prior is a quarter each
+    expected /= expected.sum(axis=-1, keepdims=True)
+    np.testing.assert_allclose(scipy.special.softmax(logits, axis=-1), expected, atol=2e-3)
+
+
+def test_a_student_learns_from_opinions_alone(
+    data: DataSet, taught_by: str, tmp_path: Path
+) -> None:
+    alone = ('total_steps=60', f'distill.teacher={taught_by}', 'distill.weight=1.0')
+    rows = _train(data, tmp_path, *alone, 'model.channels=3', 'augment.mixup=0.2')
+    assert rows[-1]['loss'] < 0.2 * rows[0]['loss']
+    assert rows[-1]['accuracy'] > 0.6  # of mixed pictures: it was never told a label
+    plain = _train(data, tmp_path / 'plain', 'total_steps=5', 'distill.weight=1.0')
+    none = _train(data, tmp_path / 'none', 'total_steps=5')
+    assert plain == none  # a weight without a teacher is nothing
+
+
+def test_labels_and_opinions_are_weighed(data: DataSet, taught_by: str, tmp_path: Path) -> None:
+    def first_loss(weight: float) -> float:
+        flags = ('total_steps=1', 'log_every_steps=1', f'distill.teacher={taught_by}')
+        return _train(data, tmp_path / str(weight), *flags, f'distill.weight={weight}')[0]['loss']
+
+    labels, opinions = first_loss(0.0), first_loss(1.0)
+    assert first_loss(0.25) == pytest.approx(0.75 * labels + 0.25 * opinions, rel=1e-5)
+    assert labels != pytest.approx(opinions, rel=0.01)
+
+
+def test_a_student_in_two_sittings_is_the_student_in_one(
+    data: DataSet, taught_by: str, tmp_path: Path
+) -> None:
+    taught = (f'distill.teacher={taught_by}', 'step.ema_decay=0.9')
+    whole = _train(data, tmp_path / 'whole', 'total_steps=20', *taught)
+    _train(data, tmp_path / 'parts', 'total_steps=10', *taught)
+    assert _train(data, tmp_path / 'parts', 'total_steps=20', *taught) == whole
+
+
+def test_a_teacher_of_other_categories_is_refused(
+    make_data_set: Callable[..., str], taught_by: str, tmp_path: Path
+) -> None:
+    other = open_data_set(make_data_set(tmp_path, counts=(5, 5)))
+    with pytest.raises(UserError, match=r'distill\.teacher must know the categories of'):
+        teacher.restore(_config(taught_by), other)
+
+
+@pytest.mark.parametrize(
+    'fields',
+    [
+        {'model': ModelConfig(fusion=FusionConfig(name='mean'))},
+        {'input': InputConfig(height=28, width=28, features=True)},
+    ],
+)
+def test_a_student_learns_pictures(taught_by: str, fields: dict[str, Any]) -> None:
+    with pytest.raises(
+        ValueError, match=r'distill\.teacher must be None where model\.fusion is on'
+    ):
+        _config(taught_by, **fields)

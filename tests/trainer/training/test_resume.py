@@ -1,0 +1,205 @@
+"""A run that is stopped anywhere and started again gives the same numbers, bit for bit."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trainer.workdir import checkpoint
+
+# Everything is on that draws, or that remembers from step to step; logging and checkpoints are out
+# of step with one another on purpose.
+_FLAGS = (
+    '--config=configs/tiny.py',
+    '--config.batch_size=16',
+    '--config.total_steps=150',
+    '--config.log_every_steps=4',
+    '--config.checkpoint_every_steps=25',
+    '--config.steps_per_call=3',
+    '--config.model.channels=4',
+    '--config.model.dropout=0.3',
+    '--config.augment.flip=true',
+    '--config.augment.crop=pad',
+    '--config.augment.brightness=0.2',
+    '--config.step.ema_decay=0.9',
+    '--config.step.accumulate=2',
+    '--config.input.shuffle_records=40',
+)
+_MIRRORED = (
+    '--config.strategy=mirrored',
+    '--config.device=cpu',
+    '--config.num_devices=2',
+    '--config.validation.every_steps=20',
+)
+_DEADLINE_SECONDS = 500
+_ROOT = Path(__file__).parents[3]
+_ENVIRONMENT = {**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '2'}
+
+
+def _command(data: str, workdir: Path) -> list[str]:
+    task = [sys.executable, '-m', 'trainer.task']
+    return [*task, f'--data={data}', f'--workdir={workdir}', *_FLAGS]
+
+
+def _start(data: str, workdir: Path, more: Sequence[str] = ()) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*_command(data, workdir), *more],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=_ROOT,
+        env=_ENVIRONMENT,
+    )
+
+
+def _finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+    _, errors = process.communicate(timeout=_DEADLINE_SECONDS)
+    return process.returncode, errors
+
+
+def _stop_at_line(process: subprocess.Popen[str], workdir: Path, *, line: int, by: int) -> None:
+    metrics = workdir / 'metrics.jsonl'
+    deadline = time.monotonic() + _DEADLINE_SECONDS
+    while not metrics.exists() or metrics.read_bytes().count(b'\n') < line:
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    process.send_signal(by)
+
+
+def _cut_off(
+    data: str, workdir: Path, more: Sequence[str] = (), *, line: int, by: int
+) -> tuple[int, str]:
+    """Stops a run after so many lines; and once more if it was done before it could be stopped."""
+    before = workdir.with_name(f'{workdir.name}, before line {line}')
+    shutil.copytree(workdir, before)
+    for _ in range(5):
+        process = _start(data, workdir, more)
+        _stop_at_line(process, workdir, line=line, by=by)
+        code, errors = _finish(process)
+        if code:
+            break
+        shutil.rmtree(workdir)
+        shutil.copytree(before, workdir)
+    return code, errors
+
+
+def _final_tensors(workdir: Path) -> dict[str, np.ndarray]:
+    """Every number in the last checkpoint: weights, moments, seeds, sums; not the iterator."""
+    newest = workdir / checkpoint.FOLDER / f'ckpt-{checkpoint.steps(str(workdir))[0]:08d}'
+    reader = tf.train.load_checkpoint(str(newest))
+    names = [
+        name
+        for name, dtype in reader.get_variable_to_dtype_map().items()
+        if dtype not in (tf.string, tf.variant)
+    ]
+    return {name: reader.get_tensor(name) for name in names}
+
+
+def _assert_same_run(left: Path, right: Path) -> None:
+    assert (left / 'metrics.jsonl').read_bytes() == (right / 'metrics.jsonl').read_bytes()
+    expected, found = _final_tensors(left), _final_tensors(right)
+    assert sorted(expected) == sorted(found)
+    assert any('seeds' in name for name in found)
+    for name in expected:
+        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+
+
+@pytest.fixture(scope='module')
+def undisturbed(data_folder: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    workdir = tmp_path_factory.mktemp('undisturbed')
+    code, errors = _finish(_start(data_folder, workdir))
+    assert code == 0, errors
+    return workdir
+
+
+@pytest.fixture
+def workdir(tmp_path: Path) -> Path:
+    folder = tmp_path / 'workdir'
+    folder.mkdir()
+    return folder
+
+
+def test_an_undisturbed_run_logs_every_interval_and_the_last_step(undisturbed: Path) -> None:
+    lines = (undisturbed / 'metrics.jsonl').read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert [row['step'] for row in rows] == [*range(4, 149, 4), 150]
+    assert rows[-1]['loss'] < 0.5 * rows[0]['loss']
+    assert checkpoint.steps(str(undisturbed)) == [150, 125, 100]
+
+
+def test_a_run_stopped_by_sigterm_goes_on_with_the_same_numbers(
+    data_folder: str, undisturbed: Path, workdir: Path
+) -> None:
+    code, errors = _cut_off(data_folder, workdir, line=9, by=signal.SIGTERM)
+    assert code == 128 + signal.SIGTERM
+    stopped = checkpoint.steps(str(workdir))[0]
+    assert 36 <= stopped < 150
+    assert f'stopped by SIGTERM after step {stopped}, which is saved' in errors
+
+    code, errors = _finish(_start(data_folder, workdir))
+    assert code == 0, errors
+    metrics = (workdir / 'metrics.jsonl').read_bytes()
+    assert metrics == (undisturbed / 'metrics.jsonl').read_bytes()
+
+
+def test_a_run_killed_twice_goes_on_with_the_same_numbers(
+    data_folder: str, undisturbed: Path, workdir: Path
+) -> None:
+    for line in (5, 22):  # before the first checkpoint, and between two
+        code, _ = _cut_off(data_folder, workdir, line=line, by=signal.SIGKILL)
+        assert code == -signal.SIGKILL
+    code, errors = _finish(_start(data_folder, workdir))
+    assert code == 0, errors
+    _assert_same_run(undisturbed, workdir)
+
+
+def test_two_mirrored_devices_go_on_with_the_same_numbers(
+    data_folder: str, workdir: Path, tmp_path: Path
+) -> None:
+    whole = tmp_path / 'whole'
+    code, errors = _finish(_start(data_folder, whole, _MIRRORED))
+    assert code == 0, errors
+    code, _ = _cut_off(data_folder, workdir, _MIRRORED, line=15, by=signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    code, errors = _finish(_start(data_folder, workdir, _MIRRORED))
+    assert code == 0, errors
+    _assert_same_run(whole, workdir)
+
+
+_FULL_AND_THEN_LARGER = """
+mount -t tmpfs -o size=1m small "$1"; workdir=$1; shift
+"$@" --config.keep_checkpoints=99 && exit 99
+mount -o remount,size=64m "$workdir"
+"$@" >&2; cat "$workdir/metrics.jsonl"
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='only root may mount a small disk')
+def test_a_run_whose_disk_is_full_says_so_and_goes_on_where_there_is_room(
+    data_folder: str, undisturbed: Path, tmp_path: Path
+) -> None:
+    script = ['unshare', '-m', 'sh', '-c', _FULL_AND_THEN_LARGER, 'sh', str(tmp_path)]
+    done = subprocess.run(
+        [*script, *_command(data_folder, tmp_path)],
+        capture_output=True,
+        text=True,
+        cwd=_ROOT,
+        env=_ENVIRONMENT,
+        check=False,
+        timeout=_DEADLINE_SECONDS,
+    )
+    [error] = [line for line in done.stderr.splitlines() if line.startswith('error: ')]
+    assert f'{tmp_path}/checkpoints/ckpt-' in error
+    assert 'No space left on device' in error
+    assert 'the checkpoints before it are whole' in error
+    assert done.stdout == (undisturbed / 'metrics.jsonl').read_text()

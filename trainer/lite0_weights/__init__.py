@@ -1,0 +1,1 @@
+"""Converts a package of EfficientNet-Lite0 weights to a Keras file."""
