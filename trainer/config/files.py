@@ -12,7 +12,6 @@ from typing import Any
 
 import pydantic
 
-from catalog import storage
 from catalog.errors import UserError
 from trainer.config import TrainConfig
 from trainer.config import overrides as overriding
@@ -43,13 +42,6 @@ def value_of(path: str, function: str, *, flag: str, like: str) -> Any:
     return getattr(module, function)()
 
 
-FILE_NAME = 'config.json'
-
-# A run that goes on may change these. (Under a cosine the rate follows the new total.)
-_FREE_TO_CHANGE = frozenset(
-    {'total_steps', 'log_every_steps', 'checkpoint_every_steps', 'keep_checkpoints'}
-)
-
 _ADAPTER = pydantic.TypeAdapter(TrainConfig)
 
 
@@ -63,8 +55,8 @@ def load(path: str, overrides: Sequence[str] = ()) -> TrainConfig:
     config = _run(path)
     if not overrides:
         return config
-    document = overriding.apply(_to_document(config), overrides)
-    return _validated(document, where='--config')
+    document = overriding.apply(to_document(config), overrides)
+    return validated(document, where='--config')
 
 
 def _run(path: str) -> TrainConfig:
@@ -79,12 +71,18 @@ def _run(path: str) -> TrainConfig:
     return config
 
 
-def _to_document(config: TrainConfig) -> dict[str, Any]:
+def to_document(config: TrainConfig) -> dict[str, Any]:
+    """Returns a config as a JSON document."""
     document: dict[str, Any] = _ADAPTER.dump_python(config, mode='json')
     return document
 
 
-def _validated(document: dict[str, Any], *, where: str) -> TrainConfig:
+def validated(document: dict[str, Any], *, where: str) -> TrainConfig:
+    """Returns the config of a JSON document.
+
+    Raises:
+      UserError: naming the first field that is unknown, of the wrong type or out of range.
+    """
     try:
         return _ADAPTER.validate_json(json.dumps(document))
     except pydantic.ValidationError as error:
@@ -93,59 +91,9 @@ def _validated(document: dict[str, Any], *, where: str) -> TrainConfig:
 
 def to_json(config: TrainConfig) -> str:
     """A config as indented JSON, every field in it."""
-    return json.dumps(_to_document(config), indent=2) + '\n'
+    return json.dumps(to_document(config), indent=2) + '\n'
 
 
 def flat(config: TrainConfig) -> dict[str, Any]:
     """Every value by its name, `optimizer.learning_rate` and the like."""
-    return overriding.flatten(_to_document(config))
-
-
-def save(config: TrainConfig, workdir: str) -> None:
-    """Writes `workdir/config.json`."""
-    storage.write_bytes(storage.join(workdir, FILE_NAME), to_json(config).encode())
-
-
-def restore(workdir: str) -> TrainConfig:
-    """Reads `workdir/config.json`.
-
-    Raises:
-      UserError: if there is none, or one that this version cannot read.
-    """
-    path = storage.join(workdir, FILE_NAME)
-    try:
-        document = json.loads(storage.read_bytes(path))
-    except FileNotFoundError as error:
-        raise UserError(
-            f'{workdir}: a workdir must have a {FILE_NAME}, got none; trainer.task writes it'
-        ) from error
-    except ValueError as error:
-        raise UserError(f'{path}: must be JSON, got: {error}') from error
-    return _validated(document, where=path)
-
-
-def check_resumable(config: TrainConfig, workdir: str) -> None:
-    """Checks that a workdir's run may go on with a config.
-
-    Raises:
-      UserError: naming the fields that differ and may not.
-    """
-    if not config.input.deterministic:
-        raise UserError(
-            f'{workdir}: a run with input.deterministic=False cannot go on exactly where it '
-            'stopped; take another --workdir'
-        )
-    before = overriding.flatten(_to_document(restore(workdir)))
-    now = overriding.flatten(_to_document(config))
-    changed = [
-        f'{name} was {before[name]!r} and is {now[name]!r}'
-        for name in now
-        if name not in _FREE_TO_CHANGE
-        and not name.startswith('board.')
-        and before[name] != now[name]
-    ]
-    if changed:
-        raise UserError(
-            f'{workdir}: a run must go on with the config it began with, but '
-            f'{"; ".join(changed)}; take another --workdir'
-        )
+    return overriding.flatten(to_document(config))

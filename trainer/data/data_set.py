@@ -1,10 +1,5 @@
-"""A folder of shards, checked against its manifest, and what a run remembers of it. No TensorFlow.
+"""A folder of shards, checked against its manifest. No TensorFlow."""
 
-`workdir/data.json` holds a `DataInfo`; `workdir/category_names.csv` is a copy of the data set's.
-"""
-
-import dataclasses
-import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,11 +8,7 @@ from typing import Literal
 from catalog import categories, manifest, storage
 from catalog.errors import UserError
 from catalog.manifest import Shard, Split
-from trainer.config import TrainConfig
-from trainer.data import feature_shards as feature_source
-from trainer.data import sampling
 
-FILE_NAME = 'data.json'
 SAMPLED_SHARDS = 4  # beside the first and the last of each split
 
 Verify = Literal['sampled', 'full']
@@ -113,69 +104,3 @@ def check_digests(folder: str, shards: Sequence[Shard]) -> None:
                 f'{path}: its SHA-256 must be {shard.sha256} as the manifest says, got {found}; '
                 'the shard is damaged or of another data set: make the data set again'
             )
-
-
-def info_of(data: DataSet, config: TrainConfig) -> DataInfo:
-    """What a run must remember of a data set.
-
-    Raises:
-      UserError: if the data set has no labelled train split, or records of another kind.
-    """
-    train = data.split('train')
-    if len(train.pictures_per_class) != data.num_classes:
-        raise UserError(f'{data.folder}: training needs labelled data, these shards have no labels')
-    if not sum(train.pictures_per_class):
-        raise UserError(f'{data.folder}: training needs pictures, the train split has none')
-    feature_source.check(data.manifest, config, folder=data.folder)
-    shown, power = shown_per_class(data, config), config.input.sampling_power
-    return DataInfo(
-        digest=data.digest,
-        num_classes=data.num_classes,
-        examples_per_class=sampling.seen(shown, train.products_per_class, power=power),
-        natural_prior=tuple(data.manifest.priors['natural']),
-    )
-
-
-def shown_per_class(data: DataSet, config: TrainConfig) -> tuple[int, ...]:
-    """Examples in the train shards, copies included [C]: of pictures, or of records of products."""
-    train = data.split('train')
-    return train.records_per_class if config.model.fusion.is_on else train.pictures_per_class
-
-
-def save_info(data: DataSet, workdir: str, config: TrainConfig) -> None:
-    """Writes `workdir/data.json` of `info_of`, and a copy of the category tree."""
-    tree = storage.read_bytes(storage.join(data.folder, categories.FILE_NAME))
-    storage.write_bytes(storage.join(workdir, categories.FILE_NAME), tree)
-    document = json.dumps(dataclasses.asdict(info_of(data, config)))
-    storage.write_bytes(storage.join(workdir, FILE_NAME), document.encode())
-
-
-def restore_info(workdir: str) -> DataInfo:
-    """Reads `workdir/data.json`.
-
-    Raises:
-      UserError: if there is none, or one that this version cannot read.
-    """
-    path = storage.join(workdir, FILE_NAME)
-    try:
-        document = json.loads(storage.read_bytes(path))
-    except FileNotFoundError as error:
-        raise UserError(
-            f'{workdir}: a workdir must have a {FILE_NAME}, got none; trainer.task writes it'
-        ) from error
-    try:
-        return DataInfo(
-            digest=document['digest'],
-            num_classes=document['num_classes'],
-            examples_per_class=tuple(document['examples_per_class']),
-            natural_prior=tuple(document['natural_prior']),
-        )
-    except KeyError as error:
-        raise UserError(
-            f'{path}: must have {error}, it has none; another version of trainer.task wrote it'
-        ) from error
-
-
-def restore_categories(workdir: str) -> categories.Categories:
-    """The category tree that a run learned."""
-    return categories.load(storage.join(workdir, categories.FILE_NAME))

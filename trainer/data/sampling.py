@@ -18,9 +18,10 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from catalog.errors import UserError
 from trainer.config import TrainConfig
-from trainer.data import data_set
-from trainer.data.data_set import DataSet
+from trainer.data import feature_shards
+from trainer.data.data_set import DataInfo, DataSet
 
 
 def seen(
@@ -90,7 +91,7 @@ def build(data: DataSet, config: TrainConfig) -> Copies:
     fraction, power = config.input.sample_fraction, config.input.sampling_power
     if power is None:
         return Copies(fraction, None, config.seed)
-    shown = data_set.shown_per_class(data, config)
+    shown = shown_per_class(data, config)
     products = data.split('train').products_per_class
     return Copies(fraction, copies_due(shown, products, power=power), config.seed)
 
@@ -105,3 +106,30 @@ def _places(product_ids: tf.Tensor, *, key: list[int]) -> tf.Tensor:
     names = tf.strings.as_string(product_ids)
     places = tf.strings.to_hash_bucket_strong(names, _PLACES, key=key)
     return tf.cast(places, tf.float64) / _PLACES
+
+
+def data_info(data: DataSet, config: TrainConfig) -> DataInfo:
+    """What a run must remember of a data set.
+
+    Raises:
+      UserError: if the data set has no labelled train split, or records of another kind.
+    """
+    train = data.split('train')
+    if len(train.pictures_per_class) != data.num_classes:
+        raise UserError(f'{data.folder}: training needs labelled data, these shards have no labels')
+    if not sum(train.pictures_per_class):
+        raise UserError(f'{data.folder}: training needs pictures, the train split has none')
+    feature_shards.check(data.manifest, config, folder=data.folder)
+    shown, power = shown_per_class(data, config), config.input.sampling_power
+    return DataInfo(
+        digest=data.digest,
+        num_classes=data.num_classes,
+        examples_per_class=seen(shown, train.products_per_class, power=power),
+        natural_prior=tuple(data.manifest.priors['natural']),
+    )
+
+
+def shown_per_class(data: DataSet, config: TrainConfig) -> tuple[int, ...]:
+    """Examples in the train shards, copies included [C]: of pictures, or of records of products."""
+    train = data.split('train')
+    return train.records_per_class if config.model.fusion.is_on else train.pictures_per_class

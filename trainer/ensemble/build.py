@@ -16,6 +16,7 @@ import numpy.typing as npt
 from catalog import categories, storage
 from catalog import folders as publish
 from catalog.errors import UserError
+from trainer import naming
 from trainer.data import data_set
 from trainer.data.data_set import DataSet
 from trainer.ensemble import fitting as combination_fitting
@@ -146,8 +147,8 @@ def compare(said: Said, ways: dict[str, Combination], *, workdirs: Sequence[str]
 
 def _write(ensemble: Ensemble, folder: Path) -> None:
     text = ensembles.to_json(ensemble)
-    (folder / ensembles.FILE_NAME).write_text(text, encoding='utf-8')
-    for name in (data_set.FILE_NAME, categories.FILE_NAME):
+    (folder / naming.ENSEMBLE).write_text(text, encoding='utf-8')
+    for name in (naming.DATA, categories.FILE_NAME):
         path = storage.join(ensemble.members[0].workdir, name)
         (folder / name).write_bytes(storage.read_bytes(path))
 

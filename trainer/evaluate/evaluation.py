@@ -15,6 +15,7 @@ import numpy as np
 from catalog import folders as publish
 from catalog.errors import UserError
 from catalog.progress import Progress
+from trainer import naming
 from trainer.data import data_set
 from trainer.data.data_set import DataSet
 from trainer.evaluate import document as evaluation_document
@@ -38,10 +39,10 @@ from trainer.metrics.tallies import Measure
 
 FILES = frozenset(
     {
-        evaluation_report.JSON,
-        evaluation_report.HTML,
+        naming.EVALUATION,
+        naming.EVALUATION_PAGE,
         evaluation_report.SUSPECTS,
-        prediction_table.FILE_NAME,
+        naming.PREDICTIONS,
     }
 )
 
@@ -96,7 +97,7 @@ def evaluate(
             pieces,
             data,
             split=split,
-            table=partial / prediction_table.FILE_NAME,
+            table=partial / naming.PREDICTIONS,
             temperatures=calibrated.temperatures,
             options=options,
         )
@@ -210,7 +211,7 @@ def _write(evaluation: Evaluation, data: DataSet, *, folder: Path) -> None:
     tree = data.categories
     document = evaluation_document.of(evaluation, tree)
     text = json.dumps(document, indent=1, ensure_ascii=False)
-    (folder / evaluation_report.JSON).write_text(text + '\n', encoding='utf-8')
-    (folder / evaluation_report.HTML).write_bytes(evaluation_page.page(evaluation, tree))
+    (folder / naming.EVALUATION).write_text(text + '\n', encoding='utf-8')
+    (folder / naming.EVALUATION_PAGE).write_bytes(evaluation_page.page(evaluation, tree))
     suspected = evaluation_document.suspects_csv(evaluation, tree)
     (folder / evaluation_report.SUSPECTS).write_text(suspected, encoding='utf-8')

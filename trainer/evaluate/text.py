@@ -1,6 +1,6 @@
 """What an evaluation found, and its figures as rows of text for a terminal and for a page.
 
-Knows no model and no data set. JSON and CSV: `evaluation_document`; HTML: `evaluation_page`.
+Knows no model and no data set. JSON and CSV: `document`; HTML: `page`.
 """
 
 import dataclasses
@@ -21,8 +21,6 @@ from trainer.metrics.roc_auc import RocAuc
 from trainer.metrics.tallies import Measured
 from trainer.report import charts, tables
 
-JSON = 'evaluation.json'
-HTML = 'evaluation.html'
 SUSPECTS = 'suspects.csv'
 
 _MAX_CLASSES_IN_MATRIX = 60

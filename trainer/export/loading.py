@@ -16,7 +16,7 @@ import tensorflow as tf
 from catalog import categories
 from catalog.categories import Categories
 from catalog.errors import UserError
-from trainer.export import model_card
+from trainer import naming
 from trainer.export import saved_model as exporting
 from trainer.predict.decoding import Decoder, Size
 
@@ -103,7 +103,7 @@ def fingerprint(folders: Sequence[str]) -> str:
     """What models are known again by: the digests of all their files."""
     digest = hashlib.sha256()
     for folder in folders:
-        digest.update((Path(folder) / exporting.DIGESTS).read_bytes())
+        digest.update((Path(folder) / naming.DIGESTS).read_bytes())
     return digest.hexdigest()
 
 
@@ -116,14 +116,14 @@ def _check(folder: Path) -> None:
             f'{hint}'
         )
     try:
-        said = json.loads((folder / exporting.DIGESTS).read_bytes())['sha256']
+        said = json.loads((folder / naming.DIGESTS).read_bytes())['sha256']
     except FileNotFoundError as error:
-        raise UserError(f'{folder}: must have a {exporting.DIGESTS}, got none') from error
+        raise UserError(f'{folder}: must have a {naming.DIGESTS}, got none') from error
     found = exporting.digests(folder)
     damaged = sorted(name for name in said if found.get(name) != said[name])
     if damaged:
         raise UserError(
-            f'{folder / damaged[0]}: must have the SHA-256 that {exporting.DIGESTS} says; the '
+            f'{folder / damaged[0]}: must have the SHA-256 that {naming.DIGESTS} says; the '
             'model is damaged, copy it again'
         )
 
@@ -134,7 +134,7 @@ def _load(folder: Path) -> Model:
         raise UserError(f'{folder}: was exported by an older version; export it again')
     (function,) = loaded.decode.concrete_functions
     _, height, width, _ = function.structured_outputs.shape
-    card = json.loads((folder / model_card.FILE_NAME).read_bytes())
+    card = json.loads((folder / naming.MODEL_CARD).read_bytes())
     return Model(folder, loaded, (height, width), card)
 
 

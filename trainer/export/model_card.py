@@ -11,6 +11,7 @@ import numpy as np
 
 from catalog import storage
 from catalog.categories import Categories
+from trainer import naming
 from trainer.config import InputConfig, LossConfig, ModelConfig
 from trainer.config import files as configs
 from trainer.data.data_set import DataInfo
@@ -21,8 +22,6 @@ from trainer.inference import ensemble
 if TYPE_CHECKING:
     from trainer.inference.runs import Run
 
-FILE_NAME = 'model_card.json'
-TAU_NORM = 'tau_norm.json'  # within a workdir: trainer/tau_fitting.py writes it
 
 # Of evaluation.json; its tables of classes stay with the report.
 _KEPT_OUT = frozenset({'classes', 'most_confused', 'coverage_curve', 'definitions'})
@@ -107,7 +106,7 @@ def most_common(info: DataInfo, tree: Categories) -> dict[str, Any]:
 
 def _prior(config: LossConfig, *, workdir: str) -> str:
     """The prior that the model answers with."""
-    if storage.exists(storage.join(workdir, TAU_NORM)):
+    if storage.exists(storage.join(workdir, naming.TAU_NORM)):
         return 'not known: the last layer is tau-normalised'
     if config.target_power is None:
         return 'of the train shards, copies included, times the weights of the classes'

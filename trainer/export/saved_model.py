@@ -13,15 +13,14 @@ import tensorflow as tf
 from catalog import categories, storage
 from catalog import folders as publish
 from catalog.errors import UserError
-from trainer.data import data_set
+from trainer import naming
 from trainer.export import model_card, warmup
 from trainer.export import temperatures as baked
 from trainer.export.serving_module import ServingModule
 from trainer.export.temperatures import Baked
 from trainer.inference import predictor as answerer
 from trainer.inference import runs as restoring
-
-DIGESTS = 'digests.json'
+from trainer.workdir import run_files
 
 
 def export(*, workdir: str, output: str, top_k: int, threshold: float, tta: str = 'none') -> Baked:
@@ -43,7 +42,7 @@ def export(*, workdir: str, output: str, top_k: int, threshold: float, tta: str 
     if not 0 <= threshold <= 1:
         raise UserError(f'--threshold must be in [0, 1], got {threshold}')
     with publish.new_folder(output) as partial:
-        run, tree = restoring.open_run(workdir, tta=tta), data_set.restore_categories(workdir)
+        run, tree = restoring.open_run(workdir, tta=tta), run_files.restore_categories(workdir)
         calibration = baked.restore(workdir, step=run.step, tta=tta)
         module = ServingModule(
             answerer.of(run),
@@ -61,7 +60,7 @@ def export(*, workdir: str, output: str, top_k: int, threshold: float, tta: str 
             tree=tree, calibration=calibration, top_k=min(top_k, len(tree)), threshold=threshold,
             tta=tta,
         )  # fmt: skip
-        (partial / model_card.FILE_NAME).write_text(card, encoding='utf-8')
+        (partial / naming.MODEL_CARD).write_text(card, encoding='utf-8')
         write_digests(partial)
     return calibration
 
@@ -82,7 +81,7 @@ def digests(folder: Path) -> dict[str, str]:
     return {
         path.relative_to(folder).as_posix(): _sha256(path)
         for path in files
-        if path != folder / DIGESTS
+        if path != folder / naming.DIGESTS
     }
 
 
@@ -94,4 +93,4 @@ def _sha256(path: Path) -> str:
 def write_digests(folder: Path) -> None:
     """Writes `digests.json`."""
     document = json.dumps({'sha256': digests(folder)}, indent=1)
-    (folder / DIGESTS).write_text(document + '\n', encoding='utf-8')
+    (folder / naming.DIGESTS).write_text(document + '\n', encoding='utf-8')

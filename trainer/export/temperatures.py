@@ -10,9 +10,10 @@ from typing import Any
 
 from catalog import storage
 from catalog.errors import UserError
+from trainer import naming
 from trainer.metrics.calibration import Temperatures
 
-EVALUATION = 'report/evaluation.json'  # within a workdir
+_EVALUATION = f'{naming.REPORT}/{naming.EVALUATION}'
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def evaluation(workdir: str) -> dict[str, Any] | None:
     Raises:
       UserError: if it is not JSON.
     """
-    path = storage.join(workdir, EVALUATION)
+    path = storage.join(workdir, _EVALUATION)
     if not storage.exists(path):
         return None
     try:
@@ -48,14 +49,14 @@ def restore(workdir: str, *, step: int, tta: str) -> Baked:
     """The temperatures for the model of a step that answers as `tta` says."""
     document = evaluation(workdir)
     if document is None:
-        return _none(f'there is no {EVALUATION}')
+        return _none(f'there is no {_EVALUATION}')
     if 'temperature' not in document:
-        return _none(f'{EVALUATION} has no temperature')
+        return _none(f'{_EVALUATION} has no temperature')
     if document['step'] != step:
-        return _none(f'{EVALUATION} is of step {document["step"]}, the model of step {step}')
+        return _none(f'{_EVALUATION} is of step {document["step"]}, the model of step {step}')
     measured = document.get('tta', 'none')  # reports did not always say
     if measured != tta:
-        return _none(f'{EVALUATION} has --tta={measured}, the model --tta={tta}')
+        return _none(f'{_EVALUATION} has --tta={measured}, the model --tta={tta}')
     found = document['temperature']
     return Baked(
         Temperatures(picture=found['picture'], product=found['product']),

@@ -24,6 +24,7 @@ import tensorflow as tf
 
 from catalog import storage
 from catalog.errors import UserError
+from trainer import naming
 
 Name = Literal['arithmetic', 'geometric', 'stacking']
 Floats = npt.NDArray[np.float64]
@@ -60,9 +61,6 @@ class Combination:
 def equal(name: Literal['arithmetic', 'geometric'], *, models: int) -> Combination:
     """All models count alike."""
     return Combination(name, np.full((models, 1), 1 / models), np.zeros(1))
-
-
-FILE_NAME = 'ensemble.json'
 
 
 @dataclass(frozen=True)
@@ -128,7 +126,7 @@ def read(workdir: str) -> Ensemble | None:
     Raises:
       UserError: if the file is not what `to_json` gives.
     """
-    path = storage.join(workdir, FILE_NAME)
+    path = storage.join(workdir, naming.ENSEMBLE)
     if not storage.exists(path):
         return None
     try:

@@ -11,13 +11,12 @@ import keras
 
 from catalog.errors import UserError
 from trainer.config import TrainConfig
-from trainer.data import data_set
 from trainer.data.data_set import DataInfo
 from trainer.inference import ensemble
 from trainer.inference import scores as predictions
 from trainer.inference.ensemble import Combination
 from trainer.models import tta as test_time
-from trainer.workdir import checkpoint
+from trainer.workdir import checkpoint, run_files
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ def open_members(workdirs: Sequence[str]) -> tuple[Member, ...]:
       UserError: if they are not of one category tree or answer with different priors.
     """
     members = tuple(_restore(workdir)[0] for workdir in workdirs)
-    trees = [data_set.restore_categories(workdir) for workdir in workdirs]
+    trees = [run_files.restore_categories(workdir) for workdir in workdirs]
     for workdir, member, tree in zip(workdirs, members, trees, strict=True):
         if tree.sha256 != trees[0].sha256:
             raise UserError(

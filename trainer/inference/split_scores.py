@@ -14,8 +14,8 @@ import tensorflow as tf
 
 from catalog.errors import UserError
 from trainer.config import TrainConfig
-from trainer.data import data_set, input_pipeline
 from trainer.data import feature_shards as feature_source
+from trainer.data import input_pipeline
 from trainer.data.data_set import DataSet
 from trainer.inference import scores as predictions
 from trainer.inference.ensemble import Combination, log_probabilities
@@ -23,6 +23,7 @@ from trainer.inference.runs import Member, Run
 from trainer.inference.scores import Scored
 from trainer.metrics import calibration
 from trainer.metrics.calibration import Calibrated, Temperatures
+from trainer.workdir import run_files
 
 _FIT_PRODUCTS = 10_000
 _FIT_BYTES = 256 << 20  # 256 MiB of probabilities
@@ -50,7 +51,7 @@ def check(data: DataSet, *, workdir: str, split: str) -> None:
         )
     if not any(data.split(split).products_per_class):
         raise UserError(f'{data.folder}: evaluation needs labels, split {split!r} has none')
-    learned = data_set.restore_categories(workdir)
+    learned = run_files.restore_categories(workdir)
     if learned.sha256 != data.categories.sha256:
         raise UserError(
             f'{data.folder}: its category_names.csv must be the one that {workdir} learned, of '

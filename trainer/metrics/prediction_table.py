@@ -15,8 +15,6 @@ import pyarrow.parquet as pq
 
 from catalog.errors import UserError
 
-FILE_NAME = 'predictions.parquet'
-
 _ROW_GROUP = 65_536  # rows
 
 SCHEMA = pa.schema(

@@ -25,17 +25,16 @@ from tensorboard.summary.writer import event_file_writer  # type: ignore[import-
 
 from catalog import storage
 from catalog.errors import UserError
+from trainer import naming
 from trainer.config import BoardConfig
 
-METRICS = 'metrics.jsonl'
-FOLDER = 'tensorboard'
 TRIAL = 'run'  # its name among the hyper-parameters: one run a workdir
 
 
 def read_metrics(workdir: str) -> list[dict[str, float]]:
     """The logged steps of a run, in order; empty if there are none."""
     try:
-        text = storage.read_bytes(storage.join(workdir, METRICS)).decode()
+        text = storage.read_bytes(storage.join(workdir, naming.METRICS)).decode()
     except FileNotFoundError:
         return []
     # A run that was killed may have left half a line.
@@ -70,10 +69,10 @@ class Boards:
 
     def __init__(self, workdir: str, *, step: int) -> None:
         self._workdir = workdir
-        path = storage.join(workdir, METRICS)
+        path = storage.join(workdir, naming.METRICS)
         kept = [_line(row) for row in read_metrics(workdir) if row['step'] <= step]
         storage.write_bytes(path, ''.join(kept).encode())
-        folder = storage.join(workdir, FOLDER)
+        folder = storage.join(workdir, naming.TENSORBOARD)
         with _refusals(workdir):
             self._file = tf.io.gfile.GFile(path, 'a')
             _forget_events_after(folder, step=step)
@@ -181,7 +180,7 @@ def _start(workdir: str, mode: Literal['offline', 'online'], *, project: str) ->
         raise UserError(
             f"board.wandb={mode} needs the package wandb: pip install -c constraints.txt '.[wandb]'"
         ) from error
-    sync.patch(root_logdir=storage.join(workdir, FOLDER))
+    sync.patch(root_logdir=storage.join(workdir, naming.TENSORBOARD))
     try:
         return wandb.init(
             project=project,

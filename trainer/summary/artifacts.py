@@ -14,15 +14,12 @@ from catalog import manifest, storage
 from catalog.categories import Categories
 from catalog.errors import UserError
 from catalog.manifest import Manifest
+from trainer import naming
 from trainer.config import TrainConfig
-from trainer.config import files as configs
-from trainer.evaluate import text as evaluation_report
 from trainer.metrics import classification as metrics
 from trainer.metrics import prediction_table
 from trainer.metrics.classification import Confusion
-
-REPORT = 'report'  # within a workdir: where trainer.evaluate is asked to write
-METRICS = 'metrics.jsonl'  # within a workdir: trainer/boards.py writes it
+from trainer.workdir import run_files
 
 
 @dataclass(frozen=True)
@@ -102,7 +99,7 @@ def read(*, data: str, workdir: str, export: str, answers: Sequence[str]) -> Run
     return RunRecord(
         manifest=found,
         tree=tree,
-        config=configs.restore(workdir),
+        config=run_files.restore_config(workdir),
         steps=[int(row['step']) for row in rows],
         losses=[row['loss'] for row in rows],
         evaluation=_evaluation(workdir),
@@ -119,7 +116,7 @@ def _require(path: str, *, maker: str) -> None:
 
 
 def _metrics(workdir: str) -> list[dict[str, float]]:
-    path = storage.join(workdir, METRICS)
+    path = storage.join(workdir, naming.METRICS)
     _require(path, maker='trainer.task')
     lines = storage.read_bytes(path).decode().splitlines(keepends=True)
     # A run that was killed may have left half a line.
@@ -127,15 +124,15 @@ def _metrics(workdir: str) -> list[dict[str, float]]:
 
 
 def _evaluation(workdir: str) -> dict[str, Any]:
-    path = storage.join(workdir, REPORT, evaluation_report.JSON)
-    _require(path, maker=f'trainer.evaluate --output={storage.join(workdir, REPORT)}')
+    path = storage.join(workdir, naming.REPORT, naming.EVALUATION)
+    _require(path, maker=f'trainer.evaluate --output={storage.join(workdir, naming.REPORT)}')
     document: dict[str, Any] = json.loads(storage.read_bytes(path))
     return document
 
 
 def _confusion(workdir: str, *, num_classes: int) -> Confusion:
     """Counted again from the table of predictions."""
-    path = storage.join(workdir, REPORT, prediction_table.FILE_NAME)
+    path = storage.join(workdir, naming.REPORT, naming.PREDICTIONS)
     _require(path, maker='trainer.evaluate')
     rows = prediction_table.read(path)
     tally = metrics.Tally(num_classes)

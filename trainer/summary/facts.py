@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from catalog import shards, storage
+from trainer import naming
 from trainer.evaluate import text as evaluation_report
-from trainer.export import model_card
-from trainer.metrics import prediction_table
-from trainer.summary.artifacts import REPORT, RunRecord
+from trainer.summary.artifacts import RunRecord
 
 MAX_CLASSES = 20  # in a table of a summary
 
@@ -42,15 +41,15 @@ class Place:
 
 def places(*, data: str, workdir: str, export: str, output: str) -> list[Place]:
     """Where everything of a run lies."""
-    report = storage.join(workdir, REPORT)
+    report = storage.join(workdir, naming.REPORT)
     named = [
         ('this summary', output),
         ('shards and manifest', data),
         ('training run', workdir),
-        ('evaluation', storage.join(report, evaluation_report.HTML)),
-        ('predictions, a row a product', storage.join(report, prediction_table.FILE_NAME)),
+        ('evaluation', storage.join(report, naming.EVALUATION_PAGE)),
+        ('predictions, a row a product', storage.join(report, naming.PREDICTIONS)),
         ('model', export),
-        ('model card', storage.join(export, model_card.FILE_NAME)),
+        ('model card', storage.join(export, naming.MODEL_CARD)),
     ]
     start = os.path.dirname(os.path.abspath(output))
     return [

@@ -17,8 +17,8 @@ import tensorflow as tf
 from catalog import categories, storage
 from catalog.errors import UserError
 from catalog.progress import Progress
+from trainer import naming
 from trainer.config import TrainConfig
-from trainer.config import files as configs
 from trainer.data import data_set, preprocess
 from trainer.data.input_pipeline import evaluation_batches
 from trainer.metrics import classification as metrics
@@ -27,7 +27,6 @@ from trainer.models.heads import LOGITS
 from trainer.optim import ema as averages
 from trainer.workdir import checkpoint
 
-FILE_NAME = 'tau_norm.json'
 TAUS = tuple(round(0.1 * tenth, 1) for tenth in range(11))
 
 
@@ -114,7 +113,7 @@ def normalize(*, workdir: str, output: str, tau: float, tried: Sequence[Tried] =
     """
     if not 0 <= tau <= 1:
         raise UserError(f'--tau must be in [0, 1], got {tau}')
-    if storage.exists(storage.join(output, configs.FILE_NAME)):
+    if storage.exists(storage.join(output, naming.CONFIG)):
         raise UserError(f'{output}: --output must be a new folder, this is a workdir already')
     model, config = _model(workdir)
     kernel, bias = model.get_layer(LOGITS).get_weights()
@@ -124,8 +123,8 @@ def normalize(*, workdir: str, output: str, tau: float, tried: Sequence[Tried] =
     checkpoint.save(state, output, step=checkpoint.steps(workdir)[0], keep=1)
     document = {'tau': tau, 'workdir': workdir, 'tried': [dataclasses.asdict(t) for t in tried]}
     storage.write_bytes(
-        storage.join(output, FILE_NAME), (json.dumps(document, indent=1) + '\n').encode()
+        storage.join(output, naming.TAU_NORM), (json.dumps(document, indent=1) + '\n').encode()
     )
-    for name in (data_set.FILE_NAME, categories.FILE_NAME, configs.FILE_NAME):
+    for name in (naming.DATA, categories.FILE_NAME, naming.CONFIG):
         content = storage.read_bytes(storage.join(workdir, name))
         storage.write_bytes(storage.join(output, name), content)

@@ -15,13 +15,14 @@ import tensorflow as tf
 from catalog.errors import UserError
 from trainer.config import TrainConfig
 from trainer.config.loss import DistillConfig
-from trainer.data import data_set
+from trainer.data import sampling
 from trainer.data.data_set import DataSet
 from trainer.inference import predictor as answerer
 from trainer.inference import runs as restoring
 from trainer.inference.ensemble import SMALLEST
 from trainer.inference.predictor import Answerer, Committee
 from trainer.losses import priors as loss
+from trainer.workdir import run_files
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,13 @@ def restore(config: TrainConfig, data: DataSet) -> Teacher | None:
     if workdir is None:
         return None
     run = restoring.open_run(workdir)
-    learned = data_set.restore_categories(workdir)
+    learned = run_files.restore_categories(workdir)
     if learned.sha256 != data.categories.sha256:
         raise UserError(
             f'{workdir}: distill.teacher must know the categories of {data.folder}, of SHA-256 '
             f'{data.categories.sha256}, got {learned.sha256}'
         )
-    wanted = loss.priors(data_set.info_of(data, config), config.loss).target
+    wanted = loss.priors(sampling.data_info(data, config), config.loss).target
     trained = loss.priors(run.info, run.config.loss).target
     shift = np.log(wanted / trained).astype(np.float32)
     return Teacher(answerer.of(run), shift, config.distill)

@@ -18,7 +18,7 @@ import keras
 
 from trainer.config import TrainConfig
 from trainer.config import files as configs
-from trainer.data import data_set, input_pipeline, product_pipeline, sources
+from trainer.data import input_pipeline, product_pipeline, sampling, sources
 from trainer.data.data_set import DataSet
 from trainer.data.input_pipeline import READY_BATCHES
 from trainer.models.model import sketch
@@ -130,7 +130,7 @@ def show(config: TrainConfig, data: DataSet) -> None:
     Raises:
       UserError: naming the shard or the picture that cannot be read.
     """
-    info = data_set.info_of(data, config)
+    info = sampling.data_info(data, config)
     shape = (config.input.height, config.input.width, 3)
     layers = rows(sketch(config.model, num_classes=info.num_classes, input_shape=shape))
     examples = sum(info.examples_per_class)

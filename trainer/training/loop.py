@@ -13,10 +13,11 @@ import tensorflow as tf
 
 from catalog import storage
 from catalog.errors import UserError
+from trainer import naming
 from trainer.config import TrainConfig
 from trainer.config import files as configs
-from trainer.data import data_set, sources
 from trainer.data import progressive_resizing as sizes
+from trainer.data import sampling, sources
 from trainer.data.data_set import DataSet
 from trainer.distribution import signals as stopping
 from trainer.distribution.strategy import build_strategy, cluster_of
@@ -96,7 +97,7 @@ def _take_all_steps(run: _Run, strategy: tf.distribute.Strategy) -> None:
         build.take_weights(state, config.start)
     if done > config.total_steps:
         raise UserError(f'total_steps must be at least the {done} done, got {config.total_steps}')
-    info = data_set.info_of(data, config)
+    info = sampling.data_info(data, config)
     goal = objective.build(config.loss, info=info, tree=data.categories)
     count = run.workers.cluster.count
 
@@ -111,7 +112,7 @@ def _take_all_steps(run: _Run, strategy: tf.distribute.Strategy) -> None:
         metric_writers.open_mirror(run.workdir, config.board, silent=silent),
         boards.open_boards(run.workdir, step=done, silent=silent) as board,
         Profiler(
-            storage.join(run.workdir, boards.FOLDER), config.board, done=done, silent=silent
+            storage.join(run.workdir, naming.TENSORBOARD), config.board, done=done, silent=silent
         ) as profiler,
         contextlib.closing(
             Reporter(board, config=config, info=info, state=state, done=done)

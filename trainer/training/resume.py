@@ -10,13 +10,12 @@ import tensorflow as tf
 
 from catalog import storage
 from catalog.errors import UserError
+from trainer import naming
 from trainer.config import TrainConfig
-from trainer.config import files as configs
-from trainer.data import data_set
 from trainer.data.data_set import DataSet
 from trainer.distribution.workers import Workers
 from trainer.training.state import State
-from trainer.workdir import checkpoint
+from trainer.workdir import checkpoint, run_files
 
 
 def save(state: State, workdir: str, *, step: int, keep: int, workers: Workers) -> None:
@@ -81,7 +80,7 @@ def claim(workdir: str, *, config: TrainConfig, data: DataSet, workers: Workers)
         _claim(workdir, config=config, data=data)
     workers.wait()
     if not workers.cluster.is_chief:
-        if not storage.exists(storage.join(workdir, configs.FILE_NAME)):
+        if not storage.exists(storage.join(workdir, naming.CONFIG)):
             raise UserError(
                 f'{workdir}: --workdir must be a folder that all workers share, worker '
                 f'{workers.cluster.index} does not find there what the chief wrote'
@@ -90,20 +89,20 @@ def claim(workdir: str, *, config: TrainConfig, data: DataSet, workers: Workers)
 
 
 def _claim(workdir: str, *, config: TrainConfig, data: DataSet) -> None:
-    if storage.exists(storage.join(workdir, configs.FILE_NAME)):
+    if storage.exists(storage.join(workdir, naming.CONFIG)):
         _check(workdir, config=config, data=data)
     elif checkpoint.steps(workdir):
         raise UserError(
-            f'{workdir}: a workdir with checkpoints must have a {configs.FILE_NAME}, got none; '
+            f'{workdir}: a workdir with checkpoints must have a {naming.CONFIG}, got none; '
             'bring it back, or take another --workdir'
         )
-    data_set.save_info(data, workdir, config)
-    configs.save(config, workdir)  # last: it makes the folder a workdir
+    run_files.save_info(data, workdir, config)
+    run_files.save_config(config, workdir)  # last: it makes the folder a workdir
 
 
 def _check(workdir: str, *, config: TrainConfig, data: DataSet) -> None:
-    configs.check_resumable(config, workdir)
-    before = data_set.restore_info(workdir).digest
+    run_files.check_resumable(config, workdir)
+    before = run_files.restore_info(workdir).digest
     if before != data.digest:
         raise UserError(
             f'{workdir}: a run must go on with the data it began with (manifest {before[:12]}),'

@@ -19,6 +19,7 @@ from optuna.trial import TrialState
 
 from catalog import storage
 from catalog.errors import UserError
+from trainer import naming
 from trainer.config import TrainConfig
 from trainer.config import files as config_files
 from trainer.data.data_set import DataSet
@@ -29,7 +30,6 @@ from trainer.tune import results as search_report
 from trainer.tune import space as search_space
 from trainer.tune.results import Tried
 from trainer.tune.space import Space
-from trainer.workdir import checkpoint
 
 JOURNAL = 'search.journal'
 TRIALS = 'trials'
@@ -178,5 +178,5 @@ def _keep_only(best: Tried | None, output: str, *, numbers: range) -> None:
     """Deletes the checkpoints of all trials but the best; curves and configs stay."""
     for number in numbers:
         if best is None or number != best.number:
-            for folder in (checkpoint.FOLDER, checkpoint.BEST):
+            for folder in (naming.CHECKPOINTS, naming.BEST):
                 storage.delete_folder(storage.join(_workdir(output, number), folder))

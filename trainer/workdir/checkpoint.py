@@ -16,15 +16,12 @@ import tensorflow as tf
 
 from catalog import categories, storage
 from catalog.errors import UserError
+from trainer import naming
 from trainer.config import TrainConfig
-from trainer.config import files as configs
-from trainer.data import data_set
 from trainer.data.data_set import DataInfo
 from trainer.models.model import build_model
 from trainer.optim import ema as averages
-
-FOLDER = 'checkpoints'
-BEST = 'best'  # within a workdir: a workdir of its own, with one checkpoint
+from trainer.workdir import run_files
 
 _PREFIX = 'ckpt-'
 _PARTIAL = 'partial-'
@@ -47,7 +44,7 @@ def steps(workdir: str) -> list[int]:
 
 
 def _names(workdir: str) -> list[str]:
-    return storage.list_files(storage.join(workdir, FOLDER))
+    return storage.list_files(storage.join(workdir, naming.CHECKPOINTS))
 
 
 def _name(step: int) -> str:
@@ -55,7 +52,7 @@ def _name(step: int) -> str:
 
 
 def _path(workdir: str, name: str) -> str:
-    return storage.join(workdir, FOLDER, name)
+    return storage.join(workdir, naming.CHECKPOINTS, name)
 
 
 def save(state: tf.train.Checkpoint, workdir: str, *, step: int, keep: int) -> None:
@@ -76,8 +73,8 @@ def save_best(state: tf.train.Checkpoint, workdir: str, *, step: int) -> None:
     Raises:
       UserError: if it cannot be written; the one before is as it was.
     """
-    best = storage.join(workdir, BEST)
-    for name in (configs.FILE_NAME, data_set.FILE_NAME, categories.FILE_NAME):
+    best = storage.join(workdir, naming.BEST)
+    for name in (naming.CONFIG, naming.DATA, categories.FILE_NAME):
         content = storage.read_bytes(storage.join(workdir, name))
         storage.write_bytes(storage.join(best, name), content)
     for later in (found for found in steps(best) if found >= step):
@@ -99,7 +96,7 @@ def _part(step: int, worker: int) -> str:
 
 
 def _write(state: tf.train.Checkpoint, workdir: str, *, name: str, partial: str) -> None:
-    tf.io.gfile.makedirs(storage.join(workdir, FOLDER))
+    tf.io.gfile.makedirs(storage.join(workdir, naming.CHECKPOINTS))
     _sweep(workdir, partial)
     try:
         state.write(_path(workdir, partial + name))
@@ -181,8 +178,8 @@ def refuse_to_start_again(workdir: str) -> None:
     """
     if any(name.startswith(_PREFIX) for name in _names(workdir)):
         raise UserError(
-            f'{storage.join(workdir, FOLDER)}: a checkpoint must be whole, none of these is; '
-            'bring one back, or take another --workdir'
+            f'{storage.join(workdir, naming.CHECKPOINTS)}: a checkpoint must be whole, none of '
+            'these is; bring one back, or take another --workdir'
         )
 
 
@@ -194,8 +191,8 @@ def restore_model(workdir: str) -> tuple[keras.Model, TrainConfig, DataInfo]:
     Raises:
       UserError: if the workdir has no checkpoint.
     """
-    config = configs.restore(workdir)
-    info = data_set.restore_info(workdir)
+    config = run_files.restore_config(workdir)
+    info = run_files.restore_info(workdir)
     model = build_model(
         dataclasses.replace(config.model, weights=None),  # the checkpoint holds them all
         num_classes=info.num_classes,

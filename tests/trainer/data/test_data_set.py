@@ -6,7 +6,8 @@ import pytest
 
 from catalog.errors import UserError
 from trainer.config import FusionConfig, ModelConfig, TrainConfig
-from trainer.data import data_set
+from trainer.data import data_set, sampling
+from trainer.workdir import run_files
 
 MakeDataSet = Callable[..., str]
 
@@ -86,12 +87,12 @@ def test_a_shard_of_another_run_is_named_even_where_its_size_is_right(folder: Pa
 
 def test_a_run_remembers_its_data(folder: Path, tmp_path: Path) -> None:
     data = data_set.open_data_set(str(folder))
-    data_set.save_info(data, str(tmp_path / 'run'), PICTURES)
-    info = data_set.restore_info(str(tmp_path / 'run'))
-    assert info == data_set.info_of(data, PICTURES)
+    run_files.save_info(data, str(tmp_path / 'run'), PICTURES)
+    info = run_files.restore_info(str(tmp_path / 'run'))
+    assert info == sampling.data_info(data, PICTURES)
     assert (info.num_classes, sum(info.examples_per_class)) == (2, data.split('train').pictures)
     assert info.natural_prior == pytest.approx((36 / 62, 26 / 62))
-    assert data_set.restore_categories(str(tmp_path / 'run')).names == data.categories.names
+    assert run_files.restore_categories(str(tmp_path / 'run')).names == data.categories.names
 
 
 def test_data_without_labels_cannot_be_learned_from(folder: Path) -> None:
@@ -101,7 +102,7 @@ def test_data_without_labels_cannot_be_learned_from(folder: Path) -> None:
         manifest['splits']['train'][name] = []
     path.write_text(json.dumps(manifest))
     with pytest.raises(UserError, match='no labels'):
-        data_set.info_of(data_set.open_data_set(str(folder)), PICTURES)
+        sampling.data_info(data_set.open_data_set(str(folder)), PICTURES)
 
 
 def test_data_without_pictures_cannot_be_learned_from(
@@ -109,13 +110,13 @@ def test_data_without_pictures_cannot_be_learned_from(
 ) -> None:
     data = data_set.open_data_set(make_data_set(tmp_path / 'data', counts=(0, 0)))
     with pytest.raises(UserError, match='the train split has none'):
-        data_set.info_of(data, PICTURES)
+        sampling.data_info(data, PICTURES)
 
 
 def test_a_run_that_fuses_views_remembers_how_many_records_it_learned_from(folder: Path) -> None:
     data = data_set.open_data_set(str(folder))
-    assert data_set.info_of(data, PRODUCTS).examples_per_class == (30, 20)
-    assert data_set.info_of(data, PICTURES).examples_per_class != (30, 20)
+    assert sampling.data_info(data, PRODUCTS).examples_per_class == (30, 20)
+    assert sampling.data_info(data, PICTURES).examples_per_class != (30, 20)
 
 
 def test_records_of_single_pictures_cannot_be_fused(
@@ -123,9 +124,9 @@ def test_records_of_single_pictures_cannot_be_fused(
 ) -> None:
     data = data_set.open_data_set(make_data_set(tmp_path / 'data', kind='image'))
     with pytest.raises(UserError, match=r'model\.fusion mean needs records of whole products'):
-        data_set.info_of(data, PRODUCTS)
+        sampling.data_info(data, PRODUCTS)
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r'must have a data\.json, got none'):
-        data_set.restore_info(str(tmp_path))
+        run_files.restore_info(str(tmp_path))

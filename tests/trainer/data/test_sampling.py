@@ -65,7 +65,7 @@ def test_a_class_is_seen_by_its_count_to_the_power_and_its_products_alike(
 
 def test_the_loss_knows_the_prior_that_is_seen_of_pictures_too(data: DataSet) -> None:
     config = _config(sampling_power=0.5, model=ModelConfig())
-    info = data_set.info_of(data, config)
+    info = sampling.data_info(data, config)
     told = loss.priors(info, LossConfig()).written
     np.testing.assert_allclose(told, np.sqrt(COUNTS) / np.sqrt(COUNTS).sum(), atol=0.005)
     assert sum(info.examples_per_class) == pytest.approx(data.split('train').pictures)

@@ -25,7 +25,7 @@ from trainer.data import data_set
 from trainer.export import saved_model as exporting
 from trainer.export import serving_module
 from trainer.training import loop as train
-from trainer.workdir import checkpoint
+from trainer.workdir import checkpoint, run_files
 
 SIZE = 28  # pixels
 
@@ -96,6 +96,7 @@ assert 'trainer' not in sys.modules
 
 _SESSION = """
 import sys, numpy as np, tensorflow as tf
+from trainer.workdir import run_files
 encoded = [open(path, 'rb').read() for path in sys.argv[3:]]
 with tf.compat.v1.Session(graph=tf.Graph()) as session:
     meta = tf.compat.v1.saved_model.loader.load(session, ['serve'], sys.argv[1])
@@ -186,7 +187,7 @@ def test_a_product_is_the_mean_of_its_pictures(loaded: Any, workdir: str) -> Non
     np.testing.assert_allclose(
         answers['confidence'], np.take_along_axis(mean, order, axis=1), atol=1e-6
     )
-    tree = data_set.restore_categories(workdir)
+    tree = run_files.restore_categories(workdir)
     for row, level in zip(mean, answers['level'].numpy(), strict=True):
         best = row.argmax()
         trusted = [

@@ -17,6 +17,7 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import EventA
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from catalog.errors import UserError
+from trainer import naming
 from trainer.config import BoardConfig, InputConfig, ModelConfig, TrainConfig, ValidationConfig
 from trainer.data.data_set import open_data_set
 from trainer.monitoring import metric_writers, sample_pictures
@@ -49,7 +50,9 @@ def workdir(data_folder: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope='module')
 def events(workdir: Path) -> EventAccumulator:
-    return EventAccumulator(str(workdir / boards.FOLDER), size_guidance={'tensors': 0}).Reload()
+    return EventAccumulator(
+        str(workdir / naming.TENSORBOARD), size_guidance={'tensors': 0}
+    ).Reload()
 
 
 def test_curves_of_training_and_validation_stand_at_their_steps(

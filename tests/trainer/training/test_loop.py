@@ -14,6 +14,7 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
 from catalog.errors import UserError
+from trainer import naming
 from trainer.config import InputConfig, ModelConfig, OptimizerConfig, ScheduleConfig, TrainConfig
 from trainer.data import preprocess
 from trainer.data.data_set import DataSet, open_data_set
@@ -71,7 +72,7 @@ def test_metrics_are_lines_of_json_in_full_precision(workdir: str, data: DataSet
 
 
 def test_tensorboard_shows_the_same_numbers_and_the_rate(workdir: str) -> None:
-    events = EventAccumulator(str(Path(workdir) / boards.FOLDER)).Reload()
+    events = EventAccumulator(str(Path(workdir) / naming.TENSORBOARD)).Reload()
     names = ['loss', 'accuracy', 'learning_rate', 'pictures_per_second']
     assert set(names) <= set(events.Tags()['tensors'])
     shown = [float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors('loss')]
@@ -88,7 +89,7 @@ def test_tensorboard_forgets_what_a_cut_off_run_logged_after_its_checkpoint(tmp_
         for step in (3, 4, 5):
             board.log({'step': step, 'loss': 10.0 * step}, measured={})
     assert [row['loss'] for row in boards.read_metrics(folder)] == [1, 2, 30, 40, 50]
-    events = EventAccumulator(str(tmp_path / boards.FOLDER)).Reload()
+    events = EventAccumulator(str(tmp_path / naming.TENSORBOARD)).Reload()
     assert [event.step for event in events.Tensors('loss')] == [1, 2, 3, 4, 5]
     shown = [float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors('loss')]
     assert shown == [1, 2, 30, 40, 50]
@@ -225,6 +226,8 @@ from trainer import objective
 from trainer.optimizers import build_optimizer
 from trainer.step import State, Window, compile_steps
 from trainer.strategy import build_strategy
+from trainer import naming
+from trainer.data import sampling
 
 def losses(**devices):
     config = TrainConfig(
@@ -243,7 +246,7 @@ def losses(**devices):
         optimizer.build(model.trainable_variables)
     data = open_data_set(sys.argv[1])
     state = State(model, optimizer, iter(train_batches(data, config)), Window())
-    info = info_of(data, config)
+    info = sampling.data_info(data, config)
     goal = objective.build(config.loss, info=info, tree=data.categories)
     take = compile_steps(state, strategy, config, objective=goal)
     found = []

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from catalog.errors import UserError
 from tests import ports
+from trainer import naming
 from trainer.data import input_pipeline, preprocess
 from trainer.data.data_set import open_data_set
 from trainer.distribution import workers
@@ -89,7 +90,7 @@ def _wait_for_line(processes: list[subprocess.Popen[str]], workdir: Path, *, lin
 
 
 def _final_tensors(workdir: Path) -> dict[str, np.ndarray]:
-    newest = workdir / checkpoint.FOLDER / f'ckpt-{checkpoint.steps(str(workdir))[0]:08d}'
+    newest = workdir / naming.CHECKPOINTS / f'ckpt-{checkpoint.steps(str(workdir))[0]:08d}'
     reader = tf.train.load_checkpoint(str(newest))
     return {
         name: reader.get_tensor(name)
@@ -192,6 +193,8 @@ from trainer.fusion import fuse
 from trainer.optimizers import build_optimizer
 from trainer.step import State, Window, compile_steps
 from trainer.strategy import build_strategy, cluster_of
+from trainer import naming
+from trainer.data import sampling
 
 def make_config(fusion, **devices):
     mixing = {'mixup': 0.4, 'cutmix': 1.0} if fusion == 'none' else {}
@@ -223,7 +226,7 @@ def losses(strategy, config):
     batches = pipeline.train_batches(
         data, config, worker=cluster.index, num_workers=cluster.count)
     state = State(model, optimizer, iter(batches), Window())
-    info = info_of(data, config)
+    info = sampling.data_info(data, config)
     goal = objective.build(config.loss, info=info, tree=data.categories)
     take = compile_steps(state, strategy, config, objective=goal, num_workers=cluster.count)
     found = []

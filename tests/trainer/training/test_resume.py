@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from trainer import naming
 from trainer.workdir import checkpoint
 
 # Everything is on that draws, or that remembers from step to step; logging and checkpoints are out
@@ -95,7 +96,7 @@ def _cut_off(
 
 def _final_tensors(workdir: Path) -> dict[str, np.ndarray]:
     """Every number in the last checkpoint: weights, moments, seeds, sums; not the iterator."""
-    newest = workdir / checkpoint.FOLDER / f'ckpt-{checkpoint.steps(str(workdir))[0]:08d}'
+    newest = workdir / naming.CHECKPOINTS / f'ckpt-{checkpoint.steps(str(workdir))[0]:08d}'
     reader = tf.train.load_checkpoint(str(newest))
     names = [
         name

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from catalog.errors import UserError
+from trainer import naming
 from trainer.config import files as config_files
 from trainer.data.data_set import DataSet, open_data_set
 from trainer.data.input_pipeline import evaluation_batches
@@ -49,7 +50,7 @@ def _column(rows: Sequence[dict[str, float]], name: str) -> list[float]:
 
 def _weights(workdir: Path, *, step: int) -> dict[str, np.ndarray]:
     """Every weight that a checkpoint holds; those that learn lie by the optimizer."""
-    path = str(workdir / checkpoint.FOLDER / f'ckpt-{step:08d}')
+    path = str(workdir / naming.CHECKPOINTS / f'ckpt-{step:08d}')
     reader = tf.train.load_checkpoint(path)
     names = [
         name
@@ -177,8 +178,8 @@ def test_the_best_evaluation_is_kept_as_it_was_measured(
     rows = _train(data, tmp_path, *_EVALUATED, f'step.ema_decay={decay}', 'total_steps=40')
     accuracies = _column(rows, 'validation_accuracy')
     best = int(np.argmax(accuracies))  # the first of equals
-    assert checkpoint.steps(str(tmp_path / checkpoint.BEST)) == [int(rows[best]['step'])]
-    assert _accuracy(tmp_path / checkpoint.BEST, data) == accuracies[best]
+    assert checkpoint.steps(str(tmp_path / naming.BEST)) == [int(rows[best]['step'])]
+    assert _accuracy(tmp_path / naming.BEST, data) == accuracies[best]
     assert _accuracy(tmp_path, data) == accuracies[-1]
     assert len(set(accuracies)) > 1
 
@@ -198,7 +199,7 @@ def test_a_run_that_no_longer_gets_better_ends_early(data: DataSet, tmp_path: Pa
     rows = _train(data, tmp_path, *flags)
     assert _column(rows, 'step') == [4, 8, 12]  # the best, and two that are no better
     assert checkpoint.steps(str(tmp_path)) == [12]
-    assert checkpoint.steps(str(tmp_path / checkpoint.BEST)) == [4]
+    assert checkpoint.steps(str(tmp_path / naming.BEST)) == [4]
     assert _train(data, tmp_path, *flags) == rows  # started again, it has nothing to do
 
 

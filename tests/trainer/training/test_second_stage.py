@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from catalog.errors import UserError
+from trainer import naming
 from trainer.config import ModelConfig
 from trainer.config import files as config_files
 from trainer.data.data_set import DataSet, open_data_set
@@ -175,7 +176,7 @@ def test_each_tau_is_tried_as_the_model_that_it_would_make(
     row = tried[7]
     assert row.accuracy == measured.pictures.figures.accuracy
     assert row.macro_recall == pytest.approx(measured.pictures.figures.macro_recall, abs=1e-12)
-    document = json.loads((tmp_path / 'w' / tau_fitting.FILE_NAME).read_text())
+    document = json.loads((tmp_path / 'w' / naming.TAU_NORM).read_text())
     assert document['tau'] == 0.7
     assert len(document['tried']) == 11
 

@@ -1,0 +1,22 @@
+"""The name of every file and folder that the trainer writes: workdir, report, export."""
+
+# workdir/
+CONFIG = 'config.json'
+DATA = 'data.json'
+METRICS = 'metrics.jsonl'
+TENSORBOARD = 'tensorboard'
+CHECKPOINTS = 'checkpoints'
+BEST = 'best'  # a workdir of its own, holding one checkpoint
+TAU_NORM = 'tau_norm.json'
+ENSEMBLE = 'ensemble.json'
+
+# workdir/report/
+REPORT = 'report'
+EVALUATION = 'evaluation.json'
+EVALUATION_PAGE = 'evaluation.html'
+PREDICTIONS = 'predictions.parquet'
+
+# export
+SAVED_MODEL = 'saved_model.pb'
+MODEL_CARD = 'model_card.json'
+DIGESTS = 'digests.json'

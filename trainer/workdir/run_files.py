@@ -1,0 +1,105 @@
+"""The files that make a folder a workdir: `config.json`, `data.json` and `category_names.csv`."""
+
+import dataclasses
+import json
+
+from catalog import categories, storage
+from catalog.errors import UserError
+from trainer import naming
+from trainer.config import TrainConfig, files
+from trainer.data import sampling
+from trainer.data.data_set import DataInfo, DataSet
+
+# A run that goes on may change these. (Under a cosine the rate follows the new total.)
+_FREE_TO_CHANGE = frozenset(
+    {'total_steps', 'log_every_steps', 'checkpoint_every_steps', 'keep_checkpoints'}
+)
+
+
+def save_config(config: TrainConfig, workdir: str) -> None:
+    """Writes `workdir/config.json`."""
+    storage.write_bytes(storage.join(workdir, naming.CONFIG), files.to_json(config).encode())
+
+
+def restore_config(workdir: str) -> TrainConfig:
+    """Reads `workdir/config.json`.
+
+    Raises:
+      UserError: if there is none, or one that this version cannot read.
+    """
+    path = storage.join(workdir, naming.CONFIG)
+    try:
+        document = json.loads(storage.read_bytes(path))
+    except FileNotFoundError as error:
+        raise UserError(
+            f'{workdir}: a workdir must have a {naming.CONFIG}, got none; trainer.task writes it'
+        ) from error
+    except ValueError as error:
+        raise UserError(f'{path}: must be JSON, got: {error}') from error
+    return files.validated(document, where=path)
+
+
+def check_resumable(config: TrainConfig, workdir: str) -> None:
+    """Checks that a workdir's run may go on with a config.
+
+    Raises:
+      UserError: naming the fields that differ and may not.
+    """
+    if not config.input.deterministic:
+        raise UserError(
+            f'{workdir}: a run with input.deterministic=False cannot go on exactly where it '
+            'stopped; take another --workdir'
+        )
+    before = files.flat(restore_config(workdir))
+    now = files.flat(config)
+    changed = [
+        f'{name} was {before[name]!r} and is {now[name]!r}'
+        for name in now
+        if name not in _FREE_TO_CHANGE
+        and not name.startswith('board.')
+        and before[name] != now[name]
+    ]
+    if changed:
+        raise UserError(
+            f'{workdir}: a run must go on with the config it began with, but '
+            f'{"; ".join(changed)}; take another --workdir'
+        )
+
+
+def save_info(data: DataSet, workdir: str, config: TrainConfig) -> None:
+    """Writes `workdir/data.json` of `sampling.data_info`, and a copy of the category tree."""
+    tree = storage.read_bytes(storage.join(data.folder, categories.FILE_NAME))
+    storage.write_bytes(storage.join(workdir, categories.FILE_NAME), tree)
+    document = json.dumps(dataclasses.asdict(sampling.data_info(data, config)))
+    storage.write_bytes(storage.join(workdir, naming.DATA), document.encode())
+
+
+def restore_info(workdir: str) -> DataInfo:
+    """Reads `workdir/data.json`.
+
+    Raises:
+      UserError: if there is none, or one that this version cannot read.
+    """
+    path = storage.join(workdir, naming.DATA)
+    try:
+        document = json.loads(storage.read_bytes(path))
+    except FileNotFoundError as error:
+        raise UserError(
+            f'{workdir}: a workdir must have a {naming.DATA}, got none; trainer.task writes it'
+        ) from error
+    try:
+        return DataInfo(
+            digest=document['digest'],
+            num_classes=document['num_classes'],
+            examples_per_class=tuple(document['examples_per_class']),
+            natural_prior=tuple(document['natural_prior']),
+        )
+    except KeyError as error:
+        raise UserError(
+            f'{path}: must have {error}, it has none; another version of trainer.task wrote it'
+        ) from error
+
+
+def restore_categories(workdir: str) -> categories.Categories:
+    """The category tree that a run learned."""
+    return categories.load(storage.join(workdir, categories.FILE_NAME))
