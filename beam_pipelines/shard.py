@@ -25,7 +25,7 @@ from beam_pipelines.options import BALANCES, DUPLICATES, VERIFICATIONS, ShardOpt
 from beam_pipelines.pipeline import job
 from beam_pipelines.sources import opening
 from beam_pipelines.write import commit
-from catalog import categories, door, manifest, record, shards, storage
+from catalog import categories, command_line, manifest, record, shards, storage
 from catalog.errors import UserError
 
 _DEFAULTS = ShardOptions()
@@ -87,13 +87,15 @@ _OPTION_NAMES = tuple(ShardOptions.__dataclass_fields__)
 
 def parse(argv: list[str]) -> list[str]:
     """Reads our flags and checks that what is left is Beam's; returns it, program name first."""
-    left = door.parse_flags(argv, known_only=True)
+    left = command_line.parse_flags(argv, known_only=True)
     parser = _BeamArgumentParser(allow_abbrev=False)
     for options in (PipelineOptions, *PipelineOptions.__subclasses__()):
         options._add_argparse_args(parser)
     _, unknown = parser.parse_known_args(left[1:])
     if unknown:
-        door.fail(f'neither this job nor Beam knows {unknown[0]!r}. --help lists the flags')
+        command_line.exit_with_error(
+            f'neither this job nor Beam knows {unknown[0]!r}. --help lists the flags'
+        )
     return left
 
 
@@ -145,4 +147,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-    door.run(main, parse=parse)
+    command_line.run(main, parse=parse)

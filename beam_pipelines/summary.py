@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from beam_pipelines.write import ledger, rejected
-from catalog import progress, storage
+from catalog import storage
 from catalog.manifest import Manifest
+from catalog.process import progress
 from catalog.shards import SPLITS
 
 _DROPPED = 'dropped_'

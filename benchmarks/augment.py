@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from catalog import door
+from catalog import command_line
 from trainer.augmentation.draws import draw
 from trainer.augmentation.mixing import mix
 from trainer.augmentation.pictures import augment
@@ -112,4 +112,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-    door.run(main)
+    command_line.run(main)

@@ -5,7 +5,7 @@ r"""The input pipeline beside the alternatives: the same pictures, batches of 12
 Contenders run one at a time, each in a process of its own, pinned to 1 and then to 2 cores, by
 turns for several rounds; medians count. What --other_python lacks is left out, by name.
 CPU: pictures a CPU second, which other work on the machine disturbs less than the wall rate.
-All keep the memory that they free, as training has it (`catalog.allocator`), or with
+All keep the memory that they free, as training has it (`catalog.process.allocator`), or with
 --nokeep_memory none does.
 """
 
@@ -20,7 +20,8 @@ from absl import flags
 
 from benchmarks import input_files
 from benchmarks.input_contenders import CONTENDERS, PARTS
-from catalog import allocator, door
+from catalog import command_line
+from catalog.process import allocator
 
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder for the files.', required=True)
 _OTHER = flags.DEFINE_string('other_python', sys.executable, 'Python with requirements.txt in it.')
@@ -119,4 +120,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-    door.run(main)
+    command_line.run(main)

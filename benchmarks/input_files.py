@@ -13,7 +13,8 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from catalog import record, tfrecord
+from catalog import record
+from catalog.formats import tfrecord
 
 SHARDS = 4
 

@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from catalog import door
+from catalog import command_line
 from trainer.export import loading as exported_models
 from trainer.export.loading import Models
 from trainer.predict import decoding, dump_stream
@@ -94,4 +94,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-    door.run(main)
+    command_line.run(main)

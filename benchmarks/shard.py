@@ -23,7 +23,7 @@ from absl import flags
 
 from benchmarks import measure
 from benchmarks.measure import Measured
-from catalog import door
+from catalog import command_line
 
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder for files and results.', required=True)
 _SMALL = flags.DEFINE_string('small', None, 'A BSON file; by default about 1 GB is made.')
@@ -179,4 +179,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-    door.run(main)
+    command_line.run(main)

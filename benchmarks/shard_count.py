@@ -20,7 +20,7 @@ from absl import flags
 from PIL import Image
 
 from benchmarks import measure
-from catalog import categories, door
+from catalog import categories, command_line
 from catalog.samples import dump, french_tree, kaggle_plan
 
 KAGGLE_PRODUCTS = 7_069_896
@@ -96,4 +96,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-    door.run(main)
+    command_line.run(main)

@@ -20,8 +20,8 @@ from absl import flags
 
 from benchmarks import study_run, study_tables
 from benchmarks.study_cells import TABLES, Cell, Data, cells
-from catalog import door, storage
-from catalog.progress import Progress
+from catalog import command_line, storage
+from catalog.process.progress import Progress
 
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder for data, results, tables.', required=True)
 _SEEDS = flags.DEFINE_integer('seeds', 5, 'Runs of each cell.', lower_bound=1)
@@ -103,8 +103,10 @@ def main(argv: list[str]) -> None:
     storage.write_bytes(str(folder / 'tables.md'), text.encode())
     print(text)
     if failed:
-        door.fail(f'{failed} runs failed, see above; started again, only those run again')
+        command_line.exit_with_error(
+            f'{failed} runs failed, see above; started again, only those run again'
+        )
 
 
 if __name__ == '__main__':
-    door.run(main)
+    command_line.run(main)

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from benchmarks import input_files
-from catalog import door
+from catalog import command_line
 from trainer import startup as tensorflow_start
 
 if TYPE_CHECKING:
@@ -290,4 +290,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-    door.run(main)
+    command_line.run(main)

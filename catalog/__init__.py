@@ -1,19 +1,17 @@
-"""The ground floor: what sharding, training and serving share. Knows no Beam, no TensorFlow.
+"""What sharding, training and serving share. Imports neither Beam nor TensorFlow.
 
-| module | owns |
+| module or room | owns |
 |---|---|
-| `errors` | the one exception that means "the user can mend this" |
-| `door` | command lines: flags, one-line errors, exit codes |
-| `allocator` | memory that is freed, used again |
-| `quiet` | a library's start without its notes |
-| `progress` | a line with the share done and the time left |
-| `storage` | local and `gs://` paths: whole reads, range reads, atomic writes |
-| `document` | one BSON document: bytes to product |
-| `picture` | what a picture's header says, without decoding it |
-| `categories` | the category tree and the dense labels |
+| `errors` | the exception for a user's mistake |
+| `command_line` | flags, one-line errors and exit codes of every command |
+| `storage` | local and `gs://` paths: reads, range reads, atomic writes |
+| `object_store` | `gs://` objects: the client, its retries and its errors |
+| `atomic_folder` | folders that are published by a rename |
+| `categories` | the category tree and its dense labels |
 | `record` | the fields of a record and its bytes |
-| `tfrecord` | record framing: lengths and checksums |
 | `shards` | shard file names |
-| `manifest` | the file that makes a folder a data set |
-| `samples` | sample data sets, real and synthetic |
+| `manifest` | `manifest.json`, which makes a folder a data set |
+| `formats/` | byte formats: BSON documents, image headers, tf.Example, TFRecord |
+| `process/` | memory allocator, startup messages, progress line |
+| `samples/` | sample data sets, real and synthetic |
 """

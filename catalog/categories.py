@@ -40,7 +40,7 @@ class Categories:
         return len(self.names)
 
     @cached_property
-    def label_of(self) -> dict[int, int]:
+    def label_by_id(self) -> dict[int, int]:
         """The label by category id."""
         return {int(category_id): label for label, category_id in enumerate(self.ids)}
 

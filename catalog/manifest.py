@@ -180,7 +180,7 @@ def read_categories(folder: str, manifest: Manifest) -> categories.Categories:
     return tree
 
 
-def split_of(manifest: Manifest, name: str, *, folder: str) -> Split:
+def get_split(manifest: Manifest, name: str, *, folder: str) -> Split:
     """One split of a data set.
 
     Raises:

@@ -1,7 +1,7 @@
 """The record: its fields and its bytes, a serialized `tf.Example` made without TensorFlow.
 
-Written by `catalog.wire`. Read by message classes from a private descriptor pool, so that they live
-beside TensorFlow's own in one process. Equal records have equal bytes.
+`catalog.formats.tf_example` encodes. Message classes from a private descriptor pool decode, so that
+they coexist with TensorFlow's own in one process. Equal records have equal bytes.
 """
 
 import functools
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from catalog import wire
+from catalog.formats import tf_example
 
 ENCODED = 'image/encoded'  # bytes [views]: the pictures, in source order
 INDEX = 'image/index'  # int64 [views]: each picture's position in the source document
@@ -44,7 +44,7 @@ class Category:
             LEVEL2: self.level2,
             LABEL: self.label,
         }
-        return b''.join(wire.number(name, value) for name, value in values.items())
+        return b''.join(tf_example.number(name, value) for name, value in values.items())
 
 
 # A tuple: they are made by the million, and a data class takes four times as long.
@@ -131,8 +131,8 @@ def encode_all(records: Sequence[Record]) -> list[bytes]:
     """Each record as a serialized tf.Example."""
     # Names in their order: category/*, image/class/label, image/encoded, image/index,
     # image/leaked, product/id.
-    ids = wire.number_of_each(PRODUCT_ID, np.array([r.product_id for r in records], np.int64))
-    return wire.examples(
+    ids = tf_example.number_of_each(PRODUCT_ID, np.array([r.product_id for r in records], np.int64))
+    return tf_example.examples(
         [record.category.encoded if record.category else b'' for record in records],
         ENCODED,
         [record.pictures for record in records],
@@ -145,8 +145,8 @@ def encode_all(records: Sequence[Record]) -> list[bytes]:
 
 @functools.lru_cache(1 << 12)  # positions come again and again
 def _positions(indices: tuple[int, ...], leaked: tuple[int, ...] | None) -> bytes:
-    found = wire.numbers(INDEX, indices)
-    return found if leaked is None else found + wire.numbers(LEAKED, leaked)
+    found = tf_example.numbers(INDEX, indices)
+    return found if leaked is None else found + tf_example.numbers(LEAKED, leaked)
 
 
 def decode(serialized: bytes) -> Record:

@@ -137,7 +137,7 @@ def read_pieces(
             yield data
 
 
-def will_read(path: str, pieces: Iterable[tuple[int, int]]) -> None:
+def prefetch(path: str, pieces: Iterable[tuple[int, int]]) -> None:
     """Tells the kernel that it may begin to read pieces of a local file, from a byte to another."""
     if not hasattr(os, 'posix_fadvise'):
         return

@@ -20,7 +20,8 @@ import sys
 
 from absl import flags
 
-from catalog import door, quiet
+from catalog import command_line
+from catalog.process import startup_messages
 from serving.server_options import ServerOptions
 
 _BASE_PATH = flags.DEFINE_string('model_base_path', '', 'Folder of version folders: 1, 2, ...')
@@ -48,7 +49,7 @@ def main(argv: list[str]) -> None:
         poll_seconds=_POLL.value,
         rest_timeout_seconds=_REST_TIMEOUT.value / 1000,
     )
-    with quiet.start_up():
+    with startup_messages.hide():
         import tensorflow as tf
 
         tf.config.list_physical_devices()  # says what it does not find
@@ -62,4 +63,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-    door.run(main)
+    command_line.run(main)

@@ -19,8 +19,9 @@ from types import ModuleType
 
 from absl import flags
 
-from catalog import door, picture, storage
+from catalog import command_line, storage
 from catalog.errors import UserError
+from catalog.formats import image_header
 from serving import answers, grpc_client, rest_client
 
 _POLL_SECONDS = 0.2
@@ -63,8 +64,8 @@ def main(argv: list[str]) -> None:
 def _read(path: str) -> bytes:
     data = storage.read_bytes(path)
     try:
-        picture.read_header(data)
-    except picture.BadPicture as error:
+        image_header.read_header(data)
+    except image_header.BadPicture as error:
         raise UserError(f'{path}: must be a picture: {error}') from error
     return data
 
@@ -89,4 +90,4 @@ def _write(found: list[answers.Answer], *, server: answers.Server, path: str) ->
 
 
 if __name__ == '__main__':
-    door.run(main)
+    command_line.run(main)

@@ -6,7 +6,7 @@ Specification: https://www.tensorflow.org/tfx/serving/saved_model_warmup.
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from catalog import tfrecord
+from catalog.formats import tfrecord
 from serving import tensors
 from serving.saved_model import SavedModel
 

@@ -2,7 +2,7 @@
 
 import os
 
-from catalog import allocator, quiet
+from catalog.process import allocator, startup_messages
 
 
 def start() -> None:
@@ -13,7 +13,7 @@ def start() -> None:
     """
     allocator.keep_freed_memory()
     os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
-    with quiet.start_up():
+    with startup_messages.hide():
         import tensorflow as tf
 
         tf.config.list_physical_devices()  # says what it does not find

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from catalog import door
+from catalog import command_line
 from catalog.errors import UserError
 from trainer import startup as tensorflow_start
 from trainer.config import files as configs
@@ -67,4 +67,4 @@ def _train(config: 'TrainConfig', data: 'DataSet', workdir: str) -> None:
 
 
 if __name__ == '__main__':
-    door.run(main, parse=overrides.parse_flags)
+    command_line.run(main, parse=overrides.parse_flags)

@@ -12,7 +12,7 @@ work, for which the workers wait.
 
 import os
 
-from catalog import allocator
+from catalog.process import allocator
 
 _WORKERS = {
     'GLIBC_TUNABLES': ':'.join(

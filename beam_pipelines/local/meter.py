@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from catalog.progress import Progress
+from catalog.process.progress import Progress
 
 _EVERY_SECONDS = 0.5
 _MB = 1e6

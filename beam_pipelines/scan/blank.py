@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from PIL import Image
 
-from catalog.picture import Header
+from catalog.formats.image_header import Header
 
 MAX_RANGE = 8  # of 255
 

@@ -11,7 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from beam_pipelines.scan import blank, jpeg_heads
 from beam_pipelines.table import BLANK, CONVERT
-from catalog.picture import MAX_PIXELS, BadPicture, read_header
+from catalog.formats.image_header import MAX_PIXELS, BadPicture, read_header
 
 JPEG_QUALITY = 95  # of pictures that had to be converted
 

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from beam_pipelines import packing
 from beam_pipelines.scan import pictures
 from beam_pipelines.table import SCANNED, Table, end_to_end
-from catalog.document import Product
-from catalog.documents import Documents
-from catalog.picture import BadPicture
+from catalog.formats.bson_batch import Documents
+from catalog.formats.bson_document import Product
+from catalog.formats.image_header import BadPicture
 
 Int64s = npt.NDArray[np.int64]
 

@@ -123,7 +123,7 @@ class BsonFiles:
         paths = {file: _readable(self.paths[file]) for file, _ in by_file}
         for file, rows in by_file:
             _, begins, ends = self._runs(rows)
-            storage.will_read(paths[file], zip(begins.tolist(), ends.tolist(), strict=True))
+            storage.prefetch(paths[file], zip(begins.tolist(), ends.tolist(), strict=True))
         places = (table[name].tolist() for name in ('file', 'offset', 'length'))
         yield from storage.read_pieces(paths, zip(*places, strict=True))
 

@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from catalog import document, documents
-from catalog.document import BadDocument, Product
-from catalog.documents import Documents
+from catalog.formats import bson_batch, bson_document
+from catalog.formats.bson_batch import Documents
+from catalog.formats.bson_document import BadDocument, Product
 from catalog.storage import Reader
 
 _AHEAD_BYTES = 64 << 10  # a document that begins in a range mostly ends this soon after it
@@ -66,9 +66,9 @@ class Window:
     def is_cut_off(self, at: int) -> bool:
         """Whether more of the document at `at` must be read, unless all of the window is of it."""
         start = at - self.base
-        if start < 0 or start + document.MIN_BYTES > len(self.data):
+        if start < 0 or start + bson_document.MIN_BYTES > len(self.data):
             return True
-        return start > 0 and start + document.framed_length(self.data, start) > len(self.data)
+        return start > 0 and start + bson_document.framed_length(self.data, start) > len(self.data)
 
     def load(self, start: int, end: int) -> bool:
         """Brings [start, end) into memory; False if the file ends before that."""
@@ -103,7 +103,7 @@ def walk(window: Window, *, start: int, stop: int) -> Iterator[Piece | Run]:
 
 def _run(window: Window, at: int, stop: int) -> Run | None:
     """The documents of the usual layout from `at` on, as far as they are in memory."""
-    found = documents.read(window.data, at - window.base, stop - window.base)
+    found = bson_batch.read(window.data, at - window.base, stop - window.base)
     return Run(at, window.base + found.end, found, window.base) if found else None
 
 
@@ -114,13 +114,13 @@ def find_first(window: Window, *, start: int, stop: int) -> int | None:
 
 def _framed(window: Window, at: int) -> int:
     """Where the document at `at` ends by its own length, or 0 if that cannot be."""
-    if at + document.MIN_BYTES > window.size:
+    if at + bson_document.MIN_BYTES > window.size:
         return 0
     start = at - window.base
-    if not 0 <= start <= len(window.data) - document.MIN_BYTES:
-        window.load(at, at + document.MIN_BYTES)
+    if not 0 <= start <= len(window.data) - bson_document.MIN_BYTES:
+        window.load(at, at + bson_document.MIN_BYTES)
         start = at - window.base
-    length = document.framed_length(window.data, start)
+    length = bson_document.framed_length(window.data, start)
     if not length or at + length > window.size:
         return 0
     if start + length > len(window.data):
@@ -134,7 +134,7 @@ def _document(window: Window, at: int) -> Piece | None:
     if not end:
         return None
     try:
-        product = document.parse(window.data, at - window.base)
+        product = bson_document.parse(window.data, at - window.base)
     except BadDocument as error:
         if _follows(window, end):
             return Piece(at, end, None, window.base, error)
@@ -165,11 +165,11 @@ def _damage(window: Window, at: int) -> Piece:
 
 def _end_by_fields(window: Window, at: int) -> int:
     """Where the fields after a damaged length end, or 0 if they are damaged too."""
-    window.load(at, min(at + document.MAX_BYTES, window.size))
+    window.load(at, min(at + bson_document.MAX_BYTES, window.size))
     start = at - window.base
     try:
-        limit = min(start + document.MAX_BYTES, len(window.data) + 1)
-        _, end = document.parse_elements(window.data, start, limit)
+        limit = min(start + bson_document.MAX_BYTES, len(window.data) + 1)
+        _, end = bson_document.parse_elements(window.data, start, limit)
     except BadDocument:
         return 0
     end += window.base
@@ -190,7 +190,7 @@ def _search(window: Window, start: int, stop: int) -> int | None:
             if _whole_product(window, found):
                 return found
         at = max(searched, at + 1)
-        if at + document.MIN_BYTES > window.size:
+        if at + bson_document.MIN_BYTES > window.size:
             break
     return None
 
@@ -199,7 +199,7 @@ def _whole_product(window: Window, at: int) -> bool:
     if not _framed(window, at):
         return False
     try:
-        document.parse(window.data, at - window.base)
+        bson_document.parse(window.data, at - window.base)
     except BadDocument:
         return False
     return True

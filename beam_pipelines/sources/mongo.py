@@ -23,9 +23,9 @@ from beam_pipelines.scan.scan import Range, Rejected, Scan, Scanner
 from beam_pipelines.sources import mongo_read
 from beam_pipelines.sources.mongo_read import Address, Condition
 from beam_pipelines.table import Table, starts
-from catalog import document
-from catalog.document import BadDocument
 from catalog.errors import UserError
+from catalog.formats import bson_document
+from catalog.formats.bson_document import BadDocument
 
 _NUMBERS, _OTHERS = 0, 1
 _INFINITY = float('inf')
@@ -97,7 +97,7 @@ class MongoCollection:
         found = mongo_read.documents(self.address, self._condition(scanned))
         for position, (data, begin, end) in enumerate(found):
             try:
-                product = document.parse(data, begin)
+                product = bson_document.parse(data, begin)
             except BadDocument as error:
                 _reject(scanner, error, data[begin:end], file=scanned.file, position=position)
                 continue

@@ -24,8 +24,8 @@ from pymongo.errors import (
     PyMongoError,
 )
 
-from catalog import document
 from catalog.errors import UserError
+from catalog.formats import bson_document
 
 Condition = Mapping[str, Any]  # on `_id`
 
@@ -176,7 +176,7 @@ def _batches(address: Address, condition: Condition, skip: int) -> Iterator[byte
 def _bounds(data: bytes) -> Iterator[tuple[int, int]]:
     start = 0
     while start < len(data):
-        end = start + document.framed_length(data, start)
+        end = start + bson_document.framed_length(data, start)
         yield start, end
         start = end
 

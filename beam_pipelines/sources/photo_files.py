@@ -32,8 +32,8 @@ from beam_pipelines.sources.photo_lists import NO_CATEGORY, Listing, Photos
 from beam_pipelines.table import Table
 from catalog import object_store, storage
 from catalog.categories import Categories
-from catalog.document import Product
 from catalog.errors import UserError
+from catalog.formats.bson_document import Product
 
 _MAX_VIEWS = 1000  # a folder with more is no product
 _SAMPLE = 64  # photos whose sizes stand for all

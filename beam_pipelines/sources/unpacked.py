@@ -19,7 +19,7 @@ from pathlib import Path
 
 from catalog import storage
 from catalog.errors import UserError
-from catalog.progress import Progress
+from catalog.process.progress import Progress
 from catalog.storage import Reader
 
 _TAIL_BYTES = 64 << 10

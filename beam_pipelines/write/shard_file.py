@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, BinaryIO, cast
 
-from catalog import tfrecord
+from catalog.formats import tfrecord
 
 _GZIP_LEVEL = 6
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from absl import flags
 
-from catalog import door
+from catalog import command_line
 from catalog.errors import UserError
 from catalog.samples import dump, fashion, fashion_photos, french_tree, kaggle_like, kaggle_plan
 
@@ -121,4 +121,4 @@ def _kaggle_like(output: str) -> dump.Sample:
 
 
 if __name__ == '__main__':
-    door.run(main, parse=door.parse_flags)
+    command_line.run(main, parse=command_line.parse_flags)

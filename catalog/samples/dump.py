@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import bson
 
 from catalog import categories, storage
-from catalog import document as document_bytes
 from catalog.errors import UserError
-from catalog.progress import Progress
+from catalog.formats import bson_document
+from catalog.process.progress import Progress
 
 TRAIN = 'train.bson'
 TEST = 'test.bson'
@@ -143,10 +143,10 @@ def write_photos(folder: str) -> None:
         data = reader.read_at(0, PHOTO_COUNT * _LARGE_PRODUCT_BYTES)
     at = 0
     for _ in range(PHOTO_COUNT):
-        length = document_bytes.framed_length(data, at)
+        length = bson_document.framed_length(data, at)
         if not length:  # fewer products than photos
             return
-        product = document_bytes.parse(data, at)
+        product = bson_document.parse(data, at)
         offset, size = product.pictures[0]
         path = storage.join(folder, PHOTOS, f'product-{product.product_id}.jpg')
         storage.write_bytes(path, data[offset : offset + size])

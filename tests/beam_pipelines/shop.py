@@ -16,7 +16,8 @@ from beam_pipelines.options import ShardOptions
 from beam_pipelines.pipeline import job
 from beam_pipelines.sources import opening
 from beam_pipelines.write import commit
-from catalog import categories, record, tfrecord
+from catalog import categories, record
+from catalog.formats import tfrecord
 
 SHARED = Path(__file__).resolve().parents[2].parent / 'shared' / 'data'
 CATEGORY_IDS = [1000000300, 1000000100, 1000000200, 1000000400]

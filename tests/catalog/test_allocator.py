@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from catalog import allocator
+from catalog.process import allocator
 
 # Batches of 40 MB, one after another; a page may be 4 KB or 2 MB.
 CODE = """
 import resource
-from catalog import allocator
+from catalog.process import allocator
 {first}
 def batch():
     return len(bytearray(b'x') * (40 << 20))

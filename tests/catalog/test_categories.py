@@ -20,7 +20,7 @@ TREE = HEADER + (
 def test_labels_follow_the_rows_and_names_are_kept_as_they_are() -> None:
     tree = categories.parse(TREE.encode(), path='tree.csv')
     assert tree.ids.tolist() == [30, 10, 20, 40]
-    assert tree.label_of == {30: 0, 10: 1, 20: 2, 40: 3}
+    assert tree.label_by_id == {30: 0, 10: 1, 20: 2, 40: 3}
     assert tree.names == (
         ('TOYS, GAMES', 'GAMES', 'CARDS'),
         ('TOYS, GAMES', 'GAMES', ' DICE '),

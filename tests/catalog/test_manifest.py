@@ -80,7 +80,7 @@ def test_missing_and_cut_shards_are_named(tmp_path: Path) -> None:
 
 def test_an_unknown_split_is_told_the_known_ones() -> None:
     with pytest.raises(UserError, match=r"split must be one of \['train'\], got 'test'"):
-        manifest.split_of(MADE, 'test', folder='data')
+        manifest.get_split(MADE, 'test', folder='data')
 
 
 @pytest.mark.parametrize(

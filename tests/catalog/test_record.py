@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog import record, tfrecord
+from catalog import record
+from catalog.formats import tfrecord
 from catalog.record import Category, Record
 
 TRAIN = Record(7, [b'one', b'two'], [0, 2], Category(3, 1000010653, 1, 2))

@@ -84,7 +84,7 @@ def test_classes_have_the_sizes_of_the_long_tail_formula(folder):
     tree = categories.load(str(folder / 'category_names.csv'))
     counts = collections.Counter()
     for product in documents(folder / 'train.bson'):
-        counts[tree.names[tree.label_of[product['category_id']]][2]] += len(product['imgs'])
+        counts[tree.names[tree.label_by_id[product['category_id']]][2]] += len(product['imgs'])
     assert counts == FRENCH
 
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from catalog import categories, manifest, record, tfrecord
+from catalog import categories, manifest, record
+from catalog.formats import tfrecord
 from catalog.shards import ShardName
 
 SIZE = 28  # pixels

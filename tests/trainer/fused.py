@@ -9,7 +9,8 @@ import keras
 import numpy as np
 from PIL import Image
 
-from catalog import record, tfrecord
+from catalog import record
+from catalog.formats import tfrecord
 from trainer.config import files as config_files
 from trainer.data.data_set import open_data_set
 from trainer.monitoring import metric_writers as boards

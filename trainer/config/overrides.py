@@ -12,7 +12,7 @@ from typing import Any, get_args, get_type_hints
 
 import pydantic
 
-from catalog import door
+from catalog import command_line
 from catalog.errors import UserError
 
 _PYTHON_WORDS = {'None': None, 'True': True, 'False': False}
@@ -24,9 +24,9 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
     A stray argument ends the program.
     """
     given, others = split_arguments(argv, prefix='config.')
-    program, *strays = door.parse_flags(others)
+    program, *strays = command_line.parse_flags(others)
     if strays:
-        door.fail(f'arguments are flags like --name=value, got {strays[0]!r}')
+        command_line.exit_with_error(f'arguments are flags like --name=value, got {strays[0]!r}')
     return [program, *given]
 
 

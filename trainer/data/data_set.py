@@ -37,7 +37,7 @@ class DataSet:
 
     def split(self, name: str) -> Split:
         """A split; a `UserError` names those there are."""
-        return manifest.split_of(self.manifest, name, folder=self.folder)
+        return manifest.get_split(self.manifest, name, folder=self.folder)
 
     def paths(self, name: str) -> list[str]:
         """The paths of a split's shards, in order."""

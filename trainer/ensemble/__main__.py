@@ -20,7 +20,7 @@ Example:
 
 from absl import flags
 
-from catalog import door
+from catalog import command_line
 from trainer import startup as tensorflow_start
 
 _WAYS = ['best', 'arithmetic', 'fitted_arithmetic', 'geometric', 'fitted_geometric', 'stacking']
@@ -49,4 +49,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-    door.run(main)
+    command_line.run(main)

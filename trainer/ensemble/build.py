@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from catalog import categories, storage
-from catalog import folders as publish
+from catalog import atomic_folder, categories, storage
 from catalog.errors import UserError
 from trainer import naming
 from trainer.data import data_set
@@ -84,7 +83,7 @@ def make(
     data = data_set.open_data_set(data_folder)
     members = restoring.open_members(workdirs)
     scoring.check(data, workdir=workdirs[0], split=split)
-    with publish.new_folder(output) as partial:
+    with atomic_folder.create(output) as partial:
         said = sample(members, data, split)
         held = np.arange(len(said.labels)) % _COMPARED == 0
         ways = {name: fit(said.only(~held)) for name, fit in WAYS.items()}

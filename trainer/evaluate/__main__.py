@@ -18,7 +18,7 @@ Examples:
 
 from absl import flags
 
-from catalog import door
+from catalog import command_line
 from trainer import startup as tensorflow_start
 
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the training run.', required=True)
@@ -66,4 +66,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-    door.run(main)
+    command_line.run(main)

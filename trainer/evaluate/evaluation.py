@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from catalog import folders as publish
+from catalog import atomic_folder
 from catalog.errors import UserError
-from catalog.progress import Progress
+from catalog.process.progress import Progress
 from trainer import naming
 from trainer.data import data_set
 from trainer.data.data_set import DataSet
@@ -91,7 +91,7 @@ def evaluate(
     run = restoring.open_run(workdir, tta=options.tta)
     data = data_set.open_data_set(data_folder)
     scoring.check(data, workdir=workdir, split=split)
-    with publish.replaced_folder(output, files=FILES) as partial:
+    with atomic_folder.replace(output, files=FILES) as partial:
         calibrated, pieces = scoring.calibrated(run, data, split)
         counted = _count(
             pieces,

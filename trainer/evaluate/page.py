@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from catalog import picture
 from catalog.categories import Categories
+from catalog.formats import image_header
 from trainer.evaluate import document as evaluation_document
 from trainer.evaluate import text as report
 from trainer.evaluate.text import Evaluation
@@ -96,7 +96,7 @@ def _photos(evaluation: Evaluation, product_id: int) -> list[dict[str, Any]]:
         {
             'product_id': product_id,
             'uri': pages.data_uri(photo),
-            'small': picture.read_header(photo).width < _SMALL_PHOTO,
+            'small': image_header.read_header(photo).width < _SMALL_PHOTO,
         }
         for photo in evaluation.photos.get(product_id, ())
     ]

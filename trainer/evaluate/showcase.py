@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from catalog import picture
+from catalog.formats import image_header
 from trainer.config import TrainConfig
 from trainer.data import input_pipeline
 from trainer.data.data_set import DataSet
@@ -56,7 +56,7 @@ def find(data: DataSet, split: str, products: Iterable[int], *, config: TrainCon
 
 def thumbnail(encoded: bytes) -> bytes:
     """A photo as it is, or if it is large, as a JPEG of at most 200x200 pixels."""
-    header = picture.read_header(encoded)
+    header = image_header.read_header(encoded)
     if max(header.width, header.height) <= _SIDE:
         return encoded
     with Image.open(io.BytesIO(encoded)) as image:

@@ -17,7 +17,7 @@ Example:
 
 from absl import flags
 
-from catalog import door
+from catalog import command_line
 from trainer import startup as tensorflow_start
 
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the training run.', required=True)
@@ -51,4 +51,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-    door.run(main)
+    command_line.run(main)

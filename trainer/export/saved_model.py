@@ -10,8 +10,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from catalog import categories, storage
-from catalog import folders as publish
+from catalog import atomic_folder, categories, storage
 from catalog.errors import UserError
 from trainer import naming
 from trainer.export import model_card, warmup
@@ -41,7 +40,7 @@ def export(*, workdir: str, output: str, top_k: int, threshold: float, tta: str 
         raise UserError(f'--top_k must be at least 1, got {top_k}')
     if not 0 <= threshold <= 1:
         raise UserError(f'--threshold must be in [0, 1], got {threshold}')
-    with publish.new_folder(output) as partial:
+    with atomic_folder.create(output) as partial:
         run, tree = restoring.open_run(workdir, tta=tta), run_files.restore_categories(workdir)
         calibration = baked.restore(workdir, step=run.step, tta=tta)
         module = ServingModule(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from catalog import door
+from catalog import command_line
 from catalog.errors import UserError
 from trainer import startup as tensorflow_start
 from trainer.config import files as config_files
@@ -77,4 +77,4 @@ def _pretrained(given: list[str], num_classes: int) -> 'tuple[keras.Model, Train
 
 
 if __name__ == '__main__':
-    door.run(main, parse=overrides.parse_flags)
+    command_line.run(main, parse=overrides.parse_flags)

@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from catalog import categories, manifest, storage, tfrecord
+from catalog import categories, manifest, storage
 from catalog.errors import UserError
+from catalog.formats import tfrecord
 from catalog.manifest import Shard, Split
-from catalog.progress import Progress
+from catalog.process.progress import Progress
 from trainer.config import TrainConfig
 from trainer.data import feature_shards, input_pipeline, preprocess
 from trainer.data import feature_shards as feature_source

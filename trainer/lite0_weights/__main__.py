@@ -28,8 +28,9 @@ import numpy as np
 import numpy.typing as npt
 from absl import flags
 
-from catalog import door, quiet, storage
+from catalog import command_line, storage
 from catalog.errors import UserError
+from catalog.process import startup_messages
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _TYPES = {'FloatStorage': np.dtype('<f4'), 'LongStorage': np.dtype('<i8')}
@@ -172,7 +173,7 @@ def convert(path: str, *, output: str) -> None:
     if not output.endswith(_SUFFIX):
         raise UserError(f'--output must end in {_SUFFIX}, got {output!r}')
     tensors = read(path)
-    with quiet.start_up():
+    with startup_messages.hide():
         from trainer.models.networks import efficientnet_lite0  # TensorFlow takes seconds
 
         backbone = efficientnet_lite0(input_shape=(224, 224, 3))
@@ -208,4 +209,4 @@ def _torch_name(name: str) -> str:
 
 
 if __name__ == '__main__':
-    door.run(main)
+    command_line.run(main)

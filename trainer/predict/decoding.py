@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from catalog import picture
-from catalog.picture import BadPicture
+from catalog.formats import image_header
+from catalog.formats.image_header import BadPicture
 
 Size = tuple[int, int]  # height, width in pixels
 Decoder = Callable[[tf.Tensor], tf.Tensor]  # string [N] -> uint8 [N, H, W, 3]
@@ -48,7 +48,7 @@ def decode(products: Sequence[Sequence[bytes]], decoders: Mapping[Size, Decoder]
 def _has_header(data: bytes) -> bool:
     """Whether the bytes begin like a picture that is small enough to be decoded."""
     try:
-        picture.read_header(data)
+        image_header.read_header(data)
     except BadPicture:
         return False
     return True

@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from catalog.errors import UserError
-from catalog.progress import Progress
+from catalog.process.progress import Progress
 from trainer.export import loading as exported_models
 from trainer.export.loading import Models
 from trainer.export.serving_module import deepest_level

@@ -11,9 +11,10 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from catalog import document, storage
-from catalog.document import BadDocument
+from catalog import storage
 from catalog.errors import UserError
+from catalog.formats import bson_document
+from catalog.formats.bson_document import BadDocument
 from catalog.storage import Reader
 
 _BLOCK_BYTES = 8 << 20  # 8 MiB: a request to an object store
@@ -97,7 +98,7 @@ def products(paths: Sequence[str], *, start: Place) -> Iterator[Found]:
 
 def _product(data: bytes, position: int, *, path: str) -> tuple[int, tuple[bytes, ...]]:
     try:
-        product = document.parse(data)
+        product = bson_document.parse(data)
     except BadDocument as error:
         if error.product_id is None or error.reason == 'invalid_document':
             raise UserError(f'{path}, byte {position}: must be a product, got: {error}') from error
@@ -110,7 +111,7 @@ def _documents(source: '_Source', *, at: int, path: str) -> Iterator[tuple[bytes
     """The bytes of each document and where it begins."""
     window, start = b'', 0  # the window begins at `at`, the next document at `start` within it
     while True:
-        length = document.framed_length(window, start)
+        length = bson_document.framed_length(window, start)
         if length and start + length <= len(window):
             yield window[start : start + length], at + start
             start += length
@@ -119,7 +120,7 @@ def _documents(source: '_Source', *, at: int, path: str) -> Iterator[tuple[bytes
         more = source.read_at(at + len(window), _BLOCK_BYTES)
         if not more and not left:
             return
-        if not more or (not length and left >= document.MIN_BYTES):
+        if not more or (not length and left >= bson_document.MIN_BYTES):
             raise UserError(
                 f'{path}, byte {at + start}: must be a whole BSON document, got bytes that are '
                 'none; is the file whole?'

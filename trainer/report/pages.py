@@ -6,7 +6,7 @@ from typing import Any
 
 import jinja2
 
-from catalog import picture
+from catalog.formats import image_header
 
 _TEMPLATES = Path(__file__).parent / 'templates'
 
@@ -33,7 +33,7 @@ def data_uri(data: bytes) -> str:
     """A picture's bytes as the address of themselves.
 
     Raises:
-      catalog.picture.BadPicture: if the bytes are not a picture.
+      catalog.formats.image_header.BadPicture: if the bytes are not a picture.
     """
-    kind = picture.read_header(data).format
+    kind = image_header.read_header(data).format
     return f'data:image/{kind};base64,{base64.b64encode(data).decode()}'

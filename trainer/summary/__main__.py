@@ -13,7 +13,7 @@ import sys
 
 from absl import flags
 
-from catalog import door, storage
+from catalog import command_line, storage
 from catalog.errors import UserError
 
 _DATA = flags.DEFINE_string('data', None, 'Folder of the data set.', required=True)
@@ -46,4 +46,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-    door.run(main)
+    command_line.run(main)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from catalog import picture
+from catalog.formats import image_header
 from trainer.evaluate import text as evaluation_report
 from trainer.report import charts, pages
 from trainer.summary import facts
@@ -66,7 +66,7 @@ def _answer_cards(run: RunRecord) -> list[dict[str, Any]]:
             }
             for transport, answer in zip(run.answers, answers, strict=True)
         ]
-        header = picture.read_header(run.photos[image])
+        header = image_header.read_header(run.photos[image])
         cards.append(
             {
                 'name': Path(image).name,

@@ -16,7 +16,7 @@ Examples:
 
 from absl import flags
 
-from catalog import door
+from catalog import command_line
 from catalog.errors import UserError
 from trainer import startup as tensorflow_start
 
@@ -57,4 +57,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-    door.run(main)
+    command_line.run(main)

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from catalog import categories, storage
 from catalog.errors import UserError
-from catalog.progress import Progress
+from catalog.process.progress import Progress
 from trainer import naming
 from trainer.config import TrainConfig
 from trainer.data import data_set, preprocess

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import tensorflow as tf
 
-from catalog.progress import Progress
+from catalog.process.progress import Progress
 from trainer.config import TrainConfig
 from trainer.data.data_set import DataInfo
 from trainer.monitoring import metric_writers as boards

@@ -17,7 +17,7 @@ import sys
 
 from absl import flags
 
-from catalog import door
+from catalog import command_line
 from trainer import startup as tensorflow_start
 from trainer.config import files as config_files
 from trainer.config import overrides
@@ -70,4 +70,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-    door.run(main, parse=overrides.parse_flags)
+    command_line.run(main, parse=overrides.parse_flags)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from catalog import record, tfrecord
+from catalog import record
 from catalog.errors import UserError
+from catalog.formats import tfrecord
 from trainer.config import FusionConfig, InputConfig, ModelConfig, TrainConfig
 from trainer.config import files as config_files
 from trainer.data import preprocess

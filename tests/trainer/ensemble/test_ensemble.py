@@ -13,8 +13,9 @@ import pytest
 import tensorflow as tf
 from sklearn import metrics as oracle
 
-from catalog import record, tfrecord
+from catalog import record
 from catalog.errors import UserError
+from catalog.formats import tfrecord
 from trainer.config import files as config_files
 from trainer.data import preprocess
 from trainer.data.data_set import open_data_set

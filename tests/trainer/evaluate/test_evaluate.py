@@ -19,8 +19,9 @@ import tensorflow as tf
 from PIL import Image
 from sklearn import metrics as oracle
 
-from catalog import categories, manifest, record, storage, tfrecord
+from catalog import categories, manifest, record, storage
 from catalog.errors import UserError
+from catalog.formats import tfrecord
 from trainer.config import InputConfig, ModelConfig, OptimizerConfig, TrainConfig
 from trainer.data import data_set
 from trainer.evaluate import evaluation

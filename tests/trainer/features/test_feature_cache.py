@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from catalog import manifest, tfrecord
+from catalog import manifest
 from catalog.errors import UserError
+from catalog.formats import tfrecord
 from tests.trainer import fused
 from trainer.data.data_set import open_data_set
 from trainer.evaluate import evaluation

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from catalog import record, tfrecord
+from catalog import record
+from catalog.formats import tfrecord
 from trainer.config import InputConfig, ModelConfig, TrainConfig
 from trainer.data import data_set
 from trainer.evaluate import evaluation

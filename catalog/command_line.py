@@ -12,27 +12,27 @@ from catalog.errors import UserError
 USER_ERROR_EXIT_CODE = 2
 
 
-def fail(message: object) -> NoReturn:
+def exit_with_error(message: object) -> NoReturn:
     """Prints `error: message` on one line of standard error and exits with code 2."""
     print('error: ' + ' '.join(str(message).split()), file=sys.stderr, flush=True)
     sys.exit(USER_ERROR_EXIT_CODE)
 
 
-def guarded(main: Callable[[list[str]], None]) -> Callable[[list[str]], None]:
+def report_errors(main: Callable[[list[str]], None]) -> Callable[[list[str]], None]:
     """`main`, with the user's mistakes and the system's refusals told in one line."""
 
     def call(argv: list[str]) -> None:
         try:
             main(argv)
         except UserError as error:
-            fail(error)
+            exit_with_error(error)
         except KeyboardInterrupt:
             print('stopped by Ctrl-C', file=sys.stderr)
             sys.exit(130)
         except OSError as error:
             if error.errno is None:
                 raise
-            fail(f'{error.strerror}: {error.filename or "(no file named)"}')
+            exit_with_error(f'{error.strerror}: {error.filename or "(no file named)"}')
 
     return call
 
@@ -47,14 +47,16 @@ def parse_flags(argv: list[str], *, known_only: bool = False) -> list[str]:
     try:
         remaining: list[str] = flags.FLAGS(argv, known_only=known_only)
     except flags.Error as error:
-        fail(f'{str(error).rstrip(".")}. --help lists the flags')
+        exit_with_error(f'{str(error).rstrip(".")}. --help lists the flags')
     return remaining
 
 
 def _parse_only_flags(argv: list[str]) -> list[str]:
     remaining = parse_flags(argv)
     if len(remaining) > 1:
-        fail(f'arguments are flags like --name=value, got {remaining[1]!r}. --help lists the flags')
+        exit_with_error(
+            f'arguments are flags like --name=value, got {remaining[1]!r}. --help lists the flags'
+        )
     return remaining
 
 
@@ -71,4 +73,4 @@ def run(
     """
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')  # errors only, before TensorFlow loads
     logging.set_verbosity(logging.WARNING)
-    app.run(guarded(main), flags_parser=parse)
+    app.run(report_errors(main), flags_parser=parse)

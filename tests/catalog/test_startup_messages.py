@@ -5,8 +5,8 @@ import sys
 
 CODE = """
 import os, sys
-from catalog import quiet
-with quiet.start_up():
+from catalog.process import startup_messages
+with startup_messages.hide():
     os.write(2, b'I0000 00:00:1.5 7 port.cc:153] oneDNN custom operations are on.\\n')
     os.write(2, b'E0000 00:00:1.5 7 other.cc:1] something else is wrong\\n')
     print('from python', file=sys.stderr)
@@ -38,8 +38,8 @@ def test_an_error_of_the_start_is_told_too() -> None:
 
 def test_tensorflow_starts_without_a_word() -> None:
     code = (
-        'from catalog import quiet\n'
-        'with quiet.start_up():\n'
+        'from catalog.process import startup_messages\n'
+        'with startup_messages.hide():\n'
         '    import tensorflow as tf\n'
         '    tf.config.list_physical_devices()\n'
         'print(int(tf.constant(1) + 1))\n'

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from catalog.picture import MAX_PIXELS, BadPicture, read_header
+from catalog.formats.image_header import MAX_PIXELS, BadPicture, read_header
 
 
 def encoded(form: str, mode: str = 'RGB', **options: object) -> bytes:

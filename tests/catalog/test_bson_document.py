@@ -9,12 +9,12 @@ from bson.son import SON
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog import document
+from catalog.formats import bson_document
 
 IMGS = [{'picture': b'first'}, {'picture': b'second picture'}]
 
 
-def pictures_of(data: bytes, product: document.Product) -> list[bytes]:
+def pictures_of(data: bytes, product: bson_document.Product) -> list[bytes]:
     return [data[offset : offset + length] for offset, length in product.pictures]
 
 
@@ -28,13 +28,13 @@ def pictures_of(data: bytes, product: document.Product) -> list[bytes]:
 )
 def test_keys_in_any_order_and_numbers_of_either_width_are_read(fields: SON) -> None:
     data = bson.encode(fields)
-    product = document.parse(data)
+    product = bson_document.parse(data)
     assert (product.product_id, product.category_id) == (7, 1000010653)
     assert pictures_of(data, product) == [b'first', b'second picture']
 
 
 def test_a_document_without_category_has_none() -> None:
-    assert document.parse(bson.encode({'_id': 7, 'imgs': IMGS})).category_id is None
+    assert bson_document.parse(bson.encode({'_id': 7, 'imgs': IMGS})).category_id is None
 
 
 def test_fields_of_every_other_type_are_passed_over() -> None:
@@ -60,19 +60,19 @@ def test_fields_of_every_other_type_are_passed_over() -> None:
         high=MaxKey(),
     )
     data = bson.encode(SON([*extra.items(), ('_id', 7), ('imgs', IMGS)]))
-    product = document.parse(data)
+    product = bson_document.parse(data)
     assert product.product_id == 7
     assert pictures_of(data, product) == [b'first', b'second picture']
 
 
 def test_an_old_style_binary_is_read_without_its_inner_length() -> None:
     data = bson.encode({'_id': 7, 'imgs': [{'picture': Binary(b'bytes', 2)}]})
-    assert pictures_of(data, document.parse(data)) == [b'bytes']
+    assert pictures_of(data, bson_document.parse(data)) == [b'bytes']
 
 
 def test_a_document_is_found_at_its_offset() -> None:
     data = b'before' + bson.encode({'_id': 7, 'imgs': IMGS}) + b'after'
-    assert pictures_of(data, document.parse(data, 6)) == [b'first', b'second picture']
+    assert pictures_of(data, bson_document.parse(data, 6)) == [b'first', b'second picture']
 
 
 @pytest.mark.parametrize(
@@ -89,16 +89,16 @@ def test_a_document_is_found_at_its_offset() -> None:
     ],
 )
 def test_what_is_not_a_product_is_refused_with_its_reason(fields: dict, reason: str) -> None:
-    with pytest.raises(document.BadDocument) as caught:
-        document.parse(bson.encode(fields))
+    with pytest.raises(bson_document.BadDocument) as caught:
+        bson_document.parse(bson.encode(fields))
     assert caught.value.reason == reason
 
 
 def test_a_cut_document_is_refused_at_every_length() -> None:
     data = bson.encode({'_id': 7, 'imgs': IMGS, 'category_id': 1})
     for length in range(len(data)):
-        with pytest.raises(document.BadDocument):
-            document.parse(data[:length])
+        with pytest.raises(bson_document.BadDocument):
+            bson_document.parse(data[:length])
 
 
 @given(position=st.integers(0, 200), value=st.integers(0, 255))
@@ -109,9 +109,9 @@ def test_what_is_read_from_a_changed_document_is_what_pymongo_reads(
     changed[position % len(changed)] = value
     data = bytes(changed)
     try:
-        product = document.parse(data)
+        product = bson_document.parse(data)
         fields = bson.decode(data)
-    except (document.BadDocument, bson.errors.InvalidBSON):
+    except (bson_document.BadDocument, bson.errors.InvalidBSON):
         return  # refused, or with text that is not UTF-8, which we need not read
     assert fields['_id'] == product.product_id
     assert fields.get('category_id') == product.category_id
@@ -121,5 +121,5 @@ def test_what_is_read_from_a_changed_document_is_what_pymongo_reads(
 def test_a_damaged_length_still_lets_the_end_be_found() -> None:
     data = bson.encode({'_id': 7, 'imgs': IMGS, 'category_id': 1})
     damaged = struct.pack('<i', -5) + data[4:] + b'next'
-    product, end = document.parse_elements(damaged, 0, len(damaged))
+    product, end = bson_document.parse_elements(damaged, 0, len(damaged))
     assert (product.product_id, end) == (7, len(data))

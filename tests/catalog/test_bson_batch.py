@@ -6,7 +6,7 @@ from bson.son import SON
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog import document, documents
+from catalog.formats import bson_batch, bson_document
 
 IMGS = [{'picture': b'first'}, {'picture': b'second picture'}]
 USUAL = [
@@ -23,27 +23,27 @@ OTHERS = [
 ]
 
 
-def one_by_one(data: bytes, start: int, end: int) -> list[document.Product]:
+def one_by_one(data: bytes, start: int, end: int) -> list[bson_document.Product]:
     """The products of the documents in [start, end) of the data."""
     products = []
     while start < end:
-        products.append(document.parse(data, start))
-        start += document.framed_length(data, start)
+        products.append(bson_document.parse(data, start))
+        start += bson_document.framed_length(data, start)
     return products
 
 
-def as_products(found: documents.Documents) -> list[document.Product]:
+def as_products(found: bson_batch.Documents) -> list[bson_document.Product]:
     places = iter(map(tuple, found.places.tolist()))
     columns = (found.product_ids.tolist(), found.category_ids.tolist(), found.views.tolist())
     return [
-        document.Product(product_id, category_id, tuple(next(places) for _ in range(views)))
+        bson_document.Product(product_id, category_id, tuple(next(places) for _ in range(views)))
         for product_id, category_id, views in zip(*columns, strict=True)
     ]
 
 
 def test_documents_of_the_usual_layout_are_read_at_once() -> None:
     data = b'before' + b''.join(USUAL) + b'after'
-    found = documents.read(data, 6, len(data))
+    found = bson_batch.read(data, 6, len(data))
     assert found is not None
     assert found.end == len(data) - len('after')
     assert as_products(found) == one_by_one(data, 6, found.end)
@@ -53,18 +53,18 @@ def test_documents_of_the_usual_layout_are_read_at_once() -> None:
 def test_they_end_before_another_layout_the_end_of_the_data_and_the_place_to_stop() -> None:
     whole = b''.join(USUAL[:2])
     for other in OTHERS:
-        found = documents.read(whole + other + USUAL[2], 0, 10_000)
+        found = bson_batch.read(whole + other + USUAL[2], 0, 10_000)
         assert found is not None
         assert found.end == len(whole)
-        assert documents.read(other + whole, 0, 10_000) is None
+        assert bson_batch.read(other + whole, 0, 10_000) is None
     for cut in range(1, len(USUAL[2])):
-        found = documents.read(whole + USUAL[2][:cut], 0, 10_000)
+        found = bson_batch.read(whole + USUAL[2][:cut], 0, 10_000)
         assert found is not None
         assert found.end == len(whole)
-    found = documents.read(whole, 0, 1)
+    found = bson_batch.read(whole, 0, 1)
     assert found is not None
     assert found.end == len(USUAL[0])
-    assert documents.read(whole[: len(USUAL[0]) - 1], 0, 10_000) is None
+    assert bson_batch.read(whole[: len(USUAL[0]) - 1], 0, 10_000) is None
 
 
 @given(position=st.integers(min_value=0), value=st.binary(min_size=1, max_size=4))
@@ -74,6 +74,6 @@ def test_what_is_read_at_once_from_changed_documents_is_what_is_read_one_by_one(
     data = bytearray(b''.join(USUAL))
     at = position % len(data)
     data[at : at + len(value)] = value
-    found = documents.read(bytes(data), 0, len(data))
+    found = bson_batch.read(bytes(data), 0, len(data))
     if found is not None:
         assert as_products(found) == one_by_one(bytes(data), 0, found.end)

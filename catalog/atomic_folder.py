@@ -15,7 +15,7 @@ from catalog.errors import UserError
 
 
 @contextlib.contextmanager
-def new_folder(path: str) -> Iterator[Path]:
+def create(path: str) -> Iterator[Path]:
     """A folder to write into, which gets its name when the block ends well.
 
     Raises:
@@ -35,8 +35,8 @@ def new_folder(path: str) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def replaced_folder(path: str, *, files: frozenset[str]) -> Iterator[Path]:
-    """Like `new_folder`, but replaces a folder that holds nothing except `files`.
+def replace(path: str, *, files: frozenset[str]) -> Iterator[Path]:
+    """Like `create`, but replaces a folder that holds nothing except `files`.
 
     Raises:
       UserError: if `path` holds anything else, or is on an object store.

@@ -1,8 +1,8 @@
-"""Many product documents at once, if they have the layout that Kaggle's files have.
+"""Parses many BSON product documents at once, if they have the layout of Kaggle's files.
 
-Nothing but speed: `catalog.document.parse` says the same of each, at five times the cost. `_id`,
-`imgs` and `category_id` come in this order, numbers as int32, and a picture is all that an entry of
-`imgs` holds. Each then has a fixed place before or after the pictures.
+An optimization only: `bson_document.parse` gives the same products at five times the cost. In this
+layout `_id`, `imgs` and `category_id` come in this order, numbers are int32, and an entry of `imgs`
+holds only a picture, so that each field has a fixed place before or after the pictures.
 """
 
 import struct
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from catalog import document
+from catalog.formats import bson_document
 
 Int64s = npt.NDArray[np.int64]
 
@@ -97,7 +97,7 @@ def _edges(data: bytes, start: int, stop: int) -> list[int]:
     while start < stop and start <= last:
         (length,) = unpack(data, start)
         start += length
-        if not _LEAST_BYTES <= length <= document.MAX_BYTES or start > len(data):
+        if not _LEAST_BYTES <= length <= bson_document.MAX_BYTES or start > len(data):
             break
         edges.append(start)
     return edges

@@ -19,7 +19,7 @@ _NOTE = re.compile(
 
 
 @contextlib.contextmanager
-def start_up() -> Iterator[None]:
+def hide() -> Iterator[None]:
     """Keeps standard error until the block ends, then writes what is not a known note."""
     sys.stderr.flush()
     kept = os.dup(2)

@@ -1,0 +1,1 @@
+"""Byte formats, as pure functions: BSON documents, image headers, tf.Example and TFRecord."""

@@ -1,0 +1,1 @@
+"""What a process does for itself: its allocator, its startup messages and its progress line."""
