@@ -1,4 +1,8 @@
-"""Command lines: absl flags in, exit code out. What a door does is in the libraries it calls."""
+"""Command lines: absl flags in, exit code out. Each command's work is in the libraries it calls.
+
+Exit codes: 0 on success and after `--help`, 2 on a user's mistake or an error of the system, 130
+after Ctrl-C.
+"""
 
 import os
 import sys
@@ -19,7 +23,7 @@ def exit_with_error(message: object) -> NoReturn:
 
 
 def report_errors(main: Callable[[list[str]], None]) -> Callable[[list[str]], None]:
-    """`main`, with the user's mistakes and the system's refusals told in one line."""
+    """Wraps `main` so that a user's mistakes and the system's errors are printed as one line."""
 
     def call(argv: list[str]) -> None:
         try:
@@ -38,16 +42,18 @@ def report_errors(main: Callable[[list[str]], None]) -> Callable[[list[str]], No
 
 
 def parse_flags(argv: list[str], *, known_only: bool = False) -> list[str]:
-    """Reads the flags; returns the arguments that are none, program name first.
+    """Parses the flags and returns the remaining arguments, program name first.
 
     Args:
-      argv: the command line, program name first.
-      known_only: leaves flags that are not defined among the arguments.
+      argv: The command line, program name first.
+      known_only: Whether to return undefined flags with the remaining arguments.
     """
     try:
         remaining: list[str] = flags.FLAGS(argv, known_only=known_only)
     except flags.Error as error:
         exit_with_error(f'{str(error).rstrip(".")}. --help lists the flags')
+    except SystemExit:  # absl has printed the help, and would exit with 1
+        sys.exit(0)
     return remaining
 
 
@@ -55,7 +61,8 @@ def _parse_only_flags(argv: list[str]) -> list[str]:
     remaining = parse_flags(argv)
     if len(remaining) > 1:
         exit_with_error(
-            f'arguments are flags like --name=value, got {remaining[1]!r}. --help lists the flags'
+            f'arguments must be flags like --name=value, got {remaining[1]!r}. '
+            '--help lists the flags'
         )
     return remaining
 
@@ -65,11 +72,11 @@ def run(
     *,
     parse: Callable[[list[str]], list[str]] = _parse_only_flags,
 ) -> None:
-    """Runs a door. `--help` prints the module's docstring and its flags.
+    """Runs a command. `--help` prints the docstring of its module and its flags.
 
     Args:
-      main: takes what `parse` left of the command line, program name first.
-      parse: reads the flags; by default anything that is not a known flag is refused.
+      main: Takes the arguments that `parse` returns, program name first.
+      parse: Parses the flags. By default, any argument that is not a known flag is refused.
     """
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')  # errors only, before TensorFlow loads
     logging.set_verbosity(logging.WARNING)
