@@ -1,49 +1,203 @@
-"""The house has three floors, and imports go only downwards (docs/design.md)."""
+"""The packages stand on floors, and so do the rooms within a package: imports only go down.
+
+A room is a folder of a package, or a module directly in it. To add or change a room, edit its row
+in `ROOMS`: `'room': 'rooms it may import'`, above every room that it imports (docs/design.md).
+"""
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-MAY_IMPORT = {
+PACKAGES = {
     'catalog': {'catalog'},
     'beam_pipelines': {'beam_pipelines', 'catalog'},
     'trainer': {'trainer', 'catalog'},
     'serving': {'serving', 'catalog'},
     'configs': {'configs', 'trainer', 'catalog'},
 }
+ROOMS = {
+    'catalog': {
+        'samples': 'categories command_line errors formats process storage',
+        'manifest': 'categories errors shards storage',
+        'atomic_folder': 'errors storage',
+        'categories': 'errors storage',
+        'storage': 'object_store',
+        'object_store': 'errors',
+        'command_line': 'errors',
+        'record': 'formats',
+        'shards': '',
+        'formats': '',
+        'process': '',
+        'errors': '',
+    },
+    'beam_pipelines': {
+        'shard': 'local options pipeline sources summary write',
+        'pipeline': 'local options packing plan scan sources table write',
+        'summary': 'write',
+        'write': 'options plan scan sources table',
+        'plan': 'options scan table',
+        'sources': 'scan table',
+        'scan': 'packing table',
+        'packing': 'table',
+        'table': '',
+        'options': '',
+        'local': '',
+    },
+    'trainer': {
+        'task': 'config data distribution startup training',
+        'tune': 'config data distribution metrics naming report startup training',
+        'summary': 'config evaluate metrics naming report workdir',
+        'evaluate': 'config data inference metrics naming report startup',
+        'ensemble': 'data inference naming report startup',
+        'features': 'config data inference models startup workdir',
+        'tau_norm': 'config data metrics models naming optim startup workdir',
+        'lite0_weights': 'models',
+        'predict': 'export startup',
+        'export': 'config data inference metrics naming startup workdir',
+        'training': 'augmentation config data distribution inference losses metrics models'
+        ' monitoring naming optim workdir',
+        'inference': 'config data metrics models naming workdir',
+        'workdir': 'config data models naming optim',
+        'augmentation': 'config losses',
+        'losses': 'config data',
+        'optim': 'config models',
+        'models': 'config',
+        'data': 'config',
+        'distribution': 'config',
+        'monitoring': 'config naming',
+        'report': 'metrics',
+        'metrics': '',
+        'config': '',
+        'naming': '',
+        'startup': '',
+    },
+    'serving': {
+        'model_server': 'server server_options',
+        'server': 'grpc_service model_versions rest server_options',
+        'rest': 'model_info model_versions rest_request rest_response saved_model status',
+        'grpc_service': 'model_info model_versions saved_model status tensors',
+        'model_info': 'model_versions status',
+        'model_versions': 'saved_model status warmup',
+        'warmup': 'saved_model tensors',
+        'saved_model': 'status tensors',
+        'rest_request': 'status',
+        'rest_response': 'status',
+        'server_options': '',
+        'query': 'answers grpc_client rest_client',
+        'grpc_client': 'answers protos tensors',
+        'rest_client': 'answers',
+        'answers': '',
+        'protos': '',
+        'status': '',
+        'tensors': '',
+    },
+}
+NOT_YET = {('trainer.export', 'trainer.predict')}
+MAX_FILES_IN_A_ROOM = 12
+MAX_FILES_AT_THE_TOP = {'catalog': 12, 'beam_pipelines': 12, 'trainer': 8}
 HEAVY = {'apache_beam', 'tensorflow', 'keras'}
 
 
-def imported(path: Path) -> set[str]:
-    """The top-level packages that a file imports, anywhere in it."""
-    names: set[str] = set()
+def imported(path: Path) -> Iterator[str]:
+    """Yields the dotted names that a file imports, also within functions."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            names.update(alias.name.split('.')[0] for alias in node.names)
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f'{path}: relative import'
-            names.add((node.module or '').split('.')[0])
-    return names
+            yield from (f'{node.module}.{alias.name}' for alias in node.names)
 
 
-@pytest.mark.parametrize('package', MAY_IMPORT)
+def imported_packages(path: Path) -> set[str]:
+    return {name.split('.')[0] for name in imported(path)}
+
+
+def files_of(package: str) -> dict[str, list[Path]]:
+    """The files of each room of a package."""
+    rooms: dict[str, list[Path]] = {}
+    for path in sorted((ROOT / package).rglob('*.py')):
+        rooms.setdefault(path.relative_to(ROOT / package).parts[0].removesuffix('.py'), []).append(
+            path
+        )
+    del rooms['__init__']
+    return rooms
+
+
+def folders_of(package: str) -> dict[str, list[Path]]:
+    """The files of each room that is a folder."""
+    return {
+        room: files
+        for room, files in files_of(package).items()
+        if files[0].parent != ROOT / package
+    }
+
+
+@pytest.mark.parametrize('package', PACKAGES)
 def test_a_package_imports_only_from_its_floor_and_below(package: str) -> None:
     files = sorted((ROOT / package).rglob('*.py'))
     assert files
     for path in files:
-        above = imported(path) & set(MAY_IMPORT) - MAY_IMPORT[package]
+        above = imported_packages(path) & set(PACKAGES) - PACKAGES[package]
         assert not above, f'{path} imports {above}'
 
 
+@pytest.mark.parametrize('package', ROOMS)
+def test_each_room_has_a_row(package: str) -> None:
+    assert sorted(ROOMS[package]) == sorted(files_of(package))
+
+
+@pytest.mark.parametrize('package', ROOMS)
+def test_a_row_names_only_rooms_below_it(package: str) -> None:
+    rows = list(ROOMS[package])
+    for number, row in enumerate(rows):
+        not_below = set(ROOMS[package][row].split()) - set(rows[number + 1 :])
+        assert not not_below, f'{package}.{row}: move its row above {not_below}'
+
+
+@pytest.mark.parametrize('package', ROOMS)
+def test_a_room_imports_only_the_rooms_in_its_row(package: str) -> None:
+    for room, files in files_of(package).items():
+        allowed = {room, *ROOMS[package][room].split()}
+        for path in files:
+            for name in imported(path):
+                top, _, rest = name.partition('.')
+                target = rest.split('.')[0]
+                if top == package and (f'{package}.{room}', f'{package}.{target}') not in NOT_YET:
+                    assert target in allowed, f'{path.relative_to(ROOT)} imports {name}'
+
+
+@pytest.mark.parametrize('package', ROOMS)
+def test_no_room_imports_the_command_of_another(package: str) -> None:
+    for room, files in files_of(package).items():
+        for path in files:
+            for name in imported(path):
+                parts = name.split('.')
+                if parts[0] in ROOMS and '__main__' in parts:
+                    assert parts[:2] == [package, room], f'{path.relative_to(ROOT)} imports {name}'
+
+
+@pytest.mark.parametrize('package', ROOMS)
+def test_a_room_has_at_most_a_dozen_files(package: str) -> None:
+    for room, files in folders_of(package).items():
+        assert len(files) <= MAX_FILES_IN_A_ROOM, f'{package}/{room} has {len(files)} files'
+
+
+@pytest.mark.parametrize('package', MAX_FILES_AT_THE_TOP)
+def test_few_files_are_at_the_top_of_a_package(package: str) -> None:
+    files = sorted(path.name for path in (ROOT / package).glob('*.py'))
+    assert len(files) <= MAX_FILES_AT_THE_TOP[package], files
+
+
 @pytest.mark.parametrize('package', ['catalog', 'beam_pipelines'])
-def test_the_ground_floor_and_the_shard_job_name_no_tensorflow(package: str) -> None:
+def test_catalog_and_the_shard_job_import_no_tensorflow(package: str) -> None:
     allowed = {'apache_beam'} if package == 'beam_pipelines' else set()
     for path in sorted((ROOT / package).rglob('*.py')):
-        assert not imported(path) & HEAVY - allowed, path
+        assert not imported_packages(path) & HEAVY - allowed, path
 
 
 @pytest.mark.parametrize(
@@ -54,7 +208,7 @@ def test_the_ground_floor_and_the_shard_job_name_no_tensorflow(package: str) -> 
         ('serving.query', HEAVY | {'tensorflow_serving'}),
     ],
 )
-def test_importing_a_light_door_loads_no_heavy_library(module: str, absent: set[str]) -> None:
+def test_importing_a_light_module_loads_no_heavy_library(module: str, absent: set[str]) -> None:
     code = f'import sys, {module}; print(*sorted({{n.split(".")[0] for n in sys.modules}}))'
     done = subprocess.run(
         [sys.executable, '-c', code], capture_output=True, text=True, check=True, cwd=ROOT

@@ -22,7 +22,9 @@ COMMANDS = [
 
 
 def run_command(module: str, *arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, '-m', module, *arguments], capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, '-m', module, *arguments], capture_output=True, text=True
+    )
 
 
 @pytest.mark.parametrize('module', COMMANDS)
