@@ -154,7 +154,7 @@ def _write(ensemble: Ensemble, folder: Path) -> None:
 
 def text(ensemble: Ensemble) -> str:
     """The comparison as a table, and the way that was taken with its weights."""
-    table = tables.aligned(
+    table = tables.format_table(
         [[one.name, f'{one.loss:.4f}', tables.percent(one.accuracy)] for one in ensemble.compared],
         header=['products that nothing was fitted on', 'log loss', 'accuracy'],
     )

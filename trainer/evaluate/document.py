@@ -12,9 +12,9 @@ import numpy as np
 
 from catalog.categories import Categories
 from trainer.evaluate import text as evaluation_report
-from trainer.evaluate.text import Evaluation
+from trainer.evaluate.result import Evaluation
 from trainer.metrics.calibration import BINS, Reliability
-from trainer.metrics.tallies import Measured
+from trainer.metrics.subset_metrics import SubsetMetrics
 
 SUSPECTS_HEADER = [
     'product_id',
@@ -91,9 +91,9 @@ def of(evaluation: Evaluation, tree: Categories) -> dict[str, Any]:
     }
 
 
-def _measured(found: Measured) -> dict[str, Any]:
+def _measured(found: SubsetMetrics) -> dict[str, Any]:
     return {
-        **dataclasses.asdict(found.figures),
+        **dataclasses.asdict(found.metrics),
         'levels': [dataclasses.asdict(level) for level in found.levels],
         'calibration': {
             'bin_edges': np.linspace(0, 1, BINS + 1).tolist(),

@@ -22,7 +22,7 @@ from trainer.evaluate import document as evaluation_document
 from trainer.evaluate import page as evaluation_page
 from trainer.evaluate import showcase
 from trainer.evaluate import text as evaluation_report
-from trainer.evaluate.text import Evaluation
+from trainer.evaluate.result import Evaluation
 from trainer.inference import runs as restoring
 from trainer.inference import scores as predictions
 from trainer.inference import split_scores as scoring
@@ -31,11 +31,11 @@ from trainer.inference.split_scores import Piece
 from trainer.metrics import bootstrap, breakdowns, coverage, prediction_table, roc_auc
 from trainer.metrics import classification as metrics
 from trainer.metrics import label_errors as suspects
-from trainer.metrics.calibration import Calibrated, Temperatures
-from trainer.metrics.label_errors import Suspects
+from trainer.metrics.calibration import FittedTemperatures, Temperatures
+from trainer.metrics.label_errors import LabelErrors
 from trainer.metrics.prediction_table import Predictions
-from trainer.metrics.roc_auc import AucTally
-from trainer.metrics.tallies import Measure
+from trainer.metrics.roc_auc import RocAucAccumulator
+from trainer.metrics.subset_metrics import ExampleAccumulator
 
 FILES = frozenset(
     {
@@ -108,8 +108,8 @@ def evaluate(
 
 @dataclass(frozen=True)
 class _Counted:
-    products: Measure
-    pictures: Measure
+    products: ExampleAccumulator
+    pictures: ExampleAccumulator
     auc: roc_auc.RocAuc
     rows: Predictions  # of products
 
@@ -124,11 +124,13 @@ def _count(
     options: Options,
 ) -> _Counted:
     """Counts pictures and products, and writes the table of these."""
-    products, pictures = Measure(data.categories), Measure(data.categories)
+    products, pictures = ExampleAccumulator(data.categories), ExampleAccumulator(data.categories)
     records = data.split(split).records
     progress = Progress('evaluate', total=data.split(split).pictures, unit='picture')
     with (
-        AucTally(data.num_classes, examples=records, budget_bytes=options.auc_bytes) as auc,
+        RocAucAccumulator(
+            data.num_classes, examples=records, budget_bytes=options.auc_bytes
+        ) as auc,
         prediction_table.writer(str(table)) as rows,
     ):
         for piece in pieces:
@@ -161,7 +163,7 @@ def _evaluation(
     counted: _Counted,
     run: Run,
     data: DataSet,
-    calibrated: Calibrated,
+    calibrated: FittedTemperatures,
     *,
     split: str,
     options: Options,
@@ -197,7 +199,7 @@ def _evaluation(
     )
 
 
-def _suspects(rows: Predictions, *, num_classes: int) -> Suspects:
+def _suspects(rows: Predictions, *, num_classes: int) -> LabelErrors:
     return suspects.find(
         label=rows.label,
         own=np.exp(rows.label_log_probability),

@@ -6,7 +6,7 @@ from catalog.categories import Categories
 from catalog.formats import image_header
 from trainer.evaluate import document as evaluation_document
 from trainer.evaluate import text as report
-from trainer.evaluate.text import Evaluation
+from trainer.evaluate.result import Evaluation
 from trainer.metrics.classification import Ints
 from trainer.report import charts, pages
 
@@ -26,7 +26,7 @@ def page(evaluation: Evaluation, tree: Categories) -> bytes:
         split=evaluation.split,
         step=evaluation.step,
         digest=evaluation.data_digest,
-        products=products.figures,
+        products=products.metrics,
         intervals=evaluation.intervals,
         target=evaluation.at_target,
         num_classes=len(tree),

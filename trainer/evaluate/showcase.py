@@ -17,7 +17,7 @@ from trainer.data import input_pipeline
 from trainer.data.data_set import DataSet
 from trainer.metrics import classification as metrics
 from trainer.metrics.classification import Confusion, Ints
-from trainer.metrics.label_errors import Suspects
+from trainer.metrics.label_errors import LabelErrors
 from trainer.metrics.prediction_table import Predictions
 
 MAX_VIEWS = 4  # of a product
@@ -114,7 +114,7 @@ class Showcase:
         yield from rows.product_id[np.concatenate(parts).astype(np.int64)].tolist()
 
 
-def choose(rows: Predictions, suspects: Suspects, confusion: Confusion) -> Showcase:
+def choose(rows: Predictions, suspects: LabelErrors, confusion: Confusion) -> Showcase:
     """What to show of N products."""
     worst = metrics.most_confused(confusion, limit=_PAIRS)
     pairs = zip(worst.label.tolist(), worst.predicted.tolist(), worst.count.tolist(), strict=True)

@@ -5,20 +5,13 @@ Knows no model and no data set. JSON and CSV: `document`; HTML: `page`.
 
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from catalog.categories import Categories
-from trainer.evaluate.showcase import Photos, Showcase
+from trainer.evaluate.result import Evaluation
 from trainer.metrics import classification as metrics
-from trainer.metrics.breakdowns import Third
-from trainer.metrics.calibration import Calibrated
 from trainer.metrics.classification import Confusion
-from trainer.metrics.coverage import Coverage, Curve
-from trainer.metrics.label_errors import Suspects
-from trainer.metrics.prediction_table import Predictions
-from trainer.metrics.roc_auc import RocAuc
-from trainer.metrics.tallies import Measured
+from trainer.metrics.subset_metrics import SubsetMetrics
 from trainer.report import charts, tables
 
 SUSPECTS = 'suspects.csv'
@@ -43,72 +36,6 @@ _PLAIN = [
     ('loss', 'log loss'),
 ]
 COLUMNS = ['', 'products', '95 % interval', '… not leaked', 'pictures', '… not leaked']
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What was found of a model on a split.
-
-    Attributes:
-      split: what was measured on.
-      step: of the checkpoint that was measured.
-      product_rule: what a product's probabilities are, in words.
-      tta: see `test_time`.
-      data_digest: SHA-256 of the data set's manifest, in hex.
-      products: per product.
-      products_without_leaked: without the products that have a picture which occurs in train too.
-      pictures: per picture.
-      pictures_without_leaked: without the pictures that occur in train too.
-      confusion: per product, as all that follows.
-      auc: one-vs-rest.
-      thirds: of the classes, by size.
-      calibrated: the temperatures.
-      curve: coverage against accuracy.
-      coverage: at some accuracies, ascending.
-      target: the accuracy that matters most of these.
-      intervals: 95 %, of the headline figures, by name.
-      rows: what is said of each product.
-      suspects: among the rows.
-      showcase: rows to show.
-      photos: of these.
-    """
-
-    split: str
-    step: int
-    product_rule: str
-    tta: str
-    data_digest: str
-    products: Measured
-    products_without_leaked: Measured
-    pictures: Measured
-    pictures_without_leaked: Measured
-    confusion: Confusion
-    auc: RocAuc
-    thirds: tuple[Third, ...]
-    calibrated: Calibrated
-    curve: Curve
-    coverage: tuple[Coverage, ...]
-    target: float
-    intervals: dict[str, tuple[float, float]]
-    rows: Predictions
-    suspects: Suspects
-    showcase: Showcase
-    photos: Photos
-
-    @property
-    def columns(self) -> tuple[Measured, Measured, Measured, Measured]:
-        """The four sets of figures, in the order in which they are shown."""
-        return (
-            self.products,
-            self.products_without_leaked,
-            self.pictures,
-            self.pictures_without_leaked,
-        )
-
-    @property
-    def at_target(self) -> Coverage:
-        """What can be filed at the target's accuracy."""
-        return next(found for found in self.coverage if found.target == self.target)
 
 
 def class_rows(confusion: Confusion, tree: Categories) -> list[dict[str, Any]]:
@@ -152,17 +79,20 @@ def figure_rows(evaluation: Evaluation) -> list[list[str]]:
     """The table of figures, a row a figure; `-` where nothing was counted."""
 
     def row(
-        title: str, value: Callable[[Measured], float], form: Callable[[float], str], name: str = ''
+        title: str,
+        value: Callable[[SubsetMetrics], float],
+        form: Callable[[float], str],
+        name: str = '',
     ) -> list[str]:
-        cells = [form(value(c)) if c.figures.examples else '-' for c in evaluation.columns]
+        cells = [form(value(c)) if c.metrics.examples else '-' for c in evaluation.columns]
         low, high = (form(v) for v in evaluation.intervals.get(name, (0.0, 0.0)))
         between = f'{low.removesuffix(" %")} to {high}' if name in evaluation.intervals else ''
         return [title, cells[0], between, *cells[1:]]
 
-    def of_figures(name: str) -> Callable[[Measured], float]:
-        return lambda column: getattr(column.figures, name)
+    def of_figures(name: str) -> Callable[[SubsetMetrics], float]:
+        return lambda column: getattr(column.metrics, name)
 
-    counts = [f'{column.figures.examples:,}' for column in evaluation.columns]
+    counts = [f'{column.metrics.examples:,}' for column in evaluation.columns]
     return [
         ['examples', counts[0], '', *counts[1:]],
         *(row(title, of_figures(name), tables.percent, name) for name, title in SHOWN),
@@ -197,7 +127,7 @@ def _plain(value: float) -> str:
 
 def level_rows(evaluation: Evaluation) -> list[list[str]]:
     """The table of levels: products, by the likeliest leaf and by the likeliest node."""
-    if not evaluation.products.figures.examples:
+    if not evaluation.products.metrics.examples:
         return []
     return [
         [
@@ -255,7 +185,7 @@ def temperature_words(evaluation: Evaluation) -> str:
 
 def suspect_words(evaluation: Evaluation) -> str:
     """How many labels are suspected, as a sentence."""
-    count, total = len(evaluation.suspects), max(evaluation.products.figures.examples, 1)
+    count, total = len(evaluation.suspects), max(evaluation.products.metrics.examples, 1)
     learned = ' The model learned from these labels, so it hardly doubts them.'
     return (
         f'{count:,} labels ({tables.percent(count / total)}) are suspected to be wrong; '
@@ -267,9 +197,9 @@ def text(evaluation: Evaluation) -> str:
     """The evaluation for the terminal."""
     parts = [
         f"{evaluation.split}: a product's probabilities are {evaluation.product_rule}",
-        tables.aligned(figure_rows(evaluation), header=COLUMNS),
-        tables.aligned(level_rows(evaluation), header=LEVEL_COLUMNS),
-        tables.aligned(third_rows(evaluation), header=THIRD_COLUMNS),
+        tables.format_table(figure_rows(evaluation), header=COLUMNS),
+        tables.format_table(level_rows(evaluation), header=LEVEL_COLUMNS),
+        tables.format_table(third_rows(evaluation), header=THIRD_COLUMNS),
         '\n'.join(
             [
                 coverage_words(evaluation),

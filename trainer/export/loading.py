@@ -6,7 +6,7 @@ sizes of pictures may differ, each decodes as it was exported to.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,9 @@ from catalog.categories import Categories
 from catalog.errors import UserError
 from trainer import naming
 from trainer.export import saved_model as exporting
-from trainer.predict.decoding import Decoder, Size
+
+Size = tuple[int, int]  # height, width in pixels
+Decoder = Callable[[tf.Tensor], tf.Tensor]  # string [N] -> uint8 [N, height, width, 3]
 
 
 @dataclass(frozen=True)

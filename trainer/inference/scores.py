@@ -189,7 +189,7 @@ def top(examples: Scored, *, top_k: int, temperature: float = 1.0) -> Prediction
     probability, predicted = tf.math.top_k(examples.probabilities, k)
     confidence = probability
     if temperature != 1:
-        powers = calibration.logarithms(examples.probabilities) / np.float32(temperature)
+        powers = calibration.clipped_log(examples.probabilities) / np.float32(temperature)
         total = tf.reduce_logsumexp(powers, axis=1, keepdims=True)
         confidence = tf.exp(tf.gather(powers, predicted, batch_dims=1) - total)
     return Predictions(

@@ -22,7 +22,7 @@ from trainer.inference.ensemble import Combination, log_probabilities
 from trainer.inference.runs import Member, Run
 from trainer.inference.scores import Scored
 from trainer.metrics import calibration
-from trainer.metrics.calibration import Calibrated, Temperatures
+from trainer.metrics.calibration import FittedTemperatures, Temperatures
 from trainer.workdir import run_files
 
 _FIT_PRODUCTS = 10_000
@@ -100,14 +100,14 @@ def _combined(said: Sequence[Scored], rule: Combination) -> Scored:
     )
 
 
-def calibrated(run: Run, data: DataSet, split: str) -> tuple[Calibrated, Iterator[Piece]]:
+def calibrated(run: Run, data: DataSet, split: str) -> tuple[FittedTemperatures, Iterator[Piece]]:
     """The temperatures for a split, and its pieces: none runs through the model twice if all of
     them fit into memory.
     """
     fitted = 'validation' if _has_labels(data, 'validation') else split
     share = _share(data, fitted)
     sample = list(pieces(run, data, fitted, share=share))
-    found = Calibrated(
+    found = FittedTemperatures(
         temperatures=Temperatures(
             picture=_fit([piece.pictures for piece in sample]),
             product=_fit([piece.products for piece in sample]),
@@ -133,7 +133,7 @@ def _share(data: DataSet, split: str) -> float:
 def _fit(examples: Sequence[Scored]) -> float:
     if not examples:
         return 1.0
-    return calibration.fit(
+    return calibration.fit_temperature(
         np.concatenate([part.probabilities for part in examples]),
         np.concatenate([part.label for part in examples]),
     )

@@ -72,5 +72,5 @@ class _Cells:
         counts = np.bincount(self._cell, times, minlength=len(self._label)).astype(np.int64)
         some = counts > 0
         drawn = Confusion(self._label[some], self._predicted[some], counts[some])
-        figures = metrics.confusion_figures(drawn)
+        figures = metrics.confusion_metrics(drawn)
         return {name: figures[name] for name in _FIGURES}

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from catalog.categories import Categories
 from trainer.metrics import classification as metrics
-from trainer.metrics.classification import Confusion, Figures, Floats, Ints, Tally
+from trainer.metrics.classification import Confusion, Floats, Ints, Metrics, MetricsAccumulator
 
 NAMES = ('many', 'medium', 'few')
 
@@ -75,7 +75,7 @@ _SMALLEST = np.finfo(np.float32).tiny  # a probability that rounds to 0 keeps a 
 
 
 @dataclass(frozen=True)
-class LevelFigures:
+class LevelMetrics:
     """A level of the tree.
 
     Attributes:
@@ -88,7 +88,7 @@ class LevelFigures:
     level: int
     nodes: int
     accuracy_by_leaf: float
-    by_sum: Figures
+    by_sum: Metrics
 
 
 class Level:
@@ -109,7 +109,7 @@ class Level:
     def said(
         self, *, labels: Ints, probabilities: npt.NDArray[np.floating]
     ) -> dict[str, npt.NDArray[Any]]:
-        """What `Tally.update` takes, of the nodes of N examples.
+        """What `MetricsAccumulator.update` takes, of the nodes of N examples.
 
         Args:
           labels: of leaves, int64 [N].
@@ -142,20 +142,20 @@ def above_leaves(tree: Categories) -> tuple[Level, Level]:
 
 
 def figures(
-    leaves: Tally, above: Sequence[tuple[Level, Tally]]
-) -> tuple[LevelFigures, LevelFigures, LevelFigures]:
+    leaves: MetricsAccumulator, above: Sequence[tuple[Level, MetricsAccumulator]]
+) -> tuple[LevelMetrics, LevelMetrics, LevelMetrics]:
     """The figures of level 1, 2 and 3, from tallies of the leaves and of the nodes above."""
     confusion = leaves.confusion()
     first, second = (
-        LevelFigures(
+        LevelMetrics(
             level=number,
             nodes=level.nodes,
             accuracy_by_leaf=metrics.accuracy(on_level(confusion, level.node_of)),
-            by_sum=metrics.figures(tally),
+            by_sum=metrics.compute_metrics(tally),
         )
         for number, (level, tally) in enumerate(above, start=1)
     )
-    third = LevelFigures(
-        3, leaves.num_classes, metrics.accuracy(confusion), metrics.figures(leaves)
+    third = LevelMetrics(
+        3, leaves.num_classes, metrics.accuracy(confusion), metrics.compute_metrics(leaves)
     )
     return first, second, third

@@ -30,7 +30,7 @@ class Temperatures:
 
 
 @dataclass(frozen=True)
-class Calibrated:
+class FittedTemperatures:
     """The temperatures of a run.
 
     Attributes:
@@ -63,7 +63,7 @@ class Reliability:
     mce: float
 
 
-class ReliabilityTally:
+class ReliabilityAccumulator:
     """Counts examples by confidence as they come."""
 
     def __init__(self) -> None:
@@ -93,21 +93,21 @@ class ReliabilityTally:
         )
 
 
-def logarithms(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+def clipped_log(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
     """Log p, of a p that rounds to 0 that of the smallest float32: [N, C] -> float32 [N, C]."""
     logs: npt.NDArray[np.float32] = np.log(np.maximum(probabilities, _SMALLEST)).astype(np.float32)
     return logs
 
 
-def scaled(probabilities: npt.NDArray[np.floating], *, temperature: float) -> Floats:
+def apply_temperature(probabilities: npt.NDArray[np.floating], *, temperature: float) -> Floats:
     """`p ** (1 / T)`, normalised: [N, C] -> float64 [N, C]."""
-    powers = logarithms(probabilities).astype(np.float64) / temperature
+    powers = clipped_log(probabilities).astype(np.float64) / temperature
     exponents = np.exp(powers - powers.max(axis=1, keepdims=True))
     result: Floats = exponents / exponents.sum(axis=1, keepdims=True)
     return result
 
 
-def fit(probabilities: npt.NDArray[np.floating], labels: Ints) -> float:
+def fit_temperature(probabilities: npt.NDArray[np.floating], labels: Ints) -> float:
     """The temperature with the smallest log loss of N examples; 1 if there are none.
 
     The loss is convex in 1 / T, so its slope has one zero, found by Newton's steps kept in between.
@@ -134,8 +134,8 @@ def _slope_and_bend(
     slope = bend = 0.0
     for start in range(0, len(labels), _CHUNK):
         rows = slice(start, start + _CHUNK)
-        logs = logarithms(probabilities[rows]).astype(np.float64)
-        shares = scaled(probabilities[rows], temperature=1 / inverse)
+        logs = clipped_log(probabilities[rows]).astype(np.float64)
+        shares = apply_temperature(probabilities[rows], temperature=1 / inverse)
         mean = (shares * logs).sum(axis=1)
         slope += float((mean - logs[np.arange(len(logs)), labels[rows]]).sum())
         bend += float(((shares * logs**2).sum(axis=1) - mean**2).sum())

@@ -64,7 +64,7 @@ class PerClass:
 
 
 @dataclass(frozen=True)
-class Figures:
+class Metrics:
     """Figures of a set of examples, each in [0, 1] but for `examples` and `loss`.
 
     Attributes:
@@ -96,13 +96,13 @@ class Figures:
     kappa: float
 
 
-class Tally:
+class MetricsAccumulator:
     """Counts examples as they come.
 
     Usage:
-      tally = Tally(num_classes=5270)
+      tally = MetricsAccumulator(num_classes=5270)
       tally.update(labels=..., predicted=..., label_log_probability=...)  # for each batch
-      figures(tally)
+      compute_metrics(tally)
     """
 
     def __init__(self, num_classes: int) -> None:
@@ -201,8 +201,8 @@ def _floats(classes: PerClass) -> tuple[float, Floats, Floats]:
     return float(labels.sum()), labels, classes.predicted.astype(np.float64)
 
 
-def confusion_figures(confusion: Confusion) -> dict[str, float]:
-    """Those of the `Figures` that follow from the confusion alone, by name; all 0 of nothing."""
+def confusion_metrics(confusion: Confusion) -> dict[str, float]:
+    """Those of the `Metrics` that follow from the confusion alone, by name; all 0 of nothing."""
     classes = per_class(confusion)
     hits = int(confusion.count[confusion.label == confusion.predicted].sum())
     weights = classes.support / max(int(classes.support.sum()), 1)
@@ -220,14 +220,14 @@ def confusion_figures(confusion: Confusion) -> dict[str, float]:
     }
 
 
-def figures(tally: Tally) -> Figures:
+def compute_metrics(tally: MetricsAccumulator) -> Metrics:
     """The figures of all that was counted; all 0 where nothing was."""
     examples = max(tally.examples, 1)
-    return Figures(
+    return Metrics(
         examples=tally.examples,
         top5_accuracy=tally.top5_hits / examples,
         loss=tally.loss_sum / examples,
-        **confusion_figures(tally.confusion()),
+        **confusion_metrics(tally.confusion()),
     )
 
 

@@ -20,7 +20,7 @@ from trainer.metrics.classification import Floats, Ints
 
 
 @dataclass(frozen=True)
-class Suspects:
+class LabelErrors:
     """Products whose label is suspected, the most suspicious first.
 
     Attributes:
@@ -53,7 +53,7 @@ def find(
     predicted: Ints,
     probability: npt.NDArray[np.floating],
     num_classes: int,
-) -> Suspects:
+) -> LabelErrors:
     """The suspects among N products.
 
     Args:
@@ -72,4 +72,4 @@ def find(
     count = int((confidently != label).sum())
     other = np.flatnonzero(predicted[:, 0] != label)
     chosen = other[np.argsort(own[other], kind='stable')[:count]]
-    return Suspects(row=chosen, suggested=predicted[chosen, 0])
+    return LabelErrors(row=chosen, suggested=predicted[chosen, 0])

@@ -44,11 +44,11 @@ class RocAuc:
     error: float
 
 
-class AucTally:
+class RocAucAccumulator:
     """Collects examples as they come.
 
     Usage:
-      with AucTally(num_classes, examples=N) as tally:
+      with RocAucAccumulator(num_classes, examples=N) as tally:
           tally.update(labels=..., probabilities=...)  # for each batch
           tally.figures()
     """
@@ -63,7 +63,7 @@ class AucTally:
         self._own: list[Scores] = []  # of the label's class
         self._scores: _Spill | _Bins = _Spill(num_classes) if self.exact else _Bins(num_classes)
 
-    def __enter__(self) -> 'AucTally':
+    def __enter__(self) -> 'RocAucAccumulator':
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -1,6 +1,6 @@
 """Pictures of several products to pixels, as models decode them; what is no picture is left out."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +9,7 @@ import tensorflow as tf
 
 from catalog.formats import image_header
 from catalog.formats.image_header import BadPicture
-
-Size = tuple[int, int]  # height, width in pixels
-Decoder = Callable[[tf.Tensor], tf.Tensor]  # string [N] -> uint8 [N, H, W, 3]
+from trainer.export.loading import Decoder, Size
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 
-def aligned(rows: Sequence[Sequence[str]], *, header: Sequence[str] = (), align: str = '') -> str:
+def format_table(
+    rows: Sequence[Sequence[str]], *, header: Sequence[str] = (), align: str = ''
+) -> str:
     """Rows of cells as lines.
 
     Args:

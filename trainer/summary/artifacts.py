@@ -135,7 +135,7 @@ def _confusion(workdir: str, *, num_classes: int) -> Confusion:
     path = storage.join(workdir, naming.REPORT, naming.PREDICTIONS)
     _require(path, maker='trainer.evaluate')
     rows = prediction_table.read(path)
-    tally = metrics.Tally(num_classes)
+    tally = metrics.MetricsAccumulator(num_classes)
     unknown = np.zeros(len(rows.label))  # the table has no probability of the label
     tally.update(labels=rows.label, predicted=rows.predicted, label_log_probability=unknown)
     return tally.confusion()

@@ -20,7 +20,10 @@ def text(run: RunRecord, located: Sequence[Place], *, bold: bool) -> str:
         ('Training', _training_text(run)),
         (f'Figures on {run.evaluation["split"]}, per product', _figures_text(run.evaluation)),
         *([('Answers', _answers_text(run))] if run.answers else []),
-        ('Where everything lies', tables.aligned([[p.what, p.path] for p in located], align='ll')),
+        (
+            'Where everything lies',
+            tables.format_table([[p.what, p.path] for p in located], align='ll'),
+        ),
         ('Next, on the real Kaggle files', facts.NEXT_COMMANDS),
     ]
     return '\n'.join(f'\n{_heading(title, bold=bold)}\n\n{body}' for title, body in sections)
@@ -44,8 +47,8 @@ def _ledger_text(run: RunRecord) -> str:
     ]
     return '\n\n'.join(
         [
-            tables.aligned(ledger, header=['', 'products', 'pictures']),
-            tables.aligned(splits, header=['split', 'shards', 'records', 'pictures', 'size']),
+            tables.format_table(ledger, header=['', 'products', 'pictures']),
+            tables.format_table(splits, header=['split', 'shards', 'records', 'pictures', 'size']),
         ]
     )
 
@@ -64,7 +67,7 @@ def _balance_text(run: RunRecord) -> str:
         for row in rows[: facts.MAX_CLASSES]
     ]
     header = ['class', 'before', 'after', 'before', 'after']
-    lines = [tables.aligned(table, header=header, align='lrrll'), '', facts.balance_words(run)]
+    lines = [tables.format_table(table, header=header, align='lrrll'), '', facts.balance_words(run)]
     if len(rows) > facts.MAX_CLASSES:
         lines.insert(1, f'... and {len(rows) - facts.MAX_CLASSES:,} smaller classes')
     return '\n'.join(lines)
@@ -78,7 +81,7 @@ def _training_text(run: RunRecord) -> str:
         [f'{run.steps[i]:,}', f'{run.losses[i]:.3f}', tables.bar(run.losses[i] / highest)]
         for i in np.unique(np.linspace(0, len(run.losses) - 1, 8).round().astype(int))
     ]
-    table = tables.aligned(curve, header=['step', 'loss', ''], align='rrl')
+    table = tables.format_table(curve, header=['step', 'loss', ''], align='rrl')
     return f'{facts.training(run)}\n\n{table}'
 
 
@@ -92,7 +95,7 @@ def _figures_text(evaluation: Mapping[str, Any]) -> str:
         _count(evaluation['examples']),
         _count(evaluation['without_leaked']['examples']),
     ]
-    return tables.aligned([counts, *rows], header=['', 'all', 'not leaked'])
+    return tables.format_table([counts, *rows], header=['', 'all', 'not leaked'])
 
 
 def _answers_text(run: RunRecord) -> str:
@@ -109,9 +112,8 @@ def _answers_text(run: RunRecord) -> str:
     header = ['photo', *(facts.transport_name(answers.transport) for answers in run.answers), ''][
         : len(rows[0])
     ]
-    return (
-        f'{tables.aligned(rows, header=header, align="l" * len(header))}\n\n{facts.agreement(run)}'
-    )
+    table = tables.format_table(rows, header=header, align='l' * len(header))
+    return f'{table}\n\n{facts.agreement(run)}'
 
 
 def _best(answer: Answer) -> str:

@@ -21,8 +21,8 @@ from trainer import naming
 from trainer.config import TrainConfig
 from trainer.data import data_set, preprocess
 from trainer.data.input_pipeline import evaluation_batches
-from trainer.metrics import classification as metrics
-from trainer.metrics.classification import Tally
+from trainer.metrics import classification
+from trainer.metrics.classification import MetricsAccumulator
 from trainer.models.heads import LOGITS
 from trainer.optim import ema as averages
 from trainer.workdir import checkpoint
@@ -58,7 +58,7 @@ def fit(*, workdir: str, data_folder: str, split: str) -> list[Tried]:
         raise UserError(f'{data.folder}: tau is fitted on labels, split {split!r} has none')
     kernel, bias = model.get_layer(LOGITS).get_weights()
     scales = [_lengths(kernel) ** -tau for tau in TAUS]
-    tallies = [Tally(data.num_classes) for _ in TAUS]
+    tallies = [MetricsAccumulator(data.num_classes) for _ in TAUS]
     progress = Progress('fit tau', total=data.split(split).pictures, unit='picture')
     run = tf.function(
         lambda images: model(preprocess.normalize(images, config.model), training=False),
@@ -89,8 +89,8 @@ def _lengths(kernel: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.maximum(lengths, np.finfo(np.float32).tiny)
 
 
-def _count(tally: Tally, logits: tf.Tensor, *, labels: tf.Tensor) -> None:
-    top = min(metrics.TOP, tally.num_classes)
+def _count(tally: MetricsAccumulator, logits: tf.Tensor, *, labels: tf.Tensor) -> None:
+    top = min(classification.TOP, tally.num_classes)
     log_probability = tf.gather(tf.nn.log_softmax(logits), labels, batch_dims=1)
     tally.update(
         labels=labels.numpy(),
@@ -99,9 +99,9 @@ def _count(tally: Tally, logits: tf.Tensor, *, labels: tf.Tensor) -> None:
     )
 
 
-def _tried(tau: float, tally: Tally) -> Tried:
-    figures = metrics.figures(tally)
-    return Tried(tau, figures.accuracy, figures.macro_recall, figures.macro_f1)
+def _tried(tau: float, tally: MetricsAccumulator) -> Tried:
+    metrics = classification.compute_metrics(tally)
+    return Tried(tau, metrics.accuracy, metrics.macro_recall, metrics.macro_f1)
 
 
 def normalize(*, workdir: str, output: str, tau: float, tried: Sequence[Tried] = ()) -> None:

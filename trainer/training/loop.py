@@ -23,7 +23,7 @@ from trainer.distribution import signals as stopping
 from trainer.distribution.strategy import build_strategy, cluster_of
 from trainer.distribution.workers import Workers, lost_peers_are_told
 from trainer.losses import objective
-from trainer.metrics.classification import Figures
+from trainer.metrics.classification import Metrics
 from trainer.models import weights
 from trainer.monitoring import metric_writers
 from trainer.monitoring import metric_writers as boards
@@ -38,7 +38,7 @@ from trainer.training.validation import Evaluator, Found
 from trainer.workdir import checkpoint
 
 Board = boards.Boards | boards.Silent
-Observe = Callable[[int, Figures], None]
+Observe = Callable[[int, Metrics], None]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def train(
       config: of the run.
       data: to learn from.
       workdir: of the run, new or its own.
-      observe: called with the step and the figures of each evaluation; what it raises ends the run.
+      observe: called with the step and the metrics of each evaluation; what it raises ends the run.
 
     Raises:
       UserError: if the workdir holds another run, the devices are absent, a shard is damaged, the
@@ -155,12 +155,12 @@ def _judge(run: _Run, found: Found, board: Board, reporter: Reporter, *, done: i
         board.pictures('samples', found.pictures, step=done)
     if state.plateau:
         metric = config.optimizer.schedule.plateau_metric
-        state.plateau.observe(getattr(found.figures, metric), config.optimizer.schedule)
-    if state.best.observe(found.figures, config.validation, step=done) and run.is_chief:
+        state.plateau.observe(getattr(found.metrics, metric), config.optimizer.schedule)
+    if state.best.observe(found.metrics, config.validation, step=done) and run.is_chief:
         with reporter.saving():
             checkpoint.save_best(state.shared_checkpoint(), run.workdir, step=done)
     if run.observe:
-        run.observe(done, found.figures)
+        run.observe(done, found.metrics)
 
 
 def _save(run: _Run, board: Board, reporter: Reporter, *, done: int) -> None:

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from catalog.errors import UserError
 from trainer.config.loop import ValidationConfig
-from trainer.metrics.classification import Figures
+from trainer.metrics.classification import Metrics
 from trainer.models import heads
 from trainer.optim.schedules import Plateau
 from trainer.training.distillation import Teacher
@@ -34,9 +34,9 @@ class Best(tf.Module):  # type: ignore[misc]
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.waited = tf.Variable(0, dtype=tf.int64, trainable=False)
 
-    def observe(self, figures: Figures, config: ValidationConfig, *, step: int) -> bool:
+    def observe(self, metrics: Metrics, config: ValidationConfig, *, step: int) -> bool:
         """Takes in an evaluation; whether it is the best."""
-        value, best = float(getattr(figures, config.metric)), float(self.value.numpy())
+        value, best = float(getattr(metrics, config.metric)), float(self.value.numpy())
         gain = best - value if config.metric == 'loss' else value - best
         better = not int(self.step.numpy()) or gain > 0
         self.waited.assign(0 if better else self.waited + 1)

@@ -1,7 +1,7 @@
 """Measures a model while it trains, on the devices it trains on. An example is what the model
 learns: a picture, or a product whose views it fuses. `evaluation` measures both, after the run.
 
-Evaluates a run's model while it trains: the figures of a split, and its first pictures.
+Evaluates a run's model while it trains: the metrics of a split, and its first pictures.
 
 The moving figures of batch norm, of which every device has its own. Knows no disk.
 
@@ -23,8 +23,8 @@ from trainer.config import TrainConfig
 from trainer.data import input_pipeline, product_pipeline, sources
 from trainer.data.data_set import DataSet
 from trainer.distribution.workers import Workers
-from trainer.metrics import classification as metrics
-from trainer.metrics.classification import Figures, Tally
+from trainer.metrics import classification
+from trainer.metrics.classification import Metrics, MetricsAccumulator
 from trainer.monitoring import sample_pictures
 from trainer.optim import ema as averages
 from trainer.training import model_inputs as feed
@@ -36,9 +36,9 @@ Forward = Callable[[Batch], tf.Tensor]
 _TOLD = ('accuracy', 'top5_accuracy', 'loss', 'macro_precision', 'macro_recall', 'macro_f1')
 
 
-def told(figures: Figures) -> dict[str, float]:
-    """The figures as they stand in metrics.jsonl: `validation_accuracy` and the like."""
-    values = dataclasses.asdict(figures)
+def told(metrics: Metrics) -> dict[str, float]:
+    """The metrics as they stand in metrics.jsonl: `validation_accuracy` and the like."""
+    values = dataclasses.asdict(metrics)
     return {f'validation_{name}': values[name] for name in _TOLD}
 
 
@@ -88,8 +88,8 @@ def compile_forward(
 
 def measure(
     forward: Forward, batches: Iterable[Batch], *, num_classes: int, examples: int, workers: Workers
-) -> Figures:
-    """The figures of all workers' examples; every worker gets the same.
+) -> Metrics:
+    """The metrics of all workers' examples; every worker gets the same.
 
     Args:
       forward: of `compile_forward`.
@@ -98,17 +98,17 @@ def measure(
       examples: in the batches of all workers.
       workers: of the run.
     """
-    top = min(metrics.TOP, num_classes)
+    top = min(classification.TOP, num_classes)
     rows = [_rows(forward(batch), batch['label'], top=top) for batch in batches]
     mine = np.concatenate(rows) if rows else np.zeros([0, top + 2])
     found = _gathered(mine, total=examples, workers=workers)
-    tally = Tally(num_classes)
+    tally = MetricsAccumulator(num_classes)
     tally.update(
         labels=found[:, 0].astype(np.int64),
         predicted=found[:, 1:-1].astype(np.int64),
         label_log_probability=found[:, -1],
     )
-    return metrics.figures(tally)
+    return classification.compute_metrics(tally)
 
 
 def _rows(logits: tf.Tensor, labels: tf.Tensor, *, top: int) -> npt.NDArray[np.float64]:
@@ -139,17 +139,17 @@ class Found:
     """What an evaluation found.
 
     Attributes:
-      figures: of all examples of the split: pictures, or products where their views are fused.
+      metrics: of all examples of the split: pictures, or products where their views are fused.
       pictures: the first ones (of a product its first view) with what the model says of them, uint8
         [N, h, w, 3].
     """
 
-    figures: Figures
+    metrics: Metrics
     pictures: npt.NDArray[np.uint8]
 
     def told(self) -> dict[str, float]:
-        """The figures as they stand in metrics.jsonl."""
-        return told(self.figures)
+        """The metrics as they stand in metrics.jsonl."""
+        return told(self.metrics)
 
 
 class Evaluator:
@@ -184,7 +184,7 @@ class Evaluator:
         )
 
     def evaluate(self) -> Found:
-        """One pass over the split; every worker gets the same figures, the chief the pictures.
+        """One pass over the split; every worker gets the same metrics, the chief the pictures.
 
         Raises:
           UserError: naming a damaged shard.
@@ -196,14 +196,14 @@ class Evaluator:
             averages.in_place_of_weights(self._state.means, self._state.model),
             sources.damaged_input_is_named(self._data, split=split),
         ):
-            figures = measure(
+            metrics = measure(
                 self._forward,
                 self._batches,
                 num_classes=self._data.num_classes,
                 examples=found.records if self._config.model.fusion.is_on else found.pictures,
                 workers=self._workers,
             )
-            return Found(figures, self._sample())
+            return Found(metrics, self._sample())
 
     def _sample(self) -> npt.NDArray[np.uint8]:
         count = self._config.board.sample_pictures

@@ -111,7 +111,7 @@ def text(report: Report, *, command: Sequence[str]) -> str:
     """
     names = list(report.trials[0].values)
     header = ['trial', '', report.metric, 'at step', 'of', *names]
-    table = tables.aligned([_row(trial, names) for trial in report.trials], header=header)
+    table = tables.format_table([_row(trial, names) for trial in report.trials], header=header)
     failed = [f'trial {trial.number} failed: {trial.why}' for trial in report.trials if trial.why]
     if report.best is None:
         return '\n'.join([table, *failed, 'no trial is done: there is no best'])

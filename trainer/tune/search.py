@@ -23,7 +23,7 @@ from trainer import naming
 from trainer.config import TrainConfig
 from trainer.config import files as config_files
 from trainer.data.data_set import DataSet
-from trainer.metrics.classification import Figures
+from trainer.metrics.classification import Metrics
 from trainer.training.loop import train
 from trainer.training.state import NotFinite
 from trainer.tune import results as search_report
@@ -155,10 +155,10 @@ def _try(trial: optuna.Trial, plan: Plan, data: DataSet, *, drawn: tuple[str, ..
         trial.study.tell(trial, search_report.best_of(trial.study, trial.number)[1])
 
 
-def _observer(trial: optuna.Trial, config: TrainConfig) -> Callable[[int, Figures], None]:
-    def observe(step: int, figures: Figures) -> None:
+def _observer(trial: optuna.Trial, config: TrainConfig) -> Callable[[int, Metrics], None]:
+    def observe(step: int, metrics: Metrics) -> None:
         if step not in trial.study.trials[trial.number].intermediate_values:
-            trial.report(float(getattr(figures, config.validation.metric)), step)
+            trial.report(float(getattr(metrics, config.validation.metric)), step)
         if step < config.total_steps and trial.should_prune():
             raise optuna.TrialPruned
 

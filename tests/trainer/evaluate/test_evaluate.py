@@ -227,7 +227,7 @@ def test_a_model_is_calibrated_on_validation_wherever_it_is_measured(
     )
     document = json.loads((output / 'evaluation.json').read_text())
     assert measured.calibrated.temperatures.product == document['temperature']['product']
-    assert measured.products.figures.examples == 80
+    assert measured.products.metrics.examples == 80
 
 
 def test_the_printed_table_has_the_figures(output: Path) -> None:

@@ -15,13 +15,13 @@ from trainer.data import data_set
 from trainer.evaluate import document as evaluation_document
 from trainer.evaluate import evaluation, showcase
 from trainer.evaluate import page as evaluation_page
-from trainer.evaluate.text import Evaluation
+from trainer.evaluate.result import Evaluation
 from trainer.metrics import bootstrap, breakdowns, coverage
 from trainer.metrics import label_errors as suspects
-from trainer.metrics.calibration import Calibrated, Temperatures
+from trainer.metrics.calibration import FittedTemperatures, Temperatures
 from trainer.metrics.prediction_table import Predictions
 from trainer.metrics.roc_auc import RocAuc
-from trainer.metrics.tallies import Measure
+from trainer.metrics.subset_metrics import ExampleAccumulator
 from trainer.training import loop as train
 
 
@@ -113,7 +113,7 @@ def _hostile_evaluation(num_classes: int) -> tuple[Evaluation, categories.Catego
         probability=top,
         label_log_probability=np.log(probabilities[np.arange(3000), labels]).astype(float),
     )
-    measure = Measure(tree)
+    measure = ExampleAccumulator(tree)
     measure.update(products, probabilities)
     every, unseen = measure.measured()
     curve = coverage.curve(top[:, 0], products.hit)
@@ -137,7 +137,7 @@ def _hostile_evaluation(num_classes: int) -> tuple[Evaluation, categories.Catego
         confusion=measure.confusion(),
         auc=RocAuc(0.9, 0.9, num_classes, 1e-4),
         thirds=breakdowns.thirds(measure.confusion(), np.arange(num_classes, dtype=float)),
-        calibrated=Calibrated(Temperatures(1.5, 1.25), 'validation', 900),
+        calibrated=FittedTemperatures(Temperatures(1.5, 1.25), 'validation', 900),
         curve=coverage.thinned(curve),
         coverage=coverage.at_targets(curve),
         target=0.95,

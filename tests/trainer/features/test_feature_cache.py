@@ -151,10 +151,10 @@ def test_what_learned_on_features_is_a_whole_model_of_pictures(
         split='validation',
         output=str(tmp_path / 'report'),
     )
-    assert found.products.figures.accuracy > 0.95
+    assert found.products.metrics.accuracy > 0.95
     said = boards.read_metrics(str(head))[-1]  # by the features, which are rounded
-    assert said['validation_accuracy'] == pytest.approx(found.products.figures.accuracy, abs=0.02)
-    assert said['validation_loss'] == pytest.approx(found.products.figures.loss, rel=0.02)
+    assert said['validation_accuracy'] == pytest.approx(found.products.metrics.accuracy, abs=0.02)
+    assert said['validation_loss'] == pytest.approx(found.products.metrics.loss, rel=0.02)
 
     exporting.export(workdir=str(head), output=str(tmp_path / '1'), top_k=9, threshold=0.5)
     signature = tf.saved_model.load(str(tmp_path / '1')).signatures['product']

@@ -31,9 +31,11 @@ def _examples(*, num_classes: int, count: int = 600) -> tuple[np.ndarray, np.nda
 
 def _measured(
     tree: categories.Categories, labels: np.ndarray, probabilities: np.ndarray, *, batch: int
-) -> tuple[levels.LevelFigures, ...]:
-    leaves = metrics.Tally(len(tree))
-    above = [(level, metrics.Tally(level.nodes)) for level in levels.above_leaves(tree)]
+) -> tuple[levels.LevelMetrics, ...]:
+    leaves = metrics.MetricsAccumulator(len(tree))
+    above = [
+        (level, metrics.MetricsAccumulator(level.nodes)) for level in levels.above_leaves(tree)
+    ]
     for start in range(0, len(labels), batch):
         part = slice(start, start + batch)
         for level, tally in above:
@@ -115,7 +117,7 @@ def test_thirds_of_thousands_of_classes_are_those_of_scikit_learn() -> None:
     sizes = random.permutation(np.exp(random.normal(size=500) * 2))
     labels = random.choice(500, 4000, p=sizes / sizes.sum())
     guesses = np.where(random.random(4000) < 0.6, labels, random.integers(0, 500, 4000))
-    tally = metrics.Tally(500)
+    tally = metrics.MetricsAccumulator(500)
     tally.update(
         labels=labels,
         predicted=np.repeat(guesses[:, None], 5, axis=1),

@@ -7,7 +7,7 @@ from sklearn import calibration as oracle
 from sklearn import metrics
 
 from trainer.metrics import calibration
-from trainer.metrics.calibration import ReliabilityTally
+from trainer.metrics.calibration import ReliabilityAccumulator
 
 
 def _overconfident(
@@ -22,7 +22,7 @@ def _overconfident(
 
 
 def _reliability(confidence: np.ndarray, hit: np.ndarray, *, batch: int) -> calibration.Reliability:
-    tally = ReliabilityTally()
+    tally = ReliabilityAccumulator()
     for start in range(0, len(hit), batch):
         part = slice(start, start + batch)
         tally.update(confidence=confidence[part], hit=hit[part])
@@ -62,7 +62,7 @@ def test_the_bins_are_those_of_scikit_learn() -> None:
 def test_the_edges_of_a_bin_and_no_example_at_all() -> None:
     found = _reliability(np.array([0.0, 1 / 15, 1.0]), np.array([False, True, True]), batch=3)
     assert found.count.tolist() == [2, *[0] * 13, 1]
-    nothing = ReliabilityTally().figures()
+    nothing = ReliabilityAccumulator().figures()
     assert (nothing.ece, nothing.mce, nothing.count.sum()) == (0, 0, 0)
 
 
@@ -82,7 +82,7 @@ def test_the_temperature_is_where_the_log_loss_is_least(
 
     best = optimize.minimize_scalar(loss, bounds=(-3, 3), method='bounded', options={'xatol': 1e-9})
 
-    found = calibration.fit(probabilities, labels)
+    found = calibration.fit_temperature(probabilities, labels)
 
     assert found == pytest.approx(np.exp(best.x), rel=1e-4)
     assert found == pytest.approx(temperature, rel=0.15)
@@ -90,7 +90,7 @@ def test_the_temperature_is_where_the_log_loss_is_least(
 
 def test_scaling_is_the_softmax_of_the_logits_over_the_temperature() -> None:
     logits, _ = _overconfident(count=50, num_classes=7, temperature=1, seed=5)
-    found = calibration.scaled(special.softmax(logits, axis=1), temperature=1.7)
+    found = calibration.apply_temperature(special.softmax(logits, axis=1), temperature=1.7)
     np.testing.assert_allclose(found, special.softmax(logits / 1.7, axis=1), atol=1e-6)
     assert (found.argmax(axis=1) == logits.argmax(axis=1)).all()
 
@@ -98,7 +98,9 @@ def test_scaling_is_the_softmax_of_the_logits_over_the_temperature() -> None:
 def test_a_temperature_lowers_the_calibration_error() -> None:
     logits, labels = _overconfident(count=4000, num_classes=10, temperature=3, seed=6)
     raw = special.softmax(logits, axis=1)
-    mended = calibration.scaled(raw, temperature=calibration.fit(raw, labels))
+    mended = calibration.apply_temperature(
+        raw, temperature=calibration.fit_temperature(raw, labels)
+    )
     before, after = (
         _reliability(p.max(axis=1), p.argmax(axis=1) == labels, batch=500) for p in (raw, mended)
     )
@@ -108,8 +110,10 @@ def test_a_temperature_lowers_the_calibration_error() -> None:
 
 def test_all_right_and_all_wrong_have_a_finite_temperature() -> None:
     sure = np.array([[0.9, 0.1], [0.8, 0.2]])
-    assert calibration.fit(sure, np.array([0, 0])) == pytest.approx(0.25)  # the sharpest there is
-    assert calibration.fit(sure, np.array([1, 1])) == pytest.approx(10)
-    assert calibration.fit(np.zeros((0, 2)), np.zeros(0, int)) == 1
+    assert calibration.fit_temperature(sure, np.array([0, 0])) == pytest.approx(
+        0.25
+    )  # the sharpest there is
+    assert calibration.fit_temperature(sure, np.array([1, 1])) == pytest.approx(10)
+    assert calibration.fit_temperature(np.zeros((0, 2)), np.zeros(0, int)) == 1
     certain = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])  # one of them wrong
-    assert 0.25 <= calibration.fit(certain, np.array([0, 1, 1])) <= 10
+    assert 0.25 <= calibration.fit_temperature(certain, np.array([0, 1, 1])) <= 10

@@ -22,8 +22,8 @@ def _examples(*, count: int, num_classes: int, seed: int) -> tuple[np.ndarray, n
     return labels, probabilities
 
 
-def _tally(labels: Any, probabilities: Any, *, batch: int) -> metrics.Tally:
-    tally = metrics.Tally(probabilities.shape[1])
+def _tally(labels: Any, probabilities: Any, *, batch: int) -> metrics.MetricsAccumulator:
+    tally = metrics.MetricsAccumulator(probabilities.shape[1])
     predicted = np.argsort(-probabilities, axis=1, kind='stable')[:, :5]
     log_probability = np.log(probabilities[np.arange(len(labels)), labels])
     for start in range(0, len(labels), batch):
@@ -42,7 +42,7 @@ def test_figures_are_those_of_scikit_learn(num_classes: int, batch: int) -> None
     labels, probabilities = _examples(count=500, num_classes=num_classes, seed=num_classes)
     first = probabilities.argmax(axis=1)
 
-    figures = metrics.figures(_tally(labels, probabilities, batch=batch))
+    figures = metrics.compute_metrics(_tally(labels, probabilities, batch=batch))
 
     assert figures.examples == 500
     assert figures.accuracy == pytest.approx(oracle.accuracy_score(labels, first), abs=1e-9)
@@ -70,13 +70,13 @@ def test_figures_are_those_of_scikit_learn(num_classes: int, batch: int) -> None
 def test_correlation_and_agreement_where_a_side_is_constant(
     labels: list[int], predicted: list[int]
 ) -> None:
-    tally = metrics.Tally(3)
+    tally = metrics.MetricsAccumulator(3)
     tally.update(
         labels=np.array(labels),
         predicted=np.repeat(np.array(predicted)[:, None], 3, axis=1),
         label_log_probability=np.zeros(len(labels)),
     )
-    figures = metrics.figures(tally)
+    figures = metrics.compute_metrics(tally)
     assert figures.matthews == pytest.approx(oracle.matthews_corrcoef(labels, predicted))
     assert figures.kappa == pytest.approx(oracle.cohen_kappa_score(labels, predicted))
 
@@ -116,13 +116,13 @@ def test_the_most_confused_pairs_come_first_and_hits_are_no_confusion() -> None:
 
 
 def test_figures_of_nothing_are_zero() -> None:
-    figures = metrics.figures(metrics.Tally(7))
+    figures = metrics.compute_metrics(metrics.MetricsAccumulator(7))
     assert (figures.examples, figures.accuracy, figures.macro_f1, figures.loss) == (0, 0, 0, 0)
 
 
 def test_three_predictions_are_too_few_for_a_top_5_accuracy_of_seven_classes() -> None:
     with pytest.raises(ValueError, match='predicted must have 5 columns, got 3'):
-        metrics.Tally(7).update(
+        metrics.MetricsAccumulator(7).update(
             labels=np.zeros(1, int),
             predicted=np.zeros((1, 3), int),
             label_log_probability=np.zeros(1),
@@ -130,13 +130,13 @@ def test_three_predictions_are_too_few_for_a_top_5_accuracy_of_seven_classes() -
 
 
 def test_three_predictions_are_enough_where_there_are_three_classes() -> None:
-    tally = metrics.Tally(3)
+    tally = metrics.MetricsAccumulator(3)
     tally.update(
         labels=np.array([2]),
         predicted=np.array([[0, 1, 2]]),
         label_log_probability=np.log([0.25]),
     )
-    figures = metrics.figures(tally)
+    figures = metrics.compute_metrics(tally)
     assert (figures.accuracy, figures.top5_accuracy) == (0, 1)
     assert figures.loss == pytest.approx(np.log(4))
 
@@ -144,7 +144,7 @@ def test_three_predictions_are_enough_where_there_are_three_classes() -> None:
 def test_memory_does_not_grow_with_the_number_of_examples() -> None:
     """5,270 classes; a dense matrix alone would be 222 MB, an [N, C] array 4.2 GB."""
     random = np.random.default_rng(0)
-    tally = metrics.Tally(5270)
+    tally = metrics.MetricsAccumulator(5270)
     hard = random.integers(0, 5270, (2_000, 2))  # the pairs that occur
 
     def count(batches: int) -> None:
@@ -161,7 +161,7 @@ def test_memory_does_not_grow_with_the_number_of_examples() -> None:
         tracemalloc.reset_peak()
         before, _ = tracemalloc.get_traced_memory()
         count(180)
-        metrics.figures(tally)
+        metrics.compute_metrics(tally)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

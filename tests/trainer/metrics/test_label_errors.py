@@ -20,7 +20,7 @@ def _planted(
     return label, wrong, exponents / exponents.sum(axis=1, keepdims=True)
 
 
-def _find(label: np.ndarray, probabilities: np.ndarray, *, k: int) -> suspects.Suspects:
+def _find(label: np.ndarray, probabilities: np.ndarray, *, k: int) -> suspects.LabelErrors:
     order = np.argsort(-probabilities, axis=1, kind='stable')[:, :k]
     return suspects.find(
         label=label,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as oracle
 
-from trainer.metrics.roc_auc import AucTally, RocAuc
+from trainer.metrics.roc_auc import RocAuc, RocAucAccumulator
 
 
 def _examples(*, count: int, num_classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -20,7 +20,7 @@ def _examples(*, count: int, num_classes: int, seed: int) -> tuple[np.ndarray, n
 
 
 def _tally(labels: np.ndarray, scores: np.ndarray, *, batch: int, **options: int) -> RocAuc:
-    with AucTally(scores.shape[1], examples=len(labels), **options) as tally:
+    with RocAucAccumulator(scores.shape[1], examples=len(labels), **options) as tally:
         for start in range(0, len(labels), batch):
             part = slice(start, start + batch)
             tally.update(labels=labels[part], probabilities=scores[part])
@@ -98,7 +98,7 @@ def test_memory_does_not_grow_with_the_number_of_examples(budget_bytes: int) -> 
     scores = random.random((128, 5270), np.float32)
     labels = random.integers(0, 5270, 128)
 
-    with AucTally(5270, examples=7680, budget_bytes=budget_bytes) as tally:
+    with RocAucAccumulator(5270, examples=7680, budget_bytes=budget_bytes) as tally:
         tracemalloc.start()
         try:
             for _ in range(30):

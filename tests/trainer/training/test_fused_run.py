@@ -14,7 +14,7 @@ from tests.trainer import fused
 from trainer.config import FusionConfig, InputConfig, ModelConfig, TrainConfig
 from trainer.data.data_set import open_data_set
 from trainer.evaluate import evaluation
-from trainer.evaluate.text import Evaluation
+from trainer.evaluate.result import Evaluation
 from trainer.monitoring import metric_writers as boards
 from trainer.tau_norm import tau as tau_fitting
 from trainer.training import model_inputs as feed
@@ -55,8 +55,8 @@ def test_views_together_show_what_none_of_them_shows(
     """A view tells three groups of three classes apart: alone, a third is as good as it gets."""
     fused.run(half_evidence_folder, tmp_path, f'model.fusion.name={name}')
     found = _evaluate(half_evidence_folder, tmp_path, tmp_path / 'report')
-    assert found.products.figures.accuracy > 0.95
-    assert found.pictures.figures.accuracy < 0.45
+    assert found.products.metrics.accuracy > 0.95
+    assert found.pictures.metrics.accuracy < 0.45
 
 
 def test_a_product_is_what_the_model_says_of_its_first_views(

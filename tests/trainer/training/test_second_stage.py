@@ -174,8 +174,8 @@ def test_each_tau_is_tried_as_the_model_that_it_would_make(
         output=str(tmp_path / 'report'),
     )
     row = tried[7]
-    assert row.accuracy == measured.pictures.figures.accuracy
-    assert row.macro_recall == pytest.approx(measured.pictures.figures.macro_recall, abs=1e-12)
+    assert row.accuracy == measured.pictures.metrics.accuracy
+    assert row.macro_recall == pytest.approx(measured.pictures.metrics.macro_recall, abs=1e-12)
     document = json.loads((tmp_path / 'w' / naming.TAU_NORM).read_text())
     assert document['tau'] == 0.7
     assert len(document['tried']) == 11

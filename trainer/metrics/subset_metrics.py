@@ -9,53 +9,53 @@ import numpy.typing as npt
 from catalog.categories import Categories
 from trainer.metrics import breakdowns as levels
 from trainer.metrics import classification as metrics
-from trainer.metrics.breakdowns import Level, LevelFigures
-from trainer.metrics.calibration import Reliability, ReliabilityTally
-from trainer.metrics.classification import Confusion, Figures, Tally
+from trainer.metrics.breakdowns import Level, LevelMetrics
+from trainer.metrics.calibration import Reliability, ReliabilityAccumulator
+from trainer.metrics.classification import Confusion, Metrics, MetricsAccumulator
 from trainer.metrics.prediction_table import Predictions
 
 Columns = dict[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Measured:
+class SubsetMetrics:
     """What was found of a set of examples.
 
     Attributes:
-      figures: of the leaves.
+      metrics: of the leaves.
       levels: of level 1, 2 and 3.
       reliability: of the model's own probabilities.
       calibrated: of its confidence, after the temperature.
     """
 
-    figures: Figures
-    levels: tuple[LevelFigures, LevelFigures, LevelFigures]
+    metrics: Metrics
+    levels: tuple[LevelMetrics, LevelMetrics, LevelMetrics]
     reliability: Reliability
     calibrated: Reliability
 
 
-class _Tallies:
+class _SubsetAccumulator:
     def __init__(self, num_classes: int, above: tuple[Level, Level]) -> None:
-        self.leaves = Tally(num_classes)
-        self.above = [(level, Tally(level.nodes)) for level in above]
-        self.reliability, self.calibrated = ReliabilityTally(), ReliabilityTally()
+        self.leaves = MetricsAccumulator(num_classes)
+        self.above = [(level, MetricsAccumulator(level.nodes)) for level in above]
+        self.reliability, self.calibrated = ReliabilityAccumulator(), ReliabilityAccumulator()
 
-    def measured(self) -> Measured:
-        return Measured(
-            figures=metrics.figures(self.leaves),
+    def measured(self) -> SubsetMetrics:
+        return SubsetMetrics(
+            metrics=metrics.compute_metrics(self.leaves),
             levels=levels.figures(self.leaves, self.above),
             reliability=self.reliability.figures(),
             calibrated=self.calibrated.figures(),
         )
 
 
-class Measure:
+class ExampleAccumulator:
     """Counts examples as they come: all of them, and those that are not leaked."""
 
     def __init__(self, tree: Categories) -> None:
         self._levels = levels.above_leaves(tree)
-        self._every = _Tallies(len(tree), self._levels)
-        self._unseen = _Tallies(len(tree), self._levels)
+        self._every = _SubsetAccumulator(len(tree), self._levels)
+        self._unseen = _SubsetAccumulator(len(tree), self._levels)
 
     @property
     def examples(self) -> int:
@@ -83,7 +83,7 @@ class Measure:
             tallies.reliability.update(confidence=best.probability[chosen, 0], hit=hit)
             tallies.calibrated.update(confidence=best.confidence[chosen, 0], hit=hit)
 
-    def measured(self) -> tuple[Measured, Measured]:
+    def measured(self) -> tuple[SubsetMetrics, SubsetMetrics]:
         """What was found of all of them, and of those that are not leaked."""
         return self._every.measured(), self._unseen.measured()
 
