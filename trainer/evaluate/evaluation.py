@@ -20,7 +20,7 @@ from trainer.data import data_set
 from trainer.data.data_set import DataSet
 from trainer.evaluate import document as evaluation_document
 from trainer.evaluate import page as evaluation_page
-from trainer.evaluate import showcase
+from trainer.evaluate import sample_images, showcase
 from trainer.evaluate import text as evaluation_report
 from trainer.evaluate.result import Evaluation
 from trainer.inference import runs as restoring
@@ -173,7 +173,7 @@ def _evaluation(
     pictures, pictures_without_leaked = counted.pictures.measured()
     curve = coverage.curve(rows.confidence[:, 0], rows.hit)
     found = _suspects(rows, num_classes=data.num_classes)
-    shown = showcase.choose(rows, found, confusion)
+    shown = showcase.select_showcase(rows, found, confusion)
     return Evaluation(
         split=split,
         step=run.step,
@@ -195,7 +195,9 @@ def _evaluation(
         rows=rows,
         suspects=found,
         showcase=shown,
-        photos=showcase.find(data, split, shown.products(rows), config=run.config),
+        sample_images=sample_images.load_sample_images(
+            data, split, shown.products(rows), config=run.config
+        ),
     )
 
 

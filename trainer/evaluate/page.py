@@ -98,5 +98,5 @@ def _photos(evaluation: Evaluation, product_id: int) -> list[dict[str, Any]]:
             'uri': pages.data_uri(photo),
             'small': image_header.read_header(photo).width < _SMALL_PHOTO,
         }
-        for photo in evaluation.photos.get(product_id, ())
+        for photo in evaluation.sample_images.get(product_id, ())
     ]

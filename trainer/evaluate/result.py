@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from trainer.evaluate.showcase import Photos, Showcase
+from trainer.evaluate.showcase import SampleImages, Showcase
 from trainer.metrics.breakdowns import Third
 from trainer.metrics.calibration import FittedTemperatures
 from trainer.metrics.classification import Confusion
@@ -38,7 +38,7 @@ class Evaluation:
       rows: what is said of each product.
       suspects: among the rows.
       showcase: rows to show.
-      photos: of these.
+      sample_images: their images, by product id.
     """
 
     split: str
@@ -61,7 +61,7 @@ class Evaluation:
     rows: Predictions
     suspects: LabelErrors
     showcase: Showcase
-    photos: Photos
+    sample_images: SampleImages
 
     @property
     def columns(self) -> tuple[SubsetMetrics, SubsetMetrics, SubsetMetrics, SubsetMetrics]:

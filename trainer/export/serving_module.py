@@ -119,7 +119,7 @@ class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
 
 
 def calibrated(probabilities: tf.Tensor, temperature: float) -> tf.Tensor:
-    """`p ** (1 / T)`, normalised: [N, C]; as `calibration.apply_temperature`, T = 1 is the identity."""
+    """`p ** (1 / T)`, normalised, as `calibration.apply_temperature`; T = 1: unchanged; [N, C]."""
     if temperature == 1:
         return probabilities
     smallest = np.finfo(np.float32).tiny

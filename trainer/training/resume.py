@@ -12,6 +12,7 @@ from catalog import storage
 from catalog.errors import UserError
 from trainer import naming
 from trainer.config import TrainConfig
+from trainer.data import sampling
 from trainer.data.data_set import DataSet
 from trainer.distribution.workers import Workers
 from trainer.training.state import State
@@ -96,7 +97,7 @@ def _claim(workdir: str, *, config: TrainConfig, data: DataSet) -> None:
             f'{workdir}: a workdir with checkpoints must have a {naming.CONFIG}, got none; '
             'bring it back, or take another --workdir'
         )
-    run_files.save_info(data, workdir, config)
+    run_files.save_info(sampling.data_info(data, config), data, workdir)
     run_files.save_config(config, workdir)  # last: it makes the folder a workdir
 
 

@@ -7,7 +7,6 @@ from catalog import categories, storage
 from catalog.errors import UserError
 from trainer import naming
 from trainer.config import TrainConfig, files
-from trainer.data import sampling
 from trainer.data.data_set import DataInfo, DataSet
 
 # A run that goes on may change these. (Under a cosine the rate follows the new total.)
@@ -66,11 +65,11 @@ def check_resumable(config: TrainConfig, workdir: str) -> None:
         )
 
 
-def save_info(data: DataSet, workdir: str, config: TrainConfig) -> None:
-    """Writes `workdir/data.json` of `sampling.data_info`, and a copy of the category tree."""
+def save_info(info: DataInfo, data: DataSet, workdir: str) -> None:
+    """Writes `workdir/data.json`, and a copy of the category tree."""
     tree = storage.read_bytes(storage.join(data.folder, categories.FILE_NAME))
     storage.write_bytes(storage.join(workdir, categories.FILE_NAME), tree)
-    document = json.dumps(dataclasses.asdict(sampling.data_info(data, config)))
+    document = json.dumps(dataclasses.asdict(info))
     storage.write_bytes(storage.join(workdir, naming.DATA), document.encode())
 
 

@@ -87,7 +87,7 @@ def test_a_shard_of_another_run_is_named_even_where_its_size_is_right(folder: Pa
 
 def test_a_run_remembers_its_data(folder: Path, tmp_path: Path) -> None:
     data = data_set.open_data_set(str(folder))
-    run_files.save_info(data, str(tmp_path / 'run'), PICTURES)
+    run_files.save_info(sampling.data_info(data, PICTURES), data, str(tmp_path / 'run'))
     info = run_files.restore_info(str(tmp_path / 'run'))
     assert info == sampling.data_info(data, PICTURES)
     assert (info.num_classes, sum(info.examples_per_class)) == (2, data.split('train').pictures)

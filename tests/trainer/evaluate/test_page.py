@@ -13,7 +13,7 @@ from catalog import categories
 from trainer.config import InputConfig, ModelConfig, TrainConfig
 from trainer.data import data_set
 from trainer.evaluate import document as evaluation_document
-from trainer.evaluate import evaluation, showcase
+from trainer.evaluate import evaluation, sample_images, showcase
 from trainer.evaluate import page as evaluation_page
 from trainer.evaluate.result import Evaluation
 from trainer.metrics import bootstrap, breakdowns, coverage
@@ -84,10 +84,10 @@ def test_confused_pairs_have_photos_from_the_shards(page: _Page) -> None:
 def test_a_photo_is_shown_as_it_is_or_small() -> None:
     buffer = io.BytesIO()
     Image.new('RGB', (180, 180), 'red').save(buffer, 'JPEG')
-    assert showcase.thumbnail(buffer.getvalue()) == buffer.getvalue()
+    assert sample_images.shrink_to_thumbnail(buffer.getvalue()) == buffer.getvalue()
     large = io.BytesIO()
     Image.new('RGBA', (1600, 400), 'red').save(large, 'PNG')
-    with Image.open(io.BytesIO(showcase.thumbnail(large.getvalue()))) as image:
+    with Image.open(io.BytesIO(sample_images.shrink_to_thumbnail(large.getvalue()))) as image:
         assert (image.format, image.size) == ('JPEG', (200, 50))
 
 
@@ -144,8 +144,8 @@ def _hostile_evaluation(num_classes: int) -> tuple[Evaluation, categories.Catego
         intervals=bootstrap.intervals(products, target=0.95, replicates=10),
         rows=products,
         suspects=found,
-        showcase=showcase.choose(products, found, measure.confusion()),
-        photos={},
+        showcase=showcase.select_showcase(products, found, measure.confusion()),
+        sample_images={},
     ), tree
 
 
