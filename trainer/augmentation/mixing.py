@@ -12,24 +12,24 @@ import tensorflow as tf
 from trainer.augmentation import draws as drawing
 from trainer.augmentation import geometry
 from trainer.config.augment import AugmentConfig
-from trainer.losses.objective import Truth
+from trainer.losses.objective import MixedLabels
 
 
 def mix(
     images: tf.Tensor, labels: tf.Tensor, draws: tf.Tensor, config: AugmentConfig
-) -> tuple[tf.Tensor, Truth]:
+) -> tuple[tf.Tensor, MixedLabels]:
     """Mixes a batch: uint8 [B, H, W, 3], B even, int64 [B] and `draws` [B, n].
 
     Returns:
       pictures float32 [B, H, W, 3], and their labels; as they were where the config mixes none.
     """
     if not config.mixes:
-        return images, Truth(labels)
+        return images, MixedLabels(labels)
     own = tf.cast(images, tf.float32)
     others = _neighbours(own)
     shares = _shares(draws, config, height=images.shape[1], width=images.shape[2])
     mixed = shares[..., None] * own + (1 - shares[..., None]) * others
-    return mixed, Truth(labels, _neighbours(labels), tf.reduce_mean(shares, axis=[1, 2]))
+    return mixed, MixedLabels(labels, _neighbours(labels), tf.reduce_mean(shares, axis=[1, 2]))
 
 
 def _neighbours(values: tf.Tensor) -> tf.Tensor:

@@ -1,12 +1,9 @@
-"""Losses by the papers they come from. Tensors and arrays in, one number a picture out.
+"""Losses by their papers, the prior rule, and the objective of a run: logits and labels to losses.
 
 | module | owns |
 |---|---|
-| `softmax` | cross-entropy, focal and generalised cross-entropy, of log probabilities |
-| `margin` | the margins of LDAM |
-| `effective_number` | the weights of classes |
-| `levels` | the parents of a leaf: their priors, their cross-entropy |
-
-Each takes logits that the prior rule (`trainer/loss.py`) has shifted; none knows a prior itself.
-What a run minimises of them: `trainer/objective.py`.
+| `priors` | the class priors of a run, the shift between priors, class weights |
+| `softmax` | cross-entropy, focal loss, generalized cross-entropy, LDAM's margins |
+| `hierarchy` | the levels above the leaves: their priors and their cross-entropy |
+| `objective` | the loss that a run minimizes, put together from these |
 """

@@ -1,20 +1,18 @@
-"""The softmax rule that learns from one class prior and answers with another. Knows no model.
+"""The class priors of a run, and the one rule that trains with one prior and predicts with another.
 
-Shards hold classes with a prior of their own, because rare classes are written several times. The
-loss is taken on `logits + log(prior of the shards) - log(target prior)`, so that the logits alone
-answer with the target prior, whatever the shards hold. With the uniform target this is balanced
-softmax (Ren et al., 2020, arXiv:2007.10740); in general logit adjustment (Menon et al., 2021,
-arXiv:2007.07314).
+The shards have a class prior of their own, because rare classes are oversampled. The loss is
+computed on `logits + log(prior of the shards) - log(target prior)`, so the softmax of the logits
+alone follows the target prior, whatever the shards hold. With the uniform target this is balanced
+softmax (Ren et al., 2020, arXiv:2007.10740); in general it is logit adjustment (Menon et al., 2021,
+arXiv:2007.07314). The same difference of logarithms shifts a trained model to another prior, with
+no retraining.
 
-It is the one rule for priors: every loss takes logits that it has shifted. Weights of classes are
-part of it: a step that counts a class w times sees w times its share, and the logits answer with
-the target all the same. Weights then say how much the errors of a class count, not how often it is
-the answer.
+Every loss takes logits that this rule has shifted. Class weights are part of the rule: a step that
+weights a class by w sees w times its share, and the logits still follow the target prior. A weight
+then decides how much the errors of a class count, not how often the class is predicted.
 
-Every prior gets one pseudo example a class, so that a class without examples has a small prior, not
-none: its logarithm stays finite, and where it is missing on both sides the two cancel.
-
-How much a class counts, by the effective number of its pictures. Cui et al., 2019.
+Every prior is smoothed with one pseudo example per class. A class without examples then has a small
+share and a finite logarithm; where it is missing from both priors, the two logarithms cancel.
 """
 
 from dataclasses import dataclass
@@ -23,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from trainer.config import LossConfig
+from trainer.config.loss import LossConfig
 from trainer.data.data_set import DataInfo
 
 Shares = npt.NDArray[np.float64]  # [C]
@@ -31,14 +29,14 @@ Shares = npt.NDArray[np.float64]  # [C]
 
 @dataclass(frozen=True)
 class Priors:
-    """Class shares, float64 [C] each, all above 0, each with a sum of 1.
+    """The class priors of a run, float64 [C] each, all above 0, each with the sum 1.
 
     Attributes:
-      written: of the examples in the train shards: what a step sees.
-      natural: of the products in the source: what the world looks like.
-      weights: how much a class counts, float64 [C], of mean 1; from `reweight_from_step` on.
-      target: what the model's own logits answer with; without the rule, what a step sees at last,
-        `written * weights` normalised.
+      written: Shares of the examples in the train shards, as a step sees them.
+      natural: Shares of the products in the source.
+      weights: Class weights, float64 [C] with the mean 1; used from `reweight_from_step` on.
+      target: The prior that the softmax of the logits follows. Without the rule, the prior that a
+        step sees at the end, `written * weights`, normalized.
     """
 
     written: Shares
@@ -47,8 +45,8 @@ class Priors:
     target: Shares
 
 
-def priors(info: DataInfo, config: LossConfig) -> Priors:
-    """The priors of a run."""
+def compute_priors(info: DataInfo, config: LossConfig) -> Priors:
+    """Returns the class priors of a run."""
     examples = np.asarray(info.examples_per_class, np.float64)
     written = _smoothed(examples)
     natural = _smoothed(np.asarray(info.natural_prior) * examples.sum())
@@ -65,7 +63,7 @@ def _smoothed(counts: Shares) -> Shares:
 
 
 def tempered(prior: Shares, *, power: float) -> Shares:
-    """`prior ** power`, normalised: 1 is the prior itself, 0 the uniform one."""
+    """Returns `prior ** power`, normalized: the prior itself at 1, the uniform prior at 0."""
     return _normalized(prior**power)
 
 
@@ -74,36 +72,52 @@ def _normalized(counts: Shares) -> Shares:
     return shares
 
 
-def training_shift(seen: Shares, *, target: Shares) -> npt.NDArray[np.float32]:
-    """What the loss adds to the logits: log(seen) - log(target), float32 [C].
+def prior_shift(trained_for: Shares, *, target: Shares) -> npt.NDArray[np.float32]:
+    """Returns `log(target) - log(trained_for)`, float32 [C], to add to logits.
 
     Args:
-      seen: the shares that a step counts, of any scale [C].
-      target: the shares that the logits alone should answer with [C].
+      trained_for: The prior that the softmax of the logits follows, [C].
+      target: The prior that the softmax of the sum follows; of any scale, [C].
+
+    Raises:
+      ValueError: If the shapes differ or a share is not above 0.
     """
-    return np.log(_normalized(seen) / target).astype(np.float32)
+    if trained_for.shape != target.shape:
+        raise ValueError(
+            f'target must have the shape of trained_for {trained_for.shape}, got {target.shape}'
+        )
+    if not (np.all(trained_for > 0) and np.all(target > 0)):
+        raise ValueError('the shares of both priors must be above 0; smooth them first')
+    return np.log(_normalized(target) / trained_for).astype(np.float32)
 
 
-def serving_logits(
-    logits: tf.Tensor,
-    *,
-    trained: Shares,
-    wanted: Shares,
-) -> tf.Tensor:
-    """Logits that answer with another prior, without training again: [B, C] -> [B, C].
+def shift_logits(logits: tf.Tensor, *, trained_for: Shares, target: Shares) -> tf.Tensor:
+    """Shifts logits to another class prior, with no retraining: [B, C] -> [B, C].
+
+    The softmax of the result is Bayes' rule: the model's probabilities times
+    `target / trained_for`, normalized. Apply a temperature before the shift: it is fitted on the
+    prior that the model was trained for.
 
     Args:
-      logits: the model's own; their softmax answers with `trained`.
-      trained: `priors(...).target` of the run [C].
-      wanted: the prior to answer with [C]; equal to `trained`, nothing changes.
+      logits: Logits of the model, or logarithms of its probabilities.
+      trained_for: The prior that their softmax follows: `compute_priors(…).target` of the run, [C].
+      target: The prior to predict with; of any scale, all above 0, [C].
+
+    Raises:
+      ValueError: If the shapes differ or a share is not above 0.
     """
-    return logits + np.log(wanted / trained).astype(np.float32)
+    return logits + prior_shift(trained_for, target=target)
 
 
 def class_weights(counts: npt.NDArray[np.float64], *, beta: float) -> npt.NDArray[np.float64]:
-    """`(1 - beta) / (1 - beta^n)` of each class, scaled to a mean of 1: [C] -> float64 [C].
+    """Returns `(1 - beta) / (1 - beta^n)` of each class, scaled to the mean 1: float64 [C].
 
-    arXiv:1901.05555, equation 2 and section 4. `counts`: above 0. `beta`: in [0, 1).
+    The inverse of the effective number of images (Cui et al., 2019, arXiv:1901.05555, equation 2
+    and section 4).
+
+    Args:
+      counts: Images of each class, above 0, [C].
+      beta: In [0, 1); 0 weights all classes alike.
     """
     inverse = (1 - beta) / -np.expm1(counts * np.log(beta)) if beta else np.ones(len(counts))
     scaled: npt.NDArray[np.float64] = inverse / inverse.mean()

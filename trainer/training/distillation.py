@@ -21,7 +21,7 @@ from trainer.inference import predictor as answerer
 from trainer.inference import runs as restoring
 from trainer.inference.ensemble import SMALLEST
 from trainer.inference.predictor import Answerer, Committee
-from trainer.losses import priors as loss
+from trainer.losses import priors
 from trainer.workdir import run_files
 
 
@@ -72,9 +72,9 @@ def restore(config: TrainConfig, data: DataSet) -> Teacher | None:
             f'{workdir}: distill.teacher must know the categories of {data.folder}, of SHA-256 '
             f'{data.categories.sha256}, got {learned.sha256}'
         )
-    wanted = loss.priors(sampling.data_info(data, config), config.loss).target
-    trained = loss.priors(run.info, run.config.loss).target
-    shift = np.log(wanted / trained).astype(np.float32)
+    target = priors.compute_priors(sampling.data_info(data, config), config.loss).target
+    trained_for = priors.compute_priors(run.info, run.config.loss).target
+    shift = priors.prior_shift(trained_for, target=target)
     return Teacher(answerer.of(run), shift, config.distill)
 
 

@@ -98,7 +98,7 @@ def _take_all_steps(run: _Run, strategy: tf.distribute.Strategy) -> None:
     if done > config.total_steps:
         raise UserError(f'total_steps must be at least the {done} done, got {config.total_steps}')
     info = sampling.data_info(data, config)
-    goal = objective.build(config.loss, info=info, tree=data.categories)
+    goal = objective.build_objective(config.loss, info=info, tree=data.categories)
     count = run.workers.cluster.count
 
     @functools.cache

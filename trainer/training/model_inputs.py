@@ -16,7 +16,7 @@ from trainer.augmentation.mixing import mix
 from trainer.augmentation.pictures import augment
 from trainer.config import TrainConfig
 from trainer.data import preprocess
-from trainer.losses.objective import Truth
+from trainer.losses.objective import MixedLabels
 from trainer.models import model as models
 
 Batch = dict[str, tf.Tensor]
@@ -59,7 +59,7 @@ def augmented(batch: Batch, drawn: tf.Tensor, config: TrainConfig) -> Batch:
 
 def training_pictures(
     batch: Batch, drawn: tf.Tensor, config: TrainConfig
-) -> tuple[tf.Tensor, Truth]:
+) -> tuple[tf.Tensor, MixedLabels]:
     """The pictures of a batch that is `augmented`, mixed if the config says so, and their labels.
 
     Args:

@@ -44,19 +44,19 @@ def _compile_gradients(
     def gradients_of(
         batch: Batch, draws: tf.Tensor, step: tf.Tensor
     ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
-        images, truth = feed.training_pictures(batch, draws, config)
+        images, labels = feed.training_pictures(batch, draws, config)
         inputs = feed.normal(images, batch, config)
         taught = state.teacher.logits(images) if state.teacher else None
         with tf.GradientTape() as tape:
             outputs = tf.nest.flatten(network(inputs, training=True))
             outputs = [tf.cast(logits, tf.float32) for logits in outputs]
-            losses = objective.losses(outputs, truth, step=step)
+            losses = objective.losses(outputs, labels, step=step)
             if state.teacher:
                 losses = state.teacher.losses(losses, logits=outputs[0], taught=taught)
             share = tf.reduce_sum(losses) / config.batch_size  # the parts add up to the mean
             scaled = optimizer.scale_loss(share)
         gradients = tape.gradient(scaled, network.trainable_variables)
-        hits = objective.hits(outputs[0], truth, step=step)
+        hits = objective.hits(outputs[0], labels, step=step)
         return gradients, share, tf.reduce_sum(tf.cast(hits, tf.int64))
 
     one = tf.function(gradients_of, jit_compile=True) if config.step.xla else gradients_of

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer.losses import hierarchy as levels
-from trainer.losses import priors, softmax
+from trainer.losses import hierarchy, priors, softmax
 
 LOGITS = np.random.default_rng(0).normal(size=(50, 7), scale=2.0)
 LABELS = np.random.default_rng(1).integers(0, 7, 50)
@@ -22,92 +21,97 @@ def _log_softmax(logits: np.ndarray) -> tf.Tensor:
     return tf.nn.log_softmax(tf.constant(logits, tf.float32))
 
 
-def _of_label(values: np.ndarray) -> np.ndarray:
+def _at_labels(values: np.ndarray) -> np.ndarray:
     return values[range(50), LABELS]
 
 
 @pytest.mark.parametrize('gamma', [0.0, 0.5, 2.0, 5.0])
-def test_focal_loss_is_lins_equation_4(gamma: float) -> None:
-    p = _of_label(_probabilities(LOGITS))
-    found = softmax.focal(_log_softmax(LOGITS), tf.constant(LABELS), gamma=gamma)
+def test_focal_loss_equals_equation_4_of_lin(gamma: float) -> None:
+    p = _at_labels(_probabilities(LOGITS))
+    found = softmax.focal_loss(_log_softmax(LOGITS), tf.constant(LABELS), gamma=gamma)
     np.testing.assert_allclose(found, -((1 - p) ** gamma) * np.log(p), rtol=1e-4)
 
 
 @pytest.mark.parametrize('q', [0.1, 0.7, 1.0])
-def test_generalised_cross_entropy_is_zhangs_equation_6(q: float) -> None:
-    p = _of_label(_probabilities(LOGITS))
-    found = softmax.generalized(_log_softmax(LOGITS), tf.constant(LABELS), q=q)
+def test_generalized_cross_entropy_equals_equation_6_of_zhang(q: float) -> None:
+    p = _at_labels(_probabilities(LOGITS))
+    found = softmax.generalized_cross_entropy(_log_softmax(LOGITS), tf.constant(LABELS), q=q)
     np.testing.assert_allclose(found, (1 - p**q) / q, rtol=1e-4, atol=1e-6)
 
 
-def test_generalised_cross_entropy_lies_between_cross_entropy_and_absolute_error() -> None:
-    p = _of_label(_probabilities(LOGITS))
+def test_generalized_cross_entropy_ranges_from_cross_entropy_to_absolute_error() -> None:
+    p = _at_labels(_probabilities(LOGITS))
     labels = tf.constant(LABELS)
-    nearly = softmax.generalized(_log_softmax(LOGITS), labels, q=1e-3)
+    nearly = softmax.generalized_cross_entropy(_log_softmax(LOGITS), labels, q=1e-3)
     np.testing.assert_allclose(nearly, -np.log(p), rtol=0.01)
     np.testing.assert_allclose(
-        softmax.generalized(_log_softmax(LOGITS), labels, q=1.0), 1 - p, rtol=1e-4, atol=1e-6
+        softmax.generalized_cross_entropy(_log_softmax(LOGITS), labels, q=1.0),
+        1 - p,
+        rtol=1e-4,
+        atol=1e-6,
     )
 
 
-def test_margins_are_caos_equation_12() -> None:
-    found = softmax.margins(COUNTS, largest=0.5)
+def test_margins_equal_equation_12_of_cao() -> None:
+    found = softmax.class_margins(COUNTS, largest=0.5)
     expected = 1 / COUNTS**0.25
     np.testing.assert_allclose(found, expected * 0.5 / expected.max(), rtol=1e-6)
     assert found.max() == found[6] == 0.5
 
 
-def test_the_cross_entropy_of_demanding_logits_is_caos_equation_13() -> None:
-    owed = softmax.margins(COUNTS, largest=0.5)
-    demanding = softmax.demanding(
-        tf.constant(LOGITS, tf.float32), tf.constant(LABELS), margins=owed
+def test_the_cross_entropy_with_margins_equals_equation_13_of_cao() -> None:
+    margins = softmax.class_margins(COUNTS, largest=0.5)
+    lowered = softmax.subtract_margins(
+        tf.constant(LOGITS, tf.float32), tf.constant(LABELS), margins=margins
     )
-    found = softmax.cross_entropy(tf.nn.log_softmax(demanding), tf.constant(LABELS))
-    own = np.exp(_of_label(LOGITS) - owed[LABELS])
-    others = np.exp(LOGITS).sum(axis=1) - np.exp(_of_label(LOGITS))
+    found = softmax.cross_entropy(tf.nn.log_softmax(lowered), tf.constant(LABELS))
+    own = np.exp(_at_labels(LOGITS) - margins[LABELS])
+    others = np.exp(LOGITS).sum(axis=1) - np.exp(_at_labels(LOGITS))
     np.testing.assert_allclose(found, -np.log(own / (own + others)), rtol=1e-4)
 
 
 @pytest.mark.parametrize('beta', [0.9, 0.999, 0.9999])
-def test_weights_are_the_inverse_of_cuis_effective_number(beta: float) -> None:
+def test_class_weights_are_the_inverse_of_the_effective_number_of_cui(beta: float) -> None:
     effective = (1 - beta**COUNTS) / (1 - beta)
     expected = (1 / effective) / (1 / effective).sum() * len(COUNTS)
     np.testing.assert_allclose(priors.class_weights(COUNTS, beta=beta), expected, rtol=1e-9)
 
 
-def test_weights_go_from_all_alike_to_the_inverse_of_the_number() -> None:
+def test_class_weights_range_from_uniform_to_the_inverse_count() -> None:
     np.testing.assert_array_equal(priors.class_weights(COUNTS, beta=0.0), np.ones(7))
     nearly_one = priors.class_weights(COUNTS, beta=1 - 1e-12)
     np.testing.assert_allclose(nearly_one, 7 / COUNTS / (1 / COUNTS).sum(), rtol=1e-6)
 
 
-def test_a_node_is_as_likely_as_its_leaves_together() -> None:
+def test_the_probability_of_a_node_is_the_sum_of_its_leaves() -> None:
     node_of = np.array([0, 0, 1, 2, 1, 2, 2])
     p = _probabilities(LOGITS)
     expected = [-np.log(p[i, node_of == node_of[y]].sum()) for i, y in enumerate(LABELS)]
-    found = levels.summed(_log_softmax(LOGITS), tf.constant(LABELS), node_of=node_of)
+    found = hierarchy.node_cross_entropy(_log_softmax(LOGITS), tf.constant(LABELS), node_of=node_of)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(levels.node_shares(p[0], node_of).sum(), 1)
+    np.testing.assert_allclose(hierarchy.node_shares(p[0], node_of).sum(), 1)
 
 
 _EVERY_LOSS: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
     'cross-entropy': lambda z, y: softmax.cross_entropy(
         tf.nn.log_softmax(z), y, label_smoothing=0.1
     ),
-    'focal': lambda z, y: softmax.focal(tf.nn.log_softmax(z), y, gamma=0.5),
-    'generalised': lambda z, y: softmax.generalized(tf.nn.log_softmax(z), y, q=0.3),
+    'focal': lambda z, y: softmax.focal_loss(tf.nn.log_softmax(z), y, gamma=0.5),
+    'generalized': lambda z, y: softmax.generalized_cross_entropy(tf.nn.log_softmax(z), y, q=0.3),
     'margin': lambda z, y: softmax.cross_entropy(
-        tf.nn.log_softmax(softmax.demanding(z, y, margins=np.float32([15, 10, 5]))), y
+        tf.nn.log_softmax(softmax.subtract_margins(z, y, margins=np.float32([15, 10, 5]))), y
     ),
-    'levels': lambda z, y: levels.summed(tf.nn.log_softmax(z), y, node_of=np.array([0, 0, 1])),
+    'levels': lambda z, y: hierarchy.node_cross_entropy(
+        tf.nn.log_softmax(z), y, node_of=np.array([0, 0, 1])
+    ),
 }
 
 
 @pytest.mark.parametrize('loss', _EVERY_LOSS.values(), ids=_EVERY_LOSS.keys())
-def test_logits_at_the_ends_of_float16_give_finite_losses_and_gradients(
+def test_extreme_float16_logits_give_finite_losses_and_gradients(
     loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
 ) -> None:
-    far = 65504.0  # the largest of float16
+    far = 65504.0  # the largest float16
     logits = tf.constant([[far, -far, 0], [-far, far, 0], [0, 0, far], [0, 0, 0]], tf.float16)
     labels = tf.constant([0, 0, 1, 2])
     compiled = tf.function(loss, jit_compile=True)

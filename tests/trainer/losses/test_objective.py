@@ -1,4 +1,4 @@
-"""How the loss of a run is put together: prior rule, weights by step, levels, mixed pictures."""
+"""The objective of a run: prior rule, class weights by step, levels, mixed images."""
 
 import numpy as np
 import pytest
@@ -8,9 +8,9 @@ from catalog import categories
 from trainer.config import LossConfig
 from trainer.data.data_set import DataInfo
 from trainer.losses import objective
-from trainer.losses.objective import Truth
+from trainer.losses.objective import MixedLabels
 
-# Leaves 0 and 1 have the parent B, 2 has C; both lie in A. Leaf 3 stands alone.
+# Leaves 0 and 1 have the parent B, leaf 2 has C; B and C are below A. Leaf 3 has its own parents.
 TREE = categories.parse(
     b'category_id,category_level1,category_level2,category_level3\n'
     b'1,A,B,W\n2,A,B,X\n3,A,C,Y\n4,D,E,Z\n',
@@ -23,18 +23,18 @@ LABELS = np.random.default_rng(1).integers(0, 4, 40)
 
 
 def _build(**values: object) -> objective.Objective:
-    return objective.build(LossConfig(**values), info=INFO, tree=TREE)  # type: ignore[arg-type]
+    return objective.build_objective(LossConfig(**values), info=INFO, tree=TREE)  # type: ignore[arg-type]
 
 
 def _losses(
     goal: objective.Objective,
     *heads: np.ndarray,
-    truth: Truth | None = None,
+    labels: MixedLabels | None = None,
     step: int = 0,
 ) -> np.ndarray:
     outputs = [tf.constant(values, tf.float32) for values in (LOGITS, *heads)]
-    truth = truth or Truth(tf.constant(LABELS))
-    return goal.losses(outputs, truth, step=tf.constant(step, tf.int64)).numpy()
+    labels = labels or MixedLabels(tf.constant(LABELS))
+    return goal.losses(outputs, labels, step=tf.constant(step, tf.int64)).numpy()
 
 
 def _cross_entropy(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -42,23 +42,23 @@ def _cross_entropy(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return -np.log(p[range(len(labels)), labels])
 
 
-def test_without_the_rule_the_logits_stay_as_they_are() -> None:
+def test_without_the_prior_rule_the_logits_are_not_shifted() -> None:
     expected = _cross_entropy(LOGITS, LABELS)
     np.testing.assert_allclose(_losses(_build(target_power=None)), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize('name', ['cross_entropy', 'focal', 'generalized', 'ldam'])
-def test_the_rule_shifts_the_logits_of_every_loss(name: str) -> None:
+def test_the_prior_rule_shifts_the_logits_of_every_loss(name: str) -> None:
     written, natural = PICTURES / 10_000, np.array(INFO.natural_prior)
     shifted = LOGITS + np.log(written / natural)
     plain = _build(name=name, target_power=None)
-    outputs, truth = [tf.constant(shifted, tf.float32)], Truth(tf.constant(LABELS))
-    expected = plain.losses(outputs, truth, step=tf.constant(0, tf.int64))
-    # To one pseudo picture a class.
+    outputs, labels = [tf.constant(shifted, tf.float32)], MixedLabels(tf.constant(LABELS))
+    expected = plain.losses(outputs, labels, step=tf.constant(0, tf.int64))
+    # Up to the smoothing by one pseudo example per class.
     np.testing.assert_allclose(_losses(_build(name=name)), expected, rtol=1e-2, atol=1e-3)
 
 
-def test_without_the_rule_weights_are_the_papers() -> None:
+def test_without_the_prior_rule_class_weights_are_those_of_the_paper() -> None:
     beta = 0.999
     weights = (1 - beta) / (1 - beta**PICTURES)
     weights = weights / weights.sum() * 4
@@ -66,7 +66,7 @@ def test_without_the_rule_weights_are_the_papers() -> None:
     np.testing.assert_allclose(found, weights[LABELS] * _cross_entropy(LOGITS, LABELS), rtol=2e-3)
 
 
-def test_weights_begin_at_their_step() -> None:
+def test_class_weights_apply_from_their_step_on() -> None:
     deferred = _build(target_power=None, effective_beta=0.999, reweight_from_step=10)
     at_once = _build(target_power=None, effective_beta=0.999)
     plain = _build(target_power=None)
@@ -76,8 +76,10 @@ def test_weights_begin_at_their_step() -> None:
 
 @pytest.mark.parametrize('beta', [0.0, 0.999])
 @pytest.mark.parametrize('power', [0.0, 1.0])
-def test_the_answer_has_the_target_prior_whatever_the_weights(beta: float, power: float) -> None:
-    """Pictures that say nothing: the best constant logits are those of the target prior."""
+def test_predictions_follow_the_target_prior_for_any_class_weights(
+    beta: float, power: float
+) -> None:
+    """For images without information, the best constant logits are those of the target prior."""
     goal = _build(effective_beta=beta, target_power=power)
     logits = tf.Variable(tf.zeros([1, 4]))
     share = tf.constant(PICTURES / 10_000, tf.float32)
@@ -86,7 +88,9 @@ def test_the_answer_has_the_target_prior_whatever_the_weights(beta: float, power
     def descend() -> None:
         with tf.GradientTape() as tape:
             one_of_each = [tf.repeat(logits, 4, axis=0)]
-            losses = goal.losses(one_of_each, Truth(tf.range(4)), step=tf.constant(0, tf.int64))
+            losses = goal.losses(
+                one_of_each, MixedLabels(tf.range(4)), step=tf.constant(0, tf.int64)
+            )
             mean = tf.reduce_sum(share * losses)
         logits.assign_sub(tape.gradient(mean, logits))
 
@@ -96,7 +100,7 @@ def test_the_answer_has_the_target_prior_whatever_the_weights(beta: float, power
     np.testing.assert_allclose(tf.nn.softmax(logits)[0], expected, atol=0.005)
 
 
-def test_levels_are_summed_with_those_of_the_parents() -> None:
+def test_summed_levels_add_the_cross_entropies_of_the_parents() -> None:
     p = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
     level2 = np.stack([p[:, 0] + p[:, 1], p[:, 2], p[:, 3]], axis=1)
     level1 = np.stack([p[:, 0] + p[:, 1] + p[:, 2], p[:, 3]], axis=1)
@@ -108,7 +112,7 @@ def test_levels_are_summed_with_those_of_the_parents() -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_heads_of_the_levels_are_shifted_by_the_priors_of_their_nodes() -> None:
+def test_level_heads_are_shifted_by_the_priors_of_their_nodes() -> None:
     rng = np.random.default_rng(2)
     level1, level2 = rng.normal(size=(40, 2)), rng.normal(size=(40, 3))
     nodes = np.array([[0, 0], [0, 0], [0, 1], [1, 2]])[LABELS]
@@ -127,22 +131,22 @@ def test_heads_of_the_levels_are_shifted_by_the_priors_of_their_nodes() -> None:
 
 
 @pytest.mark.parametrize('name', ['cross_entropy', 'focal', 'generalized', 'ldam'])
-def test_a_mixed_picture_has_the_losses_of_both_labels_by_their_shares(name: str) -> None:
+def test_the_loss_of_a_mixed_image_weights_both_labels_by_their_shares(name: str) -> None:
     goal = _build(name=name, effective_beta=0.99, levels='summed')
     others = tf.constant(np.roll(LABELS, 1))
     share = tf.constant(np.random.default_rng(3).uniform(size=40), tf.float32)
-    expected = share * _losses(goal) + (1 - share) * _losses(goal, truth=Truth(others))
-    found = _losses(goal, truth=Truth(tf.constant(LABELS), others, share))
+    expected = share * _losses(goal) + (1 - share) * _losses(goal, labels=MixedLabels(others))
+    found = _losses(goal, labels=MixedLabels(tf.constant(LABELS), others, share))
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-def test_a_hit_is_the_label_of_the_greater_share_by_the_shifted_logits() -> None:
+def test_a_hit_is_the_dominant_label_under_the_shifted_logits() -> None:
     goal, step = _build(target_power=0.0), tf.constant(0, tf.int64)
     # The shift towards the shards' prior makes class 0 win: 0.5 + log(5000 / 500).
     logits = tf.constant([[0.0, -9, -9, 0.5]] * 3)
-    labels, others = (tf.constant(values, tf.int64) for values in ([0, 3, 3], [3, 0, 0]))
-    truth = Truth(labels, others, tf.constant([0.9, 0.4, 0.6]))
-    assert goal.hits(logits, truth, step=step).numpy().tolist() == [True, True, False]
+    own, partner = (tf.constant(values, tf.int64) for values in ([0, 3, 3], [3, 0, 0]))
+    labels = MixedLabels(own, partner, tf.constant([0.9, 0.4, 0.6]))
+    assert goal.hits(logits, labels, step=step).numpy().tolist() == [True, True, False]
 
 
 @pytest.mark.parametrize(
@@ -153,6 +157,6 @@ def test_a_hit_is_the_label_of_the_greater_share_by_the_shifted_logits() -> None
         ({'reweight_from_step': 5}, 'reweight_from_step must be 0 where loss.effective_beta is 0'),
     ],
 )
-def test_what_makes_no_sense_together_is_refused(values: dict, message: str) -> None:
+def test_contradictory_values_are_rejected(values: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         LossConfig(**values)

@@ -19,7 +19,7 @@ from trainer.config import (
 from trainer.config import files as config_files
 from trainer.data import sampling
 from trainer.data.data_set import DataSet, open_data_set
-from trainer.losses import priors as loss
+from trainer.losses import priors
 from trainer.monitoring import metric_writers as boards
 from trainer.training import distillation
 from trainer.training import distillation as teacher
@@ -101,7 +101,9 @@ def test_a_teacher_answers_for_the_pictures_and_the_prior_of_its_student(
     model, _, _ = checkpoint.restore_model(taught_by)
     small = tf.image.resize(images.astype(np.float32), [20, 24], antialias=True)
     own = model(small / 127.5 - 1).numpy()
-    natural = loss.priors(sampling.data_info(data, _config(taught_by)), LossConfig()).natural
+    natural = priors.compute_priors(
+        sampling.data_info(data, _config(taught_by)), LossConfig()
+    ).natural
     expected = scipy.special.softmax(own, axis=-1) * natural * 4  # its own prior is a quarter each
     expected /= expected.sum(axis=-1, keepdims=True)
     np.testing.assert_allclose(scipy.special.softmax(logits, axis=-1), expected, atol=2e-3)

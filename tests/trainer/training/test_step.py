@@ -39,7 +39,7 @@ CONFIG = TrainConfig(
 IMAGES = np.random.default_rng(0).integers(0, 256, (8, 12, 12, 3)).astype(np.uint8)
 LABELS = np.array([0, 1, 2, 0, 1, 2, 0, 1])
 TREE = b'category_id,category_level1,category_level2,category_level3\n1,A,B,C\n2,A,B,D\n3,E,F,G\n'
-OBJECTIVE = objective.build(
+OBJECTIVE = objective.build_objective(
     LossConfig(target_power=None),  # no shift
     info=DataInfo('', 3, (3, 3, 2), (0.4, 0.4, 0.2)),
     tree=categories.parse(TREE, path='category_names.csv'),
@@ -205,7 +205,7 @@ def forever(batch):
 def strategy_of(devices):
     return build_strategy(make_config(devices))
 
-goal = objective.build(
+goal = objective.build_objective(
     LossConfig(target_power=None), info=DataInfo('', 3, (1, 1, 1), (0.3, 0.3, 0.4)),
     tree=categories.parse(sys.argv[1].encode(), path='category_names.csv'))
 
