@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Starts a server on an exported model, asks it the same photos over REST and over gRPC, and stops
+# Starts a server for an exported model, sends it the same images over REST and over gRPC, and stops
 # it. `make run` calls it:  RUN=run MODEL=products PY=.venv/bin/python bash serving/ask.sh
 set -euo pipefail
 
@@ -7,7 +7,7 @@ answers="$RUN/answers"
 log="$RUN/server.log"
 mkdir -p "$answers"
 
-# Port 0: the system chooses, so that nothing that runs already is in the way.
+# Port 0 lets the system choose a free port.
 "$PY" -X faulthandler -m serving.model_server --model_base_path="$RUN/models/$MODEL" --model_name="$MODEL" \
   --port=0 --rest_api_port=0 >"$log" 2>&1 &
 server=$!
@@ -19,17 +19,17 @@ for _ in $(seq 600); do
   sleep 0.2
 done
 if ! grep '^ready: ' "$log"; then
-  kill -ABRT $server; sleep 1  # leaves in the log where each thread stood
-  echo "error: the server was not ready in 120 s, see $log" >&2
+  kill -ABRT $server; sleep 1  # faulthandler writes the stack of each thread to the log
+  echo "error: the server was not ready within 120 s, see $log" >&2
   exit 1
 fi
 grpc=$(sed -nE 's/^ready: .* gRPC ([^,]+),.*/\1/p' "$log")
 rest=$(sed -nE 's#^ready: .* REST http://(.+)$#\1#p' "$log")
 
-photos=()
-for photo in "$RUN"/sample/photos/*.jpg; do photos+=("--image=$photo"); done
-"$PY" -m serving.query --transport=rest --server="$rest" --model="$MODEL" "${photos[@]}" --json="$answers/rest.json"
-"$PY" -m serving.query --transport=grpc --server="$grpc" --model="$MODEL" "${photos[@]}" --json="$answers/grpc.json" >/dev/null
+images=()
+for image in "$RUN"/sample/photos/*.jpg; do images+=("--image=$image"); done
+"$PY" -m serving.query --transport=rest --server="$rest" --model="$MODEL" "${images[@]}" --json="$answers/rest.json"
+"$PY" -m serving.query --transport=grpc --server="$grpc" --model="$MODEL" "${images[@]}" --json="$answers/grpc.json" >/dev/null
 
 trap - EXIT
 kill -TERM $server

@@ -1,4 +1,4 @@
-"""A tiny real SavedModel with the signatures of the project's model, and photos for it."""
+"""A tiny real SavedModel with the signatures of the project's model, and images for it."""
 
 import base64
 import io
@@ -19,7 +19,7 @@ LEVEL3 = ['ROBE LONGUE', 'JUPE "PLISSÉE"', 'VIN, ROUGE', 'THÉ VERT', ' BÊCHE 
 
 
 def build_module(bias: float) -> Any:
-    """A classifier of mean colours; `bias` tells one version's answers from another's."""
+    """Builds a classifier of mean colours; versions with another `bias` predict differently."""
 
     class Colours(tf.Module):
         def __init__(self) -> None:
@@ -30,13 +30,15 @@ def build_module(bias: float) -> Any:
             self.names = [tf.constant(names) for names in (LEVEL1, LEVEL2, LEVEL3)]
 
         def colours(self, image_bytes: Any) -> Any:  # string [N] -> float32 [N, 3]
-            def one(data: Any) -> Any:
+            def mean_colour(data: Any) -> Any:
                 pixels = tf.io.decode_image(data, channels=3, expand_animations=False)
                 return tf.reduce_mean(tf.cast(pixels, tf.float32), [0, 1]) / 255
 
-            return tf.map_fn(one, image_bytes, fn_output_signature=tf.TensorSpec([3], tf.float32))
+            return tf.map_fn(
+                mean_colour, image_bytes, fn_output_signature=tf.TensorSpec([3], tf.float32)
+            )
 
-        def answer(self, colours: Any) -> Any:
+        def predict(self, colours: Any) -> Any:
             probabilities = tf.nn.softmax(colours @ self.weights + self.bias)
             confidence, label = tf.math.top_k(probabilities, 3)
             level1, level2, level3 = (tf.gather(names, label) for names in self.names)
@@ -51,7 +53,7 @@ def build_module(bias: float) -> Any:
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string, 'image_bytes')])
         def serving_default(self, image_bytes: Any) -> Any:
-            return self.answer(self.colours(image_bytes))
+            return self.predict(self.colours(image_bytes))
 
         @tf.function(
             input_signature=[
@@ -60,9 +62,9 @@ def build_module(bias: float) -> Any:
             ]
         )
         def product(self, image_bytes: Any, product: Any) -> Any:
-            answers = self.answer(tf.math.segment_mean(self.colours(image_bytes), product))
-            sure = tf.cast(answers['confidence'][:, 0] > 0.5, tf.int64)
-            return {**answers, 'level': 3 * sure}
+            outputs = self.predict(tf.math.segment_mean(self.colours(image_bytes), product))
+            confident = tf.cast(outputs['confidence'][:, 0] > 0.5, tf.int64)
+            return {**outputs, 'level': 3 * confident}
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string, 'image_bytes')])
         def embedding(self, image_bytes: Any) -> Any:
@@ -71,15 +73,15 @@ def build_module(bias: float) -> Any:
         @tf.function(
             input_signature=[
                 tf.TensorSpec([None, 2], tf.float32, 'decimals'),
-                tf.TensorSpec([None], tf.int32, 'whole'),
+                tf.TensorSpec([None], tf.int32, 'integers'),
                 tf.TensorSpec([None], tf.bool, 'flag'),
                 tf.TensorSpec([None], tf.string, 'text'),
             ]
         )
-        def echo(self, decimals: Any, whole: Any, flag: Any, text: Any) -> Any:
+        def echo(self, decimals: Any, integers: Any, flag: Any, text: Any) -> Any:
             return {
                 'decimals': tf.identity(decimals),
-                'whole': tf.identity(whole),
+                'integers': tf.identity(integers),
                 'flag': tf.identity(flag),
                 'text': tf.identity(text),
                 'raw_bytes': tf.identity(text),
@@ -87,15 +89,15 @@ def build_module(bias: float) -> Any:
 
         @tf.function(
             input_signature=[
-                tf.TensorSpec([], tf.string, 'begun'),
-                tf.TensorSpec([], tf.string, 'awaited'),
+                tf.TensorSpec([], tf.string, 'started_file'),
+                tf.TensorSpec([], tf.string, 'awaited_file'),
             ]
         )
-        def wait(self, begun: Any, awaited: Any) -> Any:
-            """Writes the file `begun`, and is at it until there is the file `awaited`."""
-            with tf.control_dependencies([tf.io.write_file(begun, '')]):
+        def wait(self, started_file: Any, awaited_file: Any) -> Any:
+            """Writes `started_file`, then runs until `awaited_file` exists."""
+            with tf.control_dependencies([tf.io.write_file(started_file, '')]):
                 rounds = tf.while_loop(
-                    lambda _: tf.size(tf.io.matching_files(awaited)) == 0,
+                    lambda _: tf.size(tf.io.matching_files(awaited_file)) == 0,
                     lambda i: [i + 1],
                     [tf.constant(0, tf.int64)],
                 )
@@ -107,7 +109,7 @@ def build_module(bias: float) -> Any:
 def save_version(
     base: Path, version: int, *, bias: float = 1.0, warmups: Sequence[bytes] = ()
 ) -> Any:
-    """Writes a version folder under a temporary name, then renames it."""
+    """Writes a version folder under a temporary name, renames it and returns its module."""
     module = build_module(bias)
     folder = Path(base) / f'{version}.tmp'
     names = ('serving_default', 'product', 'embedding', 'echo', 'wait')
@@ -124,14 +126,14 @@ def save_version(
 
 
 def jpeg(colour: tuple[int, int, int]) -> bytes:
-    """A small photo of one colour."""
+    """Returns a small image of one colour."""
     file = io.BytesIO()
     Image.new('RGB', (16, 12), colour).save(file, 'JPEG', quality=90)
     return file.getvalue()
 
 
 def b64(data: bytes) -> dict[str, str]:
-    """Bytes as JSON carries them."""
+    """Returns the JSON form of bytes."""
     return {'b64': base64.b64encode(data).decode()}
 
 
@@ -142,7 +144,7 @@ def predict_request(
     signature: str = '',
     version: int | None = None,
 ) -> Any:
-    """The official message; inputs are TensorProtos or what TensorFlow makes one of."""
+    """Returns the official message. An input is a TensorProto, or a value to convert to one."""
     request = predict_pb2.PredictRequest()
     request.model_spec.name = name
     request.model_spec.signature_name = signature

@@ -9,7 +9,7 @@ from tests.serving.running import RunningServer, start_server
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., RunningServer]]:
-    """Starts servers; those still running are killed at the end."""
+    """Starts servers, and kills the remaining ones at the end."""
     running: list[RunningServer] = []
 
     def call(*args: object) -> RunningServer:
@@ -23,7 +23,7 @@ def start() -> Iterator[Callable[..., RunningServer]]:
 
 @pytest.fixture(scope='session')
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningServer, Any]]:
-    """A server on version 3, and the module that it was saved from."""
+    """A server of version 3, and the module that it was saved from."""
     base = tmp_path_factory.mktemp('colours')
     module = save_version(base, 3)
     server = start_server(base)
@@ -33,11 +33,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningSe
 
 @pytest.fixture(scope='session')
 def server(served: tuple[RunningServer, Any]) -> RunningServer:
-    """A server for tests that only ask."""
+    """A server for tests that do not change its state."""
     return served[0]
 
 
 @pytest.fixture(scope='session')
 def module(served: tuple[RunningServer, Any]) -> Any:
-    """The model itself, in this process: what the server must answer."""
+    """The served model, in this process: gives the expected outputs."""
     return served[1]

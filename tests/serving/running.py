@@ -1,4 +1,4 @@
-"""The real server, in a process of its own."""
+"""Runs the real server in a process of its own."""
 
 import dataclasses
 import http.client
@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+PREDICT = '/v1/models/colours:predict'
 
 
 @dataclasses.dataclass
@@ -29,7 +30,7 @@ class RunningServer:
         return self.ready.split('http://')[1].strip()
 
     def http(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
-        """(status, JSON) of a request."""
+        """Sends a request; returns the HTTP status and the JSON body."""
         status, content = self.raw_http(method, path, body)
         return status, json.loads(content)
 
@@ -55,15 +56,26 @@ class RunningServer:
         return self.process.wait(60)
 
 
+def run_server(*flags: str) -> subprocess.CompletedProcess[str]:
+    """Runs a server that is expected to exit."""
+    return subprocess.run(
+        [sys.executable, '-m', 'serving.model_server', *flags],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
 def start_server(base: object, *flags: object) -> RunningServer:
-    """A server that is ready, on ports that the system chose."""
+    """Starts a server on free ports and returns it when it is ready."""
     process = subprocess.Popen(
         [
             *(sys.executable, '-m', 'serving.model_server', f'--model_base_path={base}'),
             *('--model_name=colours', '--port=0', '--rest_api_port=0', *map(str, flags)),
         ],
         cwd=ROOT,
-        # On a single core there would be one thread for all requests, and one that waits has it.
+        # On a single core, TensorFlow has one thread, and a request that waits would block it.
         env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '2', 'TF_NUM_INTEROP_THREADS': '4'},
         stdout=subprocess.PIPE,
         text=True,

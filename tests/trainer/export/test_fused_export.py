@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from serving import grpc_client, rest_client
-from serving.answers import Question, Server
+from serving.clients import grpc_client, rest_client
+from serving.clients.request import Endpoint, Request
 from tests.serving.running import start_server
 from tests.trainer import fused
 from trainer.export import saved_model as exporting
@@ -66,11 +66,11 @@ def test_the_server_answers_about_products_over_both_transports(
         for pictures, signature in itertools.product(
             views.values(), ('product', 'serving_default')
         ):
-            question = Question(tuple(map(str, range(len(pictures)))), pictures, signature)
+            request = Request(tuple(map(str, range(len(pictures)))), pictures, signature)
             together = signature == 'product'
             expected = fused.probabilities(fused_workdir, pictures[: 2 if together else 1])
             for transport, address in ((rest_client, server.rest), (grpc_client, server.grpc)):
-                found = transport.ask(Server(address, 'colours'), question, timeout_seconds=60)
+                found = transport.predict(Endpoint(address, 'colours'), request, timeout_seconds=60)
                 assert len(found['label']) == (1 if together else len(pictures))
                 np.testing.assert_allclose(_by_label(found, 0), expected, atol=1e-5)
     finally:

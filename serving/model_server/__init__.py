@@ -1,0 +1,1 @@
+"""Owns the command line `python -m serving.model_server`."""

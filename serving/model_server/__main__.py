@@ -1,0 +1,77 @@
+"""Serves a model over REST and gRPC on a laptop and in tests, as TensorFlow Serving does.
+
+This server is a stand-in. In production, use the official image tensorflow/serving with the files
+in serving/tf_serving/. Paths, JSON, protos (PredictionService, ModelService, grpc.health.v1),
+status codes and flags are the same. Classify, Regress and MultiInference are not implemented.
+
+The server serves the highest version folder. A new, higher version is loaded and warmed up, then
+replaces the old one; no request fails. On SIGTERM the server completes the accepted requests, then
+exits with code 0.
+
+Examples:
+  python -m serving.model_server --model_base_path=run/models/product_categories
+  python -m serving.model_server --model_base_path=DIR --model_name=NAME --port=0 --rest_api_port=0
+
+Once both ports accept requests, the server prints one line:
+  ready: model NAME version 1, gRPC 127.0.0.1:8500, REST http://127.0.0.1:8501
+"""
+
+import sys
+
+from absl import flags
+
+from catalog import command_line
+from catalog.process import startup_messages
+from serving.protocol import names
+from serving.server.options import REST_TIMEOUT_SECONDS, ServerOptions
+
+_BASE_PATH = flags.DEFINE_string(
+    'model_base_path', '', 'Folder that contains the version folders 1, 2, ...; local or gs://.'
+)
+_NAME = flags.DEFINE_string('model_name', names.MODEL_NAME, 'Name of the model in requests.')
+_HOST = flags.DEFINE_string(
+    'host', '127.0.0.1', 'Address to listen on; 0.0.0.0 for all network interfaces.'
+)
+_PORT = flags.DEFINE_integer('port', names.GRPC_PORT, 'gRPC port; 0 lets the system choose one.')
+_REST_PORT = flags.DEFINE_integer(
+    'rest_api_port', names.REST_PORT, 'REST port; 0 lets the system choose one.'
+)
+_REST_TIMEOUT = flags.DEFINE_integer(
+    'rest_api_timeout_in_ms',
+    REST_TIMEOUT_SECONDS * 1000,
+    'Time limit of one model run requested over REST, in milliseconds.',
+)
+_POLL = flags.DEFINE_float(
+    'file_system_poll_wait_seconds',
+    1,
+    'Time between two checks for a new version, in seconds; 0 disables the checks.',
+)
+
+
+def main(argv: list[str]) -> None:
+    """Serves until SIGTERM or Ctrl-C."""
+    del argv
+    options = ServerOptions(
+        model_name=_NAME.value,
+        model_base_path=_BASE_PATH.value,
+        host=_HOST.value,
+        grpc_port=_PORT.value,
+        rest_port=_REST_PORT.value,
+        poll_seconds=_POLL.value,
+        rest_timeout_seconds=_REST_TIMEOUT.value / 1000,
+    )
+    with startup_messages.hide():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()  # logs warnings about missing hardware
+    from serving.server import process  # imports TensorFlow, which --help and flag errors skip
+
+    process.serve(
+        options,
+        on_ready=lambda line: print(line, flush=True),
+        report=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+
+
+if __name__ == '__main__':
+    command_line.run(main)

@@ -1,0 +1,136 @@
+"""TensorFlow Serving's protobuf messages for a client, built without TensorFlow.
+
+The official modules (tensorflow_serving.apis) import all of TensorFlow, which costs seconds and
+hundreds of megabytes. These messages come from a private descriptor pool, so that both can be in
+one process. They have only the fields that a client uses, with the official numbers, types and
+names, so the bytes are the same. Definitions: tensorflow_serving/apis/{model,predict,
+get_model_status}.proto, tensorflow_serving/util/status.proto and tensorflow/core/framework/
+{tensor,tensor_shape}.proto.
+"""
+
+from typing import Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, wrappers_pb2
+
+_Field = descriptor_pb2.FieldDescriptorProto
+
+AVAILABLE = 30  # ModelVersionStatus.State
+
+
+def _field(
+    number: int, name: str, kind: str, *, repeated: bool = False, oneof: bool = False
+) -> _Field:
+    """Returns a field. `kind` is a scalar type, or a message's full name with a leading dot."""
+    field = _Field(name=name, number=number)
+    field.label = _Field.LABEL_REPEATED if repeated else _Field.LABEL_OPTIONAL
+    if kind.startswith('.'):
+        field.type, field.type_name = _Field.TYPE_MESSAGE, kind
+    else:
+        field.type = _Field.Type.Value(f'TYPE_{kind.upper()}')
+    if oneof:
+        field.oneof_index = 0
+    return field
+
+
+def _tensor_map(message: descriptor_pb2.DescriptorProto, *, number: int, name: str) -> None:
+    entry = message.nested_type.add(name=f'{name.capitalize()}Entry')
+    entry.options.map_entry = True
+    entry.field.append(_field(1, 'key', 'string'))
+    entry.field.append(_field(2, 'value', '.tensorflow.TensorProto'))
+    kind = f'.tensorflow.serving.{message.name}.{entry.name}'
+    message.field.append(_field(number, name, kind, repeated=True))
+
+
+def _tensor_file() -> descriptor_pb2.FileDescriptorProto:
+    file = descriptor_pb2.FileDescriptorProto(
+        name='serving/tensor.proto', package='tensorflow', syntax='proto3'
+    )
+    shape = file.message_type.add(name='TensorShapeProto')
+    shape.nested_type.add(name='Dim').field.append(_field(1, 'size', 'int64'))
+    shape.field.append(_field(2, 'dim', '.tensorflow.TensorShapeProto.Dim', repeated=True))
+    shape.field.append(_field(3, 'unknown_rank', 'bool'))
+
+    tensor = file.message_type.add(name='TensorProto')
+    tensor.field.append(_field(1, 'dtype', 'int32'))  # officially the enum DataType
+    tensor.field.append(_field(2, 'tensor_shape', '.tensorflow.TensorShapeProto'))
+    tensor.field.append(_field(4, 'tensor_content', 'bytes'))
+    for number, name, kind in [
+        (5, 'float_val', 'float'),
+        (6, 'double_val', 'double'),
+        (7, 'int_val', 'int32'),
+        (8, 'string_val', 'bytes'),
+        (10, 'int64_val', 'int64'),
+        (11, 'bool_val', 'bool'),
+        (16, 'uint32_val', 'uint32'),
+        (17, 'uint64_val', 'uint64'),
+    ]:
+        tensor.field.append(_field(number, name, kind, repeated=True))
+    return file
+
+
+def _serving_file() -> descriptor_pb2.FileDescriptorProto:
+    file = descriptor_pb2.FileDescriptorProto(
+        name='serving/serving.proto',
+        package='tensorflow.serving',
+        syntax='proto3',
+        dependency=['serving/tensor.proto', wrappers_pb2.DESCRIPTOR.name],
+    )
+    spec = file.message_type.add(name='ModelSpec')
+    spec.oneof_decl.add(name='version_choice')
+    spec.field.append(_field(1, 'name', 'string'))
+    spec.field.append(_field(2, 'version', '.google.protobuf.Int64Value', oneof=True))
+    spec.field.append(_field(3, 'signature_name', 'string'))
+    spec.field.append(_field(4, 'version_label', 'string', oneof=True))
+
+    request = file.message_type.add(name='PredictRequest')
+    request.field.append(_field(1, 'model_spec', '.tensorflow.serving.ModelSpec'))
+    _tensor_map(request, number=2, name='inputs')
+    request.field.append(_field(3, 'output_filter', 'string', repeated=True))
+
+    response = file.message_type.add(name='PredictResponse')
+    _tensor_map(response, number=1, name='outputs')
+    response.field.append(_field(2, 'model_spec', '.tensorflow.serving.ModelSpec'))
+
+    _add_status_messages(file)
+    return file
+
+
+def _add_status_messages(file: descriptor_pb2.FileDescriptorProto) -> None:
+    request = file.message_type.add(name='GetModelStatusRequest')
+    request.field.append(_field(1, 'model_spec', '.tensorflow.serving.ModelSpec'))
+
+    status = file.message_type.add(name='StatusProto')
+    status.field.append(_field(1, 'error_code', 'int32'))  # officially the enum error.Code
+    status.field.append(_field(2, 'error_message', 'string'))
+
+    version = file.message_type.add(name='ModelVersionStatus')
+    version.field.append(_field(1, 'version', 'int64'))
+    version.field.append(_field(2, 'state', 'int32'))  # officially the enum State
+    version.field.append(_field(3, 'status', '.tensorflow.serving.StatusProto'))
+
+    response = file.message_type.add(name='GetModelStatusResponse')
+    kind = '.tensorflow.serving.ModelVersionStatus'
+    response.field.append(_field(1, 'model_version_status', kind, repeated=True))
+
+
+def _pool() -> descriptor_pool.DescriptorPool:
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
+    pool.Add(_tensor_file())
+    pool.Add(_serving_file())
+    return pool
+
+
+_POOL = _pool()
+
+
+def _message(name: str) -> Any:
+    return message_factory.GetMessageClass(_POOL.FindMessageTypeByName(name))
+
+
+TensorProto = _message('tensorflow.TensorProto')
+ModelSpec = _message('tensorflow.serving.ModelSpec')
+PredictRequest = _message('tensorflow.serving.PredictRequest')
+PredictResponse = _message('tensorflow.serving.PredictResponse')
+GetModelStatusRequest = _message('tensorflow.serving.GetModelStatusRequest')
+GetModelStatusResponse = _message('tensorflow.serving.GetModelStatusResponse')

@@ -1,0 +1,1 @@
+"""Owns loaded models: a version folder in, then numpy arrays in and out."""

@@ -1,0 +1,1 @@
+"""Owns the stand-in server: versions, REST, gRPC, status."""

@@ -1,0 +1,131 @@
+"""The gRPC services: PredictionService, ModelService and health, with the official protos.
+
+Protos: tensorflow_serving/apis/{prediction,model}_service.proto and grpc.health.v1. Implements
+Predict, GetModelMetadata and GetModelStatus; every other method returns UNIMPLEMENTED.
+"""
+
+import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2_grpc
+from grpc_health.v1.health import HealthServicer
+from tensorflow_serving.apis import (
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+
+from serving.protocol import tensors
+from serving.protocol.names import DEFAULT_SIGNATURE, GRPC_OPTIONS
+from serving.protocol.status import Code, RequestError, invalid_argument
+from serving.server import model_info
+from serving.server.versions import ModelSpec, ModelVersions
+
+MAX_ERROR_CHARACTERS = 1024  # as in TensorFlow Serving; gRPC sends an error in a header
+
+Method = Callable[[Any, Any, Any], Any]
+
+
+def build_server(versions: ModelVersions, health: HealthServicer, *, threads: int) -> Any:
+    """Builds a grpc.Server with all services, not yet bound to a port."""
+    grpc_server = grpc.server(
+        ThreadPoolExecutor(threads, thread_name_prefix='grpc'),
+        options=[*GRPC_OPTIONS, ('grpc.so_reuseport', 0)],  # a port in use must be an error
+    )
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
+        PredictionService(versions), grpc_server
+    )
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(versions), grpc_server)
+    health_pb2_grpc.add_HealthServicer_to_server(health, grpc_server)
+    return grpc_server
+
+
+def _aborts_on_error(method: Method) -> Method:
+    """Decorates a service method: a RequestError becomes its gRPC status."""
+
+    @functools.wraps(method)
+    def call(service: Any, request: Any, context: Any) -> Any:
+        try:
+            return method(service, request, context)
+        except RequestError as error:
+            message = error.message
+            if len(message) > MAX_ERROR_CHARACTERS:
+                message = message[:MAX_ERROR_CHARACTERS] + '...TRUNCATED'
+            return context.abort(grpc.StatusCode[error.code.name], message)
+
+    return call
+
+
+@_aborts_on_error
+def _unimplemented(service: Any, request: Any, context: Any) -> Any:
+    raise RequestError(Code.UNIMPLEMENTED, 'this method is not implemented; use Predict')
+
+
+class PredictionService:
+    """tensorflow.serving.PredictionService."""
+
+    def __init__(self, versions: ModelVersions) -> None:
+        self._versions = versions
+
+    @_aborts_on_error
+    def Predict(self, request: Any, context: Any) -> Any:  # noqa: N802  (the proto's name)
+        """Runs a signature within the client's deadline."""
+        spec = _spec(request)
+        try:
+            inputs = {name: tensors.read_array(proto) for name, proto in request.inputs.items()}
+        except ValueError as error:
+            raise invalid_argument(f'tensor parsing error: {error}') from error
+        name = request.model_spec.signature_name or DEFAULT_SIGNATURE
+        with self._versions.use(spec) as loaded:
+            outputs = loaded.model.run(
+                name,
+                inputs,
+                outputs=list(request.output_filter),
+                timeout_seconds=context.time_remaining(),
+            )
+        response = predict_pb2.PredictResponse()
+        response.model_spec.name = spec.name
+        response.model_spec.version.value = loaded.version
+        response.model_spec.signature_name = name
+        for output, array in outputs.items():
+            tensors.write_array(response.outputs[output], array)
+        return response
+
+    @_aborts_on_error
+    def GetModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Returns the signatures of the requested version."""
+        return model_info.build_metadata(
+            self._versions, _spec(request), fields=list(request.metadata_field)
+        )
+
+    Classify = _unimplemented
+    Regress = _unimplemented
+    MultiInference = _unimplemented
+
+
+class ModelService:
+    """tensorflow.serving.ModelService."""
+
+    def __init__(self, versions: ModelVersions) -> None:
+        self._versions = versions
+
+    @_aborts_on_error
+    def GetModelStatus(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Returns the state of the model's versions."""
+        return model_info.build_status(self._versions, _spec(request))
+
+    HandleReloadConfigRequest = _unimplemented
+
+
+def _spec(request: Any) -> ModelSpec:
+    if not request.HasField('model_spec'):
+        raise invalid_argument('Missing ModelSpec')
+    spec = request.model_spec
+    return ModelSpec(
+        name=spec.name,
+        version=spec.version.value if spec.HasField('version') else None,
+        label=spec.version_label if spec.HasField('version_label') else None,
+    )

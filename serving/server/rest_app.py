@@ -1,0 +1,117 @@
+"""TensorFlow Serving's HTTP paths as an ASGI application.
+
+Specification: https://www.tensorflow.org/tfx/serving/api_rest.
+"""
+
+import re
+from typing import Any
+from urllib.parse import unquote
+
+from google.protobuf import json_format
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from serving.protocol.names import DEFAULT_SIGNATURE
+from serving.protocol.status import HTTP_STATUS, Code, RequestError, invalid_argument
+from serving.runtimes.saved_model import input_types
+from serving.server import model_info, rest_request, rest_response
+from serving.server.versions import ModelSpec, ModelVersions
+
+_MODEL = r'/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?'
+_POST = re.compile(rf'{_MODEL}:(?P<verb>predict|classify|regress)', re.IGNORECASE | re.ASCII)
+_GET = re.compile(rf'{_MODEL}(?:/(?P<verb>metadata))?', re.IGNORECASE | re.ASCII)
+_METHODS = [
+    'GET',
+    'HEAD',
+    'POST',
+    'PUT',
+    'PATCH',
+    'DELETE',
+    'OPTIONS',
+]  # all except GET and POST return 400
+
+
+def build_application(versions: ModelVersions, *, timeout_seconds: float) -> Starlette:
+    """Builds the application; `timeout_seconds` limits each run of the model."""
+
+    async def endpoint(request: Request) -> Response:
+        path = request.scope['raw_path'].decode('ascii', 'replace')
+        try:
+            body = await request.body()
+            content = await run_in_threadpool(
+                _respond, versions, request.method, path, body, timeout_seconds
+            )
+        except RequestError as error:
+            content = rest_response.format_error(error.message)
+            return _json(content, status=HTTP_STATUS[error.code])
+        except ClientDisconnect:
+            return _json(b'', status=HTTP_STATUS[Code.CANCELLED])  # the client has gone
+        return _json(content)
+
+    return Starlette(routes=[Route('/v1/{path:path}', endpoint, methods=_METHODS)])
+
+
+def _json(content: bytes, *, status: int = 200) -> Response:
+    return Response(content, status, media_type='application/json')
+
+
+def _respond(
+    versions: ModelVersions, method: str, path: str, body: bytes, timeout_seconds: float
+) -> bytes:
+    pattern = {'GET': _GET, 'POST': _POST}.get(method)
+    match = pattern.fullmatch(path) if pattern else None
+    if not match:
+        raise invalid_argument(f'Malformed request: {method} {path}')
+    version = match['version']
+    if version and int(version) >= 1 << 63:
+        raise invalid_argument(f'Failed to convert version: {version} to numeric.')
+    spec = ModelSpec(
+        name=unquote(match['name']),
+        version=int(version) if version else None,
+        label=unquote(match['label']) if match['label'] else None,
+    )
+    match (match['verb'] or 'status').lower():
+        case 'status':
+            return _status(versions, spec)
+        case 'metadata':
+            return _metadata(versions, spec)
+        case 'predict':
+            return _predict(versions, spec, body, timeout_seconds)
+        case verb:
+            raise RequestError(Code.UNIMPLEMENTED, f'{verb} is not implemented; use predict')
+
+
+def _predict(
+    versions: ModelVersions, spec: ModelSpec, body: bytes, timeout_seconds: float
+) -> bytes:
+    request = rest_request.parse(body)
+    name = request.signature_name or DEFAULT_SIGNATURE
+    with versions.use(spec) as loaded:
+        signature = loaded.model.signatures.get(name)
+        if signature is None or not signature.inputs:
+            raise invalid_argument(f'Serving signature name: "{name}" not found in signature def')
+        inputs = rest_request.build_inputs(request, input_types(signature))
+        outputs = loaded.model.run(name, inputs, timeout_seconds=timeout_seconds)
+    return rest_response.format_outputs(outputs, rows=request.rows)
+
+
+def _status(versions: ModelVersions, spec: ModelSpec) -> bytes:
+    return _proto_json(model_info.build_status(versions, spec)).encode()
+
+
+def _metadata(versions: ModelVersions, spec: ModelSpec) -> bytes:
+    response = model_info.build_metadata(versions, spec, fields=[model_info.SIGNATURE_DEF])
+    signatures = model_info.unpack_signatures(response)
+    return (
+        f'{{\n"model_spec": {_proto_json(response.model_spec)},\n'
+        f'"metadata": {{"signature_def": {_proto_json(signatures)}}}\n}}\n'
+    ).encode()
+
+
+def _proto_json(message: Any) -> str:
+    return json_format.MessageToJson(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )

@@ -1,0 +1,75 @@
+"""The command line of the server: errors at startup, the ready line, --help."""
+
+import concurrent.futures
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.serving.colours import save_version
+from tests.serving.running import ROOT, RunningServer, run_server
+
+
+def test_errors_at_startup_are_one_line_with_exit_code_2(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    empty, incomplete = tmp_path / 'empty', tmp_path / 'incomplete'
+    empty.mkdir()
+    (empty / 'notes').mkdir()
+    incomplete.mkdir()
+    save_version(incomplete, 1)
+    (incomplete / '1' / 'saved_model.pb').unlink()
+    free = ['--port=0', '--rest_api_port=0']
+    grpc_port, rest_port = server.grpc.split(':')[1], server.rest.split(':')[1]
+    cases = [
+        ([f'--model_base_path={tmp_path}/none', *free], f"folder, got '{tmp_path}/none'"),
+        ([f'--model_base_path={empty}', *free], f'{empty}: must contain a version folder'),
+        ([f'--model_base_path={incomplete}', *free], f'{incomplete}/1: must be a loadable model'),
+        (
+            [f'--model_base_path={incomplete}', f'--port={grpc_port}', '--rest_api_port=0'],
+            '--port must be free',
+        ),
+        (
+            [f'--model_base_path={incomplete}', '--port=0', f'--rest_api_port={rest_port}'],
+            '--rest_api_port must be free',
+        ),
+        (
+            [f'--model_base_path={incomplete}', '--port=70000'],
+            'port must be in 0..65535, got 70000',
+        ),
+        (free, '--model_base_path must be set'),
+    ]
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        results = list(pool.map(lambda case: run_server(*case[0]), cases))
+    for done, (_, reason) in zip(results, cases, strict=True):
+        assert done.returncode == 2, done.stderr
+        assert done.stdout == ''
+        last = done.stderr.splitlines()[-1]
+        assert last.startswith('error: ')
+        assert reason in last
+        assert 'Traceback' not in done.stderr
+
+
+def test_the_server_exits_if_its_output_is_closed(tmp_path: Path) -> None:
+    save_version(tmp_path, 1)
+    flags = [f'--model_base_path={tmp_path}', '--port=0', '--rest_api_port=0']
+    read, write = os.pipe()
+    os.close(read)
+    process = subprocess.Popen(
+        [sys.executable, '-m', 'serving.model_server', *flags],
+        cwd=ROOT,
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(write)
+    try:
+        _, errors = process.communicate(timeout=300)
+    finally:
+        process.kill()
+    assert process.returncode == 2
+    assert errors.splitlines()[-1].startswith('error: Broken pipe')
+
+
+def test_help_shows_examples() -> None:
+    assert 'python -m serving.model_server --model_base_path=' in run_server('--help').stdout

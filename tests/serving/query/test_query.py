@@ -1,0 +1,169 @@
+"""The command line of the client: the same request over both transports, without TensorFlow."""
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.serving.colours import BLUE, GREEN, RED, jpeg
+from tests.serving.running import ROOT, RunningServer
+
+COLOURS = {'red': RED, 'blue': BLUE, 'green': GREEN}
+
+
+@pytest.fixture(scope='module')
+def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp('images')
+    paths = [folder / f'{name}.jpg' for name in COLOURS]
+    for path, colour in zip(paths, COLOURS.values(), strict=True):
+        path.write_bytes(jpeg(colour))
+    return paths
+
+
+def query(*flags: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, '-m', 'serving.query', *map(str, flags)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def flags_for(server: RunningServer, transport: str) -> list[str]:
+    return [
+        '--model=colours',
+        f'--transport={transport}',
+        f'--server={server.rest if transport == "rest" else server.grpc}',
+        '--timeout_seconds=60',
+    ]
+
+
+@pytest.mark.parametrize('signature', ['serving_default', 'product'])
+def test_both_transports_give_bit_identical_predictions(
+    server: RunningServer, module: Any, images: list[Path], tmp_path: Path, signature: str
+) -> None:
+    written = {}
+    for transport in ('rest', 'grpc'):
+        file = tmp_path / f'{transport}.json'
+        done = query(
+            *flags_for(server, transport),
+            *(f'--image={path}' for path in images),
+            f'--signature={signature}',
+            f'--json={file}',
+        )
+        assert (done.returncode, done.stderr) == (0, '')
+        written[transport] = json.loads(file.read_text())
+        assert written[transport]['transport'] == transport
+        assert written[transport]['model'] == 'colours'
+    assert written['rest']['answers'] == written['grpc']['answers']
+
+    pictures = np.array([path.read_bytes() for path in images], object)
+    if signature == 'product':
+        outputs = module.product(pictures, np.zeros(3, np.int64))
+        (answer,) = written['rest']['answers']
+        assert answer['images'] == [str(path) for path in images]
+        assert answer['level'] == outputs['level'].numpy()[0]
+    else:
+        outputs = module.serving_default(pictures)
+        assert [a['image'] for a in written['rest']['answers']] == [str(p) for p in images]
+    for row, answer in enumerate(written['rest']['answers']):
+        for rank, prediction in enumerate(answer['predictions']):
+            values = {name: outputs[name].numpy()[row, rank] for name in prediction}
+            assert prediction == {
+                name: value.decode() if isinstance(value, bytes) else value.item()
+                for name, value in values.items()
+            }
+
+
+def test_the_printed_predictions_are_readable(server: RunningServer, images: list[Path]) -> None:
+    done = query(*flags_for(server, 'grpc'), f'--image={images[0]}')
+    assert done.returncode == 0
+    first, *rest = done.stdout.splitlines()
+    assert first == str(images[0])
+    assert len(rest) == 3
+    assert rest[0].startswith('  1. ')
+    assert '%' in rest[0]
+    assert ' > ' in rest[0]
+    assert '(category 10000' in rest[0]
+
+
+def test_a_query_over_grpc_loads_no_tensorflow(server: RunningServer, images: list[Path]) -> None:
+    code = (
+        'import runpy, sys\n'
+        'try:\n'
+        "    runpy.run_module('serving.query', run_name='__main__')\n"
+        'except SystemExit as end:\n'
+        '    assert not end.code, end.code\n'
+        "print('LOADED', sorted(m for m in sys.modules if m.startswith(('tensorflow', 'keras'))))"
+    )
+    done = subprocess.run(
+        [
+            sys.executable, '-c', code, *flags_for(server, 'grpc'), f'--image={images[0]}',
+            '--wait_seconds=5',
+        ],
+        cwd=ROOT, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert 'category 10000' in done.stdout
+    assert done.stdout.splitlines()[-1] == 'LOADED []'
+
+
+@pytest.mark.parametrize('transport', ['rest', 'grpc'])
+def test_user_errors_are_one_line_with_exit_code_2(
+    server: RunningServer, images: list[Path], tmp_path: Path, transport: str
+) -> None:
+    text, cut = tmp_path / 'text.jpg', tmp_path / 'cut.jpg'
+    text.write_text('not a picture')
+    cut.write_bytes(images[0].read_bytes()[:300])
+    valid = flags_for(server, transport)
+    image = f'--image={images[0]}'
+    for flags, reason in [
+        ([*valid, f'--image={text}'], f'{text} must be an image'),
+        ([*valid, f'--image={cut}'], 'Invalid JPEG data'),
+        ([*valid, f'--image={tmp_path}/none.jpg'], f'{tmp_path}/none.jpg'),
+        (valid, '--image must be set'),
+        ([*valid, image, '--model=other'], 'Servable not found for request: Latest(other)'),
+        ([*valid, image, '--version=9'], 'Servable not found for request: Specific(colours, 9)'),
+        ([*valid, image, '--server=nowhere'], "--server must be HOST:PORT, got 'nowhere'"),
+        ([*valid, image, '--server=127.0.0.1:1'], '127.0.0.1:1 over '),
+        (
+            [*valid, image, '--model=other', '--wait_seconds=0.3'],
+            'the model must be ready within 0.3 s',
+        ),
+    ]:
+        done = query(*flags, '--json=' + str(tmp_path / 'never.json'))
+        assert done.returncode == 2, done.stderr
+        assert done.stdout == ''
+        assert done.stderr.startswith('error: ')
+        assert done.stderr.count('\n') == 1
+        assert reason in done.stderr
+    assert not (tmp_path / 'never.json').exists()
+
+
+@pytest.mark.parametrize(
+    ('transport', 'reason'),
+    [('rest', 'over REST: no response within 0.3 s'), ('grpc', 'over gRPC: DEADLINE_EXCEEDED: ')],
+)
+def test_a_server_that_hangs_is_one_line_with_exit_code_2(
+    images: list[Path], transport: str, reason: str
+) -> None:
+    with socket.create_server(('127.0.0.1', 0)) as hanging:  # accepts connections, never responds
+        address = f'127.0.0.1:{hanging.getsockname()[1]}'
+        done = query(
+            f'--transport={transport}', f'--server={address}',
+            f'--image={images[0]}', '--timeout_seconds=0.3',
+        )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, '')
+    assert done.stderr.startswith(f'error: {address} {reason}')
+    assert done.stderr.count('\n') == 1
+
+
+def test_help_shows_examples() -> None:
+    done = query('--help')
+    assert 'python -m serving.query --image=a.jpg' in done.stdout + done.stderr

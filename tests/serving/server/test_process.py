@@ -1,0 +1,77 @@
+"""Deadlines, half-open connections and the shutdown of the real server process."""
+
+import concurrent.futures
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc
+import pytest
+
+from tests.serving.colours import RED, b64, jpeg, save_version
+from tests.serving.running import PREDICT, RunningServer
+from tests.serving.slow_requests import (
+    awaited_file,
+    started_file,
+    wait_for,
+    wait_over_grpc,
+    wait_over_rest,
+)
+
+Start = Callable[..., RunningServer]
+
+
+def refuses(address: str) -> bool:
+    host, port = address.split(':')
+    try:
+        socket.create_connection((host, int(port))).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_a_run_past_its_deadline_is_stopped_and_the_server_keeps_running(
+    start: Start, tmp_path: Path
+) -> None:
+    save_version(tmp_path, 1)
+    server = start(tmp_path, '--rest_api_timeout_in_ms=300')
+    assert wait_over_rest(server, tmp_path)[0] == 504
+
+    with pytest.raises(grpc.RpcError) as caught:
+        wait_over_grpc(server, tmp_path, timeout_seconds=0.3)
+    assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    # On a busy machine a run may need more than 0.3 s, so it is repeated.
+    wait_for(lambda: server.http('POST', PREDICT, {'instances': [b64(jpeg(RED))]})[0] == 200)
+    assert server.stop() == 0  # waits for runs in progress: there are none
+
+
+@pytest.mark.parametrize('transport', ['rest', 'grpc'])
+def test_an_accepted_request_completes_after_sigterm(
+    start: Start, tmp_path: Path, transport: str
+) -> None:
+    save_version(tmp_path, 1)
+    server = start(tmp_path)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        if transport == 'rest':
+            response = pool.submit(wait_over_rest, server, tmp_path)
+        else:
+            response = pool.submit(wait_over_grpc, server, tmp_path, timeout_seconds=60)
+        wait_for(started_file(tmp_path).exists)
+        server.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: refuses(server.rest) and refuses(server.grpc))
+        assert not response.done()
+        awaited_file(tmp_path).touch()
+        result = response.result()
+    assert server.process.wait(60) == 0
+    if transport == 'rest':
+        assert result[0] == 200
+    else:
+        assert len(result.outputs['rounds'].int64_val) == 1
+
+
+def test_a_half_open_connection_does_not_block_others(server: RunningServer) -> None:
+    host, port = server.rest.split(':')
+    with socket.create_connection((host, int(port))) as half:
+        half.sendall(b'POST /v1/models/colours:predict HTTP/1.1\r\nContent-Length: 1000\r\n\r\n{')
+        assert server.http('POST', PREDICT, {'instances': [b64(jpeg(RED))]})[0] == 200
