@@ -38,11 +38,11 @@ def make(folder: Path, *, products: int) -> None:
     """Makes the dump, unless it is there."""
     if (folder / dump.TRAIN).exists():
         return
-    names = french_tree.make(classes=french_tree.KAGGLE_CLASSES, seed=0)
+    names = french_tree.build_tree(classes=french_tree.KAGGLE_CLASSES, seed=0)
     ids = categories.parse(names, path=categories.FILE_NAME).ids
     options = kaggle_plan.Options(products=products, test_products=0, classes=len(ids))
     dump.start(str(folder), names)
-    batches = _batches(kaggle_plan.make(options), ids)
+    batches = _batches(kaggle_plan.build_plan(options), ids)
     dump.write_products(str(folder / dump.TRAIN), batches, total=products)
 
 

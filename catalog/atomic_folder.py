@@ -1,7 +1,7 @@
-"""Folders that appear whole or not at all: written under a temporary name beside, then renamed.
+"""Publishes folders atomically: writes under a temporary name in the same parent, then renames.
 
-The temporary name starts with a dot and is no number, so that a TensorFlow Serving that watches the
-parent folder for versions does not see it.
+The temporary name starts with a dot and is not a number, so that TensorFlow Serving, which watches
+the parent folder for version numbers, ignores it.
 """
 
 import contextlib
@@ -16,30 +16,30 @@ from catalog.errors import UserError
 
 @contextlib.contextmanager
 def create(path: str) -> Iterator[Path]:
-    """A folder to write into, which gets its name when the block ends well.
+    """Yields a folder to write into, and renames it to `path` when the block succeeds.
 
     Raises:
-      UserError: if `path` exists, also if it comes to exist meanwhile, or is on an object store.
+      UserError: If `path` exists before or after the block, or is on an object store.
     """
     target = _local(path)
     if target.exists():
-        raise _taken(path)
+        raise _exists_error(path)
     with _partial(target) as partial:
         yield partial
         try:
             partial.rename(target)
         except OSError as error:
             if target.exists():
-                raise _taken(path) from error
+                raise _exists_error(path) from error
             raise
 
 
 @contextlib.contextmanager
 def replace(path: str, *, files: frozenset[str]) -> Iterator[Path]:
-    """Like `create`, but replaces a folder that holds nothing except `files`.
+    """Like `create`, but replaces a folder that holds only `files`.
 
     Raises:
-      UserError: if `path` holds anything else, or is on an object store.
+      UserError: If `path` holds anything else, or is on an object store.
     """
     target = _local(path)
     if target.exists():
@@ -55,8 +55,8 @@ def replace(path: str, *, files: frozenset[str]) -> Iterator[Path]:
         shutil.rmtree(old)
 
 
-def _taken(path: str) -> UserError:
-    return UserError(f'{path}: must not exist yet, got an existing one; choose another name')
+def _exists_error(path: str) -> UserError:
+    return UserError(f'{path}: must not exist yet, but it does; choose another name')
 
 
 def _check_replaceable(target: Path, *, files: frozenset[str]) -> None:

@@ -1,8 +1,8 @@
 """The category tree (`category_names.csv`) and the dense labels of its nodes.
 
-A leaf's label is its row in the file, from 0. A parent's label counts the distinct paths in row
-order; a node is its whole path, never its bare name: two level-1 nodes may hold a level-2 node of
-the same name. Names are kept as they are, leading and trailing spaces included.
+A leaf's label is its row in the file, from 0. A parent's label numbers the distinct paths in row
+order. A node is identified by its full path, not by its name: two level-1 nodes may both have a
+level-2 child of the same name. Names keep their leading and trailing spaces.
 """
 
 import csv
@@ -24,12 +24,12 @@ HEADER = ['category_id', 'category_level1', 'category_level2', 'category_level3'
 
 @dataclass(frozen=True)
 class Categories:
-    """A category tree of C leaves.
+    """A category tree with C leaves.
 
     Attributes:
-      ids: the shop's own numbers, int64 [C], by label.
+      ids: The shop's category ids by label, int64 [C].
       names: (level1, level2, level3) by label.
-      sha256: of the file's bytes, in hex.
+      sha256: SHA-256 of the file's bytes, in hex.
     """
 
     ids: npt.NDArray[np.int64]
@@ -41,7 +41,7 @@ class Categories:
 
     @cached_property
     def label_by_id(self) -> dict[int, int]:
-        """The label by category id."""
+        """The label of each category id."""
         return {int(category_id): label for label, category_id in enumerate(self.ids)}
 
     @cached_property
@@ -64,14 +64,14 @@ def load(path: str) -> Categories:
     """Reads and checks a category tree.
 
     Raises:
-      UserError: with the line number, if the file is not UTF-8 without a byte order mark, if its
-        header is another one, if a row is not an id and three names, or if an id comes twice.
+      UserError: With the line number, if the file is not UTF-8 without a byte order mark, if its
+        header differs from `HEADER`, if a row is not an id and three names, or if an id repeats.
     """
     return parse(storage.read_bytes(path), path=path)
 
 
 def parse(data: bytes, *, path: str) -> Categories:
-    """`load` for bytes; `path` names them in errors."""
+    """Parses the bytes of a category tree; `path` names them in errors. Raises as `load` does."""
     if data.startswith(b'\xef\xbb\xbf'):
         raise UserError(f'{path}, line 1: must be UTF-8 without a byte order mark, got one')
     try:
@@ -94,7 +94,7 @@ def parse(data: bytes, *, path: str) -> Categories:
             category_id = _category_id(row, path=path, line=rows.line_num)
             if category_id in ids:
                 raise UserError(
-                    f'{path}, line {rows.line_num}: a category_id must come once, '
+                    f'{path}, line {rows.line_num}: category_id must be unique, '
                     f'got {category_id} again (first on line {ids[category_id]})'
                 )
             ids[category_id] = rows.line_num
@@ -102,7 +102,7 @@ def parse(data: bytes, *, path: str) -> Categories:
     except csv.Error as error:
         raise UserError(f'{path}, line {rows.line_num}: must be CSV, got: {error}') from error
     if not names:
-        raise UserError(f'{path}: must hold at least one category, got none')
+        raise UserError(f'{path}: must contain at least one category, got none')
     return Categories(
         ids=np.array(list(ids), np.int64),
         names=tuple(names),
@@ -119,5 +119,5 @@ def _category_id(row: list[str], *, path: str, line: int) -> int:
         return int(row[0])
     except ValueError as error:
         raise UserError(
-            f'{path}, line {line}: category_id must be a whole number, got {row[0]!r}'
+            f'{path}, line {line}: category_id must be an integer, got {row[0]!r}'
         ) from error

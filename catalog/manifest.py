@@ -1,6 +1,6 @@
-"""`manifest.json`: written last, it makes a folder of shards a data set.
+"""`manifest.json`, the description of a data set. docs/formats.md specifies its keys.
 
-Form: docs/formats.md. A folder without a manifest is not a data set, whatever else lies in it.
+It is written last: a folder without a manifest is not a data set, whatever else it contains.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class Shard:
-    """One shard file: its name, what is in it, and its SHA-256 in hex."""
+    """A shard file: its name, its contents, and its SHA-256 in hex."""
 
     file: str
     records: int
@@ -30,13 +30,13 @@ class Shard:
 
 @dataclass(frozen=True)
 class Split:
-    """One split. The lists are by label, empty in unlabelled data.
+    """A split. The lists are indexed by label, and empty in unlabelled data.
 
     Attributes:
-      shards: in order of their index.
-      records_per_class: as written, copies included.
-      pictures_per_class: as written, copies included.
-      products_per_class: distinct products.
+      shards: The shards by index.
+      records_per_class: Written records, copies included.
+      pictures_per_class: Written pictures, copies included.
+      products_per_class: Distinct products.
     """
 
     shards: tuple[Shard, ...]
@@ -46,34 +46,34 @@ class Split:
 
     @property
     def records(self) -> int:
-        """Records in all shards."""
+        """The number of records in all shards."""
         return sum(shard.records for shard in self.shards)
 
     @property
     def pictures(self) -> int:
-        """Pictures in all shards."""
+        """The number of pictures in all shards."""
         return sum(shard.pictures for shard in self.shards)
 
     @property
     def bytes(self) -> int:
-        """Bytes of all shards."""
+        """The size of all shards in bytes."""
         return sum(shard.bytes for shard in self.shards)
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a data set is, where it came from, and where every input went.
+    """A data set: its contents, its source, and the destination of every input.
 
     Attributes:
-      options: the options that change the result, by name.
-      source: `fingerprint` (hex; of the products, whatever they were read from), `documents`,
+      options: The options that change the result, by name.
+      source: `fingerprint` (hex; depends on the products, not on the kind of source), `documents`,
         `pictures` and `picture_bytes`.
-      categories: `sha256` of category_names.csv and `count`; the file lies beside the manifest.
-      splits: by name.
-      priors: class shares by label: `natural`, of all products that were kept, and `written`, of
-        the train records.
-      ledger: `documents` and `pictures`: `read`, then where each went, by name; and `notes`, counts
-        that are not a place.
+      categories: `sha256` of category_names.csv, which is beside the manifest, and `count`.
+      splits: The splits by name.
+      priors: Class shares by label: `natural` of all products that were kept, `written` of the
+        train records.
+      ledger: `documents` and `pictures`: the number `read`, then the number at each destination;
+        and `notes`, counts that are not a destination.
     """
 
     options: Mapping[str, Any]
@@ -86,8 +86,8 @@ class Manifest:
 
 
 def to_bytes(manifest: Manifest) -> bytes:
-    """The manifest as JSON, one form for one content."""
-    # Lists of numbers on one line: 5,270 classes would be 5,270 lines a list otherwise.
+    """Serializes a manifest as JSON. Equal manifests have equal bytes."""
+    # Lists of numbers are on one line: with 5,270 classes, each would take 5,270 lines otherwise.
     document = dataclasses.asdict(manifest)
     return (_pretty(document, indent=0) + '\n').encode()
 
@@ -107,12 +107,12 @@ def _pretty(value: Any, *, indent: int) -> str:
 
 
 def write(manifest: Manifest, folder: str) -> None:
-    """Makes a folder a data set."""
+    """Writes the manifest, which makes the folder a data set."""
     storage.write_bytes(storage.join(folder, FILE_NAME), to_bytes(manifest))
 
 
 def digest(folder: str) -> str:
-    """The SHA-256 of a data set's manifest, in hex: the data set's identity."""
+    """Returns the SHA-256 of a data set's manifest, in hex. It identifies the data set."""
     return hashlib.sha256(storage.read_bytes(storage.join(folder, FILE_NAME))).hexdigest()
 
 
@@ -120,7 +120,7 @@ def read(folder: str) -> Manifest:
     """Reads a data set's manifest.
 
     Raises:
-      UserError: if the folder has no manifest, or one that this version cannot read.
+      UserError: If the folder has no manifest, or one that this version cannot read.
     """
     path = storage.join(folder, FILE_NAME)
     try:
@@ -128,7 +128,7 @@ def read(folder: str) -> Manifest:
     except FileNotFoundError as error:
         raise UserError(
             f'{folder}: a data set must have a {FILE_NAME}, got none; '
-            'beam_pipelines.shard writes it last'
+            'beam_pipelines.shard writes it last, so the job may not have finished'
         ) from error
     except ValueError as error:
         raise UserError(f'{path}: must be JSON, got: {error}') from error
@@ -136,7 +136,7 @@ def read(folder: str) -> Manifest:
     if version != SCHEMA_VERSION:
         raise UserError(
             f'{path}: schema_version must be {SCHEMA_VERSION}, got {version}; '
-            'make the data set again with beam_pipelines.shard'
+            'write the data set again with beam_pipelines.shard'
         )
     try:
         return _from_document(document)
@@ -165,26 +165,26 @@ def _from_document(document: dict[str, Any]) -> Manifest:
 
 
 def read_categories(folder: str, manifest: Manifest) -> categories.Categories:
-    """The category tree of a data set.
+    """Loads the category tree of a data set.
 
     Raises:
-      UserError: if the file beside the manifest is not the one that the manifest names.
+      UserError: If the SHA-256 of the file is not the one in the manifest.
     """
     path = storage.join(folder, categories.FILE_NAME)
     tree = categories.load(path)
     if tree.sha256 != manifest.categories['sha256']:
         raise UserError(
-            f'{path}: its SHA-256 must be {manifest.categories["sha256"]} as the manifest says, '
+            f'{path}: the SHA-256 must be {manifest.categories["sha256"]} as in the manifest, '
             f'got {tree.sha256}'
         )
     return tree
 
 
 def get_split(manifest: Manifest, name: str, *, folder: str) -> Split:
-    """One split of a data set.
+    """Returns a split of a data set.
 
     Raises:
-      UserError: naming the splits there are.
+      UserError: If there is no such split, listing the existing ones.
     """
     if name not in manifest.splits:
         raise UserError(f'{folder}: split must be one of {sorted(manifest.splits)}, got {name!r}')
@@ -192,18 +192,18 @@ def get_split(manifest: Manifest, name: str, *, folder: str) -> Split:
 
 
 def check_files(folder: str, split: Split) -> None:
-    """Checks that a split's shards are there and of the right size.
+    """Checks that a split's shards exist and have the right size.
 
     Raises:
-      UserError: naming the shard that is missing, of another size, or not a shard.
+      UserError: Naming the first shard that is missing, has another size, or is not a shard.
     """
     present = set(storage.list_files(folder))
     for shard in split.shards:
         path = storage.join(folder, shard.file)
         if shards.parse(shard.file) is None:
-            raise UserError(f'{path}: must be named like a shard')
+            raise UserError(f'{path}: must have the name of a shard, as in docs/formats.md')
         if shard.file not in present:
-            raise UserError(f'{path}: the manifest names this shard, but there is no such file')
+            raise UserError(f'{path}: the manifest lists this shard, but the file is missing')
         found_bytes = storage.size(path)
         if found_bytes != shard.bytes:
             raise UserError(f'{path}: must have {shard.bytes} bytes, got {found_bytes}')

@@ -1,8 +1,8 @@
-"""`gs://` objects: the client, its retries, and a store's refusals as the system's errors.
+"""Reads and writes `gs://` objects, with retries. Raises a store's errors as `OSError`.
 
-Behind `catalog.storage`, which everyone else calls. An object is uploaded with its checksum, and
-the store gives it its name only when all of it has come and agrees: an upload that is cut off
-leaves nothing. `STORAGE_EMULATOR_HOST` is honoured by the client library.
+Use `catalog.storage` instead, which calls this module. An object is uploaded with its checksum, and
+becomes visible only when the upload is complete and the checksum matches: an interrupted upload
+leaves no object. The client library honours `STORAGE_EMULATOR_HOST`.
 """
 
 import base64
@@ -24,24 +24,24 @@ if TYPE_CHECKING:
 
 GS = 'gs://'
 
-RETRY_SECONDS = 120.0  # how long a store may answer "later", or not at all, before we give up
-FIRST_WAIT_SECONDS = 1.0  # before a request is made again; at most, and twice that the next time
-REQUESTS_AT_ONCE = 8  # the client library keeps ten connections
+RETRY_SECONDS = 120.0  # longest time to retry requests that fail or get no response
+FIRST_WAIT_SECONDS = 1.0  # longest wait before the first retry; doubles with each retry
+REQUESTS_AT_ONCE = 8  # the client library's pool has ten connections
 
-_CHUNK_BYTES = 32 << 20  # of an upload; the client library holds one in memory
+_CHUNK_BYTES = 32 << 20  # size of an upload request; the client library holds one in memory
 _COPY_BYTES = 1 << 20
 
 
 def exists(path: str) -> bool:
-    """Whether there is such an object."""
+    """Returns whether an object exists."""
     return _get(path) is not None
 
 
 def size(path: str) -> int:
-    """An object's size in bytes.
+    """Returns an object's size in bytes.
 
     Raises:
-      FileNotFoundError: if there is no such object.
+      FileNotFoundError: If the object does not exist.
     """
     blob = _get(path)
     if blob is None:
@@ -50,59 +50,59 @@ def size(path: str) -> int:
 
 
 def glob(pattern: str) -> list[str]:
-    """The objects that a pattern matches, sorted. `*` stays within a folder, `**` does not."""
+    """Returns the sorted objects that match a pattern. Unlike `*`, `**` matches subfolders."""
     bucket, name = split(pattern)
     prefix = re.split(r'[*?[]', name, maxsplit=1)[0]
     matches = re.compile(_regex(name)).fullmatch
-    with _refusals(pattern):
+    with _store_errors(pattern):
         blobs = _client().list_blobs(bucket, prefix=prefix, retry=_retry())
         return sorted(f'{GS}{bucket}/{blob.name}' for blob in blobs if matches(blob.name))
 
 
 def _regex(pattern: str) -> str:
-    """A pattern of names as a regular expression."""
-    of = {'**/': '(?:.*/)?', '**': '.*', '*': '[^/]*', '?': '[^/]'}
+    """Translates a pattern of names to a regular expression."""
+    wildcards = {'**/': '(?:.*/)?', '**': '.*', '*': '[^/]*', '?': '[^/]'}
     parts = re.split(r'(\*\*/|\*\*|\*|\?|\[[^]/]+\])', pattern)
     return ''.join(
-        of.get(part) or (part.replace('[!', '[^') if part[:1] == '[' else re.escape(part))
+        wildcards.get(part) or (part.replace('[!', '[^') if part[:1] == '[' else re.escape(part))
         for part in parts
     )
 
 
 def list_files(folder: str) -> list[str]:
-    """The names of the objects directly in a folder, sorted."""
+    """Returns the sorted names of the objects in a folder, without its subfolders."""
     bucket, prefix = split(folder.rstrip('/') + '/')
-    with _refusals(folder):
+    with _store_errors(folder):
         blobs = _client().list_blobs(bucket, prefix=prefix, delimiter='/', retry=_retry())
         return sorted(blob.name[len(prefix) :] for blob in blobs)
 
 
 def read_bytes(path: str) -> bytes:
-    """The whole of an object.
+    """Reads an object.
 
     Raises:
-      FileNotFoundError: if there is no such object.
+      FileNotFoundError: If the object does not exist.
     """
-    with _refusals(path):
+    with _store_errors(path):
         data: bytes = _blob(path).download_as_bytes(retry=_retry())
     return data
 
 
 class ObjectReader:
-    """Reads an object by range, one request a range."""
+    """Reads ranges of an object, with one request per range."""
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._blob = _blob(path)
 
     def read_at(self, offset: int, length: int) -> bytes:
-        """The bytes [offset, offset + length), fewer at the end of the object."""
+        """Returns the bytes [offset, offset + length), fewer at the end of the object."""
         from google.api_core.exceptions import RequestRangeNotSatisfiable
 
         if length <= 0:
             return b''
         last = offset + length - 1
-        with _refusals(self._path):
+        with _store_errors(self._path):
             try:
                 data: bytes = self._blob.download_as_bytes(start=offset, end=last, retry=_retry())
             except RequestRangeNotSatisfiable:
@@ -110,16 +110,16 @@ class ObjectReader:
         return data
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Does nothing: the reader holds no resource."""
 
 
 def upload(path: str, file: BinaryIO) -> None:
-    """Makes a local file, from its first byte, an object."""
+    """Uploads an open local file, from its first byte."""
     file_bytes = file.seek(0, os.SEEK_END)
     checksum = _crc32c(file)
     blob = _blob(path, chunk_bytes=_CHUNK_BYTES)
-    with _refusals(path):
-        # Writing the same bytes again is harmless, so every failure that may pass is tried again.
+    with _store_errors(path):
+        # An upload is idempotent, so it is retried after any transient error.
         blob.upload_from_file(
             file,
             rewind=True,
@@ -131,24 +131,24 @@ def upload(path: str, file: BinaryIO) -> None:
 
 
 def rename(source: str, target: str) -> None:
-    """Gives an object another name in its bucket: a copy within the store, then a delete."""
+    """Renames an object within its bucket: copies it within the store, then deletes the source."""
     blob = _blob(source)
     _, name = split(target)
-    with _refusals(source):
+    with _store_errors(source):
         blob.bucket.copy_blob(blob, blob.bucket, name, retry=_retry())
     delete(source)
 
 
 def delete(path: str) -> None:
-    """Deletes an object; one that is not there is no error."""
-    with contextlib.suppress(FileNotFoundError), _refusals(path):
+    """Deletes an object, if it exists."""
+    with contextlib.suppress(FileNotFoundError), _store_errors(path):
         _blob(path).delete(retry=_retry())
 
 
 def delete_folder(folder: str) -> None:
-    """Deletes all objects whose names begin with the folder's."""
+    """Deletes all objects in a folder and its subfolders."""
     bucket, prefix = split(folder.rstrip('/') + '/')
-    with _refusals(folder):
+    with _store_errors(folder):
         blobs = _client().list_blobs(bucket, prefix=prefix, retry=_retry())
         paths = [f'{GS}{bucket}/{blob.name}' for blob in blobs]
     with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
@@ -156,20 +156,20 @@ def delete_folder(folder: str) -> None:
 
 
 def split(path: str) -> tuple[str, str]:
-    """`gs://bucket/folder/name` -> ('bucket', 'folder/name').
+    """Splits `gs://bucket/folder/name` into ('bucket', 'folder/name').
 
     Raises:
-      UserError: if a part is missing.
+      UserError: If a part is missing.
     """
     bucket, _, name = path.removeprefix(GS).partition('/')
     if not bucket or not name:
-        raise UserError(f'an object is named gs://BUCKET/NAME, got {path!r}')
+        raise UserError(f'an object must be named gs://BUCKET/NAME, got {path!r}')
     return bucket, name
 
 
 @contextlib.contextmanager
-def _refusals(path: str) -> Iterator[None]:
-    """Raises what a store or the way to it refuses as an OSError that names the path."""
+def _store_errors(path: str) -> Iterator[None]:
+    """Raises an error of the store or the network as an OSError with the path."""
     from google.api_core import exceptions as api
     from google.auth.exceptions import GoogleAuthError
     from google.cloud.storage.exceptions import DataCorruption
@@ -182,20 +182,21 @@ def _refusals(path: str) -> Iterator[None]:
     except api.NotFound as error:
         raise FileNotFoundError(errno.ENOENT, 'No such object or bucket', path) from error
     except (api.Forbidden, api.Unauthorized) as error:
-        raise PermissionError(errno.EACCES, f'The object store says {_say(error)}', path) from error
+        text = f'The object store denied access, {_summary(error)}'
+        raise PermissionError(errno.EACCES, text, path) from error
     except api.RetryError as error:
-        why = _say(error.cause or error)
-        text = f'The object store could not be used for {RETRY_SECONDS:g} s, last of all {why}'
+        last = _summary(error.cause or error)
+        text = f'The object store failed for {RETRY_SECONDS:g} s, last error {last}'
         raise OSError(errno.EIO, text, path) from error
     except DataCorruption as error:
-        text = 'What came has another checksum than the store says'
+        text = "The downloaded data does not match the object store's checksum"
         raise OSError(errno.EIO, text, path) from error
     except (api.GoogleAPICallError, GoogleAuthError, RequestException) as error:
-        raise OSError(errno.EIO, f'The object store failed, {_say(error)}', path) from error
+        raise OSError(errno.EIO, f'The object store failed, {_summary(error)}', path) from error
 
 
-def _say(error: BaseException) -> str:
-    """An error of the client library in a few words."""
+def _summary(error: BaseException) -> str:
+    """Summarizes an error of the client library in a few words."""
     code = getattr(getattr(error, 'response', None), 'status_code', None)
     code = code or getattr(error, 'code', None)
     if code:
@@ -204,7 +205,7 @@ def _say(error: BaseException) -> str:
 
 
 def _crc32c(file: BinaryIO) -> str:
-    """The checksum as the store writes it: CRC32C, big-endian, base64."""
+    """Computes the checksum in the store's notation: CRC32C, big-endian, base64."""
     file.seek(0)
     checksum = google_crc32c.Checksum()
     while data := file.read(_COPY_BYTES):
@@ -214,7 +215,7 @@ def _crc32c(file: BinaryIO) -> str:
 
 @functools.cache
 def _client_of(process: int, emulator: str | None) -> 'Client':
-    del process  # a client must not be shared with a forked child
+    del process  # part of the cache key: a forked child must not share its parent's client
     from google.cloud import storage
 
     return storage.Client.create_anonymous_client() if emulator else storage.Client()
@@ -231,13 +232,13 @@ def _retry() -> Any:
 
 
 def _bucket(path: str) -> 'Bucket':
-    name = split(path)[0]  # before the client asks for credentials
-    with _refusals(path):
+    name = split(path)[0]  # a malformed path is an error before missing credentials are
+    with _store_errors(path):
         return _client().bucket(name)
 
 
 def _get(path: str) -> 'Blob | None':
-    with _refusals(path):
+    with _store_errors(path):
         return _bucket(path).get_blob(split(path)[1], retry=_retry())
 
 

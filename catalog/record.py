@@ -14,11 +14,11 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from catalog.formats import tf_example
 
-ENCODED = 'image/encoded'  # bytes [views]: the pictures, in source order
+ENCODED = 'image/encoded'  # bytes [views]: the encoded pictures, in source order
 INDEX = 'image/index'  # int64 [views]: each picture's position in the source document
-LEAKED = 'image/leaked'  # int64 [views]: 1 where the same bytes occur in train; not in train
+LEAKED = 'image/leaked'  # int64 [views]: 1 if the same bytes occur in train; absent in train
 LABEL = 'image/class/label'  # int64 [1]: the row in category_names.csv
-CATEGORY_ID = 'category/id'  # int64 [1]: the shop's own number
+CATEGORY_ID = 'category/id'  # int64 [1]: the shop's category id
 LEVEL1 = 'category/level1'  # int64 [1]: dense label of the level-1 parent
 LEVEL2 = 'category/level2'  # int64 [1]: dense label of the level-2 parent
 PRODUCT_ID = 'product/id'  # int64 [1]: `_id`
@@ -28,7 +28,7 @@ KINDS = ('product', 'image')
 
 @dataclass(frozen=True)
 class Category:
-    """Where a labelled product belongs: labels and the shop's number."""
+    """The category of a labelled product: its dense labels and the shop's category id."""
 
     label: int
     category_id: int
@@ -37,7 +37,7 @@ class Category:
 
     @functools.cached_property
     def encoded(self) -> bytes:
-        """Its entries in a tf.Example, which all records of a category share."""
+        """The serialized features, which all records of a category share."""
         values = {
             CATEGORY_ID: self.category_id,
             LEVEL1: self.level1,
@@ -47,16 +47,17 @@ class Category:
         return b''.join(tf_example.number(name, value) for name, value in values.items())
 
 
-# A tuple: they are made by the million, and a data class takes four times as long.
+# A tuple, because millions are created, and a dataclass takes four times as long.
 class Record(NamedTuple):
     """A product with its views, or (`--record=image`) with one of them.
 
     Attributes:
-      product_id: the shop's number of the product.
-      pictures: encoded pictures [views].
-      indices: their positions in the source document [views].
-      category: None in unlabelled data.
-      leaked: 0 or 1 a picture [views]; None in train and in unlabelled data.
+      product_id: The shop's product id.
+      pictures: Encoded pictures [views].
+      indices: Position of each picture in the source document [views].
+      category: The product's category; None in unlabelled data.
+      leaked: For each picture, 1 if it also occurs in train, else 0 [views]; None in train and in
+        unlabelled data.
     """
 
     product_id: int
@@ -123,13 +124,13 @@ _Example = _example_class()
 
 
 def encode(record: Record) -> bytes:
-    """A record as a serialized tf.Example."""
+    """Serializes a record as a tf.Example."""
     return encode_all([record])[0]
 
 
 def encode_all(records: Sequence[Record]) -> list[bytes]:
-    """Each record as a serialized tf.Example."""
-    # Names in their order: category/*, image/class/label, image/encoded, image/index,
+    """Serializes records, each as a tf.Example."""
+    # Features are sorted by name: category/*, image/class/label, image/encoded, image/index,
     # image/leaked, product/id.
     ids = tf_example.number_of_each(PRODUCT_ID, np.array([r.product_id for r in records], np.int64))
     return tf_example.examples(
@@ -143,17 +144,17 @@ def encode_all(records: Sequence[Record]) -> list[bytes]:
     )
 
 
-@functools.lru_cache(1 << 12)  # positions come again and again
+@functools.lru_cache(1 << 12)  # most records have one of a few combinations
 def _positions(indices: tuple[int, ...], leaked: tuple[int, ...] | None) -> bytes:
     found = tf_example.numbers(INDEX, indices)
     return found if leaked is None else found + tf_example.numbers(LEAKED, leaked)
 
 
 def decode(serialized: bytes) -> Record:
-    """The record in a serialized tf.Example.
+    """Parses a serialized tf.Example.
 
     Raises:
-      google.protobuf.message.DecodeError: if the bytes are not a tf.Example.
+      google.protobuf.message.DecodeError: If the bytes are not a tf.Example.
     """
     feature = _Example.FromString(serialized).features.feature
 

@@ -1,4 +1,4 @@
-"""Shard file names. The one owner of their form."""
+"""Shard file names: builds and parses them."""
 
 import re
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ _NAME = re.compile(
 
 @dataclass(frozen=True, order=True)
 class ShardName:
-    """One shard of a split, `index` of `count`."""
+    """Shard `index` of `count` of a split."""
 
     split: str
     index: int
     count: int
 
     def file(self, *, compression: str = 'none') -> str:
-        """`train-00007-of-00512.tfrecord`, then `.gz` if compressed."""
+        """Returns the file name: `train-00007-of-00512.tfrecord`, then `.gz` if compressed."""
         name = f'{self.split}-{self.index:05d}-of-{self.count:05d}.tfrecord'
         return name + '.gz' if compression == 'gzip' else name
 
 
 def parse(file: str) -> ShardName | None:
-    """The shard that a file name says, or None if it is not a shard's."""
+    """Parses a file name; returns None if it is not the name of a shard."""
     match = _NAME.fullmatch(file)
     if not match:
         return None

@@ -1,7 +1,7 @@
-"""Local and `gs://` paths, read whole or by range, written whole or not at all.
+"""Reads and writes local and `gs://` paths. Writes are atomic.
 
-A local file is written under a temporary name beside its own and renamed. An object is written to
-a local temporary file and uploaded in one piece; `catalog.object_store` owns how.
+A local file is written under a temporary name in the same folder, then renamed. An object is
+written to a local temporary file, then uploaded by `catalog.object_store`.
 """
 
 import contextlib
@@ -19,51 +19,51 @@ from catalog import object_store
 
 _TEMPORARY = '.partial-'
 _AHEAD_BYTES = 16 << 20
-_ADVICE_BYTES = 128 << 10  # Linux may pass over what is beyond the read-ahead of a device
+_ADVICE_BYTES = 128 << 10  # Linux may ignore the part of an advice beyond a device's read-ahead
 _PIECE_BYTES = 16 << 20  # one request to an object store
 
 
 class Reader(Protocol):
-    """Reads an open file by range."""
+    """Reads ranges of an open file."""
 
     def read_at(self, offset: int, length: int) -> bytes:
-        """The bytes [offset, offset + length), fewer at the end of the file."""
+        """Returns the bytes [offset, offset + length), fewer at the end of the file."""
 
     def close(self) -> None:
-        """Gives back what the reader holds."""
+        """Releases the file."""
 
 
 def is_remote(path: str) -> bool:
-    """Whether a path is on an object store."""
+    """Returns whether a path is on an object store."""
     return path.startswith(object_store.GS)
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a file is one that was being written when its writer was killed."""
+    """Returns whether a file is a temporary file of `write_atomic`, left by a killed process."""
     return os.path.basename(name).startswith(_TEMPORARY)
 
 
 def join(folder: str, *names: str) -> str:
-    """A path within a folder."""
+    """Joins a folder and names to a path."""
     return '/'.join([folder.rstrip('/'), *names])
 
 
 def exists(path: str) -> bool:
-    """Whether there is such a file or object."""
+    """Returns whether a file or object exists."""
     return object_store.exists(path) if is_remote(path) else os.path.exists(path)
 
 
 def size(path: str) -> int:
-    """A file's size in bytes.
+    """Returns a file's size in bytes.
 
     Raises:
-      FileNotFoundError: if there is no such file.
+      FileNotFoundError: If the file does not exist.
     """
     return object_store.size(path) if is_remote(path) else os.stat(path).st_size
 
 
 def glob(pattern: str) -> list[str]:
-    """The files that a pattern matches, sorted; a path without wildcards is itself."""
+    """Returns the sorted files that match a pattern; a path without wildcards matches itself."""
     if not local_glob.has_magic(pattern):
         return [pattern] if exists(pattern) else []
     if is_remote(pattern):
@@ -72,7 +72,7 @@ def glob(pattern: str) -> list[str]:
 
 
 def list_files(folder: str) -> list[str]:
-    """The names of the files directly in a folder, sorted; empty if there is no such folder."""
+    """Returns the sorted names of the files in a folder; empty if the folder does not exist."""
     if is_remote(folder):
         return object_store.list_files(folder)
     if not os.path.isdir(folder):
@@ -81,10 +81,10 @@ def list_files(folder: str) -> list[str]:
 
 
 def read_bytes(path: str) -> bytes:
-    """The whole of a file.
+    """Reads a file.
 
     Raises:
-      FileNotFoundError: if there is no such file.
+      FileNotFoundError: If the file does not exist.
     """
     return object_store.read_bytes(path) if is_remote(path) else Path(path).read_bytes()
 
@@ -95,7 +95,7 @@ class _LocalReader:
 
     def read_at(self, offset: int, length: int) -> bytes:
         pieces = []
-        with _naming(self._file.name):
+        with _with_path(self._file.name):
             while length > 0 and (piece := os.pread(self._file.fileno(), length, offset)):
                 pieces.append(piece)
                 offset += len(piece)
@@ -108,7 +108,7 @@ class _LocalReader:
 
 @contextlib.contextmanager
 def open_reader(path: str) -> Iterator[Reader]:
-    """Opens a file for reading by range."""
+    """Opens a file for range reads."""
     reader: Reader = object_store.ObjectReader(path) if is_remote(path) else _LocalReader(path)
     try:
         yield reader
@@ -119,9 +119,13 @@ def open_reader(path: str) -> Iterator[Reader]:
 def read_pieces(
     paths: Mapping[int, str], pieces: Iterable[tuple[int, int, int]]
 ) -> Iterator[bytes]:
-    """Pieces of local files, by file, offset and length; shorter at the end of the file.
+    """Yields pieces of local files, shorter at the end of a file.
 
-    Many small ones: in half the time that `read_at` takes for each.
+    Takes half the time of `read_at` for many small pieces.
+
+    Args:
+      paths: The path of each file, by its number.
+      pieces: (file number, offset, length) of each piece.
     """
     with contextlib.ExitStack() as stack:
         files = {
@@ -132,13 +136,13 @@ def read_pieces(
             try:
                 data = os.pread(files[file], length, offset)
             except OSError:
-                with _naming(paths[file]):
+                with _with_path(paths[file]):
                     raise
             yield data
 
 
 def prefetch(path: str, pieces: Iterable[tuple[int, int]]) -> None:
-    """Tells the kernel that it may begin to read pieces of a local file, from a byte to another."""
+    """Advises the kernel to start reading pieces of a local file, each a (begin, end) in bytes."""
     if not hasattr(os, 'posix_fadvise'):
         return
     with open(path, 'rb', buffering=0) as file:
@@ -150,7 +154,7 @@ def prefetch(path: str, pieces: Iterable[tuple[int, int]]) -> None:
 
 
 def sha256(path: str) -> str:
-    """The SHA-256 of a file, in hexadecimal digits; it is read in pieces."""
+    """Computes the SHA-256 of a file, in hex, without holding the file in memory."""
     digest = hashlib.sha256()
     with open_reader(path) as reader:
         offset = 0
@@ -162,18 +166,19 @@ def sha256(path: str) -> str:
 
 @contextlib.contextmanager
 def write_atomic(path: str, *, large: bool = False, synced: bool = True) -> Iterator[BinaryIO]:
-    """Opens a file that gets its name when the block ends well, and is deleted otherwise.
+    """Opens a temporary file, which is renamed to `path` if the block succeeds, else deleted.
 
     Args:
-      path: of the file.
-      large: and nobody reads it soon. The disk takes what is written while more comes, and the
-        memory of a local file's pages is given back: with it the next file is written, which costs
-        a seventh of taking fresh memory.
-      synced: False if it may be cut short by a power cut, or if `sync` is called later.
+      path: The path of the file.
+      large: Whether the file is large and is not read soon. Then written pages of a local file go
+        to the disk while more is written, and are dropped from the page cache. The next file
+        reuses their memory, at a seventh of the cost of fresh memory.
+      synced: Whether to sync the file to the disk before the rename. False if a power failure may
+        truncate it, or if the caller uses `sync` later.
     """
     if is_remote(path):
         with (
-            _naming(f'{tempfile.gettempdir()}, for {path}'),
+            _with_path(f'{tempfile.gettempdir()}, for {path}'),
             tempfile.TemporaryFile() as file,
         ):
             yield file
@@ -183,8 +188,8 @@ def write_atomic(path: str, *, large: bool = False, synced: bool = True) -> Iter
     os.makedirs(folder or '.', exist_ok=True)
     temporary = os.path.join(folder, f'{_TEMPORARY}{os.getpid()}-{name}')
     try:
-        kind = _HandedOn if large and hasattr(os, 'posix_fadvise') else io.FileIO
-        with _naming(path), io.BufferedWriter(kind(temporary, 'wb')) as file:
+        kind = _WriteBehindFile if large and hasattr(os, 'posix_fadvise') else io.FileIO
+        with _with_path(path), io.BufferedWriter(kind(temporary, 'wb')) as file:
             yield file
             file.flush()
             if synced:
@@ -196,8 +201,8 @@ def write_atomic(path: str, *, large: bool = False, synced: bool = True) -> Iter
         raise
 
 
-class _HandedOn(io.FileIO):
-    """A file that the disk begins to take while more of it is written, which nobody waits for."""
+class _WriteBehindFile(io.FileIO):
+    """A file that the kernel starts to write to the disk while more is written to it."""
 
     _pending_bytes = 0
 
@@ -205,42 +210,42 @@ class _HandedOn(io.FileIO):
         written = super().write(data)
         self._pending_bytes += written
         if self._pending_bytes >= _AHEAD_BYTES:
-            self._hand_on()
+            self._start_writing()
         return written
 
     def close(self) -> None:
         if not self.closed:
-            self._hand_on()
+            self._start_writing()
         super().close()
 
-    def _hand_on(self) -> None:
-        # Of pages that are not on the disk yet, Linux begins to write those; others are given back.
+    def _start_writing(self) -> None:
+        # Linux starts to write the pages that are not on the disk yet, and drops the others.
         os.posix_fadvise(self.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         self._pending_bytes = 0
 
 
 def sync(path: str) -> None:
-    """Waits until the disk has the whole of a file; an object store has it as soon as it is there.
+    """Waits until a local file is on the disk. Does nothing for an object, which is durable.
 
     Raises:
-      OSError: if the disk could not take it.
+      OSError: If the disk could not write it.
     """
     if not is_remote(path):
-        with _naming(path), open(path, 'rb') as file:
+        with _with_path(path), open(path, 'rb') as file:
             os.fsync(file.fileno())
 
 
 def write_bytes(path: str, data: bytes, *, synced: bool = True) -> None:
-    """Writes a whole file, atomically; `synced` as for `write_atomic`."""
+    """Writes a file atomically; `synced` as in `write_atomic`."""
     with write_atomic(path, synced=synced) as file:
         file.write(data)
 
 
 def check_writable(folder: str) -> None:
-    """Writes a file into a folder and deletes it.
+    """Checks that a folder is writable, by writing a file and deleting it.
 
     Raises:
-      OSError: if that cannot be done, and why.
+      OSError: If the folder is not writable.
     """
     path = join(folder, f'{_TEMPORARY}check')
     write_bytes(path, b'')
@@ -248,7 +253,7 @@ def check_writable(folder: str) -> None:
 
 
 def rename(source: str, target: str) -> None:
-    """Gives a file another name in the same storage; an existing target is replaced."""
+    """Renames a file within the same storage. Replaces an existing target."""
     if is_remote(source):
         object_store.rename(source, target)
         return
@@ -257,7 +262,7 @@ def rename(source: str, target: str) -> None:
 
 
 def delete(path: str) -> None:
-    """Deletes a file; one that is not there is no error."""
+    """Deletes a file, if it exists."""
     if is_remote(path):
         object_store.delete(path)
         return
@@ -266,7 +271,7 @@ def delete(path: str) -> None:
 
 
 def delete_folder(folder: str) -> None:
-    """Deletes a folder and all that is in it; one that is not there is no error."""
+    """Deletes a folder and its contents, if it exists."""
     if is_remote(folder):
         object_store.delete_folder(folder)
         return
@@ -275,8 +280,8 @@ def delete_folder(folder: str) -> None:
 
 
 @contextlib.contextmanager
-def _naming(path: str) -> Iterator[None]:
-    """Names the file in an error of the system's that names none: a full disk, a bad block."""
+def _with_path(path: str) -> Iterator[None]:
+    """Adds the path to a system error without one, such as a full disk or a bad block."""
     try:
         yield
     except OSError as error:

@@ -1,17 +1,14 @@
-"""What all tests share: how much hypothesis tries, and TensorFlow's kernels.
-
-Of examples, a little in the suite, for minutes under `make fuzz`.
-"""
+"""Settings of all tests: Hypothesis's examples and TensorFlow's kernels."""
 
 import os
 
 from hypothesis import HealthCheck, settings
 
-# As `trainer.startup` has it, for the tests that call a library and no command line.
+# As in `trainer.startup`, for tests that call a library instead of a command line.
 os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
 
-# A busy machine is no fault: no deadlines, no check of how fast examples are drawn. The suite has
-# the same examples each time; `fuzz` draws others, for about a quarter of an hour.
+# No deadlines and no check of the speed of drawing, because a busy machine is not an error. The
+# suite uses the same examples each time; `make fuzz` draws new ones for about a quarter of an hour.
 settings.register_profile(
     'default',
     max_examples=150,

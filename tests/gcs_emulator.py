@@ -1,7 +1,7 @@
-"""An object store on loopback, and a proxy before it that counts requests and injects faults.
+"""An object store on loopback, and a proxy in front of it that counts requests and injects faults.
 
-The store is fsouza/fake-gcs-server, whose binary a test dependency brings. Clients that honour
-`STORAGE_EMULATOR_HOST` speak to it as they speak to Google Cloud Storage.
+The store is fsouza/fake-gcs-server, whose binary is in a test dependency. Clients that honour
+`STORAGE_EMULATOR_HOST` use it like Google Cloud Storage.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ _HOP_HEADERS = frozenset({'transfer-encoding', 'content-length', 'connection', '
 
 @dataclass(frozen=True)
 class Request:
-    """What a client asked, before the store saw it."""
+    """A client's request."""
 
     method: str
     path: str
@@ -36,74 +36,76 @@ class Request:
 
     @property
     def reads_media(self) -> bool:
-        """Whether it asks for the bytes of an object."""
+        """Whether it downloads bytes of an object."""
         return self.method == 'GET' and 'alt=media' in self.path
 
     @property
     def uploads(self) -> bool:
-        """Whether it carries bytes of an object."""
+        """Whether it uploads bytes of an object."""
         return '/upload/' in self.path and self.body_bytes > 0
 
 
 @dataclass(frozen=True)
-class Answer:
-    """Answers in the store's place."""
+class Refuse:
+    """Responds with an error status instead of the store."""
 
     status: int
 
 
 @dataclass(frozen=True)
 class CutUpload:
-    """Passes on so many bytes of the body, then drops both connections."""
+    """Forwards the first bytes of the request body, then closes both connections."""
 
     after_bytes: int
 
 
 @dataclass(frozen=True)
 class CutDownload:
-    """Passes on so many bytes of the store's answer, then drops the connection."""
+    """Forwards the first bytes of the store's response, then closes the connection."""
 
     after_bytes: int
 
 
 @dataclass(frozen=True)
 class FlipDownload:
-    """Passes on the store's answer with one bit changed."""
+    """Forwards the store's response with one bit flipped."""
 
     at: int
 
 
-Fault = Answer | CutUpload | CutDownload | FlipDownload
+Fault = Refuse | CutUpload | CutDownload | FlipDownload
 
 
 def first(
     times: int, fault: Fault, when: Callable[[Request], bool]
 ) -> Callable[[Request], Fault | None]:
-    """The fault for so many requests of a kind, then none."""
+    """Injects the fault in the first `times` requests for which `when` is true."""
     left = itertools.repeat(fault, times)
     return lambda request: next(left, None) if when(request) else None
 
 
 @dataclass
 class Log:
-    """What went through the proxy."""
+    """The requests through a proxy."""
 
     requests: list[Request] = field(default_factory=list)
-    reads: list[tuple[str, int]] = field(default_factory=list)  # (path, bytes), none if refused
+    reads: list[tuple[str, int]] = field(
+        default_factory=list
+    )  # (path, bytes), 0 bytes after an error
 
     @property
     def media_bytes(self) -> int:
-        """How many bytes of objects were read."""
+        """The number of downloaded bytes of objects."""
         return sum(length for _, length in self.reads)
 
     @property
     def media_requests(self) -> int:
-        """How often bytes of an object were asked for."""
+        """The number of requests for bytes of an object."""
         return sum(request.reads_media for request in self.requests)
 
 
 class Proxy(http.server.ThreadingHTTPServer):
-    """Stands before a store; `fault` says what becomes of each request, None lets it pass."""
+    """A proxy in front of a store. `fault` returns the fault of a request, None to forward it."""
 
     daemon_threads = True
 
@@ -116,33 +118,33 @@ class Proxy(http.server.ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where clients find it."""
+        """The URL for clients."""
         return f'http://127.0.0.1:{self.server_port}'
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up is no fault of the proxy's."""
+        """Ignores clients that close the connection."""
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
     server: Proxy
 
-    def _pass(self) -> None:
+    def _handle(self) -> None:
         body = self.rfile.read(int(self.headers.get('Content-Length') or 0))
         request = Request(self.command, self.path, dict(self.headers), len(body))
         with self.server.lock:
             self.server.log.requests.append(request)
             fault = self.server.fault(request)
         match fault:
-            case Answer(status):
-                self._answer(status, {}, b'{"error": {"message": "injected"}}')
+            case Refuse(status):
+                self._respond(status, {}, b'{"error": {"message": "injected"}}')
             case CutUpload(after_bytes):
                 self._cut_upload(body[:after_bytes], len(body))
             case _:
                 self._forward(request, body, fault)
 
-    # The server looks for these names.
-    do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = _pass  # noqa: N815
+    # The server calls these names.
+    do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = _handle  # noqa: N815
 
     def _store(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection(urlsplit(self.server.store_url).netloc, timeout=60)
@@ -164,26 +166,28 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _forward(self, request: Request, body: bytes, fault: Fault | None) -> None:
         connection = self._store()
         connection.request(self.command, self.path, body, self._headers(len(body)))
-        answer = connection.getresponse()
-        data = bytearray(answer.read())
+        response = connection.getresponse()
+        data = bytearray(response.read())
         connection.close()
-        headers = {k: v for k, v in answer.getheaders() if k.lower() not in _HOP_HEADERS}
-        for name, value in headers.items():  # a resumable upload goes on where this says
+        headers = {k: v for k, v in response.getheaders() if k.lower() not in _HOP_HEADERS}
+        for name, value in headers.items():  # a resumable upload continues at this location
             headers[name] = value.replace(self.server.store_url, self.server.url)
         if request.reads_media:
             with self.server.lock:
-                read = (self.path, len(data) if answer.status < 400 else 0)
+                read = (self.path, len(data) if response.status < 400 else 0)
                 self.server.log.reads.append(read)
         if isinstance(fault, FlipDownload):
             data[fault.at] ^= 1
-        length = answer.getheader('Content-Length') if self.command == 'HEAD' else None
+        length = response.getheader('Content-Length') if self.command == 'HEAD' else None
         if isinstance(fault, CutDownload):
-            self._answer(answer.status, headers, data[: fault.after_bytes], length=str(len(data)))
+            self._respond(
+                response.status, headers, data[: fault.after_bytes], length=str(len(data))
+            )
             self._hang_up()
         else:
-            self._answer(answer.status, headers, data, length=length)
+            self._respond(response.status, headers, data, length=length)
 
-    def _answer(
+    def _respond(
         self,
         status: int,
         headers: Mapping[str, str],
@@ -210,8 +214,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def running_store() -> Iterator[str]:
-    """A store of its own, empty; its URL."""
-    port = ports.free()
+    """Runs an empty store; yields its URL."""
+    port = ports.find_free_port()
     url = f'http://127.0.0.1:{port}'
     command = [
         str(wrapper._get_binary_path()),
@@ -244,7 +248,7 @@ def _wait_for(port: int, process: subprocess.Popen) -> None:
 def running_proxy(
     store_url: str, fault: Callable[[Request], Fault | None] = lambda request: None
 ) -> Iterator[Proxy]:
-    """A proxy before a store."""
+    """Runs a proxy in front of a store."""
     with Proxy(store_url, fault) as proxy:
         thread = threading.Thread(target=proxy.serve_forever, args=(0.02,), daemon=True)
         thread.start()
@@ -256,7 +260,7 @@ def running_proxy(
 
 
 def client(store_url: str) -> storage.Client:
-    """The official client, as a second opinion on what the store holds."""
+    """Builds the official client, as an independent reference for the store's contents."""
     return storage.Client(
         project='test',
         credentials=AnonymousCredentials(),

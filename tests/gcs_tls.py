@@ -1,8 +1,8 @@
-"""The way of TensorFlow's own `gs://` to the object store of `gcs_emulator`.
+"""Connects TensorFlow's own `gs://` file system to the object store of `gcs_emulator`.
 
-TensorFlow speaks HTTPS to *.googleapis.com and to nobody else. It heeds a proxy, though, and a file
-of certificates to trust: so this is a proxy that has a certificate for these names, and passes on
-to the store what it decrypts.
+TensorFlow connects only to *.googleapis.com, over HTTPS. But it honours a proxy and a file of
+trusted certificates, so this is a proxy with a certificate for these names, which decrypts requests
+and forwards them to the store.
 """
 
 import contextlib
@@ -23,13 +23,13 @@ from cryptography.x509.oid import NameOID
 _NAME = '*.googleapis.com'
 _CHUNK_BYTES = 1 << 16
 _HEADERS = {
-    b'Transfer-Encoding: identity\r\n': b'',  # which TensorFlow's client does not know
-    b'Location: http://www.': b'Location: https://www.',  # where an upload goes on
+    b'Transfer-Encoding: identity\r\n': b'',  # unknown to TensorFlow's client
+    b'Location: http://www.': b'Location: https://www.',  # where an upload continues
 }
 
 
 def _write_certificate(folder: Path) -> Path:
-    """A key and a certificate that it signs itself, in one file."""
+    """Writes a key and its self-signed certificate to one file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _NAME)])
     now = datetime.datetime.now(datetime.UTC)
@@ -66,7 +66,7 @@ class _Proxy(socketserver.ThreadingTCPServer):
         self.connections = 0
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up is no fault of the proxy's."""
+        """Ignores clients that close the connection."""
 
 
 class _Handler(socketserver.BaseRequestHandler):
@@ -93,15 +93,18 @@ class _Handler(socketserver.BaseRequestHandler):
 def _pass_on(source: socket.socket, target: socket.socket) -> None:
     with contextlib.suppress(OSError):
         while data := source.recv(_CHUNK_BYTES):
-            for said, meant in _HEADERS.items():
-                data = data.replace(said, meant)
+            for header, replacement in _HEADERS.items():
+                data = data.replace(header, replacement)
             target.sendall(data)
         target.shutdown(socket.SHUT_WR)
 
 
 @contextlib.contextmanager
-def way_to(store_url: str, folder: Path) -> Iterator[dict[str, str]]:
-    """The environment in which a process finds the store at gs://; `folder` for the certificate."""
+def running_tls_proxy(store_url: str, folder: Path) -> Iterator[dict[str, str]]:
+    """Yields the environment in which TensorFlow's gs:// is the store.
+
+    `folder` receives the certificate.
+    """
     certificate = _write_certificate(folder)
     address = urlsplit(store_url)
     with _Proxy((str(address.hostname), int(address.port or 0)), certificate) as proxy:

@@ -1,19 +1,19 @@
-"""Ports for servers that must be told theirs before they take it.
+"""Free ports, for servers whose port must be chosen before they start.
 
-None of those that the system hands out where no port is named: it might hand out one that was found
-free to whoever asks next, before its server has it.
+They are outside the system's ephemeral range, because the system could assign a port of that range
+to another process before the server binds it.
 """
 
 import itertools
 import os
 import socket
 
-_PORTS = range(16_384, 32_768)  # Linux hands out those from 32,768 on, others from 49,152
-_turn = itertools.count(101 * os.getpid())  # tests that run side by side begin apart
+_PORTS = range(16_384, 32_768)  # ephemeral ports start at 32,768 on Linux, at 49,152 elsewhere
+_turn = itertools.count(101 * os.getpid())  # parallel test processes start at different ports
 
 
-def free() -> int:
-    """A port of this machine that nobody has; in a process, not the same one twice."""
+def find_free_port() -> int:
+    """Returns a free port of this machine, never the same one twice in a process."""
     while True:
         port = _PORTS[next(_turn) % len(_PORTS)]
         with socket.socket() as probe:

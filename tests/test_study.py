@@ -1,4 +1,4 @@
-"""The study's tables, from results that are literals."""
+"""Builds the study's tables from literal results."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ RESULTS = {
     ('second', 0): _result(0.8, 0.6),
     ('second', 1): _result(0.9, 0.7),
     ('second', 2): _result(0.8, 0.72),
-    ('first', 3): _result(0.1, 0.1),  # its pair is not there yet
+    ('first', 3): _result(0.1, 0.1),  # `second` has no result for seed 3 yet
 }
 
 
@@ -32,7 +32,7 @@ def _cells(text: str, title: str) -> list[str]:
     return [cell.strip() for cell in line.split('|')[2:-1]]
 
 
-def test_a_row_has_the_means_over_seeds_that_all_cells_have_and_their_intervals() -> None:
+def test_a_row_has_means_and_intervals_over_the_common_seeds() -> None:
     text = study_tables.table(TABLE, RESULTS, seeds=range(5))
     assert 'Seeds: 3.' in text
     uniform = np.array([0.6, 0.7, 0.65])
@@ -42,25 +42,25 @@ def test_a_row_has_the_means_over_seeds_that_all_cells_have_and_their_intervals(
     assert equal == f'65.0 ± {50 * (high - low):.1f}'
 
 
-def test_differences_are_between_the_same_seeds_and_bold_where_they_are_certain() -> None:
+def test_differences_are_paired_by_seed_and_bold_if_significant() -> None:
     _, by_nature, _, by_class = _cells(study_tables.table(TABLE, RESULTS, seeds=range(5)), 'two')
-    # 0.2, 0.2 and 0.22 of the second class, which counts a quarter and a half.
+    # 0.2, 0.2 and 0.22 in the second class, which has weight 1/4 and 1/2.
     assert by_class == '**+10.3 ± 1.4**'
     assert by_nature == '**+5.2 ± 0.7**'
 
 
-def test_a_single_seed_makes_nothing_certain() -> None:
+def test_with_a_single_seed_nothing_is_significant() -> None:
     _, _, equal, by_class = _cells(study_tables.table(TABLE, RESULTS, seeds=[0]), 'two')
     assert equal == '70.0 ± inf'
     assert by_class == '+10.0 ± inf'
 
 
-def test_views_alone_have_their_own_accuracy_and_no_natural_one() -> None:
+def test_single_views_have_only_their_own_accuracy() -> None:
     text = study_tables.table(TABLE, RESULTS, seeds=range(5))
     assert _cells(text, 'alone')[:3] == ['', '', '25.0 ± 0.0']
 
 
-def test_every_cell_of_the_study_has_a_config_and_a_name_of_its_own() -> None:
+def test_every_cell_of_the_study_has_a_valid_config_and_a_unique_name() -> None:
     from trainer.config import files as config_files
 
     cells = study_cells.cells()
@@ -70,5 +70,5 @@ def test_every_cell_of_the_study_has_a_config_and_a_name_of_its_own() -> None:
 
 
 @pytest.mark.parametrize('found', study_cells.TABLES, ids=lambda table: table.title)
-def test_a_table_without_results_says_so(found: Table) -> None:
+def test_a_table_without_results_shows_a_note(found: Table) -> None:
     assert 'No results yet.' in study_tables.table(found, {}, seeds=range(5))

@@ -16,7 +16,7 @@ from catalog.formats import bson_document
 Int64s = npt.NDArray[np.int64]
 
 _LENGTH = struct.Struct('<i')
-# numpy's byte strings are compared without their last zeros, so these names end with theirs.
+# NumPy compares byte strings without trailing zeros, so these fields include the names' zeros.
 _HEAD = np.dtype(
     [('length', '<i4'), ('id', 'S5'), ('product_id', '<i4'), ('imgs', 'S6'), ('imgs_length', '<i4')]
 )
@@ -34,20 +34,20 @@ _TAIL = np.dtype(
     [('imgs_end', 'u1'), ('name', 'S13'), ('category_id', '<i4'), ('terminator', 'u1')]
 )
 _INDICES = tuple(b'%d' % index for index in range(10))
-_KEY_BYTES = 3  # of an entry: its type and its key lie before its own length
+_KEY_BYTES = 3  # an entry's type and key, which precede its length
 _LEAST_BYTES = _HEAD.itemsize + _ENTRY.itemsize + 1 + _TAIL.itemsize
 
 
 class Documents(NamedTuple):
-    """N documents, one after another, with P pictures.
+    """N consecutive documents with P pictures.
 
     Attributes:
-      starts: offset of each in the data, int64 [N].
-      end: of the last.
+      starts: Offset of each document in the data, int64 [N].
+      end: Offset after the last document.
       product_ids: int64 [N].
       category_ids: int64 [N].
-      views: pictures of each, int64 [N].
-      places: offset in the data and length of each picture, document by document, int64 [P, 2].
+      views: Number of pictures of each document, int64 [N].
+      places: Offset in the data and length of each picture, document by document, int64 [P, 2].
     """
 
     starts: Int64s
@@ -59,9 +59,10 @@ class Documents(NamedTuple):
 
 
 def read(data: bytes, start: int, stop: int) -> Documents | None:
-    """The documents from `start` on that begin before `stop`.
+    """Parses the documents from `start` that begin before `stop`.
 
-    They end before the first that has another layout or is not whole; None if that is the first.
+    Stops before the first document that has another layout or is incomplete. Returns None if that
+    is the document at `start`.
     """
     edges = np.array(_edges(data, start, stop), np.int64)
     if len(edges) < 2:
@@ -90,7 +91,7 @@ def read(data: bytes, start: int, stop: int) -> Documents | None:
 
 
 def _edges(data: bytes, start: int, stop: int) -> list[int]:
-    """Where documents begin, by the lengths of those before them, and where the last ends."""
+    """Returns the offset of each document, found by its length field, and the last one's end."""
     edges = [start]
     last = len(data) - _LEAST_BYTES
     unpack = _LENGTH.unpack_from
@@ -106,13 +107,13 @@ def _edges(data: bytes, start: int, stop: int) -> list[int]:
 def _pictures(
     values: npt.NDArray[np.uint8], at: Int64s, tails: Int64s, usual: npt.NDArray[np.bool_]
 ) -> tuple[Int64s, Int64s]:
-    """The documents' pictures: the document's number, int64 [P], and the place, int64 [P, 2].
+    """Returns each picture's document number, int64 [P], and place, int64 [P, 2].
 
     Args:
-      values: the data.
-      at: where the first entry of `imgs` begins.
-      tails: where `imgs` must end.
-      usual: of documents where it is another, becomes False.
+      values: The data.
+      at: Offset of the first entry of `imgs` of each document. Is changed.
+      tails: Offset of the end of `imgs` of each document.
+      usual: Whether each document has the layout. Is set to False where the pictures do not.
     """
     numbers, places = [], []
     left = np.flatnonzero(usual)
@@ -139,7 +140,7 @@ def _pictures(
 def _fields(
     values: npt.NDArray[np.uint8], at: Int64s, fields: np.dtype[np.void]
 ) -> npt.NDArray[np.void]:
-    """The fields that lie in the data at each offset."""
+    """Returns the fields at each offset of the data."""
     size = fields.itemsize
     windows = np.ndarray(len(values) - size + 1, f'V{size}', values, strides=1)  # at each byte
     return windows[at].view(fields)

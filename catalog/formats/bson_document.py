@@ -1,7 +1,7 @@
-"""One product document: BSON bytes to a product, and where its pictures lie in the bytes.
+"""Parses a BSON product document: the product, and the offsets of its pictures in the bytes.
 
-Keys come in any order, numbers as int32 or int64, unknown fields are passed over; everything else
-must hold: lengths, terminators, types. Splitting a dump into documents is the shard job's.
+Keys may be in any order, numbers int32 or int64, and unknown fields are skipped. Lengths,
+terminators and types are checked. Splitting a dump into documents is the job of its source.
 Specification: https://bsonspec.org/spec.html.
 """
 
@@ -17,7 +17,7 @@ _INT64 = struct.Struct('<q')
 _DOCUMENT, _ARRAY, _BINARY, _INT32_TYPE, _INT64_TYPE = 0x03, 0x04, 0x05, 0x10, 0x12
 _OLD_BINARY = 0x02  # a binary subtype that repeats its length inside
 
-# The layout that Kaggle's files have, so that most documents are read in a few steps.
+# The layout of Kaggle's files, which is parsed in a few steps.
 _HEAD = struct.Struct('<i5si6si')  # length, _id, its value, imgs, its length
 _ENTRY = struct.Struct('<B2si9siB')  # 0x03, '0', length, picture, its length, its subtype
 _TAIL = struct.Struct('<B13siB')  # end of imgs, category_id, its value, end
@@ -28,10 +28,10 @@ _ID, _IMGS, _PICTURE, _CATEGORY = (
     b'\x10category_id\0',
 )
 _INDICES = tuple(b'%d\0' % index for index in range(10))
-_ENTRY_BYTES = _ENTRY.size - 3  # of an entry's document, around the picture: its name is outside
+_ENTRY_BYTES = _ENTRY.size - 3  # an entry's document without the picture and the terminator
 _GENERIC_BINARY = 0
 
-# Value sizes in bytes of the types that have a fixed one.
+# Sizes in bytes of the types of fixed size.
 _FIXED = {
     0x01: 8,  # double
     0x06: 0,  # undefined
@@ -52,7 +52,7 @@ _REGEX, _POINTER = 0x0B, 0x0C
 
 
 class BadDocument(ValueError):
-    """A document that is not a product; `reason` is one word for the ledger."""
+    """A document that is not a product; `reason` is its key in the ledger."""
 
     def __init__(self, reason: str, message: str, *, product_id: int | None = None) -> None:
         super().__init__(message)
@@ -60,13 +60,13 @@ class BadDocument(ValueError):
         self.product_id = product_id
 
 
-# A tuple: they are made by the million, and a data class takes four times as long.
+# A tuple, because millions are created, and a dataclass takes four times as long.
 class Product(NamedTuple):
     """A product.
 
     Attributes:
       product_id: `_id`.
-      category_id: the shop's number; None where the document has none.
+      category_id: The shop's category id; None if the document has none.
       pictures: (offset, length) of each picture in the parsed bytes, in source order.
     """
 
@@ -76,7 +76,7 @@ class Product(NamedTuple):
 
 
 def framed_length(data: bytes, start: int) -> int:
-    """The length that the document at `start` claims, or 0 if it cannot be one."""
+    """Returns the length field of the document at `start`, or 0 if it is out of range."""
     if start + MIN_BYTES > len(data):
         return 0
     (length,) = _INT32.unpack_from(data, start)
@@ -84,26 +84,26 @@ def framed_length(data: bytes, start: int) -> int:
 
 
 def parse(data: bytes, start: int = 0) -> Product:
-    """The product in the document that begins at `start`; its offsets count from data's start.
+    """Parses the document that begins at `start`. Picture offsets are relative to `data`.
 
     Raises:
-      BadDocument: `invalid_document` if the bytes are not one whole BSON document; `wrong_type` if
-        `_id`, `imgs` or `category_id` is not what a product has; `no_id`; `no_pictures`.
+      BadDocument: `invalid_document` if the bytes are not a complete BSON document; `wrong_type` if
+        `_id`, `imgs` or `category_id` has a wrong type; `no_id`; `no_pictures`.
     """
     length = framed_length(data, start)
     if not length or start + length > len(data) or data[start + length - 1]:
-        raise BadDocument('invalid_document', 'no whole document')
+        raise BadDocument('invalid_document', 'the document is incomplete')
     product = _parse_usual(data, start, start + length)
     if product is not None:
         return product
     product, end = parse_elements(data, start, start + length)
     if end != start + length:
-        raise BadDocument('invalid_document', 'its fields end before its length')
+        raise BadDocument('invalid_document', 'the document ends before its length')
     return product
 
 
 def _parse_usual(data: bytes, start: int, end: int) -> Product | None:
-    """The product in a document of Kaggle's own layout, or None if it has another."""
+    """Parses a document of Kaggle's layout; returns None if it has another layout."""
     if end - start < _HEAD.size + _TAIL.size:
         return None
     _, id_name, product_id, imgs, imgs_length = _HEAD.unpack_from(data, start)
@@ -138,9 +138,10 @@ def _parse_usual(data: bytes, start: int, end: int) -> Product | None:
 
 
 def parse_elements(data: bytes, start: int, limit: int) -> tuple[Product, int]:
-    """The product in the fields after the length at `start`, and where they end, terminator passed.
+    """Parses the fields of the document at `start`; returns its product and its end.
 
-    The length itself is not looked at, so that a document with a damaged one can be recognised.
+    Ignores the length field, so that a document with a damaged length is recognised. The end is the
+    offset after the terminator.
     """
     product_id = category_id = None
     pictures: tuple[tuple[int, int], ...] | None = None
@@ -163,9 +164,9 @@ def parse_elements(data: bytes, start: int, limit: int) -> tuple[Product, int]:
         if isinstance(error, BadDocument):
             error.product_id = product_id
             raise
-        raise BadDocument('invalid_document', 'it ends within a field') from error
+        raise BadDocument('invalid_document', 'the document ends within a field') from error
     if at >= limit:
-        raise BadDocument('invalid_document', 'no terminator')
+        raise BadDocument('invalid_document', 'the document has no terminator')
     if product_id is None:
         raise BadDocument('no_id', 'a product must have an _id, got none')
     if not pictures:
@@ -184,14 +185,14 @@ def _number(data: bytes, at: int, *, kind: int, name: str) -> int:
 
 
 def _pictures(data: bytes, start: int, limit: int) -> tuple[tuple[int, int], ...]:
-    """The pictures in the array of `{picture: binary}` that begins at `start`."""
+    """Parses the array of `{picture: binary}` that begins at `start`."""
     end = _nested_end(data, start, limit)
     pictures = []
     at = start + 4
     while kind := data[at]:
         at = data.index(0, at + 1, end) + 1
         if kind != _DOCUMENT:
-            raise BadDocument('wrong_type', f'imgs must hold documents, got type 0x{kind:02x}')
+            raise BadDocument('wrong_type', f'imgs must contain documents, got type 0x{kind:02x}')
         pictures.append(_picture(data, at, end))
         at = _nested_end(data, at, end)
     if at != end - 1:
@@ -200,7 +201,7 @@ def _pictures(data: bytes, start: int, limit: int) -> tuple[tuple[int, int], ...
 
 
 def _picture(data: bytes, start: int, limit: int) -> tuple[int, int]:
-    """The offset and length of `picture` in the document that begins at `start`."""
+    """Returns the offset and length of `picture` in the document that begins at `start`."""
     end = _nested_end(data, start, limit)
     found = None
     at = start + 4
@@ -225,12 +226,12 @@ def _nested_end(data: bytes, at: int, limit: int) -> int:
     (length,) = _INT32.unpack_from(data, at)
     end = at + int(length)
     if length < MIN_BYTES or end >= limit or data[end - 1]:
-        raise BadDocument('invalid_document', f'nested length {length} is wrong')
+        raise BadDocument('invalid_document', f'the nested length {length} is wrong')
     return end
 
 
 def _skip(data: bytes, at: int, kind: int, limit: int) -> int:
-    """Where the value of type `kind` that begins at `at` ends."""
+    """Returns the end of the value of type `kind` that begins at `at`."""
     if kind in _FIXED:
         end = at + _FIXED[kind]
     elif kind in _NESTED:
@@ -239,7 +240,7 @@ def _skip(data: bytes, at: int, kind: int, limit: int) -> int:
         (length,) = _INT32.unpack_from(data, at)
         old = length >= 4 and data[at + 4] == _OLD_BINARY
         if length < 0 or (old and _INT32.unpack_from(data, at + 5)[0] != length - 4):
-            raise BadDocument('invalid_document', f'binary length {length} is wrong')
+            raise BadDocument('invalid_document', f'the binary length {length} is wrong')
         end = at + 5 + length
     elif kind in _STRINGS:
         end = _string_end(data, at, limit)
@@ -248,9 +249,9 @@ def _skip(data: bytes, at: int, kind: int, limit: int) -> int:
     elif kind == _POINTER:
         end = _string_end(data, at, limit) + 12
     else:
-        raise BadDocument('invalid_document', f'there is no type 0x{kind:02x}')
-    if end >= limit:  # the terminator must still come
-        raise BadDocument('invalid_document', 'a value ends beyond its document')
+        raise BadDocument('invalid_document', f'the type 0x{kind:02x} does not exist')
+    if end >= limit:  # the terminator follows
+        raise BadDocument('invalid_document', 'a value ends after its document')
     return end
 
 
@@ -258,5 +259,5 @@ def _string_end(data: bytes, at: int, limit: int) -> int:
     (length,) = _INT32.unpack_from(data, at)
     end = at + 4 + int(length)
     if length < 1 or end >= limit or data[end - 1]:
-        raise BadDocument('invalid_document', f'string length {length} is wrong')
+        raise BadDocument('invalid_document', f'the string length {length} is wrong')
     return end

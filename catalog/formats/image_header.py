@@ -1,4 +1,4 @@
-"""What a picture's header says: format, size, channels. Decodes nothing.
+"""Reads the header of an encoded image: format, size, channels. Does not decode pixels.
 
 JPEG: ITU T.81, annex B. PNG: ISO/IEC 15948. GIF: GIF89a. WebP: RFC 9649. BMP: BITMAPINFOHEADER.
 """
@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 Format = Literal['jpeg', 'png', 'gif', 'webp', 'bmp']
 
-MAX_PIXELS = 1 << 26  # 67 megapixels, 201 MB of RGB: anything larger is refused from its header
+MAX_PIXELS = 1 << 26  # 67 megapixels, 201 MB of RGB; larger images are rejected by their header
 
 _START_OF_FRAME = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
@@ -16,23 +16,23 @@ _END_OF_IMAGE = b'\xff\xd9'
 
 
 class BadPicture(ValueError):
-    """Bytes that are not a picture we can use; `reason` is one word for the ledger."""
+    """Bytes that are not a usable image; `reason` is their key in the ledger."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
 
 
-class Header(NamedTuple):  # made for every picture: a frozen dataclass takes three times as long
-    """What a header says.
+class Header(NamedTuple):  # one for every picture: a frozen dataclass takes three times as long
+    """An image's header.
 
     Attributes:
-      format: by magic bytes.
-      width: in pixels.
-      height: in pixels.
-      channels: of the encoded data; 0 where the header does not say.
-      complete: False if the bytes are visibly cut off.
-      frame: where a JPEG's frame header begins, after profiles, thumbnails and the like.
+      format: Format by magic bytes.
+      width: Width in pixels.
+      height: Height in pixels.
+      channels: Channels of the encoded data; 0 if the header does not tell.
+      complete: False if the data is truncated, as far as the header and the last bytes show.
+      frame: Offset of a JPEG's frame header, after profiles, thumbnails and the like.
     """
 
     format: Format
@@ -44,30 +44,31 @@ class Header(NamedTuple):  # made for every picture: a frozen dataclass takes th
 
     @property
     def plain_jpeg(self) -> bool:
-        """Whether this is a whole grey or three-channel JPEG, kept byte for byte."""
+        """Whether this is a complete grey or three-channel JPEG, which is kept byte for byte."""
         return self.format == 'jpeg' and self.channels in (1, 3) and self.complete
 
 
 def read_header(data: bytes) -> Header:
-    """Reads the header of an encoded picture.
+    """Reads the header of an encoded image.
 
     Raises:
       BadPicture: `empty`, `not_a_picture`, `corrupt` or `too_large`.
     """
     if not data:
-        raise BadPicture('empty', 'a picture must have bytes, got none')
+        raise BadPicture('empty', 'an image must have at least one byte, got none')
     try:
         header = _parse(data)
     except (struct.error, IndexError) as error:
-        raise BadPicture('corrupt', f'the header is cut off after {len(data)} bytes') from error
+        raise BadPicture('corrupt', f'the header is truncated after {len(data)} bytes') from error
     if header.width < 1 or header.height < 1:
         raise BadPicture(
-            'corrupt', f'a picture must have pixels, got {header.width}x{header.height}'
+            'corrupt',
+            f'an image must have at least one pixel, got {header.width}x{header.height}',
         )
     if header.width * header.height > MAX_PIXELS:
         raise BadPicture(
             'too_large',
-            f'a picture must have at most {MAX_PIXELS} pixels, got {header.width}x{header.height}',
+            f'an image must have at most {MAX_PIXELS} pixels, got {header.width}x{header.height}',
         )
     return header
 
@@ -87,12 +88,12 @@ def _parse(data: bytes) -> Header:
     if data.startswith(b'BM'):
         width, height = struct.unpack_from('<ii', data, 18)
         return Header('bmp', width, abs(height), 3)
-    raise BadPicture('not_a_picture', f'no known picture starts with {data[:4].hex()}')
+    raise BadPicture('not_a_picture', f'no known image format starts with {data[:4].hex()}')
 
 
 def _jpeg(data: bytes) -> Header:
-    # What libjpeg writes most: JFIF, two tables, a baseline frame. The segments' own lengths lead
-    # from each marker to the next, as the loop below would go.
+    # libjpeg's usual layout: JFIF, two tables, a baseline frame. The loop below would follow the
+    # segments' lengths to the same offset.
     usual = (
         data[2:6] == b'\xff\xe0\x00\x10'
         and data[20:24] == b'\xff\xdb\x00\x43'
@@ -109,7 +110,7 @@ def _jpeg(data: bytes) -> Header:
             at += 2
         elif marker in _START_OF_FRAME:
             height, width, channels = struct.unpack_from('>HHB', data, at + 5)
-            # Zero bytes after the end are padding, and harmless.
+            # Zero bytes after the end are harmless padding.
             complete = data.endswith(_END_OF_IMAGE) or data.rstrip(b'\0').endswith(_END_OF_IMAGE)
             return Header('jpeg', width, height, channels, complete, frame=at)
         elif marker in (0xD9, 0xDA):

@@ -1,8 +1,8 @@
-"""A tf.Example's bytes by hand, so that each picture is copied once to be encoded.
+"""Serializes tf.Example without message classes, so that each picture is copied only once.
 
-The wire format of protocol buffers (https://protobuf.dev/programming-guides/encoding), for what is
-in our records: features of bytes and of int64. Integers are packed and map entries in the order of
-their keys, as TensorFlow's own classes write them; the tests compare every byte.
+Writes the protocol buffer wire format (https://protobuf.dev/programming-guides/encoding) of the two
+kinds of features in a record: bytes and int64. Integers are packed and map entries are sorted by
+key, as TensorFlow's own classes write them. The tests compare every byte.
 """
 
 import functools
@@ -14,8 +14,7 @@ import numpy.typing as npt
 
 Int64s = npt.NDArray[np.int64]
 
-# Field numbers, with the wire type "a length and as many bytes". They are those of
-# tensorflow/core/example/{example,feature}.proto.
+# Field tags of tensorflow/core/example/{example,feature}.proto, with wire type LEN.
 _FIRST = b'\x0a'  # Example.features, Features.feature, FeatureEntry.key, .bytes_list, .value
 _SECOND = b'\x12'  # FeatureEntry.value
 _THIRD = b'\x1a'  # Feature.int64_list
@@ -26,14 +25,13 @@ _BYTE = tuple(bytes([number]) for number in range(0x80))
 def examples(
     before: Sequence[bytes], name: str, values: Sequence[Sequence[bytes]], after: Sequence[bytes]
 ) -> list[bytes]:
-    """Examples with a feature of bytes; many at once, as one by one they cost four times as much.
+    """Serializes examples with a bytes feature. One by one, they would cost four times as much.
 
     Args:
-      before: of each, the entries of the features whose names come before `name`, as `numbers`
-        gives them.
-      name: of the feature of bytes.
-      values: of this feature of each.
-      after: of each, the entries of the features whose names come after `name`.
+      before: For each example, the serialized features whose names sort before `name`.
+      name: The name of the bytes feature.
+      values: For each example, the values of the bytes feature.
+      after: For each example, the serialized features whose names sort after `name`.
     """
     flat = list(itertools.chain.from_iterable(values))
     value_heads = varints(_sizes(flat))
@@ -62,24 +60,24 @@ def _sizes(values: Sequence[Sized]) -> Int64s:
 
 
 def number(name: str, value: int) -> bytes:
-    """The entry of a feature of one int64."""
+    """Serializes a feature of one int64 as a map entry."""
     return numbers(name, [value])
 
 
 def number_of_each(name: str, values: Int64s) -> list[bytes]:
-    """The entry of a feature of one int64, of many examples."""
+    """Serializes a feature of one int64 for many examples, each as a map entry."""
     return [_before_numbers(name, len(packed)) + packed for packed in varints(values)]
 
 
 def numbers(name: str, values: Sequence[int]) -> bytes:
-    """The entry of a feature of int64."""
+    """Serializes a feature of int64 values as a map entry."""
     packed = b''.join(map(varint, values))
     return _before_numbers(name, len(packed)) + packed
 
 
 @functools.cache
 def _before_numbers(name: str, length: int) -> bytes:
-    """What comes before the packed values of a feature, from the inside out."""
+    """Returns the bytes before the packed values of a feature, built from the inside out."""
     head = _FIRST + varint(length)
     head = _THIRD + varint(len(head) + length) + head
     head = _key(name) + _SECOND + varint(len(head) + length) + head
@@ -93,7 +91,7 @@ def _key(name: str) -> bytes:
 
 
 def varint(number: int) -> bytes:
-    """An int64 in groups of seven bits, the lowest first; if negative, its two's complement."""
+    """Encodes an int64 in groups of seven bits, lowest first; a negative as two's complement."""
     if 0 <= number < 0x80:
         return _BYTE[number]
     number &= 0xFFFFFFFFFFFFFFFF
@@ -106,10 +104,10 @@ def varint(number: int) -> bytes:
 
 
 def varints(numbers: Int64s) -> list[bytes]:
-    """`varint` of many numbers at once."""
+    """Encodes many numbers, each as `varint` does."""
     values = numbers.astype(np.uint64)
     groups = max(-(-int(values.max(initial=0)).bit_length() // 7), 1)
     rest = values[:, None] >> 7 * np.arange(groups, dtype=np.uint64)  # [N, groups]
     found = (rest & 0x7F | (rest > 0x7F) * np.uint64(0x80)).astype(np.uint8)
-    # What numpy takes for strings ends before its last zeros, as varints do; but 0 is one zero.
+    # NumPy strips trailing zeros from byte strings, as a varint has none, except 0 itself.
     return [packed or _BYTE[0] for packed in found.view(f'S{groups}').ravel().tolist()]

@@ -1,4 +1,4 @@
-"""TFRecord framing: length, masked CRC-32C of the length, data, masked CRC-32C of the data.
+"""Reads and writes TFRecord framing: length, masked CRC-32C of it, data, masked CRC-32C of it.
 
 Specification: https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details.
 """
@@ -12,7 +12,7 @@ import google_crc32c
 import numpy as np
 import numpy.typing as npt
 
-FRAME_BYTES = 16  # what framing adds to a record
+FRAME_BYTES = 16  # overhead per record
 
 _HEADER = struct.Struct('<QI')
 _FOOTER = struct.Struct('<I')
@@ -21,7 +21,7 @@ _MASK_DELTA = 0xA282EAD8
 
 
 class CorruptRecord(ValueError):
-    """A record whose length or checksum is wrong, or that is cut off."""
+    """A record that is truncated, or whose length or checksum is wrong."""
 
 
 def _masked_crc(data: bytes) -> int:
@@ -30,12 +30,12 @@ def _masked_crc(data: bytes) -> int:
 
 
 def frame(record: bytes) -> bytes:
-    """A record with its length and checksums around it."""
+    """Frames a record: adds its length and checksums."""
     return frames([record])
 
 
 def frames(records: Sequence[bytes]) -> bytes:
-    """`frame` of many records, one after another."""
+    """Frames records and concatenates them."""
     headers = np.empty(len(records), [('length', '<u8'), ('crc', '<u4')])
     headers['length'] = [len(record) for record in records]
     lengths = headers['length'].tobytes()
@@ -51,7 +51,7 @@ def _masked_crcs(pieces: Iterable[bytes]) -> npt.NDArray[np.uint32]:
 
 
 def _cut(values: npt.NDArray[Any]) -> list[bytes]:
-    """The bytes of each value."""
+    """Returns the bytes of each value."""
     size, data = values.itemsize, values.tobytes()
     return [data[at : at + size] for at in range(0, len(data), size)]
 
@@ -60,20 +60,20 @@ def read(file: BinaryIO) -> Iterator[bytes]:
     """Yields the records of an open, uncompressed TFRecord file.
 
     Raises:
-      CorruptRecord: at the first record that is damaged, with its offset in bytes.
+      CorruptRecord: At the first damaged record, with its offset in bytes.
     """
     offset = 0
     while header := file.read(_HEADER.size):
         if len(header) < _HEADER.size:
-            raise CorruptRecord(f'record at byte {offset}: cut off within its header')
+            raise CorruptRecord(f'record at byte {offset}: truncated within its header')
         length, length_crc = _HEADER.unpack(header)
         if _masked_crc(header[: _LENGTH.size]) != length_crc:
-            raise CorruptRecord(f'record at byte {offset}: wrong checksum of its length')
+            raise CorruptRecord(f'record at byte {offset}: wrong checksum of the length')
         body = file.read(length + _FOOTER.size)
         if len(body) < length + _FOOTER.size:
-            raise CorruptRecord(f'record at byte {offset}: cut off, {length} bytes expected')
+            raise CorruptRecord(f'record at byte {offset}: truncated, expected {length} bytes')
         record = body[:length]
         if _masked_crc(record) != _FOOTER.unpack_from(body, length)[0]:
-            raise CorruptRecord(f'record at byte {offset}: wrong checksum of its data')
+            raise CorruptRecord(f'record at byte {offset}: wrong checksum of the data')
         yield record
         offset += FRAME_BYTES + length

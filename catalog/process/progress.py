@@ -1,4 +1,4 @@
-"""A line with the share done, the rate and the time left; silent where there is no terminal."""
+"""A progress line: the share done, the rate and the time left. Prints only to a terminal."""
 
 import sys
 import time
@@ -6,7 +6,7 @@ from typing import TextIO
 
 
 def duration(seconds: float) -> str:
-    """`75.2` -> `1m15s`."""
+    """Formats a duration: `75.2` as `1m15s`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -15,7 +15,7 @@ def duration(seconds: float) -> str:
 
 
 class Progress:
-    """Rewrites one terminal line as work gets done.
+    """Rewrites one terminal line as work is done.
 
     Usage:
       progress = Progress('shards', total=512, unit='shard')
@@ -38,7 +38,7 @@ class Progress:
         self._stream = stream or sys.stderr
         self._every_seconds = every_seconds
         self._start = time.monotonic()
-        self._first: float | None = None  # what was done already when we began: a resumed run
+        self._first: float | None = None  # the first value of `done`: a resumed run starts above 0
         self._shown_at = 0.0
         self._visible = self._stream.isatty()
 
@@ -53,7 +53,7 @@ class Progress:
         self._write(self.line(done, elapsed_seconds=now - self._start, note=note))
 
     def line(self, done: float, *, elapsed_seconds: float, note: str = '') -> str:
-        """The text of the line, without touching the terminal."""
+        """Returns the text of the line."""
         fresh = done - (self._first or 0)
         share = done / self._total if self._total else 1.0
         text = f'{self._name}: {share:4.0%} {done:,.0f}/{self._total:,.0f} {self._unit}'
@@ -63,7 +63,7 @@ class Progress:
         return f'{text} {note}'.rstrip()
 
     def close(self) -> None:
-        """Leaves the last line on the terminal."""
+        """Ends the line, which stays on the terminal."""
         if self._visible:
             self._stream.write('\n')
             self._stream.flush()

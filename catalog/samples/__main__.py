@@ -1,20 +1,21 @@
-"""Makes a sample data set in the layout of Kaggle's Cdiscount challenge.
+"""Writes a sample data set in the layout of Kaggle's Cdiscount challenge.
 
+Examples:
   python -m catalog.samples fashion --output=run/fashion
   python -m catalog.samples fashion --output=run/balanced --imbalance=1 --views=1
   python -m catalog.samples fashion --output=run/wrong --wrong_labels=0.1
   python -m catalog.samples kaggle-like --output=run/like --products=50000 --classes=500
 
 fashion: real product photos, Fashion-MNIST (MIT licence): 10 classes, 28x28, grey, with a long
-tail. Found in the Debian package dataset-fashion-mnist (installed, or downloaded without root) or
-by Keras's downloader. Where they are to be had nowhere, the exit code is 3.
+tail. They come from the Debian package dataset-fashion-mnist (installed, or downloaded without
+root) or from Keras's downloader. If the download is unavailable, the exit code is 3.
 
-kaggle-like: synthetic product pictures of any number that match Kaggle's set in layout, sizes,
-tail, repeated pictures and wrong labels. About 10 kB a product.
+kaggle-like: any number of synthetic product pictures. Layout, sizes, long tail, duplicate images
+and wrong labels match Kaggle's data set. About 10 kB per product.
 
-Both write train.bson, test.bson (no labels), test_labels.csv (its labels, to score a prediction)
-and category_names.csv; with --wrong_labels also wrong_labels.csv, which products they are. The same
-flags give the same bytes.
+Both write train.bson, test.bson (without labels), test_labels.csv (the labels of test.bson, to
+score predictions) and category_names.csv; --wrong_labels also writes wrong_labels.csv, the list of
+mislabelled products. The same flags give the same bytes.
 """
 
 import sys
@@ -29,32 +30,39 @@ from catalog.samples import dump, fashion, fashion_photos, french_tree, kaggle_l
 NAMES = ('fashion', 'kaggle-like')
 NO_PHOTOS_EXIT_CODE = 3
 
-_OUTPUT = flags.DEFINE_string('output', None, 'Folder to write to; made if it is not there.')
-_SEED = flags.DEFINE_integer('seed', 0, 'Another seed, another sample.', lower_bound=0)
-_OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Write over a sample that is there.')
+_OUTPUT = flags.DEFINE_string('output', None, 'Folder to write to. Created if it does not exist.')
+_SEED = flags.DEFINE_integer('seed', 0, 'Seed of all random draws.', lower_bound=0)
+_OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Replace an existing sample in --output.')
 _PRODUCTS = flags.DEFINE_integer(
-    'products', None, 'Train products. fashion: as many as the photos give; kaggle-like: 10,000.'
+    'products',
+    None,
+    'Number of train products. Default: for fashion, all that the photos give; for kaggle-like, '
+    '10,000.',
 )
 _IMBALANCE = flags.DEFINE_float(
-    'imbalance', None, 'fashion: pictures of the largest class for one of the smallest; 100.'
+    'imbalance', None, 'fashion: Ratio of the largest class to the smallest. Default: 100.'
 )
 _WRONG_LABELS = flags.DEFINE_float(
-    'wrong_labels', None, 'fashion: share of the train products that get a wrong category; 0.'
+    'wrong_labels', None, 'fashion: Share of train products with a wrong category. Default: 0.'
 )
 _VIEWS = flags.DEFINE_integer(
-    'views', None, "fashion: photos a product; if not given 1 to 4, as often as Kaggle's."
+    'views', None, "fashion: Photos per product. Default: 1 to 4, in Kaggle's proportions."
 )
 _LABELLED_TEST = flags.DEFINE_bool(
-    'labelled_test', None, 'fashion: test.bson carries the categories too, to be measured on.'
+    'labelled_test', None, 'fashion: Write the categories to test.bson, for evaluation.'
 )
 _CACHE = flags.DEFINE_string(
-    'cache', None, 'fashion: folder to keep downloads in; below ~/.cache if not given.'
+    'cache', None, 'fashion: Folder for downloads. Default: a folder in ~/.cache.'
 )
-_CLASSES = flags.DEFINE_integer('classes', None, "kaggle-like: leaves of the tree; Kaggle's 5,270.")
+_CLASSES = flags.DEFINE_integer(
+    'classes', None, "kaggle-like: Leaves of the category tree. Default: Kaggle's 5,270."
+)
 _TEST_PRODUCTS = flags.DEFINE_integer(
-    'test_products', None, 'kaggle-like: test products; a quarter of --products.'
+    'test_products', None, 'kaggle-like: Test products. Default: a quarter of --products.'
 )
-_WORKERS = flags.DEFINE_integer('workers', None, 'kaggle-like: processes that draw; 2.')
+_WORKERS = flags.DEFINE_integer(
+    'workers', None, 'kaggle-like: Processes that draw pictures. Default: 2.'
+)
 
 _FLAGS_OF = {
     'fashion': (_IMBALANCE, _WRONG_LABELS, _VIEWS, _LABELLED_TEST, _CACHE),
@@ -63,10 +71,10 @@ _FLAGS_OF = {
 
 
 def main(argv: list[str]) -> None:
-    """Makes the sample that the command line names, and prints what it made."""
+    """Writes the sample that the command line names, and prints a summary."""
     name = _name(argv[1:])
     if not _OUTPUT.value:
-        raise UserError('--output must name a folder, got none')
+        raise UserError('--output must be given: the folder to write to')
     try:
         sample = _fashion(_OUTPUT.value) if name == 'fashion' else _kaggle_like(_OUTPUT.value)
     except fashion_photos.NoPhotos as error:
@@ -78,14 +86,14 @@ def main(argv: list[str]) -> None:
 def _name(arguments: list[str]) -> str:
     if len(arguments) != 1 or arguments[0] not in NAMES:
         raise UserError(
-            f'the sample must be one of {", ".join(NAMES)}, got {" ".join(arguments) or "none"}; '
+            f'sample must be one of {", ".join(NAMES)}, got {" ".join(arguments) or "none"}; '
             '--help shows examples'
         )
     name = arguments[0]
     for other in NAMES:
         for flag in _FLAGS_OF[other]:
             if other != name and flag.value is not None:
-                raise UserError(f'--{flag.name} is for {other} only, got it with {name}')
+                raise UserError(f'--{flag.name} is only for {other}, got it with {name}')
     return name
 
 

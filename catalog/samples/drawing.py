@@ -1,7 +1,7 @@
-"""Synthetic product pictures, 180x180 JPEG as in Kaggle's dump. Pure: same call, same bytes.
+"""Draws synthetic product pictures, 180x180 JPEG as in Kaggle's dump. Pure: deterministic.
 
-A class has a look: an outline, a texture, bands and colours; aisles share a hue. A product varies
-the look, a view varies the pose and the light, so a model has something to learn.
+A class has a look: an outline, a texture, bands and colours. Classes of a level-1 node share a hue.
+A product varies the look, and a view varies pose and light, so that a model can learn the classes.
 """
 
 import functools
@@ -19,8 +19,8 @@ JPEG_QUALITY = 75  # with 4:2:0, Pillow's default: Kaggle's quantisation tables
 _TEXTURES = 48
 _TEXTURE_SIDE = 512
 _SMOOTH = 2  # the outline is drawn this many times larger, then reduced
-_LABEL_SIDE = 132  # pixels, at most, of a square label
-_POINTS = 48  # of an outline
+_LABEL_SIDE = 132  # pixels; the largest side of a square label
+_POINTS = 48  # points of an outline
 _ANGLES = np.linspace(0, 2 * math.pi, _POINTS, endpoint=False)
 _SHADES = np.linspace(0, 1, 256)
 
@@ -30,16 +30,16 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Look:
-    """What the products of one class have in common.
+    """The common properties of a class's products.
 
     Attributes:
-      outline: distance from the middle by angle, 1 at most, float64 [_POINTS].
-      aspect: width over height.
-      texture: which of the textures.
-      hue: of the body, 0 to 1.
-      band_hue: of the bands.
-      bands: how many bands cross the body.
-      label_aspect: width over height of the printed label.
+      outline: Distance from the centre by angle, at most 1, float64 [_POINTS].
+      aspect: Width divided by height.
+      texture: Index of the texture.
+      hue: Hue of the body, 0 to 1.
+      band_hue: Hue of the bands, 0 to 1.
+      bands: Number of bands across the body.
+      label_aspect: Width divided by height of the printed label.
     """
 
     outline: FloatArray
@@ -52,8 +52,8 @@ class Look:
 
 
 @functools.cache
-def look_of(label: int, *, level1: int, seed: int) -> Look:
-    """The look of a class below an aisle (dense labels)."""
+def draw_look(label: int, *, level1: int, seed: int) -> Look:
+    """Draws the look of a class below a level-1 node, given by their dense labels."""
     aisle = np.random.default_rng([seed, 30, level1])
     rng = np.random.default_rng([seed, 31, label])
     radius = np.ones(_POINTS)
@@ -71,8 +71,8 @@ def look_of(label: int, *, level1: int, seed: int) -> Look:
     )
 
 
-def picture(look: Look, *, product: int, view: int, seed: int) -> bytes:
-    """The JPEG of one view of a product."""
+def draw_picture(look: Look, *, product: int, view: int, seed: int) -> bytes:
+    """Draws a view of a product, as JPEG."""
     product_rng = np.random.default_rng([seed, 32, product])
     rng = np.random.default_rng([seed, 33, product, view])
     image = _background(rng)
@@ -85,7 +85,7 @@ def picture(look: Look, *, product: int, view: int, seed: int) -> bytes:
 
 
 def _background(rng: np.random.Generator) -> Image.Image:
-    if rng.random() < 0.8:  # a shop's photos have a white background
+    if rng.random() < 0.8:  # most photos of a shop have a white background
         return Image.new('RGB', (SIDE, SIDE), 'white')
     light = _lights()[int(rng.integers(4))]
     red, green, blue = (int(shade) for shade in rng.integers(110, 150, 3))
@@ -94,7 +94,7 @@ def _background(rng: np.random.Generator) -> Image.Image:
 
 @functools.cache
 def _lights() -> tuple[Image.Image, ...]:
-    """Light from each of the four sides, grey, SIDE x SIDE."""
+    """Returns grey gradients of light from each of the four sides, SIDE x SIDE."""
     gradient = Image.linear_gradient('L')
     return tuple(gradient.rotate(90 * turn).resize((SIDE, SIDE)) for turn in range(4))
 
@@ -102,7 +102,7 @@ def _lights() -> tuple[Image.Image, ...]:
 def _body(
     look: Look, product_rng: np.random.Generator, rng: np.random.Generator, *, seed: int
 ) -> Image.Image:
-    """The surface: the class's texture in the product's colours, SIDE x SIDE."""
+    """Draws the surface: the class's texture in the product's colours, SIDE x SIDE."""
     hue = (look.hue + product_rng.normal(0, 0.04)) % 1
     saturation, value = product_rng.uniform(0.3, 0.95), product_rng.uniform(0.45, 0.9)
     contrast = product_rng.uniform(0.2, 0.9)
@@ -125,7 +125,7 @@ def _crop(texture: Image.Image, rng: np.random.Generator) -> Image.Image:
 def _silhouette(
     look: Look, product_rng: np.random.Generator, rng: np.random.Generator
 ) -> tuple[FloatArray, Image.Image]:
-    """The outline in pixels, float64 [_POINTS, 2], and its mask with soft edges."""
+    """Returns the outline in pixels, float64 [_POINTS, 2], and its mask with soft edges."""
     aspect = look.aspect * math.exp(product_rng.normal(0, 0.08))
     half = SIDE / 2 * rng.uniform(0.45, 1.5)
     turn = rng.normal(0, 0.2)
@@ -143,10 +143,10 @@ def _silhouette(
 def _bands(
     body: Image.Image, look: Look, outline: FloatArray, product_rng: np.random.Generator
 ) -> None:
-    """Draws the class's bands across the surface, parallel to the product's turn."""
+    """Draws the class's bands across the surface, parallel to the product's axis."""
     colour = _rgb(look.band_hue, 0.8, product_rng.uniform(0.3, 0.9))
     draw = ImageDraw.Draw(body)
-    # Two opposite points fix the band's direction; the others lie beside it.
+    # Two opposite points give the direction of the bands.
     start, end = outline[0], outline[_POINTS // 2]
     across = np.array([start[1] - end[1], end[0] - start[0]]) / 4
     for band in range(look.bands):
@@ -155,7 +155,7 @@ def _bands(
 
 
 def _label(body: Image.Image, look: Look, product_rng: np.random.Generator, *, seed: int) -> None:
-    """Sticks a printed label on the surface; its size is what makes a file small or large."""
+    """Draws a printed label on the surface. Its size determines the size of the file."""
     side = _LABEL_SIDE * product_rng.beta(1.8, 2)
     stretch = math.sqrt(look.label_aspect)
     width, height = int(side * stretch) + 1, int(side / stretch) + 1
@@ -167,10 +167,10 @@ def _label(body: Image.Image, look: Look, product_rng: np.random.Generator, *, s
 
 
 def _tinted(grey: Image.Image, *, dark: Rgb, bright: Rgb) -> Image.Image:
-    """A grey picture in shades from one colour to another."""
+    """Colours a grey image in shades from `dark` to `bright`."""
     shades = np.asarray(dark) + np.multiply.outer(_SHADES, np.subtract(bright, dark))  # [256, 3]
     tinted = grey.copy()
-    tinted.putpalette(shades.astype(np.uint8).tobytes())  # faster than a table a channel
+    tinted.putpalette(shades.astype(np.uint8).tobytes())  # faster than a table per channel
     return tinted.convert('RGB')
 
 
@@ -185,7 +185,7 @@ def _rgb(hue: float, saturation: float, value: float) -> Rgb:
 
 @functools.cache
 def _textures(seed: int) -> tuple[Image.Image, ...]:
-    """Grey noise: first a fine one, then the classes' own, often drawn out in one direction."""
+    """Returns grey noise: fine noise first, then the textures, often stretched in one direction."""
     rng = np.random.default_rng([seed, 34])
     sizes = np.exp(rng.uniform(np.log(6), np.log(160), (_TEXTURES, 2))).astype(int).tolist()
     return tuple(_noise(width, height, rng) for width, height in ((160, 160), *sizes))
@@ -193,7 +193,7 @@ def _textures(seed: int) -> tuple[Image.Image, ...]:
 
 @functools.cache
 def _print(seed: int) -> Image.Image:
-    """Lines of strokes that look like small print: 255 where there is ink."""
+    """Draws lines of strokes that look like small print: 255 is ink."""
     rng = np.random.default_rng([seed, 35])
     row, column = np.indices((_TEXTURE_SIDE, _TEXTURE_SIDE))
     stroke = rng.random(row.shape) < 0.45

@@ -1,6 +1,6 @@
-"""The layout of Kaggle's dump: documents, file names, what is refused, what is reported.
+"""Writes a sample in the layout of Kaggle's dump, and summarizes it.
 
-`train.bson` is written last: where it lies, the sample is whole.
+`train.bson` is written last: if it exists, the sample is complete.
 """
 
 import contextlib
@@ -18,9 +18,9 @@ from catalog.process.progress import Progress
 
 TRAIN = 'train.bson'
 TEST = 'test.bson'
-TEST_LABELS = 'test_labels.csv'  # not in Kaggle's set: with it a prediction can be scored
-WRONG_LABELS = 'wrong_labels.csv'  # not in Kaggle's set: the train products of a wrong label
-PHOTOS = 'photos'  # a few test pictures as files, to try a server with
+TEST_LABELS = 'test_labels.csv'  # not in Kaggle's data: the labels of test.bson, for scoring
+WRONG_LABELS = 'wrong_labels.csv'  # not in Kaggle's data: the mislabelled train products
+PHOTOS = 'photos'  # a few test pictures as files, as queries to a server
 PHOTO_COUNT = 6
 _LARGE_PRODUCT_BYTES = 1 << 20
 TEST_LABELS_HEADER = '_id,category_id'
@@ -29,7 +29,7 @@ WRONG_LABELS_HEADER = '_id,category_id,right_category_id'
 
 @dataclass(frozen=True)
 class Contents:
-    """How much is in one file."""
+    """The contents of a file."""
 
     products: int
     pictures: int
@@ -38,17 +38,17 @@ class Contents:
 
 @dataclass(frozen=True)
 class Sample:
-    """What was written, and what a person should know of it.
+    """A written sample.
 
     Attributes:
-      folder: where.
-      train: what is in train.bson.
-      test: what is in test.bson.
-      classes: leaves of the tree.
-      largest_class: train pictures of the class that has most.
-      smallest_class: train pictures of the class that has fewest, of those that have any.
-      source: where the pictures come from.
-      licence: of the pictures.
+      folder: The folder of the sample.
+      train: The contents of train.bson.
+      test: The contents of test.bson.
+      classes: The number of leaves of the category tree.
+      largest_class: The number of train pictures of the largest class.
+      smallest_class: The number of train pictures of the smallest class that has any.
+      source: The source of the pictures.
+      licence: The licence of the pictures.
     """
 
     folder: str
@@ -64,9 +64,9 @@ class Sample:
 def document(
     product_id: int, *, pictures: Sequence[bytes], category_id: int | None = None
 ) -> bytes:
-    """A product as BSON: `_id` int32, `imgs` [{`picture`: binary}], and last `category_id` int32.
+    """Encodes a product as BSON: `_id` int32, `imgs` [{`picture`: binary}], `category_id` int32.
 
-    Test products have no `category_id`.
+    Without a `category_id`, as in test.bson, the document has no such key.
     """
     fields: dict[str, object] = {
         '_id': product_id,
@@ -78,7 +78,7 @@ def document(
 
 
 def category_names(rows: Iterable[tuple[int, str, str, str]]) -> bytes:
-    """(category id, three names) of each leaf as a category_names.csv, sorted by name."""
+    """Formats (category id, three names) of each leaf as category_names.csv, sorted by name."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator='\n')
     writer.writerow(categories.HEADER)
@@ -88,21 +88,20 @@ def category_names(rows: Iterable[tuple[int, str, str, str]]) -> bytes:
 
 
 def refuse_existing(folder: str, *, overwrite: bool) -> None:
-    """Looks whether a sample may be written.
+    """Checks that writing a sample replaces no other.
 
     Raises:
-      UserError: if there is one already and `overwrite` is not set.
+      UserError: If a sample exists and `overwrite` is not set.
     """
     train = storage.join(folder, TRAIN)
     if storage.exists(train) and not overwrite:
         raise UserError(
-            f'{train}: a sample is not written over another, got a file that is there already; '
-            'name another --output, or add --overwrite'
+            f'{train}: must not exist yet, but it does; choose another --output, or add --overwrite'
         )
 
 
 def start(folder: str, names: bytes) -> None:
-    """Deletes what an earlier sample left, train.bson first, and writes the category tree."""
+    """Deletes an earlier sample, train.bson first, and writes the category tree."""
     for name in (TRAIN, TEST, TEST_LABELS, WRONG_LABELS):
         storage.delete(storage.join(folder, name))
     storage.delete_folder(storage.join(folder, PHOTOS))
@@ -110,7 +109,7 @@ def start(folder: str, names: bytes) -> None:
 
 
 def write_products(path: str, batches: Iterable[tuple[int, int, bytes]], *, total: int) -> Contents:
-    """Writes a dump from batches of (products, pictures, documents), and shows how far it is."""
+    """Writes a dump from batches of (products, pictures, documents), and shows the progress."""
     products = pictures = size_bytes = 0
     with (
         contextlib.closing(Progress(path, total=total, unit='products')) as progress,
@@ -126,13 +125,13 @@ def write_products(path: str, batches: Iterable[tuple[int, int, bytes]], *, tota
 
 
 def write_test_labels(folder: str, rows: Iterable[tuple[int, int]]) -> None:
-    """Writes the (product id, category id) of the test products."""
+    """Writes (product id, category id) of the test products."""
     lines = [TEST_LABELS_HEADER, *(f'{product},{category}' for product, category in rows)]
     storage.write_bytes(storage.join(folder, TEST_LABELS), ('\n'.join(lines) + '\n').encode())
 
 
 def write_wrong_labels(folder: str, rows: Iterable[tuple[int, int, int]]) -> None:
-    """Writes the (product id, category id, right category id) of the mislabelled train products."""
+    """Writes (product id, category id, right category id) of the mislabelled train products."""
     lines = [WRONG_LABELS_HEADER, *(','.join(map(str, row)) for row in rows)]
     storage.write_bytes(storage.join(folder, WRONG_LABELS), ('\n'.join(lines) + '\n').encode())
 
@@ -154,7 +153,7 @@ def write_photos(folder: str) -> None:
 
 
 def table(sample: Sample) -> str:
-    """The sample in a few lines for a person."""
+    """Formats the sample as a short table."""
     return '\n'.join(f'{name:<12}{text}' for name, text in _rows(sample))
 
 
@@ -170,7 +169,7 @@ def _rows(sample: Sample) -> Iterator[tuple[str, str]]:
     yield 'classes', f'{sample.classes:,}'
     yield (
         'imbalance',
-        f'{imbalance:,.0f} (train pictures a class: {sample.largest_class:,} to '
+        f'{imbalance:,.0f} (train pictures per class: {sample.largest_class:,} to '
         f'{sample.smallest_class:,})',
     )
     yield 'source', sample.source

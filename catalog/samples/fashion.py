@@ -1,7 +1,7 @@
-"""Real photos as a dump: Fashion-MNIST with a long tail, a three-level tree and a shop's numbers.
+"""Writes Fashion-MNIST as a dump with a long tail, a three-level tree and a shop's category ids.
 
-The photos stay as they are, 28x28 and grey, as JPEG of quality 95: that loses next to nothing,
-and Kaggle's layout knows only JPEG.
+The photos keep their size, 28x28, and are encoded as grey JPEG, the only format in Kaggle's layout,
+at quality 95, which is close to lossless.
 """
 
 import io
@@ -20,10 +20,10 @@ from catalog.samples.fashion_photos import LICENCE, Photos
 JPEG_QUALITY = 95
 CLASSES = 10
 PER_CLASS = 6_000  # train photos of each class in Fashion-MNIST
-MAX_IMBALANCE = 1_000  # leaves 6 photos of the smallest class
-MAX_VIEWS = 4  # photos a product, as in Kaggle's set
+MAX_IMBALANCE = 1_000  # leaves 6 photos in the smallest class
+MAX_VIEWS = 4  # photos per product, as in Kaggle's data
 
-# By Fashion-MNIST's own label. The numbers follow neither that label nor the order of the names.
+# By Fashion-MNIST's own label. The category ids are in the order of neither labels nor names.
 TREE = (
     (1000016018, 'VETEMENTS', 'HAUTS', 'T-SHIRT - DEBARDEUR'),
     (1000004085, 'VETEMENTS', 'BAS', 'PANTALON'),
@@ -47,9 +47,9 @@ class Product:
     """A product.
 
     Attributes:
-      fashion_label: what its photos show, by Fashion-MNIST's own label.
-      rows: of its 1 to 4 photos.
-      wrong_label: what the shop says instead, where that is wrong.
+      fashion_label: The class that its photos show, by Fashion-MNIST's own label.
+      rows: Rows of its 1 to 4 photos in Fashion-MNIST.
+      wrong_label: The shop's label if it is wrong, else None.
     """
 
     fashion_label: int
@@ -58,22 +58,23 @@ class Product:
 
     @property
     def label(self) -> int:
-        """What the shop says."""
+        """The shop's label."""
         return self.fashion_label if self.wrong_label is None else self.wrong_label
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to make of the photos.
+    """Options of the sample.
 
     Attributes:
-      imbalance: pictures of the largest class for each one of the smallest.
-      products: train products; None for as many as the photos give.
-      wrong_labels: share of the train products that get a wrong label, any other one alike.
-      views: photos a product, but for the rest of a class; None for 1 to 4 as often as Kaggle's.
-      labelled_test: the test products in test.bson carry their category, so that shards of them can
-        be measured on.
-      seed: another seed, another choice of photos, products and order.
+      imbalance: Ratio of the pictures of the largest class to those of the smallest.
+      products: Number of train products; None for all that the photos give.
+      wrong_labels: Share of train products with a wrong label, drawn uniformly from the others.
+      views: Photos per product, except the last product of a class; None for 1 to 4, in Kaggle's
+        proportions.
+      labelled_test: Whether the products in test.bson have their category, so that a model can be
+        evaluated on them.
+      seed: Seed of all random draws.
     """
 
     imbalance: float = 100.0
@@ -88,7 +89,7 @@ class Options:
             raise UserError(f'imbalance must be from 1 to {MAX_IMBALANCE}, got {self.imbalance:g}')
         if self.products is not None and self.products < CLASSES:
             raise UserError(
-                f'products must be at least {CLASSES}, one a class, got {self.products}'
+                f'products must be at least {CLASSES}, one per class, got {self.products}'
             )
         if not 0 <= self.wrong_labels < 1:
             raise UserError(f'wrong_labels must be in [0, 1), got {self.wrong_labels:g}')
@@ -140,7 +141,7 @@ def write(folder: str, photos: Photos, options: Options) -> dump.Sample:
 
 
 def train_products(labels: npt.NDArray[np.uint8], options: Options) -> list[Product]:
-    """The train products in a seeded random order, by class sizes n_max * imbalance^(-i/9)."""
+    """Draws the train products, in random order; class sizes are n_max * imbalance^(-i/9)."""
     rng = np.random.default_rng([options.seed, 0])
     sizes = long_tail.exponential_sizes(PER_CLASS, classes=CLASSES, imbalance=options.imbalance)
     products = _group(labels, sizes=sizes, views=options.views, rng=rng)
@@ -156,7 +157,7 @@ def _group(
     views: int | None,
     rng: np.random.Generator,
 ) -> list[Product]:
-    """Products of photos of one class; `sizes`: photos by class, None for all."""
+    """Groups photos of a class into products; `sizes`: photos by class, None for all."""
     shares = np.array(long_tail.PRODUCTS_BY_VIEWS) / sum(long_tail.PRODUCTS_BY_VIEWS)
     if views is not None:
         shares = (np.arange(1, MAX_VIEWS + 1) == views).astype(float)
@@ -177,7 +178,7 @@ def _fewer(products: list[Product], count: int) -> list[Product]:
     if count > len(products):
         raise UserError(
             f'products must be at most {len(products)} at this imbalance, got {count}; '
-            'kaggle-like has no such limit'
+            'use kaggle-like for more'
         )
     by_class = [
         [product for product in products if product.fashion_label == label]
@@ -188,10 +189,10 @@ def _fewer(products: list[Product], count: int) -> list[Product]:
 
 
 def _mislabelled(products: list[Product], options: Options) -> list[Product]:
-    """The products, `wrong_labels` of them with a label of another class, each other one alike."""
+    """Returns the products with `options.wrong_labels` of them mislabelled."""
     rng = np.random.default_rng([options.seed, 2])
     wrong = rng.permutation(len(products))[: round(options.wrong_labels * len(products))]
-    steps = rng.integers(1, CLASSES, len(wrong))  # from the right label, in a circle
+    steps = rng.integers(1, CLASSES, len(wrong))  # from the right label, modulo CLASSES
     products = list(products)
     for place, step in zip(wrong.tolist(), steps.tolist(), strict=True):
         right = products[place]
@@ -210,7 +211,7 @@ def _shuffled(products: list[Product], rng: np.random.Generator) -> list[Product
 
 
 def _interleave(train: int, test: int, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
-    """Product ids 0, 1, 2, … given to train and test at random, ascending in each, as Kaggle's."""
+    """Assigns product ids 0, 1, 2, … to train and test at random, ascending in each, as Kaggle."""
     is_test = rng.permutation(np.arange(train + test) < test)
     return np.flatnonzero(~is_test), np.flatnonzero(is_test)
 

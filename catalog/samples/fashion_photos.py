@@ -1,7 +1,8 @@
-"""Fashion-MNIST: where its 70,000 photos are found, and that they are the right ones.
+"""Finds the 70,000 photos of Fashion-MNIST and checks their digests.
 
-Tried in order: an earlier download, the installed Debian package, the same package unpacked
-without root, Keras's own downloader (in a process of its own: TensorFlow is not imported here).
+Tries, in order: an earlier download, the installed Debian package, the same package downloaded and
+unpacked without root, and Keras's downloader, in its own process so that TensorFlow is not imported
+here.
 """
 
 import contextlib
@@ -28,8 +29,8 @@ LICENCE = 'MIT, (c) 2017 Zalando SE'
 _INSTALLED = Path('/usr/share/datasets/fashion-mnist')
 _TIMEOUT_SECONDS = 300
 
-# SHA-256 of the files as they are inside the .gz, whose header differs from packager to packager.
-# The same content, under Zalando's header, has the MD5 that Zalando publishes.
+# SHA-256 of the decompressed files, because the .gz header differs between packagers. With
+# Zalando's header, the same content has the MD5 that Zalando publishes.
 _SHA256 = {
     'train-images-idx3-ubyte.gz': (
         'c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888'
@@ -49,11 +50,11 @@ Pixels = npt.NDArray[np.uint8]
 
 
 class NoPhotos(UserError):
-    """The photos are to be had nowhere; the message names each place and why not."""
+    """The photos are unavailable; the message lists each source and its error."""
 
 
-class _NotHere(Exception):
-    """One place does not have them."""
+class _Unavailable(Exception):
+    """A source does not have the photos."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Photos:
       train_labels: uint8 [60000], 0 to 9.
       test_images: uint8 [10000, 28, 28].
       test_labels: uint8 [10000], 0 to 9.
-      source: where they were found.
+      source: The source that had them.
     """
 
     train_images: Pixels
@@ -76,38 +77,38 @@ class Photos:
 
 
 def default_cache() -> Path:
-    """Where downloads are kept: below XDG_CACHE_HOME or ~/.cache."""
+    """Returns the folder for downloads, below XDG_CACHE_HOME or ~/.cache."""
     base = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
     return Path(base).expanduser() / 'product-categories' / 'fashion-mnist'
 
 
 def find(cache: Path) -> Photos:
-    """Finds the photos, and keeps in `cache` what had to be downloaded.
+    """Finds the photos, and stores downloads in `cache`.
 
     Raises:
-      NoPhotos: naming each place that was tried and why it failed.
+      NoPhotos: If no source has them, listing each source and its error.
     """
-    places: list[tuple[str, Callable[[Path], Path]]] = [
-        (f'{cache} (downloaded before)', lambda _: cache),
+    sources: list[tuple[str, Callable[[Path], Path]]] = [
+        (f'{cache} (earlier download)', lambda _: cache),
         (f'{_INSTALLED} (Debian package {PACKAGE})', lambda _: _INSTALLED),
-        (f'Debian package {PACKAGE}, by apt-get download', _from_debian),
+        (f'Debian package {PACKAGE} from apt-get download', _from_debian),
         ("Keras's downloader", _from_keras),
     ]
     failures = []
-    for name, fetch in places:
+    for name, fetch in sources:
         if sys.stderr.isatty():
-            print(f'looking for Fashion-MNIST: {name}', file=sys.stderr)
+            print(f'searching for Fashion-MNIST: {name}', file=sys.stderr)
         with tempfile.TemporaryDirectory() as scratch:
             try:
                 folder = fetch(Path(scratch))
                 photos = _load(folder, source=name)
-            except _NotHere as error:
+            except _Unavailable as error:
                 failures.append(f'{name}: {error}')
                 continue
             if folder.is_relative_to(scratch):
                 _keep(folder, cache)
             return photos
-    raise NoPhotos('Fashion-MNIST is to be had nowhere; tried ' + '; '.join(failures))
+    raise NoPhotos('Fashion-MNIST must be installed or downloadable; tried ' + '; '.join(failures))
 
 
 def _load(folder: Path, *, source: str) -> Photos:
@@ -118,23 +119,23 @@ def _load(folder: Path, *, source: str) -> Photos:
 
 
 def _idx(path: Path, *, sha256: str) -> Pixels:
-    """Reads an IDX file: two zeros, type 8 (uint8), rank, the sizes as big-endian int32, data."""
+    """Reads an IDX file: two zeros, type 8 (uint8), rank, sizes as big-endian int32, data."""
     try:
         data = gzip.decompress(path.read_bytes())
     except FileNotFoundError as error:
-        raise _NotHere('not there') from error
+        raise _Unavailable('not found') from error
     except (OSError, EOFError, zlib.error) as error:
-        raise _NotHere(f'{path.name} cannot be read: {error}') from error
+        raise _Unavailable(f'{path.name} cannot be read: {error}') from error
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
-        raise _NotHere(f'{path.name} must have the SHA-256 {sha256} unpacked, got {found}')
+        raise _Unavailable(f'{path.name} must have the SHA-256 {sha256} decompressed, got {found}')
     rank = data[3]
     shape = np.frombuffer(data, '>i4', count=rank, offset=4)
     return np.frombuffer(data, np.uint8, offset=4 + 4 * rank).reshape(shape)
 
 
 def _keep(folder: Path, cache: Path) -> None:
-    # Only a convenience: an ordinary user may have no home to write to.
+    # The cache is optional: a user may have no writable home.
     with contextlib.suppress(OSError):
         cache.mkdir(parents=True, exist_ok=True)
         for name in _SHA256:
@@ -146,18 +147,18 @@ def _keep(folder: Path, cache: Path) -> None:
 def _from_debian(scratch: Path) -> Path:
     try:
         _download_package(scratch, options=[])
-    except _NotHere:
-        # The machine's package lists are missing or stale: fetch our own, which needs no root.
+    except _Unavailable:
+        # The machine's package lists are missing or stale: fetch new ones, which needs no root.
         _download_package(scratch, options=_own_package_lists(scratch))
     packages = sorted(scratch.glob(f'{PACKAGE}_*.deb'))
     if not packages:
-        raise _NotHere('apt-get download left no package')
+        raise _Unavailable('apt-get download left no package')
     _run(['dpkg', '-x', str(packages[0]), 'unpacked'], scratch)
     return scratch / 'unpacked' / _INSTALLED.relative_to('/')
 
 
 def _download_package(scratch: Path, *, options: list[str]) -> None:
-    # As root, apt would fetch as user _apt, who may not write here.
+    # Under root, apt would fetch as user _apt, who may not write here.
     _run(['apt-get', '-q', '-o', 'APT::Sandbox::User=root', *options, 'download', PACKAGE], scratch)
 
 
@@ -180,7 +181,7 @@ def _run(command: list[str], folder: Path, **environment: str) -> None:
     """Runs a command in a folder.
 
     Raises:
-      _NotHere: with the last thing that it said.
+      _Unavailable: With the last line of its standard error.
     """
     try:
         done = subprocess.run(
@@ -193,9 +194,9 @@ def _run(command: list[str], folder: Path, **environment: str) -> None:
             timeout=_TIMEOUT_SECONDS,
         )
     except FileNotFoundError as error:
-        raise _NotHere(f'no command {command[0]}') from error
+        raise _Unavailable(f'{command[0]} is not installed') from error
     except subprocess.TimeoutExpired as error:
-        raise _NotHere(f'{command[0]} took more than {_TIMEOUT_SECONDS} s') from error
+        raise _Unavailable(f'{command[0]} took more than {_TIMEOUT_SECONDS} s') from error
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ['no message']
-        raise _NotHere(f'{Path(command[0]).name} failed: {lines[-1]}')
+        raise _Unavailable(f'{Path(command[0]).name} failed: {lines[-1]}')

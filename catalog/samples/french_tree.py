@@ -1,8 +1,8 @@
-"""A synthetic category tree with French names and the proportions of Kaggle's. Pure.
+"""Builds a synthetic category tree with French names and the proportions of Kaggle's tree. Pure.
 
-Kaggle's has 5,270 leaves below 49 level-1 nodes and 486 level-2 paths of 483 names; 5,263 bare
+Kaggle's tree has 5,270 leaves below 49 level-1 nodes and 486 level-2 paths with 483 names; 5,263
 level-3 names; 3 rows that need quotes, 87 with leading or trailing spaces, 19 that are not ASCII;
-numbers from 1000000237 to 1000022604; rows sorted by name. The names here are made up.
+category ids from 1000000237 to 1000022604; rows sorted by name. The names here are invented.
 """
 
 import functools
@@ -18,7 +18,7 @@ from catalog.samples import dump, long_tail
 KAGGLE_CLASSES = 5_270
 MAX_CLASSES = 6_000
 
-# Words by column, apart by a bar.
+# Words of each column, separated by a bar.
 _AISLES = """ATELIER|BALCON|BERCEAU|BUREAU|CAVE|CELLIER|CHAMBRE|CUISINE|ENTREE|FERME|FOURNIL|
 GARAGE|GRENIER|JARDIN|LAVERIE|MARCHE|MONTAGNE|PLAGE|POTAGER|SALON|SCENE|TERRASSE|
 VERGER|VOYAGE"""
@@ -44,11 +44,11 @@ SUR MESURE|SUR ROULETTES|XL"""
 
 
 @functools.cache
-def make(*, classes: int, seed: int) -> bytes:
-    """The tree as the bytes of a category_names.csv.
+def build_tree(*, classes: int, seed: int) -> bytes:
+    """Builds a tree, as the bytes of a category_names.csv.
 
     Raises:
-      UserError: if `classes` is not from 1 to MAX_CLASSES.
+      UserError: If `classes` is not from 1 to MAX_CLASSES.
     """
     if not 1 <= classes <= MAX_CLASSES:
         raise UserError(f'classes must be from 1 to {MAX_CLASSES}, got {classes}')
@@ -76,7 +76,7 @@ def _like_kaggle(count: int, classes: int) -> int:
 
 
 def _phrases(rng: np.random.Generator, count: int, *columns: str) -> list[str]:
-    """`count` different phrases, each of one word from each column of `word|word|…`."""
+    """Draws `count` different phrases of one word from each column, given as `word|word|…`."""
     lists = [[word.strip() for word in column.split('|')] for column in columns]
     sizes = [len(words) for words in lists]
     picks = np.unravel_index(rng.choice(np.prod(sizes), count, replace=False), sizes)
@@ -88,8 +88,8 @@ def _level2_names(
     rng: np.random.Generator, parent: npt.NDArray[np.int64], classes: int
 ) -> list[str]:
     names = _phrases(rng, len(parent), _RANGES, 'POUR', _USERS)
-    _, first = np.unique(parent, return_index=True)  # the first node of each aisle
-    _say_twice(names, first, _like_kaggle(3, classes))
+    _, first = np.unique(parent, return_index=True)  # the first node below each level-1 node
+    _repeat_names(names, first, _like_kaggle(3, classes))
     names[first[-1]] += ' '
     return names
 
@@ -108,12 +108,12 @@ def _level3_names(
     for form in ('{} À ŒILLETS', '{} D’ÉTÉ', '{} – DÉCORÉ', '{}\xa0'):
         for _ in range(_like_kaggle(5, classes)):
             _change(names, odd, form)
-    _say_twice(names, np.cumsum(leaves_of) - leaves_of, _like_kaggle(7, classes))
+    _repeat_names(names, np.cumsum(leaves_of) - leaves_of, _like_kaggle(7, classes))
     return names
 
 
-def _say_twice(names: list[str], places: npt.NDArray[np.int64], pairs: int) -> None:
-    """Gives the nodes at places 1, 3, 5, … the names of those at 0, 2, 4, …: other parents."""
+def _repeat_names(names: list[str], places: npt.NDArray[np.int64], pairs: int) -> None:
+    """Gives nodes 1, 3, 5, … of `places` the names of nodes 0, 2, 4, …; their parents differ."""
     for i in range(min(pairs, len(places) // 2)):
         names[places[2 * i + 1]] = names[places[2 * i]]
 
@@ -124,6 +124,6 @@ def _change(names: list[str], places: Iterator[int], form: str) -> None:
 
 
 def _numbers(rng: np.random.Generator, classes: int) -> list[int]:
-    """The shop's numbers, in no order, as sparse as Kaggle's: one in about four is in use."""
+    """Draws the category ids, unordered, as sparse as Kaggle's: about one number in four."""
     span = max(22_368, classes * 22_368 // KAGGLE_CLASSES)
     return [1_000_000_237 + int(i) for i in rng.choice(span, classes, replace=False)]

@@ -1,7 +1,7 @@
-"""Which product shows what: labels, wrong labels, pictures a product, repeated pictures. Pure.
+"""Plans a synthetic data set: labels, wrong labels, pictures per product, duplicate images. Pure.
 
-A plan is columns, about 40 bytes a picture, so that a set of Kaggle's size is planned in memory
-and written as a stream.
+A plan consists of columns, about 40 bytes per picture, so that a plan of Kaggle's size fits in
+memory and the data set is written as a stream.
 """
 
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ from catalog.samples import long_tail
 
 # Kaggle's train.bson: 12,371,293 pictures, 7,772,910 of them unique.
 REPEATED_SHARE = 1 - 7_772_910 / 12_371_293
-# So that about 42 % of the test products share a picture with train.
+# Chosen so that about 42 % of the test products share a picture with train.
 TEST_REPEATED_SHARE = 0.3
 WRONG_SHARE = 0.1
-# So that about 1.5 % of the unique pictures come under two categories, as 114,209 of Kaggle's do:
-# a product in the wrong place seldom shares its pictures with those in the right one.
+# Chosen so that about 1.5 % of the unique pictures occur in two categories, as 114,209 of Kaggle's
+# do: a mislabelled product seldom shares pictures with products of the class that it shows.
 WRONG_SHARING_SHARE = 0.2
 
 IntArray = npt.NDArray[np.int64]
@@ -27,13 +27,13 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Options:
-    """What to plan.
+    """Options of the plan.
 
     Attributes:
-      products: in train.
-      test_products: in test.
-      classes: leaves of the tree.
-      seed: another seed, another set.
+      products: Number of train products.
+      test_products: Number of test products.
+      classes: Number of leaves of the category tree.
+      seed: Seed of all random draws.
     """
 
     products: int
@@ -52,14 +52,14 @@ class Options:
 
 @dataclass(frozen=True)
 class Plan:
-    """P products with V pictures in all; a product's id is its place, from 0.
+    """P products with V pictures in total; a product's id is its index, from 0.
 
     Attributes:
-      is_test: bool [P].
-      label: the class that the shop says, int64 [P].
-      shown: the class that the pictures show, int64 [P].
-      first: where a product's pictures start, int64 [P + 1].
-      source: the picture that this one repeats, or itself, int64 [V].
+      is_test: Whether the product is in test, bool [P].
+      label: The shop's label, int64 [P].
+      shown: The class that the pictures show, int64 [P].
+      first: The product's first picture, int64 [P + 1].
+      source: The picture that this one duplicates, or itself, int64 [V].
     """
 
     is_test: Bools
@@ -69,11 +69,11 @@ class Plan:
     source: IntArray
 
 
-def make(options: Options) -> Plan:
-    """Plans the set. Its tail, shares and rates are Kaggle's.
+def build_plan(options: Options) -> Plan:
+    """Plans a data set with Kaggle's tail, shares and rates.
 
-    Every class has a train product if the products are enough for all of them. Where classes are
-    so small that there is little to repeat, fewer pictures are repeated.
+    Every class has a train product if there are enough products. The share of duplicate images is
+    lower if the classes are too small for it.
     """
     rng = np.random.default_rng([options.seed, 20])
     count = options.products + options.test_products
@@ -101,7 +101,7 @@ def _labels(is_test: Bools, options: Options, rng: np.random.Generator) -> IntAr
 
 
 def _shown(label: IntArray, classes: int, rng: np.random.Generator) -> IntArray:
-    """`label`, but another class, by the same tail, for one product in ten."""
+    """Returns `label`, with another class, drawn by the same tail, for one product in ten."""
     shown = label.copy()
     if len(np.unique(label)) < 2:
         return shown
@@ -113,22 +113,22 @@ def _shown(label: IntArray, classes: int, rng: np.random.Generator) -> IntArray:
 
 
 def _sharing_groups(label: IntArray, shown: IntArray, rng: np.random.Generator) -> IntArray:
-    """Which products may share pictures: those of one number, int64 [P]."""
+    """Returns the group of each product, int64 [P]. Products of a group may share pictures."""
     product = np.arange(len(label))
-    alone = (label != shown) & (rng.random(len(label)) >= WRONG_SHARING_SHARE)
-    return np.where(alone, shown.max() + 1 + product, shown)
+    own_group = (label != shown) & (rng.random(len(label)) >= WRONG_SHARING_SHARE)
+    return np.where(own_group, shown.max() + 1 + product, shown)
 
 
 def _sources(
     group: IntArray, is_test: Bools, first: IntArray, rng: np.random.Generator
 ) -> IntArray:
-    """The picture that each one repeats: one of an earlier train product of the same group."""
+    """Draws the picture that each one duplicates, from an earlier train product of its group."""
     views = np.diff(first)
     product = np.repeat(np.arange(len(group)), views)
     order = np.lexsort((product, is_test[product], group[product]))  # stable
     by_group, by_test = group[product[order]], is_test[product[order]]
 
-    # In this order: where the group starts, and how many train pictures come before the product.
+    # In this order: the start of the group, and the number of train pictures before the product.
     place = np.arange(len(order))
     start = np.searchsorted(by_group, by_group, side='left')
     own_start = place - (order - first[product[order]])
@@ -137,8 +137,12 @@ def _sources(
 
     repeats = np.concatenate(
         [
-            _sample(rng, ~by_test & (choices > 0), share=REPEATED_SHARE, of=int((~by_test).sum())),
-            _sample(rng, by_test & (choices > 0), share=TEST_REPEATED_SHARE, of=int(by_test.sum())),
+            _sample(
+                rng, ~by_test & (choices > 0), share=REPEATED_SHARE, total=int((~by_test).sum())
+            ),
+            _sample(
+                rng, by_test & (choices > 0), share=TEST_REPEATED_SHARE, total=int(by_test.sum())
+            ),
         ]
     )
     earlier = place.copy()
@@ -150,7 +154,7 @@ def _sources(
     return source
 
 
-def _sample(rng: np.random.Generator, eligible: Bools, *, share: float, of: int) -> IntArray:
-    """The places of `share` of `of`, as far as so many are eligible."""
+def _sample(rng: np.random.Generator, eligible: Bools, *, share: float, total: int) -> IntArray:
+    """Draws eligible places: `share` of `total`, or all if there are fewer."""
     places = np.flatnonzero(eligible)
-    return rng.permutation(places)[: round(share * of)]
+    return rng.permutation(places)[: round(share * total)]

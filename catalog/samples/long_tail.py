@@ -1,4 +1,4 @@
-"""How many: class sizes and pictures a product. Pure: reads no file, draws no random number."""
+"""Class sizes and pictures per product. Pure: reads no file, draws no random number."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ import numpy.typing as npt
 # Products with 1, 2, 3 and 4 pictures in Kaggle's train.bson.
 PRODUCTS_BY_VIEWS = (4_369_441, 1_128_588, 542_792, 1_029_075)
 
-# Pictures a class in Kaggle's train.bson: at which share of the 5,270 classes lies which count.
+# Quantiles of the pictures per class in Kaggle's train.bson, over its 5,270 classes.
 _QUANTILES = (0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1)
 _PICTURES = (12, 20, 37, 56, 129, 362, 1_287, 3_904, 8_803, 47_724, 80_348)
 
@@ -17,9 +17,10 @@ FloatArray = npt.NDArray[np.float64]
 
 
 def exponential_sizes(largest: int, *, classes: int, imbalance: float) -> list[int]:
-    """Class sizes of the long-tailed CIFAR sets (Cui et al. 2019): largest * imbalance^(-i/(C-1)).
+    """Returns the class sizes of long-tailed CIFAR (Cui et al. 2019): largest * imb^(-i/(C-1)).
 
-    Rounded down, as theirs; class 0 is the largest, class C-1 `imbalance` times smaller.
+    Sizes are rounded down, as in the paper. Class 0 is the largest; class C-1 is `imbalance` times
+    smaller.
     """
     if classes == 1:
         return [largest]
@@ -27,19 +28,19 @@ def exponential_sizes(largest: int, *, classes: int, imbalance: float) -> list[i
 
 
 def kaggle_weights(classes: int) -> FloatArray:
-    """Class weights with the tail of Kaggle's train.bson, smallest first, float64 [classes].
+    """Returns class weights with the tail of Kaggle's train.bson, ascending, float64 [classes].
 
-    Between the known quantiles the logarithm of the size is taken as linear.
+    The logarithm of the size is interpolated linearly between the known quantiles.
     """
     middles = (np.arange(classes) + 0.5) / classes
     return np.exp(np.interp(middles, _QUANTILES, np.log(_PICTURES)))
 
 
 def apportion(total: int, weights: Sequence[float] | FloatArray, *, minimum: int = 0) -> IntArray:
-    """Shares out `total` by weight in whole numbers, largest remainder first, int64 [weights].
+    """Apportions `total` by weight, by the largest remainder method, int64 [weights].
 
-    Each part gets at least `minimum`, taken from the larger ones, if `total` is enough for all;
-    otherwise the minimum is ignored.
+    Each part is at least `minimum`, at the expense of the larger parts. The minimum is ignored if
+    `total` is too small for it.
     """
     share = np.asarray(weights, np.float64)
     parts = np.full(len(share), minimum, np.int64)

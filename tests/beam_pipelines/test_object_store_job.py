@@ -12,7 +12,7 @@ import pytest
 from catalog import object_store
 from tests import gcs_emulator
 from tests.beam_pipelines.shop import CATEGORY_IDS, files, photo, product, run_door, run_job
-from tests.gcs_emulator import Answer, CutDownload, CutUpload, Fault, Proxy, Request
+from tests.gcs_emulator import CutDownload, CutUpload, Fault, Proxy, Refuse, Request
 
 OPTIONS = {'shards': 4, 'validation_fraction': 0.1, 'test_fraction': 0.05}
 
@@ -102,7 +102,7 @@ def test_a_store_that_fails_now_and_then_gives_the_same_bytes(
     turn = itertools.count()
 
     def now_and_then(request: Request) -> Fault | None:
-        faults = [Answer(503), None, None, Answer(429), None, None, None]
+        faults = [Refuse(503), None, None, Refuse(429), None, None, None]
         if request.reads_media:
             faults[1] = CutDownload(after_bytes=1000)
         if request.uploads:
@@ -115,7 +115,7 @@ def test_a_store_that_fails_now_and_then_gives_the_same_bytes(
     assert len(proxy.log.requests) > 50
 
 
-@pytest.mark.parametrize('fault', [Answer(503), CutUpload(after_bytes=100_000)], ids=['503', 'cut'])
+@pytest.mark.parametrize('fault', [Refuse(503), CutUpload(after_bytes=100_000)], ids=['503', 'cut'])
 def test_a_store_that_stays_away_ends_the_run_and_resume_goes_on_to_the_same_bytes(
     fault: Fault,
     local: Path,
@@ -132,7 +132,7 @@ def test_a_store_that_stays_away_ends_the_run_and_resume_goes_on_to_the_same_byt
 
     monkeypatch.setattr(object_store, 'RETRY_SECONDS', 1.0)
     through(third_shard)
-    with pytest.raises(OSError, match='The object store could not be used for 1 s') as caught:
+    with pytest.raises(OSError, match='The object store failed for 1 s') as caught:
         shard('gs://shop/raw/train.bson', categories_path, 'gs://shop/out')
     assert caught.value.filename == 'gs://shop/out/_staging/train-00002-of-00004.tfrecord'
     left = objects(store, 'out')

@@ -1,4 +1,4 @@
-"""The system's own count of pages says whether freed memory is used again."""
+"""Counts the pages that a process takes from the system, with and without reuse."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ import pytest
 
 from catalog.process import allocator
 
-# Batches of 40 MB, one after another; a page may be 4 KB or 2 MB.
+# Allocates and frees batches of 40 MB; a page may be 4 KB or 2 MB.
 CODE = """
 import resource
 from catalog.process import allocator
@@ -26,12 +26,12 @@ print(faults() - before)
 """
 
 pytestmark = pytest.mark.skipif(
-    platform.libc_ver()[0] != 'glibc', reason='only glibc is told anything'
+    platform.libc_ver()[0] != 'glibc', reason='the settings are for glibc'
 )
 
 
 def new_pages(first: str, **environment: str) -> int:
-    """Pages that thirty batches took from the system."""
+    """Returns the number of pages that thirty batches took from the system."""
     inherited = {name: x for name, x in os.environ.items() if 'MALLOC' not in name}
     inherited.pop('GLIBC_TUNABLES', None)
     done = subprocess.run(
@@ -44,11 +44,11 @@ def new_pages(first: str, **environment: str) -> int:
     return int(done.stdout)
 
 
-def test_memory_that_is_freed_is_used_again() -> None:
+def test_freed_memory_is_reused() -> None:
     assert new_pages('allocator.keep_freed_memory()') < new_pages('pass') / 10
 
 
-def test_a_process_can_be_told_by_its_environment() -> None:
+def test_environment_variables_have_the_same_effect() -> None:
     assert new_pages('pass', **allocator.environment()) < new_pages('pass') / 10
 
 
@@ -59,6 +59,6 @@ def test_a_process_can_be_told_by_its_environment() -> None:
         ('GLIBC_TUNABLES', 'glibc.malloc.mmap_threshold=1048576'),
     ],
 )
-def test_what_the_user_has_set_stays(variable: str, value: str) -> None:
+def test_settings_of_the_user_take_precedence(variable: str, value: str) -> None:
     left = new_pages('allocator.keep_freed_memory()', **{variable: value})
     assert left > new_pages('pass') / 2

@@ -1,4 +1,4 @@
-"""Many documents at once, against one by one."""
+"""Compares parsing in batches with parsing one by one."""
 
 import bson
 from bson import Int64
@@ -24,7 +24,7 @@ OTHERS = [
 
 
 def one_by_one(data: bytes, start: int, end: int) -> list[bson_document.Product]:
-    """The products of the documents in [start, end) of the data."""
+    """Parses the documents in [start, end) of the data."""
     products = []
     while start < end:
         products.append(bson_document.parse(data, start))
@@ -41,7 +41,7 @@ def as_products(found: bson_batch.Documents) -> list[bson_document.Product]:
     ]
 
 
-def test_documents_of_the_usual_layout_are_read_at_once() -> None:
+def test_documents_of_the_usual_layout_are_parsed_together() -> None:
     data = b'before' + b''.join(USUAL) + b'after'
     found = bson_batch.read(data, 6, len(data))
     assert found is not None
@@ -50,7 +50,7 @@ def test_documents_of_the_usual_layout_are_read_at_once() -> None:
     assert found.starts.tolist()[:2] == [6, 6 + len(USUAL[0])]
 
 
-def test_they_end_before_another_layout_the_end_of_the_data_and_the_place_to_stop() -> None:
+def test_a_batch_ends_before_another_layout_a_truncated_document_or_the_stop() -> None:
     whole = b''.join(USUAL[:2])
     for other in OTHERS:
         found = bson_batch.read(whole + other + USUAL[2], 0, 10_000)
@@ -68,7 +68,7 @@ def test_they_end_before_another_layout_the_end_of_the_data_and_the_place_to_sto
 
 
 @given(position=st.integers(min_value=0), value=st.binary(min_size=1, max_size=4))
-def test_what_is_read_at_once_from_changed_documents_is_what_is_read_one_by_one(
+def test_changed_documents_are_parsed_alike_in_batches_and_one_by_one(
     position: int, value: bytes
 ) -> None:
     data = bytearray(b''.join(USUAL))

@@ -1,4 +1,4 @@
-"""BSON bytes to a product, against pymongo's own encoder."""
+"""Parses documents that PyMongo encoded."""
 
 import struct
 
@@ -26,18 +26,18 @@ def pictures_of(data: bytes, product: bson_document.Product) -> list[bytes]:
         SON([('imgs', IMGS), ('_id', Int64(7)), ('category_id', Int64(1000010653))]),
     ],
 )
-def test_keys_in_any_order_and_numbers_of_either_width_are_read(fields: SON) -> None:
+def test_keys_may_be_in_any_order_and_numbers_of_either_width(fields: SON) -> None:
     data = bson.encode(fields)
     product = bson_document.parse(data)
     assert (product.product_id, product.category_id) == (7, 1000010653)
     assert pictures_of(data, product) == [b'first', b'second picture']
 
 
-def test_a_document_without_category_has_none() -> None:
+def test_the_category_is_optional() -> None:
     assert bson_document.parse(bson.encode({'_id': 7, 'imgs': IMGS})).category_id is None
 
 
-def test_fields_of_every_other_type_are_passed_over() -> None:
+def test_unknown_fields_of_every_type_are_skipped() -> None:
     extra = SON(
         double=1.5,
         string='été',
@@ -65,12 +65,12 @@ def test_fields_of_every_other_type_are_passed_over() -> None:
     assert pictures_of(data, product) == [b'first', b'second picture']
 
 
-def test_an_old_style_binary_is_read_without_its_inner_length() -> None:
+def test_an_old_binary_is_parsed_without_its_inner_length() -> None:
     data = bson.encode({'_id': 7, 'imgs': [{'picture': Binary(b'bytes', 2)}]})
     assert pictures_of(data, bson_document.parse(data)) == [b'bytes']
 
 
-def test_a_document_is_found_at_its_offset() -> None:
+def test_a_document_is_parsed_at_an_offset() -> None:
     data = b'before' + bson.encode({'_id': 7, 'imgs': IMGS}) + b'after'
     assert pictures_of(data, bson_document.parse(data, 6)) == [b'first', b'second picture']
 
@@ -88,13 +88,15 @@ def test_a_document_is_found_at_its_offset() -> None:
         ({'_id': 7, 'imgs': IMGS, 'category_id': 'x'}, 'wrong_type'),
     ],
 )
-def test_what_is_not_a_product_is_refused_with_its_reason(fields: dict, reason: str) -> None:
+def test_a_document_that_is_not_a_product_is_rejected_with_a_reason(
+    fields: dict, reason: str
+) -> None:
     with pytest.raises(bson_document.BadDocument) as caught:
         bson_document.parse(bson.encode(fields))
     assert caught.value.reason == reason
 
 
-def test_a_cut_document_is_refused_at_every_length() -> None:
+def test_a_truncated_document_is_rejected_at_every_length() -> None:
     data = bson.encode({'_id': 7, 'imgs': IMGS, 'category_id': 1})
     for length in range(len(data)):
         with pytest.raises(bson_document.BadDocument):
@@ -102,9 +104,7 @@ def test_a_cut_document_is_refused_at_every_length() -> None:
 
 
 @given(position=st.integers(0, 200), value=st.integers(0, 255))
-def test_what_is_read_from_a_changed_document_is_what_pymongo_reads(
-    position: int, value: int
-) -> None:
+def test_a_changed_document_is_parsed_as_pymongo_parses_it(position: int, value: int) -> None:
     changed = bytearray(bson.encode({'_id': 7, 'imgs': IMGS, 'category_id': 1, 'name': 'x' * 80}))
     changed[position % len(changed)] = value
     data = bytes(changed)
@@ -112,13 +112,13 @@ def test_what_is_read_from_a_changed_document_is_what_pymongo_reads(
         product = bson_document.parse(data)
         fields = bson.decode(data)
     except (bson_document.BadDocument, bson.errors.InvalidBSON):
-        return  # refused, or with text that is not UTF-8, which we need not read
+        return  # rejected, or PyMongo rejects text that is not UTF-8, which the parser skips
     assert fields['_id'] == product.product_id
     assert fields.get('category_id') == product.category_id
     assert [bytes(image['picture']) for image in fields['imgs']] == pictures_of(data, product)
 
 
-def test_a_damaged_length_still_lets_the_end_be_found() -> None:
+def test_the_end_of_a_document_with_a_damaged_length_is_found() -> None:
     data = bson.encode({'_id': 7, 'imgs': IMGS, 'category_id': 1})
     damaged = struct.pack('<i', -5) + data[4:] + b'next'
     product, end = bson_document.parse_elements(damaged, 0, len(damaged))

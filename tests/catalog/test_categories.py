@@ -1,4 +1,4 @@
-"""The category tree: labels by row, parents by path, errors by line."""
+"""Category trees: labels, parents and errors."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ TREE = HEADER + (
 )
 
 
-def test_labels_follow_the_rows_and_names_are_kept_as_they_are() -> None:
+def test_labels_follow_the_rows_and_names_are_unchanged() -> None:
     tree = categories.parse(TREE.encode(), path='tree.csv')
     assert tree.ids.tolist() == [30, 10, 20, 40]
     assert tree.label_by_id == {30: 0, 10: 1, 20: 2, 40: 3}
@@ -29,7 +29,7 @@ def test_labels_follow_the_rows_and_names_are_kept_as_they_are() -> None:
     )
 
 
-def test_a_parent_is_its_whole_path_not_its_bare_name() -> None:
+def test_a_parent_is_identified_by_its_path() -> None:
     tree = categories.parse(TREE.encode(), path='tree.csv')
     assert tree.level1.tolist() == [0, 0, 1, 1]
     assert tree.level2.tolist() == [0, 0, 1, 2]
@@ -41,14 +41,14 @@ def test_a_parent_is_its_whole_path_not_its_bare_name() -> None:
         (b'\xef\xbb\xbf' + TREE.encode(), 'tree.csv, line 1: must be UTF-8 without a byte order'),
         ((HEADER + '1,A,B,\xc9\n').encode('latin-1'), 'line 2: must be UTF-8, got byte 0xc9'),
         ((HEADER + '1,A,B,C\n2,A,B\n').encode(), 'line 3: a row must have 4 fields, got 3'),
-        ((HEADER + '1,A,B,C\n1,A,B,D\n').encode(), 'line 3: a category_id must come once, got 1'),
-        ((HEADER + 'x,A,B,C\n').encode(), "line 2: category_id must be a whole number, got 'x'"),
+        ((HEADER + '1,A,B,C\n1,A,B,D\n').encode(), 'line 3: category_id must be unique, got 1'),
+        ((HEADER + 'x,A,B,C\n').encode(), "line 2: category_id must be an integer, got 'x'"),
         (b'1,A,B,C\n', 'line 1: the header must be category_id,category_level1'),
         (b'', 'line 1: the header must be'),
-        (HEADER.encode(), 'must hold at least one category'),
+        (HEADER.encode(), 'must contain at least one category'),
     ],
 )
-def test_what_is_wrong_with_the_file_is_told_with_its_line(data: bytes, message: str) -> None:
+def test_an_invalid_file_is_an_error_with_its_line(data: bytes, message: str) -> None:
     with pytest.raises(UserError) as caught:
         categories.parse(data, path='tree.csv')
     assert message in str(caught.value)
@@ -56,7 +56,7 @@ def test_what_is_wrong_with_the_file_is_told_with_its_line(data: bytes, message:
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason='the genuine tree is not on this machine')
-def test_the_genuine_tree_has_its_known_sizes() -> None:
+def test_the_genuine_tree_has_the_known_sizes() -> None:
     tree = categories.load(str(SHARED / 'category_names.csv'))
     assert len(tree) == 5270
     assert len(set(tree.level1.tolist())) == 49

@@ -1,4 +1,4 @@
-"""Headers, against what Pillow wrote."""
+"""Reads headers of images that Pillow wrote."""
 
 import io
 import struct
@@ -58,13 +58,13 @@ def test_format_size_and_channels_are_read_from_the_header(
         (b'\x89PNG\r\n\x1a\n' + bytes(8) + struct.pack('>IIBB', 0, 5, 8, 2), 'corrupt'),
     ],
 )
-def test_what_cannot_be_used_is_refused_from_its_header(data: bytes, reason: str) -> None:
+def test_an_unusable_image_is_rejected_with_a_reason(data: bytes, reason: str) -> None:
     with pytest.raises(BadPicture) as caught:
         read_header(data)
     assert caught.value.reason == reason
 
 
-def test_the_largest_picture_is_named_in_pixels() -> None:
+def test_the_largest_image_has_67_megapixels() -> None:
     assert MAX_PIXELS == 8192 * 8192
 
 

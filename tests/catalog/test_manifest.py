@@ -1,4 +1,4 @@
-"""The manifest: one form for one content, and what is wrong is named."""
+"""Manifests and shard names."""
 
 import hashlib
 import json
@@ -22,14 +22,14 @@ MADE = Manifest(
 )
 
 
-def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+def test_a_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
     manifest.write(MADE, str(tmp_path))
     assert manifest.read(str(tmp_path)) == MADE
     data = (tmp_path / 'manifest.json').read_bytes()
     assert manifest.digest(str(tmp_path)) == hashlib.sha256(data).hexdigest()
 
 
-def test_it_is_json_with_the_promised_keys(tmp_path: Path) -> None:
+def test_a_manifest_is_json_with_the_documented_keys(tmp_path: Path) -> None:
     document = json.loads(manifest.to_bytes(MADE))
     assert document['schema_version'] == 1
     assert document['splits']['train']['shards'][0] == {
@@ -44,7 +44,7 @@ def test_it_is_json_with_the_promised_keys(tmp_path: Path) -> None:
     assert document['ledger']['documents'] == {'read': 3, 'train': 3}
 
 
-def test_a_folder_without_manifest_is_no_data_set(tmp_path: Path) -> None:
+def test_a_folder_without_a_manifest_is_not_a_data_set(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r'a data set must have a manifest\.json, got none'):
         manifest.read(str(tmp_path))
 
@@ -58,7 +58,7 @@ def test_a_folder_without_manifest_is_no_data_set(tmp_path: Path) -> None:
         ('{"schema_version": 1}', 'must follow docs/formats.md'),
     ],
 )
-def test_a_manifest_that_cannot_be_read_is_told_why(
+def test_an_invalid_manifest_is_an_error_with_the_cause(
     text: str, message: str, tmp_path: Path
 ) -> None:
     (tmp_path / 'manifest.json').write_text(text)
@@ -67,9 +67,9 @@ def test_a_manifest_that_cannot_be_read_is_told_why(
     assert message in str(caught.value)
 
 
-def test_missing_and_cut_shards_are_named(tmp_path: Path) -> None:
+def test_missing_and_truncated_shards_are_named(tmp_path: Path) -> None:
     path = tmp_path / SHARD.file
-    with pytest.raises(UserError, match=f'{SHARD.file}: the manifest names this shard, but'):
+    with pytest.raises(UserError, match=f'{SHARD.file}: the manifest lists this shard, but'):
         manifest.check_files(str(tmp_path), MADE.splits['train'])
     path.write_bytes(b'dat')
     with pytest.raises(UserError, match=f'{SHARD.file}: must have 4 bytes, got 3'):
@@ -78,7 +78,7 @@ def test_missing_and_cut_shards_are_named(tmp_path: Path) -> None:
     manifest.check_files(str(tmp_path), MADE.splits['train'])
 
 
-def test_an_unknown_split_is_told_the_known_ones() -> None:
+def test_an_unknown_split_is_an_error_that_lists_the_splits() -> None:
     with pytest.raises(UserError, match=r"split must be one of \['train'\], got 'test'"):
         manifest.get_split(MADE, 'test', folder='data')
 
@@ -90,9 +90,7 @@ def test_an_unknown_split_is_told_the_known_ones() -> None:
         (ShardName('predict', 123456, 200000), 'gzip', 'predict-123456-of-200000.tfrecord.gz'),
     ],
 )
-def test_a_shard_is_named_and_known_by_its_name(
-    name: ShardName, compression: str, file: str
-) -> None:
+def test_a_shard_name_is_formatted_and_parsed(name: ShardName, compression: str, file: str) -> None:
     assert name.file(compression=compression) == file
     assert shards.parse(file) == name
 
@@ -100,5 +98,5 @@ def test_a_shard_is_named_and_known_by_its_name(
 @pytest.mark.parametrize(
     'file', ['train.tfrecord', 'dev-00000-of-00001.tfrecord', 'train-00000-of-00001.tfrecord.tmp']
 )
-def test_other_files_are_no_shards(file: str) -> None:
+def test_other_file_names_are_not_shards(file: str) -> None:
     assert shards.parse(file) is None

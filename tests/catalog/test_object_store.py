@@ -1,4 +1,4 @@
-"""Objects appear whole or not at all, whatever the store and the way to it do."""
+"""Reads and writes objects through a proxy that injects faults. Writes stay atomic."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ import pytest
 
 from catalog import object_store, storage
 from tests import gcs_emulator
-from tests.gcs_emulator import Answer, CutDownload, CutUpload, Fault, FlipDownload, Proxy, Request
+from tests.gcs_emulator import CutDownload, CutUpload, Fault, FlipDownload, Proxy, Refuse, Request
 
 DATA = np.random.default_rng(0).bytes(3 << 20)
 IN_CHUNKS = np.random.default_rng(1).bytes((32 << 20) + 1000)  # more than one request's worth
@@ -26,7 +26,7 @@ def store() -> Iterator[str]:
 
 @pytest.fixture
 def through(store: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Through]:
-    """Goes to the store by a proxy that injects a fault."""
+    """Starts a proxy to the store that injects a fault, and makes clients use it."""
     monkeypatch.setattr(object_store, 'FIRST_WAIT_SECONDS', 0.05)
     with contextlib.ExitStack() as stack:
 
@@ -40,7 +40,7 @@ def through(store: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Through]:
 
 @pytest.fixture
 def held(store: str) -> Callable[[str], bytes | None]:
-    """What the store itself says that an object holds, None if it has no such object."""
+    """Reads an object from the store without the proxy; None if it does not exist."""
 
     def read(name: str) -> bytes | None:
         blob = gcs_emulator.client(store).bucket('shop').get_blob(name)
@@ -57,7 +57,7 @@ def uploads(request: Request) -> bool:
     return request.uploads
 
 
-def test_ranges_are_read_with_one_request_each_up_to_the_end(through: Through) -> None:
+def test_each_range_is_read_with_one_request(through: Through) -> None:
     proxy = through()
     with storage.open_reader('gs://shop/here') as reader:
         assert reader.read_at(1000, 70_000) == DATA[1000:71_000]
@@ -67,7 +67,7 @@ def test_ranges_are_read_with_one_request_each_up_to_the_end(through: Through) -
     assert (proxy.log.media_requests, proxy.log.media_bytes) == (3, 70_005)
 
 
-def test_what_is_written_is_the_object_and_its_name_comes_with_the_last_byte(
+def test_an_object_becomes_visible_when_it_is_complete(
     through: Through, held: Callable[[str], bytes | None]
 ) -> None:
     through()
@@ -79,7 +79,7 @@ def test_what_is_written_is_the_object_and_its_name_comes_with_the_last_byte(
     assert storage.size('gs://shop/new/object') == 10
 
 
-def test_a_block_that_fails_leaves_the_old_object(
+def test_a_failed_write_leaves_the_old_object(
     through: Through, held: Callable[[str], bytes | None]
 ) -> None:
     through()
@@ -98,7 +98,7 @@ def test_objects_are_renamed_and_deleted(
     storage.rename('gs://shop/a/old', 'gs://shop/b/new')
     assert (held('a/old'), held('b/new')) == (None, b'moved')
     storage.delete('gs://shop/b/new')
-    storage.delete('gs://shop/b/new')  # is gone: no error
+    storage.delete('gs://shop/b/new')  # does not exist anymore: no error
     assert not storage.exists('gs://shop/b/new')
     for name in ('c/1', 'c/d/2', 'cd'):
         storage.write_bytes(f'gs://shop/{name}', b'')
@@ -106,7 +106,7 @@ def test_objects_are_renamed_and_deleted(
     assert [held(name) for name in ('c/1', 'c/d/2', 'cd')] == [None, None, b'']
 
 
-def test_patterns_and_folders_are_listed_as_local_ones_are(through: Through) -> None:
+def test_patterns_and_folders_are_listed_like_local_ones(through: Through) -> None:
     through()
     for name in ('f/b.bson', 'f/a.bson', 'f/c.txt', 'f/sub/d.bson', 'f+/e.bson'):
         storage.write_bytes(f'gs://shop/{name}', b'')
@@ -125,7 +125,7 @@ def test_patterns_and_folders_are_listed_as_local_ones_are(through: Through) -> 
         assert storage.glob(f'gs://shop/{pattern}') == [f'gs://shop/{n}' for n in names], pattern
 
 
-def test_what_is_not_there_is_named(through: Through) -> None:
+def test_a_missing_object_is_named(through: Through) -> None:
     through()
     for path in ('gs://shop/none', 'gs://no-such-bucket/none'):
         for read in (storage.read_bytes, storage.size):
@@ -136,11 +136,11 @@ def test_what_is_not_there_is_named(through: Through) -> None:
 
 @pytest.mark.parametrize(
     'fault',
-    [Answer(429), Answer(503), CutDownload(100_000)],
+    [Refuse(429), Refuse(503), CutDownload(100_000)],
     ids=['429', '503', 'cut'],
 )
 @pytest.mark.parametrize('times', [1, 2])
-def test_a_read_that_fails_for_a_while_is_made_again(
+def test_a_read_is_retried_after_transient_errors(
     fault: Fault, times: int, through: Through
 ) -> None:
     proxy = through(gcs_emulator.first(times, fault, media))
@@ -150,10 +150,10 @@ def test_a_read_that_fails_for_a_while_is_made_again(
 
 
 @pytest.mark.parametrize(
-    'fault', [Answer(429), Answer(503), CutUpload(100_000)], ids=['429', '503', 'cut']
+    'fault', [Refuse(429), Refuse(503), CutUpload(100_000)], ids=['429', '503', 'cut']
 )
 @pytest.mark.parametrize('times', [1, 2])
-def test_a_write_that_fails_for_a_while_is_made_again(
+def test_a_write_is_retried_after_transient_errors(
     fault: Fault, times: int, through: Through, held: Callable[[str], bytes | None]
 ) -> None:
     proxy = through(gcs_emulator.first(times, fault, uploads))
@@ -162,8 +162,8 @@ def test_a_write_that_fails_for_a_while_is_made_again(
     assert sum(map(uploads, proxy.log.requests)) == times + 1
 
 
-@pytest.mark.parametrize('fault', [Answer(503), CutUpload(400)], ids=['503', 'cut'])
-def test_an_upload_in_chunks_goes_on_where_it_was_cut(
+@pytest.mark.parametrize('fault', [Refuse(503), CutUpload(400)], ids=['503', 'cut'])
+def test_an_upload_in_chunks_resumes_after_an_error(
     fault: Fault, through: Through, held: Callable[[str], bytes | None]
 ) -> None:
     def last_chunk(request: Request) -> bool:
@@ -178,13 +178,13 @@ def test_an_upload_in_chunks_goes_on_where_it_was_cut(
 @pytest.mark.parametrize(
     ('fault', 'message'),
     [
-        (Answer(503), 'The object store could not be used for 1 s, last of all HTTP 503'),
-        (CutUpload(100_000), 'The object store could not be used for 1 s, last of all Connection'),
-        (Answer(403), 'The object store says HTTP 403'),
+        (Refuse(503), 'The object store failed for 1 s, last error HTTP 503'),
+        (CutUpload(100_000), 'The object store failed for 1 s, last error Connection'),
+        (Refuse(403), 'The object store denied access, HTTP 403'),
     ],
     ids=['503', 'cut', '403'],
 )
-def test_a_write_that_never_succeeds_is_told_in_one_line_and_leaves_no_object(
+def test_a_write_that_never_succeeds_is_an_error_in_one_line_and_leaves_no_object(
     fault: Fault,
     message: str,
     through: Through,
@@ -200,22 +200,22 @@ def test_a_write_that_never_succeeds_is_told_in_one_line_and_leaves_no_object(
     assert held('never') is None
 
 
-@pytest.mark.parametrize('fault', [Answer(503), CutDownload(1000)], ids=['503', 'cut'])
-def test_a_read_that_never_succeeds_is_told_and_never_short(
+@pytest.mark.parametrize('fault', [Refuse(503), CutDownload(1000)], ids=['503', 'cut'])
+def test_a_read_that_never_succeeds_is_an_error_and_never_truncated(
     fault: Fault, through: Through, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(object_store, 'RETRY_SECONDS', 1.0)
     through(gcs_emulator.first(1000, fault, media))
-    with pytest.raises(OSError, match='could not be used for 1 s') as caught:
+    with pytest.raises(OSError, match='failed for 1 s') as caught:
         storage.read_bytes('gs://shop/here')
     assert caught.value.filename == 'gs://shop/here'
 
 
-def test_bytes_that_change_on_the_way_are_refused(
+def test_a_download_with_a_wrong_checksum_is_an_error(
     through: Through, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(object_store, 'RETRY_SECONDS', 1.0)
     through(gcs_emulator.first(1000, FlipDownload(at=1000), media))
-    with pytest.raises(OSError, match='another checksum than the store') as caught:
+    with pytest.raises(OSError, match="does not match the object store's checksum") as caught:
         storage.read_bytes('gs://shop/here')
     assert caught.value.filename == 'gs://shop/here'

@@ -1,4 +1,4 @@
-"""Our bytes are TensorFlow's bytes."""
+"""Compares records and their framing with the bytes that TensorFlow writes."""
 
 import io
 import struct
@@ -17,8 +17,8 @@ UNLABELLED = Record(9, [b''], [0])
 
 
 def example_of(made: Record) -> object:
-    """The same record by TensorFlow's own classes."""
-    tf = pytest.importorskip('tensorflow', reason='TensorFlow is the reference here')
+    """Builds the same record with TensorFlow's classes."""
+    tf = pytest.importorskip('tensorflow', reason='TensorFlow is the reference')
 
     def numbers(*values: int) -> object:
         return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
@@ -45,7 +45,7 @@ def test_a_record_has_the_bytes_that_tensorflow_writes(made: Record) -> None:
     assert record.encode(made) == example_of(made).SerializeToString(deterministic=True)
 
 
-def test_records_that_are_encoded_together_have_the_bytes_of_each() -> None:
+def test_records_encoded_together_have_the_same_bytes_as_one_by_one() -> None:
     large = Record(-1, [b'x' * 200, b'', b'y' * 20_000], [1, 300, 5], Category(0, 0, 0, 0))
     records = [TRAIN, HELD_OUT, large, UNLABELLED]
     assert record.encode_all(records) == [record.encode(made) for made in records]
@@ -58,7 +58,7 @@ def test_records_that_are_encoded_together_have_the_bytes_of_each() -> None:
     labelled=st.booleans(),
     held_out=st.booleans(),
 )
-def test_what_is_encoded_is_decoded(
+def test_decode_inverts_encode(
     product_id: int, pictures: list[bytes], labelled: bool, held_out: bool
 ) -> None:
     made = Record(
@@ -71,8 +71,8 @@ def test_what_is_encoded_is_decoded(
     assert record.decode(record.encode(made)) == made
 
 
-def test_tensorflow_reads_our_framing_and_we_read_its(tmp_path: object) -> None:
-    tf = pytest.importorskip('tensorflow', reason='TensorFlow is the reference here')
+def test_framing_is_the_same_as_tensorflows(tmp_path: object) -> None:
+    tf = pytest.importorskip('tensorflow', reason='TensorFlow is the reference')
     records = [b'', b'a', bytes(range(256)) * 300]
     ours = tmp_path / 'ours.tfrecord'
     ours.write_bytes(b''.join(map(tfrecord.frame, records)))
@@ -86,7 +86,7 @@ def test_tensorflow_reads_our_framing_and_we_read_its(tmp_path: object) -> None:
         assert list(tfrecord.read(file)) == records
 
 
-def test_every_flipped_byte_and_every_cut_is_found() -> None:
+def test_every_flipped_byte_and_every_truncation_is_an_error() -> None:
     data = tfrecord.frame(b'first') + tfrecord.frame(b'second')
     boundary = len(tfrecord.frame(b'first'))
     for at in range(len(data)):
@@ -99,7 +99,7 @@ def test_every_flipped_byte_and_every_cut_is_found() -> None:
                 list(tfrecord.read(io.BytesIO(data[:at])))
 
 
-def test_framing_adds_what_it_says() -> None:
+def test_framing_adds_16_bytes() -> None:
     framed = tfrecord.frame(b'12345')
     assert len(framed) == 5 + tfrecord.FRAME_BYTES
     assert struct.unpack_from('<Q', framed) == (5,)

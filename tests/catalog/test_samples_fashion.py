@@ -15,7 +15,7 @@ from catalog import categories
 from catalog.errors import UserError
 from catalog.samples import dump, fashion, fashion_photos
 
-# Fashion-MNIST's README: what each label is, and where it stands in the long tail of 100.
+# Class sizes of the long tail with imbalance 100, by the order of labels in Fashion-MNIST's README.
 FRENCH = {
     'T-SHIRT - DEBARDEUR': 6000,
     'PANTALON': 3596,
@@ -59,16 +59,16 @@ def write(folder: Path, photos: fashion_photos.Photos, **options) -> dict[str, b
     return {path.name: path.read_bytes() for path in sorted(folder.glob('*.*'))}
 
 
-def test_the_photos_are_seventy_thousand_of_ten_balanced_classes(photos):
+def test_fashion_mnist_has_70000_photos_in_ten_balanced_classes(photos):
     assert photos.train_images.shape == (60000, 28, 28)
     assert photos.test_images.shape == (10000, 28, 28)
     assert np.bincount(photos.train_labels).tolist() == [6000] * 10
     assert np.bincount(photos.test_labels).tolist() == [1000] * 10
-    # As in everyone's first look at the set: an ankle boot, two T-shirts, a dress.
+    # The well-known first photos: an ankle boot, two T-shirts, a dress.
     assert photos.train_labels[:4].tolist() == [9, 0, 0, 3]
 
 
-def test_documents_have_the_keys_of_the_genuine_dump_in_its_order(folder):
+def test_documents_have_the_keys_of_the_genuine_dump_in_order(folder):
     train = (folder / 'train.bson').read_bytes()
     length = int.from_bytes(train[:4], 'little')
     assert train[4:9] == b'\x10_id\0'  # int32
@@ -80,7 +80,7 @@ def test_documents_have_the_keys_of_the_genuine_dump_in_its_order(folder):
     assert list(documents(folder / 'test.bson')[0]) == ['_id', 'imgs']
 
 
-def test_classes_have_the_sizes_of_the_long_tail_formula(folder):
+def test_class_sizes_follow_the_long_tail_formula(folder):
     tree = categories.load(str(folder / 'category_names.csv'))
     counts = collections.Counter()
     for product in documents(folder / 'train.bson'):
@@ -88,13 +88,13 @@ def test_classes_have_the_sizes_of_the_long_tail_formula(folder):
     assert counts == FRENCH
 
 
-def test_balanced_takes_every_train_photo_once(photos):
+def test_without_imbalance_every_train_photo_is_used_once(photos):
     products = fashion.train_products(photos.train_labels, fashion.Options(imbalance=1))
     rows = [row for product in products for row in product.rows]
     assert sorted(rows) == list(range(60000))
 
 
-def test_products_have_as_many_photos_as_asked_for(photos):
+def test_products_have_the_requested_number_of_photos(photos):
     for views in (1, 4):
         products = fashion.train_products(
             photos.train_labels, fashion.Options(imbalance=1, views=views)
@@ -103,7 +103,7 @@ def test_products_have_as_many_photos_as_asked_for(photos):
         assert len(products) == 60000 // views
 
 
-def test_each_picture_is_a_different_photo_of_its_products_class(photos, folder):
+def test_each_picture_is_a_unique_photo_of_its_class(photos, folder):
     label_of = {row[0]: label for label, row in enumerate(fashion.TREE)}
     by_label = [photos.train_images[photos.train_labels == label] for label in range(10)]
     found = []
@@ -130,7 +130,7 @@ def test_products_have_one_to_four_pictures_in_kaggles_proportions(folder):
     assert share == pytest.approx({1: 0.618, 2: 0.160, 3: 0.077, 4: 0.146}, abs=0.02)
 
 
-def test_product_ids_ascend_and_are_shared_out_between_train_and_test(folder):
+def test_product_ids_ascend_and_are_split_between_train_and_test(folder):
     train = [product['_id'] for product in documents(folder / 'train.bson')]
     test = [product['_id'] for product in documents(folder / 'test.bson')]
     assert train == sorted(train)
@@ -157,7 +157,7 @@ def test_test_labels_score_a_prediction(photos, folder):
     assert sum(counts.values()) == len(photos.test_images)
 
 
-def test_the_tree_has_three_levels_sorted_by_name_and_numbers_that_are_not_labels(folder):
+def test_the_tree_has_three_levels_sorted_by_name_and_ids_that_are_not_labels(folder):
     tree = categories.load(str(folder / 'category_names.csv'))
     assert len(tree) == 10
     assert list(tree.names) == sorted(tree.names)
@@ -166,13 +166,13 @@ def test_the_tree_has_three_levels_sorted_by_name_and_numbers_that_are_not_label
     assert (tree.level1.max() + 1, tree.level2.max() + 1) == (3, 6)
 
 
-def test_a_few_test_photos_lie_as_files(folder):
+def test_a_few_test_photos_are_written_as_files(folder):
     first = documents(folder / 'test.bson')[:6]
     found = {path.name: path.read_bytes() for path in (folder / 'photos').iterdir()}
     assert found == {f'product-{p["_id"]}.jpg': p['imgs'][0]['picture'] for p in first}
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(photos, tmp_path):
+def test_the_bytes_depend_on_the_seed(photos, tmp_path):
     first = write(tmp_path / 'a', photos, products=100)
     again = write(tmp_path / 'b', photos, products=100)
     other = write(tmp_path / 'c', photos, products=100, seed=1)
@@ -181,7 +181,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(photos, tmp_
     assert first['train.bson'] != other['train.bson']
 
 
-def test_the_test_products_carry_their_category_where_it_is_asked_for(photos, folder, tmp_path):
+def test_test_products_have_their_category_if_requested(photos, folder, tmp_path):
     write(tmp_path, photos, products=10, labelled_test=True)
     labels = (folder / 'test_labels.csv').read_text().splitlines()[1:]
     plain, labelled = (documents(path / 'test.bson') for path in (folder, tmp_path))
@@ -191,7 +191,7 @@ def test_the_test_products_carry_their_category_where_it_is_asked_for(photos, fo
     assert {str(p['_id']): str(p['category_id']) for p in labelled} == given
 
 
-def test_planted_wrong_labels_are_a_share_of_the_products_and_told_beside(photos, folder, tmp_path):
+def test_wrong_labels_have_the_requested_share_and_are_listed(photos, folder, tmp_path):
     write(tmp_path, photos, wrong_labels=0.1)
     right = {p['_id']: p for p in documents(folder / 'train.bson')}
     said = {p['_id']: p for p in documents(tmp_path / 'train.bson')}
@@ -218,7 +218,7 @@ def test_fewer_products_keep_every_class(photos, tmp_path):
     assert len({p['category_id'] for p in documents(tmp_path / 'train.bson')}) == 10
 
 
-def test_more_products_than_photos_are_refused(photos):
+def test_more_products_than_photos_are_an_error(photos):
     with pytest.raises(
         UserError, match=r'products must be at most \d+ at this imbalance, got 1000000'
     ):
@@ -229,17 +229,17 @@ def test_more_products_than_photos_are_refused(photos):
     ('options', 'message'),
     [
         ({'imbalance': 0.5}, 'imbalance must be from 1 to 1000, got 0.5'),
-        ({'products': 9}, 'products must be at least 10, one a class, got 9'),
+        ({'products': 9}, 'products must be at least 10, one per class, got 9'),
         ({'wrong_labels': 1.0}, r'wrong_labels must be in \[0, 1\), got 1'),
         ({'views': 5}, 'views must be from 1 to 4, got 5'),
     ],
 )
-def test_options_that_make_no_sense_are_refused(options, message):
+def test_invalid_options_are_an_error(options, message):
     with pytest.raises(UserError, match=message):
         fashion.Options(**options)
 
 
-def test_a_damaged_download_is_not_believed(photos, tmp_path, monkeypatch):
+def test_a_damaged_download_is_not_used(photos, tmp_path, monkeypatch):
     cache = fashion_photos.default_cache()
     if not (cache / 'train-images-idx3-ubyte.gz').exists():
         pytest.skip(f'{cache}: nothing was downloaded, the Debian package is installed')
@@ -248,17 +248,17 @@ def test_a_damaged_download_is_not_believed(photos, tmp_path, monkeypatch):
     for name in ('t10k-labels-idx1-ubyte.gz', 't10k-images-idx3-ubyte.gz'):
         shutil.copyfile(broken / 'train-labels-idx1-ubyte.gz', broken / name)
     if Path('/usr/share/datasets/fashion-mnist').exists():
-        assert 'downloaded before' not in fashion_photos.find(broken).source
+        assert 'earlier download' not in fashion_photos.find(broken).source
         return
     monkeypatch.setenv('PATH', str(tmp_path))  # no apt-get
     monkeypatch.setattr(sys, 'executable', str(tmp_path / 'python'))  # no Keras
     with pytest.raises(fashion_photos.NoPhotos) as error:
         fashion_photos.find(broken)
     assert 't10k-images-idx3-ubyte.gz must have the SHA-256' in str(error.value)
-    assert 'no command apt-get' in str(error.value)
+    assert 'apt-get is not installed' in str(error.value)
 
 
-def door(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+def run_command(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, '-m', 'catalog.samples', *arguments],
         capture_output=True,
@@ -268,11 +268,11 @@ def door(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
     )
 
 
-def test_where_no_photos_are_to_be_had_the_exit_code_is_3_and_each_place_is_named(tmp_path):
+def test_if_the_photos_are_unavailable_the_exit_code_is_3_and_each_source_is_named(tmp_path):
     if Path('/usr/share/datasets/fashion-mnist').exists():
-        pytest.skip('the Debian package is installed: there are always photos')
-    # No apt-get on the path; Keras cannot fetch through a proxy that nobody listens on.
-    done = door(
+        pytest.skip('the Debian package is installed, so the photos are available')
+    # No apt-get on the path; Keras cannot download through a proxy that does not exist.
+    done = run_command(
         'fashion',
         f'--output={tmp_path}/out',
         f'--cache={tmp_path}/cache',
@@ -283,35 +283,35 @@ def test_where_no_photos_are_to_be_had_the_exit_code_is_3_and_each_place_is_name
     )
     assert done.returncode == 3
     assert done.stderr.count('\n') == 1
-    for place in ('downloaded before', 'Debian package', 'apt-get download', 'Keras'):
-        assert place in done.stderr
+    for source in ('earlier download', 'Debian package', 'apt-get download', 'Keras'):
+        assert source in done.stderr
     assert not (tmp_path / 'out').exists()
 
 
-def test_a_sample_is_not_written_over_another_unless_told(photos, tmp_path):
+def test_a_sample_is_only_replaced_with_overwrite(photos, tmp_path):
     fashion.write(str(tmp_path), photos, fashion.Options(products=10))
     before = (tmp_path / 'train.bson').read_bytes()
     with pytest.raises(UserError, match='add --overwrite'):
         dump.refuse_existing(str(tmp_path), overwrite=False)
-    refused = door('fashion', f'--output={tmp_path}')
+    refused = run_command('fashion', f'--output={tmp_path}')
     assert refused.returncode == 2
     assert 'add --overwrite' in refused.stderr
     assert (tmp_path / 'train.bson').read_bytes() == before
 
 
-def test_the_door_names_the_samples_there_are():
-    done = door('fashon', '--output=anywhere')
+def test_an_unknown_sample_is_an_error_that_lists_the_samples():
+    done = run_command('fashon', '--output=anywhere')
     assert done.returncode == 2
     assert 'must be one of fashion, kaggle-like, got fashon' in done.stderr
 
 
-def test_a_flag_of_the_other_sample_is_refused():
-    done = door('fashion', '--output=anywhere', '--classes=3')
+def test_a_flag_of_the_other_sample_is_an_error():
+    done = run_command('fashion', '--output=anywhere', '--classes=3')
     assert done.returncode == 2
-    assert '--classes is for kaggle-like only' in done.stderr
+    assert '--classes is only for kaggle-like' in done.stderr
 
 
 def test_help_shows_examples():
-    done = door('--help')
+    done = run_command('--help')
     assert 'python -m catalog.samples fashion --output=' in done.stdout
     assert '--imbalance' in done.stdout

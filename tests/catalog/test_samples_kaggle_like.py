@@ -24,7 +24,7 @@ GENUINE = Path(__file__).parents[3] / 'shared' / 'data'
 @pytest.fixture
 def genuine() -> Path:
     if not GENUINE.exists():
-        pytest.skip(f"{GENUINE}: Kaggle's files are not there to compare with")
+        pytest.skip(f"{GENUINE}: Kaggle's files are not on this machine")
     return GENUINE
 
 
@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope='module')
 def plan() -> kaggle_plan.Plan:
-    return kaggle_plan.make(Options(products=100_000, test_products=25_000, classes=5_270))
+    return kaggle_plan.build_plan(Options(products=100_000, test_products=25_000, classes=5_270))
 
 
 def documents(path: Path) -> list[dict]:
@@ -60,7 +60,7 @@ def files(folder: Path, *, workers: int = 1, **options: int) -> dict[str, bytes]
 
 
 def picture_products(plan: kaggle_plan.Plan) -> np.ndarray:
-    """The product of each picture, int64 [V]."""
+    """Returns the product of each picture, int64 [V]."""
     return np.repeat(np.arange(len(plan.label)), np.diff(plan.first))
 
 
@@ -76,7 +76,7 @@ def test_documents_have_the_keys_and_types_of_the_genuine_dump(folder, genuine):
         assert {type(image['picture']) for image in ours['imgs']} == {bytes}
 
 
-def test_test_products_are_unlabelled_and_their_labels_lie_beside_them(folder):
+def test_test_products_are_unlabelled_and_their_labels_are_in_a_file(folder):
     test = documents(folder / 'test.bson')
     assert {tuple(product) for product in test} == {('_id', 'imgs')}
     with (folder / 'test_labels.csv').open() as file:
@@ -86,7 +86,7 @@ def test_test_products_are_unlabelled_and_their_labels_lie_beside_them(folder):
     assert {int(row['category_id']) for row in rows} <= set(tree.ids.tolist())
 
 
-def test_product_ids_ascend_and_are_shared_out_between_train_and_test(folder):
+def test_product_ids_ascend_and_are_split_between_train_and_test(folder):
     train = [product['_id'] for product in documents(folder / 'train.bson')]
     test = [product['_id'] for product in documents(folder / 'test.bson')]
     assert (len(train), len(test)) == (800, 200)
@@ -95,7 +95,7 @@ def test_product_ids_ascend_and_are_shared_out_between_train_and_test(folder):
     assert sorted(train + test) == list(range(1000))
 
 
-def test_pictures_are_180_pixel_baseline_jpeg_in_colour_at_half_chroma(folder):
+def test_pictures_are_colour_baseline_jpeg_of_180_pixels_with_half_chroma(folder):
     for data in pictures(folder / 'train.bson')[:100]:
         picture = Image.open(io.BytesIO(data))
         assert (picture.format, picture.mode, picture.size) == ('JPEG', 'RGB', (180, 180))
@@ -104,7 +104,7 @@ def test_pictures_are_180_pixel_baseline_jpeg_in_colour_at_half_chroma(folder):
         picture.load()
 
 
-def test_pictures_are_quantised_as_the_genuine_ones(folder, genuine):
+def test_pictures_have_the_quantisation_of_the_genuine_ones(folder, genuine):
     theirs = Image.open(io.BytesIO(pictures(genuine / 'train_example.bson')[0]))
     for data in pictures(folder / 'train.bson')[:20]:
         ours = Image.open(io.BytesIO(data))
@@ -113,7 +113,7 @@ def test_pictures_are_quantised_as_the_genuine_ones(folder, genuine):
         assert ours.info == theirs.info
 
 
-def test_pictures_are_about_as_large_as_the_genuine_ones(folder, genuine):
+def test_file_sizes_are_similar_to_the_genuine_ones(folder, genuine):
     ours = np.array([len(data) for data in pictures(folder / 'train.bson')])
     theirs = np.array([len(data) for data in pictures(genuine / 'train_example.bson')])
     assert ours.mean() == pytest.approx(5_700, rel=0.1)
@@ -131,9 +131,9 @@ def test_unique_pictures_differ_in_their_pixels(folder):
 
 
 def test_pictures_of_a_class_look_alike():
-    looks = [drawing.look_of(label, level1=label, seed=0) for label in range(10)]
+    looks = [drawing.draw_look(label, level1=label, seed=0) for label in range(10)]
     drawn = [
-        [drawing.picture(look, product=product, view=0, seed=0) for product in range(40)]
+        [drawing.draw_picture(look, product=product, view=0, seed=0) for product in range(40)]
         for look in looks
     ]
     tiny = np.array(
@@ -154,7 +154,7 @@ def test_one_and_two_processes_write_the_same_bytes(tmp_path):
     assert one == two
 
 
-def test_another_seed_gives_other_pictures_and_another_tree(tmp_path):
+def test_pictures_and_tree_depend_on_the_seed(tmp_path):
     first, other = files(tmp_path / 'a'), files(tmp_path / 'b', seed=1)
     assert first['category_names.csv'] != other['category_names.csv']
     assert not set(pictures(tmp_path / 'a' / 'train.bson')) & set(
@@ -162,7 +162,7 @@ def test_another_seed_gives_other_pictures_and_another_tree(tmp_path):
     )
 
 
-def test_without_test_products_an_earlier_test_file_does_not_stay(tmp_path):
+def test_without_test_products_an_earlier_test_file_is_deleted(tmp_path):
     files(tmp_path, products=20)
     assert sorted(files(tmp_path, products=20, test_products=0)) == [
         'category_names.csv',
@@ -176,13 +176,13 @@ def test_products_have_one_to_four_pictures_in_kaggles_proportions(plan):
     assert share == pytest.approx(wanted, abs=1e-4)
 
 
-def test_as_many_pictures_are_repeated_as_in_kaggles_train_set(plan):
+def test_the_share_of_duplicate_images_is_that_of_kaggles_train_data(plan):
     in_train = ~plan.is_test[picture_products(plan)]
     unique = len(np.unique(plan.source[in_train]))
     assert unique / in_train.sum() == pytest.approx(7_772_910 / 12_371_293, abs=1e-4)
 
 
-def test_as_many_test_products_share_a_picture_with_train_as_in_kaggles(plan):
+def test_the_share_of_test_products_with_a_picture_in_train_is_that_of_kaggles(plan):
     product = picture_products(plan)
     is_test = plan.is_test[product]
     shared = np.isin(plan.source, plan.source[~is_test]) & is_test
@@ -190,7 +190,7 @@ def test_as_many_test_products_share_a_picture_with_train_as_in_kaggles(plan):
     assert share == pytest.approx(0.42, abs=0.02)
 
 
-def test_about_as_many_pictures_come_under_two_categories_as_in_kaggles(plan):
+def test_the_share_of_pictures_in_two_categories_is_close_to_kaggles(plan):
     product = picture_products(plan)
     in_train = ~plan.is_test[product]
     pairs = set(zip(plan.source[in_train], plan.label[product[in_train]], strict=True))
@@ -199,18 +199,18 @@ def test_about_as_many_pictures_come_under_two_categories_as_in_kaggles(plan):
     assert conflicting / len(labels) == pytest.approx(114_209 / 7_772_910, abs=0.005)
 
 
-def test_a_repeated_picture_shows_what_its_products_show(plan):
+def test_a_duplicate_image_shows_the_class_of_its_products(plan):
     product = picture_products(plan)
     assert (plan.shown[product[plan.source]] == plan.shown[product]).all()
     assert (plan.source[plan.source] == plan.source).all()
 
 
-def test_one_product_in_ten_is_in_the_wrong_class(plan):
+def test_one_product_in_ten_has_a_wrong_label(plan):
     assert (plan.label != plan.shown).mean() == pytest.approx(0.1, abs=1e-4)
 
 
-def test_repeats_and_wrong_labels_of_the_plan_are_in_the_file(folder):
-    plan = kaggle_plan.make(Options(products=800, test_products=200, classes=60))
+def test_duplicate_images_and_wrong_labels_are_written_as_planned(folder):
+    plan = kaggle_plan.build_plan(Options(products=800, test_products=200, classes=60))
     tree = categories.load(str(folder / 'category_names.csv'))
     train = documents(folder / 'train.bson')
     ids = [product['_id'] for product in train]
@@ -225,7 +225,7 @@ def test_repeats_and_wrong_labels_of_the_plan_are_in_the_file(folder):
     assert len(set(data.values())) == len(np.unique(plan.source))
 
 
-def test_the_class_tail_is_kaggles(genuine):
+def test_class_sizes_have_kaggles_long_tail(genuine):
     by_class = json.loads((genuine / 'train_images_per_class.json').read_text())
     counts = np.array(sorted(by_class.values()))
     weights = long_tail.kaggle_weights(5_270)
@@ -238,8 +238,8 @@ def test_the_class_tail_is_kaggles(genuine):
     )
 
 
-def test_every_class_has_a_product_where_the_products_are_enough():
-    plan = kaggle_plan.make(Options(products=500, test_products=0, classes=500))
+def test_every_class_has_a_product_if_there_are_enough_products():
+    plan = kaggle_plan.build_plan(Options(products=500, test_products=0, classes=500))
     assert sorted(plan.label.tolist()) == list(range(500))
 
 
@@ -252,12 +252,12 @@ def test_every_class_has_a_product_where_the_products_are_enough():
         (0, [1, 1], 0, [0, 0]),
     ],
 )
-def test_a_total_is_shared_out_by_weight(total, weights, minimum, parts):
+def test_a_total_is_apportioned_by_weight(total, weights, minimum, parts):
     assert long_tail.apportion(total, weights, minimum=minimum).tolist() == parts
 
 
-def test_the_tree_has_the_proportions_of_kaggles():
-    data = french_tree.make(classes=5_270, seed=0)
+def test_the_tree_has_the_proportions_of_kaggles_tree():
+    data = french_tree.build_tree(classes=5_270, seed=0)
     tree = categories.parse(data, path='category_names.csv')
     lines = data.decode().splitlines()[1:]
     assert len(tree) == 5_270
@@ -275,15 +275,19 @@ def test_the_tree_has_the_proportions_of_kaggles():
     assert any(names[2].startswith(' ') for names in spaced)
 
 
-def test_no_made_up_path_is_a_genuine_one(genuine):
-    ours = categories.parse(french_tree.make(classes=5_270, seed=0), path='category_names.csv')
+def test_no_synthetic_path_is_genuine(genuine):
+    ours = categories.parse(
+        french_tree.build_tree(classes=5_270, seed=0), path='category_names.csv'
+    )
     theirs = categories.load(str(genuine / 'category_names.csv'))
     assert not {names[2] for names in ours.names} & {names[2] for names in theirs.names}
 
 
 @pytest.mark.parametrize('classes', [1, 2, 3, 10, 50])
-def test_a_small_tree_has_as_many_leaves_as_asked_for(classes):
-    tree = categories.parse(french_tree.make(classes=classes, seed=0), path='category_names.csv')
+def test_a_small_tree_has_the_requested_number_of_leaves(classes):
+    tree = categories.parse(
+        french_tree.build_tree(classes=classes, seed=0), path='category_names.csv'
+    )
     assert len(set(tree.names)) == len(set(tree.ids.tolist())) == classes
 
 
@@ -295,19 +299,19 @@ def test_a_small_tree_has_as_many_leaves_as_asked_for(classes):
         ({'classes': 0}, 'classes must be at least 1, got 0'),
     ],
 )
-def test_options_that_make_no_sense_are_refused(options, message):
+def test_invalid_options_are_an_error(options, message):
     with pytest.raises(UserError, match=message):
         Options(**{'products': 1, 'test_products': 1, 'classes': 1, **options})
 
 
-def test_more_classes_than_there_are_names_for_are_refused(tmp_path):
+def test_more_classes_than_names_are_an_error(tmp_path):
     options = Options(products=10, test_products=0, classes=6_001)
     with pytest.raises(UserError, match='classes must be from 1 to 6000, got 6001'):
         kaggle_like.write(str(tmp_path), options, workers=1)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_write_that_fails_leaves_no_train_file(tmp_path):
+def test_a_failed_write_leaves_no_train_file(tmp_path):
     def batches():
         yield 1, 1, dump.document(0, pictures=[b'picture'])
         raise OSError(28, 'No space left on device')
@@ -318,7 +322,7 @@ def test_a_write_that_fails_leaves_no_train_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_door_reports_what_it_made(tmp_path):
+def test_the_command_prints_a_summary(tmp_path):
     done = subprocess.run(
         [
             *(sys.executable, '-m', 'catalog.samples', 'kaggle-like'),

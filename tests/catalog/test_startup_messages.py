@@ -1,4 +1,4 @@
-"""Only known notes are hidden."""
+"""Only known startup messages are hidden."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ def run(inside: str) -> subprocess.CompletedProcess:
     )
 
 
-def test_notes_of_a_start_are_hidden_and_everything_else_is_told() -> None:
+def test_known_messages_are_hidden_and_others_are_printed() -> None:
     assert run('pass').stderr.splitlines() == [
         'E0000 00:00:1.5 7 other.cc:1] something else is wrong',
         'from python',
@@ -29,14 +29,14 @@ def test_notes_of_a_start_are_hidden_and_everything_else_is_told() -> None:
     ]
 
 
-def test_an_error_of_the_start_is_told_too() -> None:
+def test_an_error_during_startup_is_printed() -> None:
     done = run('raise RuntimeError("no library")')
     assert done.returncode == 1
     assert 'from python' in done.stderr
     assert 'RuntimeError: no library' in done.stderr
 
 
-def test_tensorflow_starts_without_a_word() -> None:
+def test_tensorflow_starts_silently() -> None:
     code = (
         'from catalog.process import startup_messages\n'
         'with startup_messages.hide():\n'

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all."""
+"""Local files: atomic writes, range reads, listings."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from catalog import storage
 from catalog.errors import UserError
 
 
-def test_a_file_gets_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
+def test_a_file_becomes_visible_when_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / 'new' / 'file'
     with storage.write_atomic(str(path)) as file:
         file.write(b'data')
@@ -16,11 +16,11 @@ def test_a_file_gets_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
     assert path.read_bytes() == b'data'
 
 
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_only_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / 'file'
     path.write_bytes(b'old')
     with pytest.raises(TypeError), storage.write_atomic(str(path)) as file:
-        file.write('text where bytes are due')
+        file.write('text instead of bytes')
     assert path.read_bytes() == b'old'
     assert list(tmp_path.iterdir()) == [path]
 
@@ -44,6 +44,6 @@ def test_patterns_and_folders_are_listed_in_order(tmp_path: Path) -> None:
     assert storage.list_files(f'{tmp_path}/none') == []
 
 
-def test_an_object_without_a_name_is_refused() -> None:
-    with pytest.raises(UserError, match='an object is named gs://BUCKET/NAME'):
+def test_an_object_without_a_name_is_an_error() -> None:
+    with pytest.raises(UserError, match='an object must be named gs://BUCKET/NAME'):
         storage.exists('gs://bucket')

@@ -62,7 +62,7 @@ def _start(*command: str, index: int, at: list[int]) -> subprocess.Popen[str]:
 
 
 def _start_two(*command: str) -> list[subprocess.Popen[str]]:
-    at = [ports.free(), ports.free()]
+    at = [ports.find_free_port(), ports.find_free_port()]
     return [_start(*command, index=index, at=at) for index in range(2)]
 
 
@@ -164,7 +164,7 @@ def _listens(port: int) -> bool:
 
 
 def test_ctrl_c_ends_a_worker_that_waits_for_the_other(data_folder: str, tmp_path: Path) -> None:
-    at = [ports.free(), ports.free()]
+    at = [ports.find_free_port(), ports.find_free_port()]
     process = _start(*_run_command(data_folder, tmp_path), index=0, at=at)
     deadline = time.monotonic() + _LIMIT_SECONDS
     with process:

@@ -34,7 +34,7 @@ def environment(
 ) -> Iterator[dict[str, str]]:
     with (
         gcs_emulator.running_store() as url,
-        gcs_tls.way_to(url, tmp_path_factory.mktemp('tls')) as way,
+        gcs_tls.running_tls_proxy(url, tmp_path_factory.mktemp('tls')) as way,
     ):
         bucket = gcs_emulator.client(url).create_bucket('shop')
         for path in Path(data_folder).iterdir():
