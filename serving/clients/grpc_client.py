@@ -39,7 +39,12 @@ def predict(endpoint: Endpoint, request: Request, *, timeout_seconds: float) -> 
         )
     except grpc.RpcError as error:
         raise UserError(_reason(endpoint, error)) from error
-    return {name: _to_lists(tensors.read_array(proto)) for name, proto in response.outputs.items()}
+    try:
+        return {
+            name: _to_lists(tensors.read_array(proto)) for name, proto in response.outputs.items()
+        }
+    except ValueError as error:
+        raise UserError(f'{endpoint.address} over gRPC: invalid output: {error}') from error
 
 
 def readiness_error(endpoint: Endpoint, *, timeout_seconds: float) -> str:

@@ -75,23 +75,26 @@ def parse_outputs(outputs: Outputs, request: Request) -> list[Prediction]:
     Raises:
       UserError: If the outputs are not those of this project's models.
     """
-    fields = RankedCategory.__annotations__
+    fields = list(RankedCategory.__annotations__)
     required = [*fields, *(['level'] if request.product else [])]
-    missing = sorted(set(required) - set(outputs))
     groups = [request.paths] if request.product else [(path,) for path in request.paths]
-    if missing or any(len(outputs[name]) != len(groups) for name in required):
+    try:
+        rows = list(zip(groups, *(outputs[name] for name in required), strict=True))
+        return [
+            Prediction(
+                paths=paths,
+                categories=tuple(
+                    RankedCategory(*values) for values in zip(*columns[: len(fields)], strict=True)
+                ),
+                level=int(columns[-1]) if request.product else None,
+            )
+            for paths, *columns in rows
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        counts = {
+            name: len(column) if isinstance(column, list) else column
+            for name, column in outputs.items()
+        }
         raise UserError(
-            f'the model must return {len(groups)} rows of {required}, '
-            f'got { ({name: len(rows) for name, rows in outputs.items()}) }'
-        )
-    return [
-        Prediction(
-            paths=paths,
-            categories=tuple(
-                RankedCategory(*values)
-                for values in zip(*(outputs[name][row] for name in fields), strict=True)
-            ),
-            level=int(outputs['level'][row]) if request.product else None,
-        )
-        for row, paths in enumerate(groups)
-    ]
+            f'the model must return {len(groups)} rows of {required}, got {counts}'
+        ) from error

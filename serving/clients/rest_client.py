@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 import time
 from http import HTTPStatus
 from typing import Any
@@ -28,9 +29,12 @@ def predict(endpoint: Endpoint, request: Request, *, timeout_seconds: float) -> 
     response = _call(endpoint, 'POST', ':predict', body=body, timeout_seconds=timeout_seconds)
     outputs = response.get('outputs')
     if not isinstance(outputs, dict):
-        raise UserError(f'{endpoint.address} over REST: must return named outputs, got {response}')
-    if 'confidence' in outputs:
-        outputs['confidence'] = json_values.round_to_float32(outputs['confidence'])
+        raise UserError(f'{_where(endpoint)}: must return named outputs, got {response}')
+    try:
+        if 'confidence' in outputs:
+            outputs['confidence'] = json_values.round_to_float32(outputs['confidence'])
+    except (TypeError, ValueError) as error:
+        raise UserError(f'{_where(endpoint)}: confidence must be numbers: {error}') from error
     return outputs
 
 
@@ -38,11 +42,16 @@ def readiness_error(endpoint: Endpoint, *, timeout_seconds: float) -> str:
     """Returns '' if the model is ready, otherwise the reason why not."""
     try:
         response = _call(endpoint, 'GET', '', body='', timeout_seconds=timeout_seconds)
+        states = [status['state'] for status in response['model_version_status']]
     except UserError as error:
         return str(error)
-    if any(status['state'] == 'AVAILABLE' for status in response['model_version_status']):
-        return ''
-    return endpoint.not_available
+    except (KeyError, TypeError):
+        return f'{_where(endpoint)}: must return model_version_status, got {response}'
+    return '' if 'AVAILABLE' in states else endpoint.not_available
+
+
+def _where(endpoint: Endpoint) -> str:
+    return f'{endpoint.address} over REST'
 
 
 def _call(
@@ -51,7 +60,7 @@ def _call(
     path = f'/v1/models/{quote(endpoint.model, safe="")}'
     if endpoint.version is not None:
         path += f'/versions/{endpoint.version}'
-    where = f'{endpoint.address} over REST'
+    where = _where(endpoint)
     try:
         status, content = _exchange(
             endpoint.address, method, path + verb, body=body, timeout_seconds=timeout_seconds
@@ -60,29 +69,42 @@ def _call(
         raise UserError(f'{where}: no response within {timeout_seconds:g} s') from error
     except (OSError, http.client.HTTPException) as error:
         raise UserError(f'{where}: {error or type(error).__name__}') from error
+    reason = f'{status} {http.client.responses.get(status, "(unknown status)")}'
     try:
-        response: dict[str, Any] = json.loads(content)
-    except ValueError as error:
-        raise UserError(f'{where}: {status} {status.phrase}, not JSON') from error
+        response = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f'{where}: {reason}, not JSON') from error
+    if not isinstance(response, dict):
+        raise UserError(f'{where}: {reason}, not a JSON object')
     if status != HTTPStatus.OK:
-        raise UserError(f'{where}: {status} {status.phrase}: {response.get("error")}')
+        raise UserError(f'{where}: {reason}: {response.get("error")}')
     return response
+
+
+class _DeadlineSocket(socket.socket):
+    """A connected socket with one deadline. A socket's own timeout limits each wait instead."""
+
+    def __init__(self, connected: socket.socket, *, deadline: float) -> None:
+        super().__init__(fileno=connected.detach())
+        self._deadline = deadline
+        self.settimeout(_remaining(deadline))
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        self.settimeout(_remaining(self._deadline))
+        return super().recv_into(*args, **kwargs)
 
 
 def _exchange(
     address: str, method: str, path: str, *, body: str, timeout_seconds: float
-) -> tuple[HTTPStatus, bytes]:
+) -> tuple[int, bytes]:
     deadline = time.monotonic() + timeout_seconds
     connection = http.client.HTTPConnection(address, timeout=timeout_seconds)
     try:
+        connection.connect()
+        connection.sock = _DeadlineSocket(connection.sock, deadline=deadline)
         connection.request(method, path, body, {'Content-Type': 'application/json'})
-        connected = connection.sock  # a socket's timeout limits each wait, so it is set again
-        connected.settimeout(_remaining(deadline))
         response = connection.getresponse()
-        connected.settimeout(_remaining(deadline))
-        content = response.read()
-        _remaining(deadline)
-        return HTTPStatus(response.status), content
+        return response.status, response.read()
     finally:
         connection.close()
 

@@ -78,7 +78,10 @@ def read_array(proto: Any) -> npt.NDArray[Any]:
     if len(values) > count or (count and not values):
         raise ValueError(f'tensor of shape {shape} must have {count} values, got {len(values)}')
     array = np.empty(count, dtype)
-    array[: len(values)] = values
+    try:
+        array[: len(values)] = values
+    except OverflowError as error:  # int_val also carries the types of fewer than 32 bits
+        raise ValueError(f'tensor values must be in the range of {dtype.name}: {error}') from error
     array[len(values) :] = values[-1] if values else None
     return array.reshape(shape)
 

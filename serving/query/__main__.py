@@ -43,7 +43,7 @@ _VERSION = flags.DEFINE_integer(
 )
 _SIGNATURE = flags.DEFINE_enum(
     'signature',
-    SIGNATURES[0],
+    names.DEFAULT_SIGNATURE,
     SIGNATURES,
     'serving_default classifies each image; product classifies all images as views of one product.',
 )

@@ -18,20 +18,13 @@ from serving.protocol.names import DEFAULT_SIGNATURE
 from serving.protocol.status import HTTP_STATUS, Code, RequestError, invalid_argument
 from serving.runtimes.saved_model import input_types
 from serving.server import model_info, rest_request, rest_response
-from serving.server.versions import ModelSpec, ModelVersions
+from serving.server.versions import MAX_VERSION, ModelSpec, ModelVersions
 
 _MODEL = r'/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?'
 _POST = re.compile(rf'{_MODEL}:(?P<verb>predict|classify|regress)', re.IGNORECASE | re.ASCII)
 _GET = re.compile(rf'{_MODEL}(?:/(?P<verb>metadata))?', re.IGNORECASE | re.ASCII)
-_METHODS = [
-    'GET',
-    'HEAD',
-    'POST',
-    'PUT',
-    'PATCH',
-    'DELETE',
-    'OPTIONS',
-]  # all except GET and POST return 400
+# All except GET and POST return 400, as in TensorFlow Serving.
+_METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
 
 
 def build_application(versions: ModelVersions, *, timeout_seconds: float) -> Starlette:
@@ -66,7 +59,7 @@ def _respond(
     if not match:
         raise invalid_argument(f'Malformed request: {method} {path}')
     version = match['version']
-    if version and int(version) >= 1 << 63:
+    if version and int(version) > MAX_VERSION:
         raise invalid_argument(f'Failed to convert version: {version} to numeric.')
     spec = ModelSpec(
         name=unquote(match['name']),

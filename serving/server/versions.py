@@ -7,6 +7,7 @@ when the folder changes. Knows no HTTP and no gRPC.
 """
 
 import contextlib
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +23,10 @@ from serving.runtimes.saved_model import SavedModel, to_request_error
 
 Fingerprint = list[tuple[str, int, int]]  # (file, size in bytes, mtime in ns) of a version folder
 State = Literal['LOADING', 'AVAILABLE', 'UNLOADING', 'END']
+
+MAX_VERSION = (1 << 63) - 1  # ModelSpec.version is an int64
+
+_VERSION = re.compile('[0-9]+')
 
 
 @dataclass(frozen=True)
@@ -181,7 +186,8 @@ class ModelVersions:
     def _free_if_unused(self, loaded: Loaded) -> None:
         if loaded is not self._served and not loaded.uses:
             loaded.model.close()
-            self._statuses[loaded.version] = VersionStatus(loaded.version, 'END')
+            if not self._served or loaded.version != self._served.version:  # loaded again since
+                self._statuses[loaded.version] = VersionStatus(loaded.version, 'END')
 
     def _set(self, status: VersionStatus) -> None:
         with self._lock:
@@ -190,7 +196,8 @@ class ModelVersions:
 
 def _folders(base_path: str) -> dict[int, str]:
     names = [name.rstrip('/') for name in tf.io.gfile.listdir(base_path)]
-    return {int(n): f'{base_path}/{n}' for n in names if n.isascii() and n.isdigit()}
+    versions = {int(name): f'{base_path}/{name}' for name in names if _VERSION.fullmatch(name)}
+    return {version: path for version, path in versions.items() if version <= MAX_VERSION}
 
 
 def _fingerprint(folder: str) -> Fingerprint:

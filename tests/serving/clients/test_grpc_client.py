@@ -1,8 +1,12 @@
-"""The messages of the gRPC client, compared with TensorFlow Serving's own."""
+"""The gRPC client and TensorFlow Serving's own messages."""
 
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
 import pytest
 from tensorflow_serving.apis import predict_pb2
 
+from catalog.errors import UserError
 from serving.clients import grpc_client
 from serving.clients.request import Endpoint, Request
 
@@ -35,3 +39,31 @@ def test_a_request_has_the_bytes_of_the_official_message(
     assert message.SerializeToString(deterministic=True) == official.SerializeToString(
         deterministic=True
     )
+
+
+def test_an_output_of_an_unsupported_type_is_a_user_error() -> None:
+    response = predict_pb2.PredictResponse()
+    response.outputs['embedding'].dtype = 14  # DT_BFLOAT16
+    method = grpc.unary_unary_rpc_method_handler(
+        lambda request, context: response,
+        response_serializer=predict_pb2.PredictResponse.SerializeToString,
+    )
+    server = grpc.server(ThreadPoolExecutor(1))
+    server.add_generic_rpc_handlers(
+        [
+            grpc.method_handlers_generic_handler(
+                'tensorflow.serving.PredictionService', {'Predict': method}
+            )
+        ]
+    )
+    port = server.add_insecure_port('127.0.0.1:0')
+    server.start()
+    try:
+        with pytest.raises(UserError, match='over gRPC: invalid output: tensor type must be'):
+            grpc_client.predict(
+                Endpoint(f'127.0.0.1:{port}', 'colours'),
+                Request(paths=('a',), pictures=(b'x',), signature='serving_default'),
+                timeout_seconds=60,
+            )
+    finally:
+        server.stop(None).wait()

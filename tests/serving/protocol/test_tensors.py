@@ -54,6 +54,7 @@ def test_tensors_are_interchangeable_with_tensorflow(array: np.ndarray, message:
         ({'dtype': 1, 'shape': [-1], 'float_val': [1]}, 'must be known'),
         ({'dtype': 1, 'shape': [2], 'tensor_content': b'123'}, 'must have 8 bytes, got 3'),
         ({'dtype': 7, 'shape': [1], 'tensor_content': b'\x01x'}, 'must have its values in'),
+        ({'dtype': 4, 'shape': [1], 'int_val': [300]}, 'must be in the range of uint8'),
         ({'dtype': 9, 'shape': [1 << 20, 1 << 20], 'int64_val': [0]}, 'must have at most'),
     ],
 )

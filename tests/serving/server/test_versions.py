@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tensorflow_serving.apis import prediction_log_pb2
 
+from serving.server.versions import ModelSpec, ModelVersions
 from tests.serving.colours import RED, b64, jpeg, predict_request, save_version
 from tests.serving.running import PREDICT, RunningServer
 from tests.serving.slow_requests import awaited_file, started_file, wait_for, wait_over_rest
@@ -22,6 +23,25 @@ def warmup(picture: bytes) -> bytes:
     log = prediction_log_pb2.PredictionLog()
     log.predict_log.request.CopyFrom(predict_request({'image_bytes': [picture]}))
     return log.SerializeToString()
+
+
+def test_a_folder_whose_number_is_not_an_int64_is_ignored(tmp_path: Path) -> None:
+    save_version(tmp_path, 1)
+    (tmp_path / str(1 << 63)).mkdir()
+    assert ModelVersions('colours', str(tmp_path), report=print).load_first() == 1
+
+
+def test_a_version_that_is_loaded_again_stays_available(tmp_path: Path) -> None:
+    save_version(tmp_path, 1)
+    versions = ModelVersions('colours', str(tmp_path), report=print)
+    versions.load_first()
+    with versions.use(ModelSpec('colours')):
+        save_version(tmp_path, 2)
+        versions.poll()
+        shutil.rmtree(tmp_path / '2')
+        versions.poll()
+    states = {status.version: status.state for status in versions.statuses(ModelSpec('colours'))}
+    assert states == {1: 'AVAILABLE', 2: 'END'}
 
 
 def test_new_versions_replace_old_ones_under_load_without_a_failed_request(
