@@ -1,1 +1,1 @@
-"""What is fast, and shown: each module measures beside the alternative and prints the ratio."""
+"""Benchmarks: each module measures an implementation and its alternatives, and prints a table."""

@@ -1,11 +1,12 @@
-r"""Augmentation on this processor under XLA: pictures a second of each operation, beside the flip.
+r"""Benchmarks each augmentation under XLA on the CPU, relative to the flip.
 
+Examples:
   python -m benchmarks.augment
 
-Batches of uint8 pictures that lie in memory, augmented and made floats, as in a step. Rounds by
-turns; the best of each counts, which other work on the machine disturbs least.
-`keras RandAugment` is Keras's layer with two operations, under tf.function: it draws them for the
-whole batch, and does not compile under XLA.
+Augments uint8 batches in memory and normalizes them to floats, as a train step does. Contenders
+take turns for several rounds. The best round of each counts, because it is the least disturbed by
+other processes. `keras RandAugment` is Keras's layer with two operations in a tf.function: it draws
+them per batch and does not compile under XLA.
 """
 
 import time
@@ -23,9 +24,9 @@ from trainer.augmentation.pictures import augment
 from trainer.config import AugmentConfig, ModelConfig
 from trainer.data import preprocess
 
-_SIZES = flags.DEFINE_multi_integer('size', [180, 28], 'Pixels a side.')
-_BATCH = flags.DEFINE_integer('batch', 128, 'Pictures.', lower_bound=2)
-_ROUNDS = flags.DEFINE_integer('rounds', 20, 'Runs of each.', lower_bound=1)
+_SIZES = flags.DEFINE_multi_integer('size', [180, 28], 'Image height and width in pixels.')
+_BATCH = flags.DEFINE_integer('batch', 128, 'Pictures per batch.', lower_bound=2)
+_ROUNDS = flags.DEFINE_integer('rounds', 20, 'Rounds.', lower_bound=1)
 
 Augment = Callable[[tf.Tensor], tf.Tensor]
 
@@ -51,7 +52,7 @@ CONTENDERS = {
 
 
 def ours(config: AugmentConfig) -> Augment:
-    """Augmentation and normalisation as the step compiles them, with its draws."""
+    """Builds augmentation and normalization as in the compiled step, including its draws."""
     labels = tf.zeros([_BATCH.value], tf.int64)
 
     @tf.function(jit_compile=True)
@@ -68,7 +69,7 @@ def ours(config: AugmentConfig) -> Augment:
 
 
 def keras_rand_augment() -> Augment:
-    """Keras's layer, at the strength of our default."""
+    """Builds Keras's layer with the strength of our default."""
     layer = keras.layers.RandAugment(num_ops=2, factor=0.9)
 
     @tf.function
@@ -80,7 +81,7 @@ def keras_rand_augment() -> Augment:
 
 
 def measure(contenders: dict[str, Augment], images: tf.Tensor) -> dict[str, float]:
-    """Pictures a second of each, the best of all rounds."""
+    """Returns the pictures per second of each contender in its best round."""
     for run in contenders.values():
         run(images)  # compiles
     best = dict.fromkeys(contenders, float('inf'))
@@ -93,15 +94,15 @@ def measure(contenders: dict[str, Augment], images: tf.Tensor) -> dict[str, floa
 
 
 def table(rates: dict[str, float], *, size: int) -> str:
-    """A row a contender."""
-    lines = [f'| {size}x{size} | pictures/s | of the flip |', '|---|---|---|']
+    """Formats the rates as a table."""
+    lines = [f'| {size}x{size} | pictures/s | relative to flip |', '|---|---|---|']
     flip = rates['flip']
     lines += [f'| {name} | {rate:,.0f} | {rate / flip:.2f} |' for name, rate in rates.items()]
     return '\n'.join(lines) + '\n'
 
 
 def main(argv: list[str]) -> None:
-    """Measures and prints."""
+    """Measures and prints a table."""
     del argv
     for size in _SIZES.value:
         shape = [_BATCH.value, size, size, 3]

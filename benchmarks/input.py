@@ -1,12 +1,13 @@
-r"""The input pipeline beside the alternatives: the same pictures, batches of 128 of 180x180.
+r"""Benchmarks the input pipeline and its alternatives on batches of 128 pictures of 180x180.
 
+Examples:
   python -m benchmarks.input --output=DIR --other_python=.venv-bench/bin/python
 
-Contenders run one at a time, each in a process of its own, pinned to 1 and then to 2 cores, by
-turns for several rounds; medians count. What --other_python lacks is left out, by name.
-CPU: pictures a CPU second, which other work on the machine disturbs less than the wall rate.
-All keep the memory that they free, as training has it (`catalog.process.allocator`), or with
---nokeep_memory none does.
+Each contender runs in its own process, pinned to 1 and then to 2 cores. Contenders take turns for
+several rounds; the table shows medians. Contenders whose packages --other_python lacks are skipped
+and listed. Pictures per CPU second are less disturbed by other processes than pictures per second.
+All contenders reuse freed memory, as training does (`catalog.process.allocator`), or none with
+--nokeep_memory.
 """
 
 import os
@@ -23,18 +24,20 @@ from benchmarks.input_contenders import CONTENDERS, PARTS
 from catalog import command_line
 from catalog.process import allocator
 
-_OUTPUT = flags.DEFINE_string('output', None, 'Folder for the files.', required=True)
-_OTHER = flags.DEFINE_string('other_python', sys.executable, 'Python with requirements.txt in it.')
-_PRODUCTS = flags.DEFINE_integer('products', 10_000, 'Of the sample data.', lower_bound=1)
-_CORES = flags.DEFINE_list('cores', ['1', '2'], 'Numbers of cores.')
-_ONLY = flags.DEFINE_list(
-    'only', [], 'Names of contenders, or of parts of ours; by default the contenders.'
+_OUTPUT = flags.DEFINE_string('output', None, 'Folder for the data.', required=True)
+_OTHER = flags.DEFINE_string(
+    'other_python', sys.executable, 'Python with the packages of benchmarks/requirements.txt.'
 )
-_ROUNDS = flags.DEFINE_integer('rounds', 3, 'Runs of each.', lower_bound=1)
-_SECONDS = flags.DEFINE_float('seconds', 4.0, 'Measured of each run.', lower_bound=0.1)
-_KEEP_MEMORY = flags.DEFINE_bool('keep_memory', True, 'Whether freed memory is used again.')
+_PRODUCTS = flags.DEFINE_integer('products', 10_000, 'Products of the sample.', lower_bound=1)
+_CORES = flags.DEFINE_list('cores', ['1', '2'], 'Numbers of cores to measure.')
+_ONLY = flags.DEFINE_list(
+    'only', [], 'Contenders, or parts of our pipeline, to measure. Default: all contenders.'
+)
+_ROUNDS = flags.DEFINE_integer('rounds', 3, 'Rounds.', lower_bound=1)
+_SECONDS = flags.DEFINE_float('seconds', 4.0, 'Measured seconds per run.', lower_bound=0.1)
+_KEEP_MEMORY = flags.DEFINE_bool('keep_memory', True, 'Whether to reuse freed memory.')
 
-GOALS = {  # share of the limit
+GOALS = {  # relative to the limit
     'ours_uint8': 0.75,
     'ours_flip_shuffle': 0.68,
     'ours_floats': 0.55,
@@ -43,14 +46,14 @@ GOALS = {  # share of the limit
 
 @dataclass(frozen=True)
 class Rate:
-    """Pictures a second: of wall and of CPU."""
+    """Pictures per second of wall time and of CPU time."""
 
     wall: float
     cpu: float
 
 
 def run_one(name: str, *, cores: int, folder: Path) -> Rate | None:
-    """One run, or None, saying why, if it fails."""
+    """Measures a contender once. If it fails, prints the reason and returns None."""
     python = sys.executable if name.startswith('ours') else _OTHER.value
     pinned = ','.join(str(core) for core in range(cores))
     command = ['taskset', '-c', pinned, python, '-m', 'benchmarks.input_contenders']
@@ -61,8 +64,8 @@ def run_one(name: str, *, cores: int, folder: Path) -> Rate | None:
         [*command, *arguments], capture_output=True, text=True, env=environment, timeout=300
     )
     if done.returncode:
-        reason = done.stderr.strip().splitlines() or ['no reason given']
-        print(f'{name}: left out: {reason[-1]}', file=sys.stderr, flush=True)
+        reason = done.stderr.strip().splitlines() or ['no error message']
+        print(f'{name}: skipped: {reason[-1]}', file=sys.stderr, flush=True)
         return None
     pictures, wall, cpu = (float(field) for field in done.stdout.split()[-3:])
     print(f'{name}, {cores} cores: {pictures / wall:,.0f}/s', file=sys.stderr, flush=True)
@@ -70,7 +73,7 @@ def run_one(name: str, *, cores: int, folder: Path) -> Rate | None:
 
 
 def median(rates: list[Rate]) -> Rate:
-    """The medians of several runs."""
+    """Returns the medians of several runs."""
     return Rate(
         wall=statistics.median(rate.wall for rate in rates),
         cpu=statistics.median(rate.cpu for rate in rates),
@@ -78,12 +81,12 @@ def median(rates: list[Rate]) -> Rate:
 
 
 def table(rates: dict[str, Rate], *, cores: int) -> str:
-    """The results on so many cores, a row a contender."""
+    """Formats the rates on `cores` cores as a table."""
     limit = rates.get('limit')
     lines = [
         f'{cores} core{"s" if cores > 1 else ""}',
         '',
-        '| | pictures/s | of the limit | goal | pictures a CPU second | of the limit |',
+        '| | pictures/s | of the limit | goal | pictures per CPU second | of the limit |',
         '|---|---|---|---|---|---|',
     ]
     for name, rate in rates.items():
@@ -97,7 +100,7 @@ def table(rates: dict[str, Rate], *, cores: int) -> str:
 
 
 def main(argv: list[str]) -> None:
-    """Measures and prints."""
+    """Measures and prints a table."""
     del argv
     folder = Path(_OUTPUT.value).absolute()
     input_files.prepare(folder, products=_PRODUCTS.value)
@@ -116,7 +119,7 @@ def main(argv: list[str]) -> None:
         found = {name: median(runs[name, cores]) for name in names if (name, cores) in runs}
         print(table(found, cores=cores))
     if failed:
-        print(f'left out: {", ".join(sorted(failed))}')
+        print(f'skipped: {", ".join(sorted(failed))}')
 
 
 if __name__ == '__main__':

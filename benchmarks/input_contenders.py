@@ -1,9 +1,10 @@
-"""One way to feed a step, measured: how many pictures of 180x180 it has ready. Run by `input`.
+"""Measures the pictures of 180x180 that an input pipeline provides. `benchmarks.input` runs it.
 
   python -m benchmarks.input_contenders NAME DIR CORES SECONDS
 
-Prints `pictures wall cpu` of a window after a warm-up; CPU is of the whole process tree. Everything
-is imported where it is used: no environment has all of it. Files: `input_files`.
+Prints `pictures wall cpu` of a window after a warm-up. CPU time is that of the process and its
+descendants. Contenders import their libraries in functions, because no environment has all of
+them. `benchmarks.input_files` writes their data.
 """
 
 import os
@@ -46,7 +47,7 @@ PARTS: dict[str, Callable[[Path, int], Counts]] = {
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process and its descendants, those that have ended too."""
+    """Returns user and system time of a process and its descendants, including ended ones."""
     fields = Path(f'/proc/{pid}/stat').read_text().rpartition(') ')[2].split()
     total = sum(int(field) for field in fields[11:15]) / os.sysconf('SC_CLK_TCK')
     for task in Path(f'/proc/{pid}/task').glob('*/children'):
@@ -55,7 +56,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def measure(counts: Counts, *, seconds: float) -> tuple[int, float, float]:
-    """Pictures, wall and CPU seconds of a window after the warm-up."""
+    """Returns pictures, wall seconds and CPU seconds of a window after the warm-up."""
     end = time.monotonic() + WARM_UP_SECONDS
     while time.monotonic() < end:
         next(counts)
@@ -69,7 +70,7 @@ def main(argv: list[str]) -> None:
     name, folder, cores, seconds = argv[1:]
     counts = (CONTENDERS | PARTS)[name](Path(folder), int(cores))
     print(*measure(counts, seconds=float(seconds)), flush=True)
-    os._exit(0)  # without waiting for worker processes and threads that still prefetch
+    os._exit(0)  # does not wait for workers and threads that still prefetch
 
 
 if __name__ == '__main__':

@@ -1,7 +1,7 @@
-"""The same train pictures in the form that each contender of `input` reads. Run once a folder.
+"""Writes the same train pictures in the format of each contender of `benchmarks.input`.
 
-dump/train.bson (made), product/ and image/ (shards of product and of picture records), their DALI
-indices, pictures.bin (label, length, bytes in turn), web-*.tar.
+The files are dump/train.bson, product/ and image/ (shards of product and of picture records) with
+DALI indices, pictures.bin (label, length and bytes of each picture), and web-*.tar.
 """
 
 import io
@@ -20,7 +20,7 @@ SHARDS = 4
 
 
 def prepare(folder: Path, *, products: int) -> None:
-    """Makes what is not there yet; `pictures.bin` is written last."""
+    """Writes the missing files; `pictures.bin` is the last."""
     if (folder / 'pictures.bin').exists():
         return
     dump = folder / 'dump'

@@ -1,4 +1,4 @@
-"""The pictures of the input benchmark as bytes in memory, and how large its batches are."""
+"""Batch size and image size of the input benchmark, and its pictures as bytes in memory."""
 
 import struct
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ Counts = Iterator[int]
 
 
 def pictures(folder: Path) -> list[tuple[bytes, int]]:
-    """The train pictures and their labels, from the file that `input_files` wrote."""
+    """Reads the train pictures and their labels from the file of `input_files`."""
     data = (folder / 'pictures.bin').read_bytes()
     found, offset = [], 0
     while offset < len(data):

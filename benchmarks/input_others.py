@@ -1,4 +1,4 @@
-"""Other ways to feed a step, and the limit, as contenders of `input_contenders`."""
+"""Other input pipelines, and the limit, as contenders of `input_contenders`."""
 
 import itertools
 import struct
@@ -10,11 +10,11 @@ from typing import Any
 from benchmarks import input_memory
 from benchmarks.input_memory import BATCH, SIDE, Counts
 
-CLASSES = 5_270  # of Kaggle: a label has as many numbers in the thesis
+CLASSES = 5_270  # classes of Kaggle's data, the length of a one-hot label in the thesis
 
 
 def limit(folder: Path, cores: int) -> Counts:
-    """libjpeg-turbo decoding bytes in memory, into nothing."""
+    """Decodes bytes in memory by libjpeg-turbo and discards the pixels."""
     import simplejpeg
 
     pictures = [picture for picture, _ in input_memory.pictures(folder)]
@@ -31,9 +31,9 @@ def limit(folder: Path, cores: int) -> Counts:
 
 
 def thesis(folder: Path, cores: int) -> Counts:
-    """The thesis's iterator over BSON with Pillow, without its transforms, a thread a core.
+    """The thesis's iterator over BSON with Pillow, without its transforms, one thread per core.
 
-    As there, pictures and products lie in data frames, and one lock is for these and the file.
+    As in the thesis, data frames hold pictures and products, and one lock guards them and the file.
     """
     import io
     import threading
@@ -70,7 +70,7 @@ def thesis(folder: Path, cores: int) -> Counts:
 
 
 def _data_frames(folder: Path) -> tuple[Any, Any]:
-    """Where each product lies in the dump, by its id; each picture's product, view and label."""
+    """Returns each product's place in the dump by id, and each picture's product, view, label."""
     import bson
     import pandas as pd
 
@@ -105,7 +105,7 @@ def _torch(folder: Path, cores: int, decode: Callable[[bytes], Any]) -> Counts:
         def __getitem__(self, i: int) -> tuple[Any, int]:
             return torch.from_numpy(decode(pictures[i][0])), pictures[i][1]
 
-    # One core decodes in its own process, which is quicker there than one worker beside it.
+    # On one core, decoding in the main process is faster than a worker process.
     loader = DataLoader(
         Pictures(),
         batch_size=BATCH,
@@ -120,7 +120,7 @@ def _torch(folder: Path, cores: int, decode: Callable[[bytes], Any]) -> Counts:
 
 
 def torch_pil(folder: Path, cores: int) -> Counts:
-    """Torch's DataLoader with Pillow, bytes in memory."""
+    """PyTorch's DataLoader with Pillow, from bytes in memory."""
     import io
 
     import numpy as np
@@ -130,14 +130,14 @@ def torch_pil(folder: Path, cores: int) -> Counts:
 
 
 def torch_simplejpeg(folder: Path, cores: int) -> Counts:
-    """Torch's DataLoader with libjpeg-turbo, bytes in memory."""
+    """PyTorch's DataLoader with libjpeg-turbo, from bytes in memory."""
     import simplejpeg
 
     return _torch(folder, cores, lambda data: simplejpeg.decode_jpeg(data, 'RGB'))
 
 
 def webdataset(folder: Path, cores: int) -> Counts:
-    """WebDataset from tar shards with libjpeg-turbo, mixed by 1,000 as it does by default."""
+    """WebDataset with libjpeg-turbo, from tar shards, with its default shuffle buffer of 1,000."""
     import simplejpeg
     import webdataset as wds
 
@@ -153,14 +153,14 @@ def webdataset(folder: Path, cores: int) -> Counts:
 
 
 def grain(folder: Path, cores: int) -> Counts:
-    """Grain's MapDataset from its own files, ArrayRecord, with libjpeg-turbo, a thread a core."""
+    """Grain's MapDataset with libjpeg-turbo, from ArrayRecord files, one thread per core."""
     import grain.python as pygrain
 
     return _grain(pygrain.ArrayRecordDataSource(_array_records(folder)), cores)
 
 
 def grain_memory(folder: Path, cores: int) -> Counts:
-    """The same from bytes in memory."""
+    """Grain's MapDataset with libjpeg-turbo, from bytes in memory, one thread per core."""
     return _grain([_packed(*labelled) for labelled in input_memory.pictures(folder)], cores)
 
 
@@ -178,7 +178,7 @@ def _grain(source: Any, cores: int) -> Counts:
 
 
 def _array_records(folder: Path) -> str:
-    """The pictures as Grain reads them, written by the first run: one at a time is to be read."""
+    """Writes the pictures as ArrayRecord if missing, in groups of 1 for random access."""
     from array_record.python.array_record_module import ArrayRecordWriter
 
     path = folder / 'pictures.arrayrecord'
@@ -197,7 +197,7 @@ def _packed(picture: bytes, label: int) -> bytes:
 
 
 def dali(folder: Path, cores: int) -> Counts:
-    """DALI on the processor, its defaults, from the same picture records."""
+    """DALI on the CPU with its defaults, from picture records."""
     from nvidia.dali import fn, pipeline_def, tfrecord, types
 
     shards = sorted(str(path) for path in (folder / 'image').glob('train-*.tfrecord'))
@@ -217,8 +217,8 @@ def dali(folder: Path, cores: int) -> Counts:
         images = fn.decoders.image(inputs['image/encoded'], device='cpu', output_type=types.RGB)
         return images, inputs['image/class/label']
 
-    made = pipeline()
-    made.build()
+    dali_pipeline = pipeline()
+    dali_pipeline.build()
     while True:
-        images, _ = made.run()
+        images, _ = dali_pipeline.run()
         yield len(images)

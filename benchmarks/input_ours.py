@@ -1,4 +1,4 @@
-"""The input pipeline of this project, whole and in parts, as contenders of `input_contenders`."""
+"""The input pipeline of this project and its parts, as contenders of `input_contenders`."""
 
 import itertools
 from pathlib import Path
@@ -34,10 +34,10 @@ def _ours(
     )
 
     batches = iter(train_batches(open_data_set(str(folder / kind)), config))
-    normalize = tf.function(preprocess.normalize, jit_compile=True)  # as in the step, by batch
+    normalize = tf.function(preprocess.normalize, jit_compile=True)  # as in the train step
 
     def one_step(step: tf.Tensor, seen: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """What a step of training does before the model, its draws among it."""
+        """Does the work of a train step before the model, including its draws."""
         images = next(batches)['image']
         if device != 'none':
             seed = tf.stack([tf.constant(config.seed, tf.int64), step])
@@ -49,7 +49,7 @@ def _ours(
 
     @tf.function(autograph=False)
     def take(first: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Several steps a call, as the loop of training does."""
+        """Runs several steps per call, as the training loop does."""
         last = first + config.steps_per_call
         return tf.while_loop(lambda step, _: step < last, one_step, [first, tf.constant(0.0)])
 
@@ -60,32 +60,32 @@ def _ours(
 
 
 def ours_uint8(folder: Path, cores: int) -> Counts:
-    """The pipeline of this project: uint8 batches from product records, mixed by 1,024."""
+    """uint8 batches from product records, with a shuffle buffer of 1,024 records."""
     return _ours(folder)
 
 
 def ours_in_graph(folder: Path, cores: int) -> Counts:
-    """The same with TensorFlow's decoder."""
+    """As `ours_uint8`, with TensorFlow's decoder."""
     return _ours(folder, decoder='tensorflow')
 
 
 def ours_picture_records(folder: Path, cores: int) -> Counts:
-    """The same from picture records."""
+    """As `ours_uint8`, from picture records."""
     return _ours(folder, kind='image')
 
 
 def ours_flip_shuffle(folder: Path, cores: int) -> Counts:
-    """The same, mixed by 10,000 records and flipped."""
+    """As `ours_uint8`, with a shuffle buffer of 10,000 records, and flipped."""
     return _ours(folder, shuffle_records=10_000, device='flip')
 
 
 def ours_floats(folder: Path, cores: int) -> Counts:
-    """The same, mixed, flipped and normalised to floats."""
+    """As `ours_flip_shuffle`, and normalized to floats."""
     return _ours(folder, shuffle_records=10_000, device='floats')
 
 
 def ours_decoding(folder: Path, cores: int) -> Counts:
-    """Of `ours_uint8` a part: bytes in memory decoded to batches."""
+    """The decoding of `ours_uint8`: bytes in memory to batches."""
     import tensorflow as tf
 
     from trainer.config import InputConfig
@@ -103,7 +103,7 @@ def ours_decoding(folder: Path, cores: int) -> Counts:
 
 
 def ours_without_decoding(folder: Path, cores: int) -> Counts:
-    """The other part: records read, checked, parsed and mixed, batches of encoded pictures."""
+    """`ours_uint8` without decoding: reads, checks, parses and shuffles records to batches."""
     from trainer.config import InputConfig, TrainConfig
     from trainer.data.data_set import open_data_set
     from trainer.data.input_pipeline import pictures_of, train_stream

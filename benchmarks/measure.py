@@ -1,4 +1,4 @@
-"""Runs a command and measures its whole process tree: wall, CPU seconds, peak memory."""
+"""Runs a command and measures its process tree: wall time, CPU time, peak memory."""
 
 import os
 import resource
@@ -9,17 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_EVERY_SECONDS = 0.25  # looking costs some ms a process
+_EVERY_SECONDS = 0.25  # a poll costs some ms per process
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One run.
+    """The resource usage of a run.
 
     Attributes:
-      wall: seconds.
-      cpu: seconds of user and system time of all processes.
-      peak_mb: the largest sum of the processes' memory (PSS: shared pages counted once), in MB.
+      wall: Wall time in seconds.
+      cpu: User and system time of all processes in seconds.
+      peak_mb: Peak of the sum of the processes' memory (PSS: shared pages count once) in MB.
     """
 
     wall: float
@@ -28,10 +28,10 @@ class Measured:
 
 
 def run(command: Sequence[str], *, env: dict[str, str] | None = None) -> Measured:
-    """Runs a command to its end.
+    """Runs a command to its end and measures it.
 
     Raises:
-      subprocess.CalledProcessError: if it fails; its output is in the error.
+      subprocess.CalledProcessError: If it fails, with its output.
     """
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.monotonic()
@@ -53,7 +53,7 @@ def run(command: Sequence[str], *, env: dict[str, str] | None = None) -> Measure
 
 
 class _Peak:
-    """Polls the memory of a process and its descendants in a thread."""
+    """Polls the memory of a process tree in a thread."""
 
     def __init__(self, pid: int) -> None:
         self.bytes = 0
@@ -72,12 +72,12 @@ class _Peak:
 
 
 def _tree(pid: int) -> list[int]:
-    """A process and its descendants."""
+    """Returns the ids of a process and its descendants."""
     found = [pid]
     for task in Path(f'/proc/{pid}/task').glob('*/children'):
         try:
             children = task.read_text().split()
-        except OSError:  # gone meanwhile
+        except OSError:  # the process has ended
             continue
         for child in children:
             found += _tree(int(child))

@@ -1,12 +1,13 @@
-r"""Prediction on this machine: `trainer.predict` beside its parts alone, decoding and the model.
+r"""Benchmarks `trainer.predict` and its parts, decoding and the model, on this machine.
 
+Examples:
   python -m benchmarks.predict --model=run/models/product_categories/1 --input=test.bson
 
-The parts get the same chunks of products, read beforehand: decoding on all cores, then the model
-on what was decoded. Where both share the cores, prediction cannot take less than their sum: the
-last column is that sum over what prediction took, and 1 is the bound; a model on a device of its
-own can exceed it. Rounds by turns; the best of each counts. What loading the model takes is shown
-apart, and is in none of them.
+The parts process the same chunks of products from memory: decoding on all cores, then the model on
+the decoded images. If both share the cores, prediction takes at least the sum of their times. The
+last column is that sum divided by the time of prediction, at most 1; it can be larger if the model
+has its own device. Parts take turns for several rounds; the best of each counts. The time to load
+the model is excluded and printed separately.
 """
 
 import itertools
@@ -30,34 +31,34 @@ from trainer.predict.dump_stream import Place
 
 _MODEL = flags.DEFINE_string('model', None, 'Version folder of an exported model.', required=True)
 _INPUT = flags.DEFINE_string('input', None, 'BSON files with products.', required=True)
-_PRODUCTS = flags.DEFINE_integer('products', 3000, 'Decoded products that lie in memory at once.')
-_ROUNDS = flags.DEFINE_integer('rounds', 3, 'Runs of each.', lower_bound=1)
+_PRODUCTS = flags.DEFINE_integer('products', 3000, 'Products to decode into memory.')
+_ROUNDS = flags.DEFINE_integer('rounds', 3, 'Rounds.', lower_bound=1)
 
 Chunk = list[tuple[bytes, ...]]  # the pictures of each product
 
 
 def timed(run: Callable[[], object]) -> float:
-    """Seconds that a call takes."""
+    """Returns the seconds that a call takes."""
     start = time.perf_counter()
     run()
     return time.perf_counter() - start
 
 
 def decode(chunks: list[Chunk], models: Models) -> list[Decoded]:
-    """All chunks decoded, on all cores."""
+    """Decodes all chunks on all cores."""
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         return list(pool.map(lambda chunk: decoding.decode(chunk, models.decoders), chunks))
 
 
-def answer(decoded: list[Decoded], models: Models) -> None:
-    """Asks about all chunks."""
+def run_model(decoded: list[Decoded], models: Models) -> None:
+    """Computes the probabilities of all chunks."""
     for chunk in decoded:
         _, numbers = np.unique(chunk.product, return_inverse=True)
         models.probabilities(chunk.images, tf.constant(numbers, tf.int64)).numpy()
 
 
 def predict() -> None:
-    """The whole, loading included."""
+    """Predicts the input, including loading."""
     with tempfile.TemporaryDirectory() as folder:
         predicting.predict(
             models=[_MODEL.value], pattern=_INPUT.value, output=os.path.join(folder, 'a.csv')
@@ -65,11 +66,11 @@ def predict() -> None:
 
 
 def main(argv: list[str]) -> None:
-    """Measures and prints."""
+    """Measures and prints a table."""
     del argv
     products = dump_stream.products(dump_stream.find_files(_INPUT.value), start=Place())
     pictures = [product.pictures for product in itertools.islice(products, _PRODUCTS.value)]
-    whole = len(pictures) + sum(1 for _ in products)
+    total = len(pictures) + sum(1 for _ in products)
     size = predicting.Options().chunk_products
     chunks = [pictures[i : i + size] for i in range(0, len(pictures), size)]
     models = exported_models.load([_MODEL.value])
@@ -77,8 +78,8 @@ def main(argv: list[str]) -> None:
     parts = {
         'load': (lambda: exported_models.load([_MODEL.value]), 1),
         'decode': (lambda: decode(chunks, models), len(pictures)),
-        'model': (lambda: answer(decoded, models), len(pictures)),
-        'predict': (predict, whole),
+        'model': (lambda: run_model(decoded, models), len(pictures)),
+        'predict': (predict, total),
     }
     rounds = [{name: timed(run) for name, (run, _) in parts.items()} for _ in range(_ROUNDS.value)]
     best = {name: min(seconds[name] for seconds in rounds) for name in parts}
@@ -90,7 +91,7 @@ def main(argv: list[str]) -> None:
     cells = ' | '.join(f'{rate:,.0f}' for rate in rates.values())
     print(f'| {_MODEL.value} | {cells} | {rates["predict"] / bound:.2f} |')
     views = sum(map(len, pictures)) / len(pictures)
-    print(f'\n{views:.2f} pictures a product; loading takes {load:.1f} s')
+    print(f'\n{views:.2f} pictures per product; loading takes {load:.1f} s')
 
 
 if __name__ == '__main__':

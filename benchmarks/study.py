@@ -1,11 +1,12 @@
-r"""A study that proves the choices: what balance, prior rule, losses and views are worth.
+r"""Runs an ablation study of balance, prior rule, losses, label smoothing and view fusion.
 
+Examples:
   python -m benchmarks.study --output=run/study
   python -m benchmarks.study --output=run/study --only=views --seeds=2
 
-Many short runs of a small model on long-tailed Fashion-MNIST: benchmarks/study_cells.py lists them.
-Results are files in OUTPUT/cells; started again, what is there is not run again. The tables are in
-OUTPUT/tables.md. Cells run one a core at a time; how to read them: docs/study.md.
+Trains a small model many times on long-tailed Fashion-MNIST; benchmarks/study_cells.py lists the
+runs. Each result is a file in OUTPUT/cells. The same command resumes an interrupted study. The
+tables are in OUTPUT/tables.md, and docs/study.md explains them. One cell runs per core at a time.
 """
 
 import concurrent.futures
@@ -24,9 +25,9 @@ from catalog import command_line, storage
 from catalog.process.progress import Progress
 
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder for data, results, tables.', required=True)
-_SEEDS = flags.DEFINE_integer('seeds', 5, 'Runs of each cell.', lower_bound=1)
-_ONLY = flags.DEFINE_string('only', '', 'Runs the cells whose name holds this text.')
-_WORKERS = flags.DEFINE_integer('workers', None, 'Runs at a time; as many as there are cores.')
+_SEEDS = flags.DEFINE_integer('seeds', 5, 'Runs per cell.', lower_bound=1)
+_ONLY = flags.DEFINE_string('only', '', 'Runs only the cells whose name contains this text.')
+_WORKERS = flags.DEFINE_integer('workers', None, 'Parallel runs. Default: the number of cores.')
 
 
 Call = tuple[Callable[..., object], Path, Cell | Data, int]
@@ -39,7 +40,10 @@ def _start(number: 'multiprocessing.sharedctypes.Synchronized[int]') -> None:
 
 
 def _run_all(calls: Sequence[Call], title: str) -> int:
-    """Runs calls of (function, folder, what, seed) on all cores; how many failed, which it says."""
+    """Runs calls of (function, folder, argument, seed) in parallel.
+
+    Prints the errors and returns their number.
+    """
     if not calls:
         return 0
     context = multiprocessing.get_context('spawn')
@@ -50,30 +54,30 @@ def _run_all(calls: Sequence[Call], title: str) -> int:
         workers, context, initializer=_start, initargs=(context.Value('i', 0),)
     ) as pool:
         running = {
-            pool.submit(function, folder, what, seed=seed): (what, seed)
-            for function, folder, what, seed in calls
+            pool.submit(function, folder, argument, seed=seed): (argument, seed)
+            for function, folder, argument, seed in calls
         }
         for number, future in enumerate(concurrent.futures.as_completed(running), start=1):
             if error := future.exception():
                 failed += 1
-                what, seed = running[future]
-                print(f'{what.name}, seed {seed}: {error}', file=sys.stderr)
+                argument, seed = running[future]
+                print(f'{argument.name}, seed {seed}: {error}', file=sys.stderr)
             progress.update(number)
     progress.close()
     return failed
 
 
 def _prepare(folder: Path, missing: Sequence[tuple[Cell, int]]) -> int:
-    """Makes the data of cells, none by two processes at once; how many could not be made."""
+    """Writes the data of cells, each data set once; returns the number of errors."""
     samples = {(cell.data.sample, seed): (cell.data, seed) for cell, seed in missing}
     tests = {cell.data.views: Data(10, views=cell.data.views) for cell, _ in missing}
     shards = {(cell.data.name, seed): (cell.data, seed) for cell, seed in missing}
     failed = _run_all(
-        [(study_run.make_sample, folder, *one) for one in samples.values()], 'samples'
+        [(study_run.write_sample, folder, *one) for one in samples.values()], 'samples'
     )
-    failed += _run_all([(study_run.make_test, folder, one, 0) for one in tests.values()], 'tests')
+    failed += _run_all([(study_run.write_test, folder, one, 0) for one in tests.values()], 'tests')
     return failed + _run_all(
-        [(study_run.make_train, folder, *one) for one in shards.values()], 'shards'
+        [(study_run.write_train, folder, *one) for one in shards.values()], 'shards'
     )
 
 
@@ -87,7 +91,7 @@ def _results(folder: Path, chosen: Sequence[Cell]) -> study_tables.Results:
 
 
 def main(argv: list[str]) -> None:
-    """Runs what is missing, and writes the tables."""
+    """Runs the cells without a result, and writes the tables."""
     del argv
     folder = Path(_OUTPUT.value).absolute()
     chosen = [cell for cell in cells() if _ONLY.value in cell.name]
@@ -104,7 +108,7 @@ def main(argv: list[str]) -> None:
     print(text)
     if failed:
         command_line.exit_with_error(
-            f'{failed} runs failed, see above; started again, only those run again'
+            f'{failed} runs failed, see above; the same command runs only those again'
         )
 
 

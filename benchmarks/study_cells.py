@@ -1,6 +1,6 @@
-"""What the study compares: cells, each a training run for each seed, and the tables they are in.
+"""The cells of the study, each a training run per seed, and the tables that compare them.
 
-Values only. A cell that stands in several tables runs once.
+Values only. A cell that is in several tables runs once.
 """
 
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ STEPS = 900
 
 @dataclass(frozen=True)
 class Data:
-    """A sample of Fashion-MNIST and how its shards are balanced.
+    """A sample of Fashion-MNIST and the balance of its shards.
 
     Attributes:
-      imbalance: photos of the largest class for one of the smallest.
-      balance: of the shards.
-      wrong_labels: share of the train products.
-      views: photos a product.
+      imbalance: Ratio of the largest class to the smallest.
+      balance: Balance of the shards.
+      wrong_labels: Share of train products with a wrong label.
+      views: Photos per product.
     """
 
     imbalance: int
@@ -27,12 +27,12 @@ class Data:
 
     @property
     def sample(self) -> str:
-        """The name of the sample, which the balance does not change."""
+        """The name of the sample, which does not depend on the balance."""
         return f'imbalance{self.imbalance}-wrong{self.wrong_labels:g}-views{self.views}'
 
     @property
     def name(self) -> str:
-        """Of the shards."""
+        """The name of the shards."""
         return f'{self.sample}-{self.balance}'
 
 
@@ -41,9 +41,9 @@ class Cell:
     """A training run.
 
     Attributes:
-      name: of its results' files.
-      data: that it learns from.
-      overrides: of configs/tiny.py.
+      name: Name of its result files.
+      data: Train data.
+      overrides: Overrides of configs/tiny.py.
     """
 
     name: str
@@ -53,16 +53,16 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table. `alone`: the figures of each picture by itself."""
+    """A row of a table. `single_views`: shows the accuracy per picture, not per product."""
 
     title: str
     cell: Cell
-    alone: bool = False
+    single_views: bool = False
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows that are compared with the first of them."""
+    """Rows that are compared with the first row."""
 
     title: str
     rows: tuple[Row, ...]
@@ -75,7 +75,7 @@ def _prior(imbalance: int, balance: str, target: str) -> Cell:
 
 
 def _priors(imbalance: int) -> Table:
-    # On natural shards the rule towards the natural prior changes nothing: one cell for both.
+    # On natural shards, the rule with the natural target has no effect: one cell for both.
     rows = [
         Row('none, rule off or natural', _prior(imbalance, 'none', 'natural')),
         Row('none, rule uniform', _prior(imbalance, 'none', 'uniform')),
@@ -91,12 +91,12 @@ def _priors(imbalance: int) -> Table:
 def _losses() -> Table:
     data = Data(100)
     ldam = ('loss.name=ldam', 'loss.ldam_margin=15', 'model.last_layer=cosine')
-    weighed = ('loss.effective_beta=0.9999', 'loss.target_power=null')
+    weighted = ('loss.effective_beta=0.9999', 'loss.target_power=null')
     rows = [
         ('focal, gamma 2', 'focal', ('loss.name=focal',)),
-        ('class-balanced, beta 0.9999', 'class-balanced', weighed),
+        ('class-balanced, beta 0.9999', 'class-balanced', weighted),
         ('LDAM', 'ldam', (*ldam, 'loss.target_power=null')),
-        ('LDAM-DRW', 'ldam-drw', (*ldam, *weighed, f'loss.reweight_from_step={STEPS * 4 // 5}')),
+        ('LDAM-DRW', 'ldam-drw', (*ldam, *weighted, f'loss.reweight_from_step={STEPS * 4 // 5}')),
         ('generalised, q 0.7', 'generalized', ('loss.name=generalized',)),
         ('three levels, summed', 'levels-summed', ('loss.levels=summed',)),
         ('three levels, heads', 'levels-heads', ('loss.levels=heads',)),
@@ -145,9 +145,9 @@ def _q(q: float) -> str:
 
 
 def _views() -> Table:
-    # At 8x8 a photo alone says little. A step sees 128 photos either way.
+    # At 8x8, a single photo contains little information. A step has 128 photos in all cells.
     weak = ('input.height=8', 'input.width=8')
-    alone = Cell('views-none', Data(10, views=4), weak)
+    not_fused = Cell('views-none', Data(10, views=4), weak)
     rows = [
         Row(
             title,
@@ -161,15 +161,15 @@ def _views() -> Table:
             ('mean of the features', 'mean'),
             ('maximum of the features', 'max'),
             ('gated attention', 'gated'),
-            ('a layer, their mean, a layer', 'mlp'),
+            ('dense layer, mean, dense layer', 'mlp'),
         ]
     ]
     return Table(
         'Products of four weak views, imbalance 10',
         (
-            Row('mean of the probabilities', alone),
+            Row('mean of the probabilities', not_fused),
             *rows,
-            Row('each view alone', alone, alone=True),
+            Row('single views', not_fused, single_views=True),
         ),
     )
 
@@ -178,5 +178,5 @@ TABLES = (_priors(10), _priors(100), _losses(), _smoothing(), _wrong_labels(), _
 
 
 def cells(tables: Sequence[Table] = TABLES) -> list[Cell]:
-    """The cells of tables, each once."""
+    """Returns the cells of tables, each once."""
     return list({row.cell: None for table in tables for row in table.rows})

@@ -1,4 +1,4 @@
-"""Data and training of the study's cells. A result is a file, written at once when all is known."""
+"""Writes the data of the study's cells, trains and evaluates them. A result is one atomic file."""
 
 import json
 import os
@@ -26,12 +26,12 @@ Result = dict[str, Any]
 
 
 def result_path(folder: Path, cell: Cell, *, seed: int) -> Path:
-    """Where a cell's result lies, once it is known."""
+    """Returns the path of a cell's result."""
     return folder / 'cells' / f'{cell.name}-seed{seed}.json'
 
 
-def make_sample(folder: Path, data: Data, *, seed: int) -> Path:
-    """Makes a sample, if need be; where it is. Another seed, another choice of train photos."""
+def write_sample(folder: Path, data: Data, *, seed: int) -> Path:
+    """Writes a sample if missing, and returns its folder. The seed determines the train photos."""
     sample = folder / 'samples' / f'{data.sample}-seed{seed}'
     if not (sample / 'train.bson').exists():
         _call(
@@ -42,25 +42,25 @@ def make_sample(folder: Path, data: Data, *, seed: int) -> Path:
     return sample
 
 
-def make_train(folder: Path, data: Data, *, seed: int) -> None:
-    """Makes the train shards of a cell, if need be."""
-    sample = make_sample(folder, data, seed=seed)
+def write_train(folder: Path, data: Data, *, seed: int) -> None:
+    """Writes the train shards of a cell if missing."""
+    sample = write_sample(folder, data, seed=seed)
     _shard(sample, 'train.bson', train_folder(folder, data, seed=seed), balance=data.balance)
 
 
-def make_test(folder: Path, data: Data, *, seed: int) -> None:
-    """Makes the test shards for products of so many views, if need be."""
-    sample = make_sample(folder, data, seed=seed)
+def write_test(folder: Path, data: Data, *, seed: int) -> None:
+    """Writes the test shards for products of `data.views` views if missing."""
+    sample = write_sample(folder, data, seed=seed)
     _shard(sample, 'test.bson', test_folder(folder, data), balance='none')
 
 
 def train_folder(folder: Path, data: Data, *, seed: int) -> Path:
-    """The train shards of a cell."""
+    """Returns the folder of the train shards of a cell."""
     return folder / 'shards' / f'{data.name}-seed{seed}'
 
 
 def test_folder(folder: Path, data: Data) -> Path:
-    """The test shards: all photos lie in the split that shards call `train`."""
+    """Returns the folder of the test shards. Their only split is called `train`."""
     return folder / 'shards' / f'test-views{data.views}'
 
 
@@ -82,35 +82,35 @@ def _call(module: str, *arguments: str) -> None:
 
 
 def pin(number: int) -> None:
-    """Gives this process one core to itself: TensorFlow then takes one thread."""
+    """Pins this process to one core, so that TensorFlow uses one thread."""
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[number % len(cores)]})
     os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
 
 
 def run(folder: Path, cell: Cell, *, seed: int) -> Result:
-    """Trains a cell, measures it on the test photos, writes its result; what there is of it."""
+    """Trains a cell, evaluates it on the test photos, and writes its result, unless it exists."""
     path = result_path(folder, cell, seed=seed)
     if path.exists():
         return dict(json.loads(path.read_bytes()))
-    begun = time.monotonic()
+    start = time.monotonic()
     workdir = folder / 'workdirs' / path.stem
     shutil.rmtree(workdir, ignore_errors=True)
-    result = _train_and_measure(folder, cell, seed=seed, workdir=workdir)
+    result = _train_and_evaluate(folder, cell, seed=seed, workdir=workdir)
     shutil.rmtree(workdir)
-    result = {'cell': cell.name, 'seed': seed, **result, 'seconds': time.monotonic() - begun}
+    result = {'cell': cell.name, 'seed': seed, **result, 'seconds': time.monotonic() - start}
     storage.write_bytes(str(path), (json.dumps(result) + '\n').encode())
     return result
 
 
-def _train_and_measure(folder: Path, cell: Cell, *, seed: int, workdir: Path) -> Result:
-    import keras  # TensorFlow takes seconds: the process that hands out the cells needs none
+def _train_and_evaluate(folder: Path, cell: Cell, *, seed: int, workdir: Path) -> Result:
+    import keras  # here, because the parent process does not need TensorFlow
 
     from trainer.data import data_set
     from trainer.evaluate import evaluation
     from trainer.training.loop import train
 
-    keras.backend.clear_session()  # what the last cell left
+    keras.backend.clear_session()  # deletes the state of the last cell
     data = data_set.open_data_set(str(train_folder(folder, cell.data, seed=seed)))
     config = config_files.load(_RECIPE, [*_ALL, *cell.overrides, f'seed={seed}'])
     train(config, data, str(workdir))

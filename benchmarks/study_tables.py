@@ -1,8 +1,8 @@
-"""The study's results as tables in Markdown. Pure: results in, text out.
+"""Formats the study's results as Markdown tables. Pure: results in, text out.
 
-The test photos are Fashion-MNIST's own 10,000, a thousand a class, whose labels are right. Accuracy
-where all classes are alike (`uniform`) is the mean of the classes' recalls; where they are as in
-the train data (`natural`), their mean weighted by the natural prior of the cell's data.
+The test data is Fashion-MNIST's own: 10,000 correctly labelled photos, a thousand per class.
+`uniform` accuracy is the mean of the classes' recalls. `natural` accuracy is their mean weighted by
+the natural prior of the cell's train data.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,21 +20,21 @@ Results = Mapping[tuple[str, int], Mapping[str, object]]  # by cell and seed
 
 
 def uniform(row: Row, result: Mapping[str, object]) -> float:
-    """Accuracy where all classes are alike."""
-    if row.alone:
+    """Returns the accuracy under a uniform class prior."""
+    if row.single_views:
         return float(result['accuracy_alone'])
     return float(np.mean(result['recalls']))
 
 
 def natural(row: Row, result: Mapping[str, object]) -> float:
-    """Accuracy where classes are as in the train data; unknown for views alone."""
-    if row.alone:
+    """Returns the accuracy under the natural class prior; NaN for single views."""
+    if row.single_views:
         return float('nan')
     return float(np.average(result['recalls'], weights=result['natural_prior']))
 
 
 def half_width(values: Floats) -> float:
-    """Of the interval of a mean over seeds, by Student's t; without end for a single seed."""
+    """Returns half the confidence interval of the mean, by Student's t; infinite for one seed."""
     if len(values) < 2:
         return float('inf')
     quantile = stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)
@@ -48,7 +48,7 @@ def _percent(values: Floats) -> str:
 
 
 def _difference(values: Floats, reference: Floats) -> str:
-    """Of pairs of the same seed; bold where the interval leaves out 0."""
+    """Formats the mean paired difference; bold if its interval excludes 0."""
     difference = values - reference
     if np.isnan(difference).any() or not difference.any():
         return ''
@@ -57,16 +57,16 @@ def _difference(values: Floats, reference: Floats) -> str:
 
 
 def table(found: Table, results: Results, *, seeds: Sequence[int]) -> str:
-    """A table, of the seeds for which all of its cells have results."""
+    """Formats a table over the seeds for which all of its cells have results."""
     seeds = [s for s in seeds if all((row.cell.name, s) in results for row in found.rows)]
     if not seeds:
         return f'### {found.title}\n\nNo results yet.\n'
     lines = [
         f'### {found.title}',
         '',
-        f'Seeds: {len(seeds)}. Per cent, with {CONFIDENCE:.0%} intervals.',
+        f'Seeds: {len(seeds)}. Accuracy in per cent, with {CONFIDENCE:.0%} intervals.',
         '',
-        '| | natural | against the first | uniform | against the first |',
+        '| | natural | difference to first row | uniform | difference to first row |',
         '|---|---|---|---|---|',
     ]
     values = {
@@ -88,7 +88,7 @@ def table(found: Table, results: Results, *, seeds: Sequence[int]) -> str:
 
 
 def document(tables: Sequence[Table], results: Results, *, seeds: Sequence[int]) -> str:
-    """All tables."""
+    """Formats all tables."""
     seconds = [float(result['seconds']) for result in results.values()]
     spent = f'{len(seconds)} runs, {np.mean(seconds):.0f} s each.' if seconds else 'No runs yet.'
     return '\n'.join([spent, '', *(table(one, results, seeds=seeds) for one in tables)])

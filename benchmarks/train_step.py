@@ -1,18 +1,19 @@
-r"""Steps of our loop beside those of Keras's `fit`: one device, same model, optimizer and input.
+r"""Benchmarks our training loop and Keras's `fit`, with the same model, optimizer and input.
 
+Examples:
   python -m benchmarks.train_step --output=DIR
 
-Both learn from the same stream of `input_pipeline`, cached, so that it costs neither anything, take
-ten steps a call, and start TensorFlow as training does (`trainer.startup`). Each is a
-process of its own, and they take windows of steps by turns: one stands while the other runs, a
-second or a few each, so that a noisy machine strikes both. Ours logs each window to its boards,
-`fit` ends an epoch. The ratio of two processes is the median of their neighbouring windows, by the
-wall's clock and by the time of the processor. Two processes of the same program differ by up to a
-tenth for as long as they live; so several pairs are started, one after another, and their median,
-least and largest ratio told. Then a run with nothing changed tells what its checkpoints cost.
+Both train on one device, on the same cached stream of `input_pipeline`, with ten steps per call,
+and start TensorFlow as training does (`trainer.startup`). Each runs in its own process. They take
+turns by windows of steps, a few seconds each, so that noise affects both: one waits while the other
+runs. In each window, our loop logs to its metric writers, and `fit` ends an epoch. The ratio of two
+processes is the median ratio of neighbouring windows, in wall time and in CPU time. Two processes
+of the same program can differ by a tenth, so several pairs run in sequence, and the table shows the
+median, smallest and largest ratio. Finally, a run with the default interval of checkpoints measures
+their cost.
 
-Ours trains batch norm by another kernel than Keras; with --fit_kernel `fit` is given it too, and
-what is left is the loop.
+Our loop uses another batch norm kernel than Keras. With --fit_kernel, `fit` uses it too, and the
+difference is that of the loops.
 """
 
 import contextlib
@@ -35,29 +36,31 @@ from trainer import startup as tensorflow_start
 if TYPE_CHECKING:
     from trainer.config import TrainConfig
 
-_OUTPUT = flags.DEFINE_string('output', None, 'Folder for the files.', required=True)
-_PRODUCTS = flags.DEFINE_integer('products', 2_000, 'Of the sample data.', lower_bound=1)
-_PAIRS = flags.DEFINE_integer('pairs', 5, 'Of processes.', lower_bound=1)
-_WINDOWS = flags.DEFINE_integer('windows', 6, 'Of each process, that count.', lower_bound=1)
-_ONLY = flags.DEFINE_list('only', [], 'Names of cases; by default all.')
-_FIT_KERNEL = flags.DEFINE_bool('fit_kernel', False, 'Gives `fit` our batch norm.')
-_SAVING_STEPS = flags.DEFINE_integer('saving_steps', 3_000, 'Of the run that saves; 0: none.')
-_ONE = flags.DEFINE_list('one', [], 'For the processes themselves: who, case, folder.')
+_OUTPUT = flags.DEFINE_string('output', None, 'Folder for the data.', required=True)
+_PRODUCTS = flags.DEFINE_integer('products', 2_000, 'Products of the sample.', lower_bound=1)
+_PAIRS = flags.DEFINE_integer('pairs', 5, 'Pairs of processes.', lower_bound=1)
+_WINDOWS = flags.DEFINE_integer('windows', 6, 'Measured windows per process.', lower_bound=1)
+_ONLY = flags.DEFINE_list('only', [], 'Cases to measure. Default: all.')
+_FIT_KERNEL = flags.DEFINE_bool('fit_kernel', False, 'Whether `fit` uses our batch norm kernel.')
+_SAVING_STEPS = flags.DEFINE_integer(
+    'saving_steps', 3_000, 'Steps of the run that measures checkpoints; 0 for no such run.'
+)
+_ONE = flags.DEFINE_list('one', [], 'Internal, for child processes: contender, case, folder.')
 
 _STEPS_PER_CALL = 10
-_TOLD = 'window'  # what a line begins with that tells of one
+_WINDOW_TAG = 'window'  # first word of a line with the times of a window
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is trained."""
+    """A model and how it is trained."""
 
     model: str
-    side: int  # of the pictures, in pixels
+    side: int  # image height and width in pixels
     batch: int
     window: int  # steps
     xla: bool
-    channels: int = 32  # of a small network's first layer
+    channels: int = 32  # channels of a small network's first layer
 
 
 CASES = {
@@ -70,7 +73,7 @@ CASES = {
 def config_of(case: Case) -> 'TrainConfig':
     from trainer.config import AugmentConfig, InputConfig, ModelConfig, StepConfig, TrainConfig
 
-    steps = case.window * (_WINDOWS.value + 1)  # the first compiles
+    steps = case.window * (_WINDOWS.value + 1)  # the first window compiles
     return TrainConfig(
         batch_size=case.batch,
         total_steps=steps,
@@ -86,7 +89,7 @@ def config_of(case: Case) -> 'TrainConfig':
 
 
 class Turns:
-    """Tells the parent what a window took, and waits for its leave to begin the next."""
+    """Reports the times of a window to the parent process, and waits for it to start the next."""
 
     def __init__(self) -> None:
         self._start()
@@ -95,15 +98,15 @@ class Turns:
         self._wall, self._cpu = time.monotonic(), time.process_time()
 
     def end_window(self) -> None:
-        """Tells of the window that ends here; the next begins when the parent says so."""
+        """Reports the window that ends here, and waits until the parent starts the next."""
         wall, cpu = time.monotonic() - self._wall, time.process_time() - self._cpu
-        print(_TOLD, wall, cpu, flush=True)
+        print(_WINDOW_TAG, wall, cpu, flush=True)
         sys.stdin.readline()
         self._start()
 
 
 def ours(case: Case, folder: Path) -> None:
-    """`train`, as it is, with a turn after each line of its log."""
+    """Runs `train`, with a turn after each line of its log."""
     from trainer.data.data_set import open_data_set
     from trainer.training.loop import train
     from trainer.training.reporter import Reporter
@@ -126,7 +129,7 @@ def _new(workdir: Path) -> str:
 
 
 def fit(case: Case, folder: Path) -> None:
-    """Keras's `fit`, with a turn after each epoch of a window's length."""
+    """Runs Keras's `fit`, with a turn after each epoch, which is a window long."""
     import keras
 
     from trainer.data import input_pipeline
@@ -146,7 +149,7 @@ def fit(case: Case, folder: Path) -> None:
     net = build_model(config.model, num_classes=data.num_classes, input_shape=shape)
     if _FIT_KERNEL.value and not case.xla:
         batch_norm.fuse(net)
-    scale = keras.layers.Rescaling(1 / 127.5, -1.0)  # as `preprocess.normalize` does
+    scale = keras.layers.Rescaling(1 / 127.5, -1.0)  # the same as `preprocess.normalize`
     model = keras.Sequential([keras.Input(shape, dtype='uint8'), scale, net])
     model.compile(
         build_optimizer(config.optimizer, total_steps=config.total_steps),
@@ -166,8 +169,9 @@ def fit(case: Case, folder: Path) -> None:
 
 
 def saving(folder: Path) -> tuple[float, float]:
-    """The share of its time that a run loses to checkpoints at the default interval, and of a save
-    the seconds, as its boards tell them.
+    """Measures checkpoints at the default interval: their share of a run's time, and seconds each.
+
+    Both are computed from the run's TensorBoard events.
     """
     import tensorflow as tf
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -189,25 +193,25 @@ def saving(folder: Path) -> tuple[float, float]:
         [float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors(name)]
         for name in ('pictures_per_second', 'saving_share')
     )
-    # The window that compiles is longer than all others; what is saved last is in no window.
+    # Excludes the first window, which compiles. The last checkpoint is in no window.
     seconds = [case.window * case.batch / rate for rate in rates][1:]
-    lost = [share * of for share, of in zip(shares[1:], seconds, strict=True)]
+    lost = [share * window for share, window in zip(shares[1:], seconds, strict=True)]
     saves = [one for one in lost if one]
     return sum(lost) / sum(seconds), statistics.mean(saves)
 
 
 @dataclass(frozen=True)
 class Window:
-    """What a window took, seconds of the wall and of the processor."""
+    """The wall time and CPU time of a window, in seconds."""
 
     wall: float
     cpu: float
 
 
 @contextlib.contextmanager
-def started(who: str, name: str, folder: Path) -> 'Iterator[subprocess.Popen[str]]':
-    """A run in a process of its own, its first window taken."""
-    flags_given = [f'--one={who},{name},{folder}', f'--output={folder}']
+def running(contender: str, name: str, folder: Path) -> 'Iterator[subprocess.Popen[str]]':
+    """Runs a contender in its own process, and yields it after its first window."""
+    flags_given = [f'--one={contender},{name},{folder}', f'--output={folder}']
     command = [sys.executable, '-m', 'benchmarks.train_step', *flags_given]
     process = subprocess.Popen(
         [*command, f'--windows={_WINDOWS.value}', f'--fit_kernel={_FIT_KERNEL.value}'],
@@ -217,44 +221,44 @@ def started(who: str, name: str, folder: Path) -> 'Iterator[subprocess.Popen[str
         text=True,
     )
     try:
-        told(process)
+        read_window(process)
         yield process
     finally:
-        process.kill()  # what follows the last window is not asked for
+        process.kill()  # the work after the last window is not measured
         process.wait()
 
 
-def told(process: 'subprocess.Popen[str]') -> Window:
-    """The window that a process tells of next."""
+def read_window(process: 'subprocess.Popen[str]') -> Window:
+    """Reads the times of the next window that a process reports."""
     for line in process.stdout or ():
-        first, *figures = line.split()
-        if first == _TOLD:
-            wall, cpu = map(float, figures)
+        tag, *times = line.split()
+        if tag == _WINDOW_TAG:
+            wall, cpu = map(float, times)
             return Window(wall, cpu)
-    raise RuntimeError('a run has ended before its last window')
+    raise RuntimeError('a run must report all of its windows, but it ended earlier')
 
 
-def take_window(process: 'subprocess.Popen[str]') -> Window:
-    """Lets a process take a window."""
+def run_window(process: 'subprocess.Popen[str]') -> Window:
+    """Lets a process run a window, and returns its times."""
     print('go', file=process.stdin, flush=True)
-    return told(process)
+    return read_window(process)
 
 
 def measure(name: str, folder: Path) -> list[tuple[Window, Window]]:
-    """Windows of a process of each, neighbours in time; who is first alternates."""
+    """Measures neighbouring windows of both contenders; they alternate in running first."""
     pairs = []
-    with started('ours', name, folder) as mine, started('fit', name, folder) as other:
+    with running('ours', name, folder) as mine, running('fit', name, folder) as other:
         for number in range(_WINDOWS.value):
             if number % 2:
-                second = take_window(other)
-                pairs.append((take_window(mine), second))
+                second = run_window(other)
+                pairs.append((run_window(mine), second))
             else:
-                pairs.append((take_window(mine), take_window(other)))
+                pairs.append((run_window(mine), run_window(other)))
     return pairs
 
 
 def row(name: str, pairs: list[list[tuple[Window, Window]]]) -> str:
-    """The results of a case, as a line of the table."""
+    """Formats the results of a case as a row of the table."""
     steps = CASES[name].window
     windows = [window for pair in pairs for window in pair]
     mine, other = (steps / statistics.median(window[i].wall for window in windows) for i in (0, 1))
@@ -262,8 +266,8 @@ def row(name: str, pairs: list[list[tuple[Window, Window]]]) -> str:
     walls = [statistics.median(other.wall / ours.wall for ours, other in pair) for pair in pairs]
     cpus = [statistics.median(other.cpu / ours.cpu for ours, other in pair) for pair in pairs]
     label = name.replace('_', ' ')
-    figures = f'{_spread(walls)} | {cpu[0]:,.1f} | {cpu[1]:,.1f} | {_spread(cpus)}'
-    return f'| {label} | {mine:,.1f} | {other:,.1f} | {figures} |'
+    cells = f'{_spread(walls)} | {cpu[0]:,.1f} | {cpu[1]:,.1f} | {_spread(cpus)}'
+    return f'| {label} | {mine:,.1f} | {other:,.1f} | {cells} |'
 
 
 def _spread(ratios: list[float]) -> str:
@@ -271,22 +275,25 @@ def _spread(ratios: list[float]) -> str:
 
 
 def main(argv: list[str]) -> None:
-    """Measures and prints."""
+    """Measures and prints a table."""
     del argv
     tensorflow_start.start()
     if _ONE.value:
-        who, name, one_folder = _ONE.value
-        {'ours': ours, 'fit': fit}[who](CASES[name], Path(one_folder))
+        contender, name, one_folder = _ONE.value
+        {'ours': ours, 'fit': fit}[contender](CASES[name], Path(one_folder))
         return
     folder = Path(_OUTPUT.value).absolute()
     input_files.prepare(folder, products=_PRODUCTS.value)
-    print('| | ours, steps/s | fit | ours / fit | ours, CPU ms a step | fit | fit / ours |')
+    print('| | ours, steps/s | fit | ours / fit | ours, CPU ms per step | fit | fit / ours |')
     print('|---|---|---|---|---|---|---|')
     for name in _ONLY.value or CASES:
         print(row(name, [measure(name, folder) for _ in range(_PAIRS.value)]), flush=True)
     if _SAVING_STEPS.value:
         share, seconds = saving(folder)
-        print(f'\nsaving: {share:.2%} of {_SAVING_STEPS.value:,} steps, {seconds:.3f} s a save')
+        print(
+            f'\ncheckpoints: {share:.2%} of the time of {_SAVING_STEPS.value:,} steps, '
+            f'{seconds:.3f} s each'
+        )
 
 
 if __name__ == '__main__':

@@ -1,1 +1,1 @@
-"""Values only: one file a run, each with its command line in the docstring."""
+"""Recipes, values only: one file per run, with its command line in the docstring."""

@@ -1,19 +1,20 @@
-r"""One strong network on the real files: EfficientNetV2-S, trained as the competition's best was.
+r"""EfficientNetV2-S on the full Kaggle data, with the recipe of the competition's best single net.
 
 python -m beam_pipelines.shard --input=train.bson --categories=category_names.csv --balance=none \
   --output=gs://BUCKET/natural --runner=DataflowRunner
 python -m trainer.task --config=configs/kaggle_efficientnet_v2_s.py --data=gs://BUCKET/natural \
   --workdir=gs://BUCKET/runs/efficientnet_v2_s
 
-The recipe is that of the best single network of the competition (DPN-107, 0.767 of the products,
-mean of views and flips): Nadam from 1e-4 over 2e-5 to 4e-6, label smoothing 0.1, flip, 180 px,
-15 to 20 epochs, classes as they come. Of dropout after the pooling an ablation found -0.4 points.
-A ResNet-50 reached 0.757. On ImageNet, EfficientNetV2-S is better than both (0.839; 0.76 and 0.80).
+The competition's best single model, DPN-107, reached an accuracy of 0.767 per product, averaged
+over views and flips. Its recipe: Nadam with learning rates 1e-4, 2e-5 and 4e-6, label smoothing
+0.1, flip, 180 pixels, 15 to 20 epochs, natural class frequencies. In an ablation, dropout after the
+pooling cost 0.4 points. ResNet-50 reached 0.757. On ImageNet, EfficientNetV2-S (0.839) is better
+than both (0.80 and 0.76).
 
-Expected: 0.757 to 0.767 of the products. An estimate from these figures, not yet run.
-Hardware: one A100 of 40 GB (batches of 256 in bfloat16), 4 processor cores or more.
-Time: 10 hours for 18 epochs of 43,500 steps; an estimate from 11.6 GFLOP a picture (1.9 GMAC
-forward) and a fifth of the peak. Cost: 40 to 50 USD at 4 USD an hour; an estimate.
+Expected accuracy: 0.757 to 0.767 per product, estimated from these results. Not yet run.
+Hardware: one A100 with 40 GB (batches of 256 in bfloat16), at least 4 CPU cores.
+Time: 10 hours for 18 epochs of 43,500 steps, estimated from 11.6 GFLOP per picture (1.9 GMAC
+forward) and a fifth of the peak. Cost: 40 to 50 USD at 4 USD per hour, estimated.
 """
 
 from trainer.config import (
@@ -32,7 +33,7 @@ _EPOCH = 43_500  # steps: nine tenths of 12,371,293 pictures
 
 
 def get_config() -> TrainConfig:
-    """The run."""
+    """Returns the config."""
     return TrainConfig(
         batch_size=256,
         total_steps=18 * _EPOCH,

@@ -1,8 +1,9 @@
-r"""Three networks as one model, on the real files. Two have their own recipes, this is the third.
+r"""EfficientNetV2-S with fused views, the third network of an ensemble on the full Kaggle data.
 
-1. configs/kaggle_efficientnet_v2_s.py, into runs/efficientnet_v2_s: looks at each picture alone.
-2. configs/kaggle_fused_views.py, into runs/fused_views: ResNet-50, views fused.
-3. This config: the first network, with its views fused too.
+The three networks are:
+1. configs/kaggle_efficientnet_v2_s.py in runs/efficientnet_v2_s, on single pictures.
+2. configs/kaggle_fused_views.py in runs/fused_views, ResNet-50 with fused views.
+3. This config, which starts from the first network and fuses its views.
 
 python -m trainer.task --config=configs/kaggle_ensemble.py --data=gs://BUCKET/natural \
   --workdir=gs://BUCKET/runs/fused_efficientnet_v2_s \
@@ -17,15 +18,15 @@ python -m trainer.export --workdir=run/ensemble --output=run/models/product_cate
 python -m trainer.predict --model=run/models/product_categories/1 --input=test.bson \
   --output=submission.csv
 
-Or all of it as one network, which answers at the price of one: any config without fusion, with
+To distil the ensemble into one network with the cost of one, train any config without fusion with
 --config.distill.teacher=run/ensemble --config.distill.weight=0.7 (docs/models.md).
 
-Expected: 0.782 to 0.79 of the products. Two networks of the competition, on four views, gated,
-reached 0.782; the winner's ensemble, of more and larger ones, 0.796. Not yet run.
-Hardware: one A100 of 40 GB in bfloat16, 4 processor cores or more.
-Time: 3 hours for 5 epochs of 49,700 steps; an estimate from 11.9 GFLOP a picture (3.95 forward, by
---dry_run) and a fifth of the peak; 25 hours for all three. Cost: 12 USD at 4 USD an hour, 100 to
-125 USD for all three; an estimate.
+Expected accuracy: 0.782 to 0.79 per product. In the competition, two networks with gated fusion of
+four views reached 0.782, and the winner's ensemble of more and larger networks 0.796. Not yet run.
+Hardware: one A100 with 40 GB in bfloat16, at least 4 CPU cores.
+Time: 3 hours for 5 epochs of 49,700 steps, estimated from 11.9 GFLOP per picture (3.95 forward, by
+--dry_run) and a fifth of the peak; 25 hours for all three. Cost: 12 USD at 4 USD per hour, 100 to
+125 USD for all three, estimated.
 """
 
 from trainer.config import (

@@ -1,19 +1,20 @@
-r"""The views of a product fused, on the real files: ResNet-50 and gated attention over four views.
+r"""ResNet-50 with gated attention over four product views, on the full Kaggle data.
 
 python -m beam_pipelines.shard --input=train.bson --categories=category_names.csv --balance=none \
   --output=gs://BUCKET/natural --runner=DataflowRunner
 python -m trainer.task --config=configs/kaggle_fused_views.py --data=gs://BUCKET/natural \
   --workdir=gs://BUCKET/runs/fused_views
 
-An example is a product, of 1.75 pictures on average. To begin from a network that has learned the
-pictures one by one add --config.start.workdir=DIR --config.start.pattern='^(?!fusion_|logits/)'. To
-learn the fusion alone, on frozen features, in minutes: docs/fusion.md.
+An example is a product with 1.75 pictures on average. To start from a network trained on single
+pictures, add --config.start.workdir=DIR --config.start.pattern='^(?!fusion_|logits/)'. Training
+only the fusion, on frozen features, takes minutes: see docs/fusion.md.
 
-Expected: 0.769 of the products. A ResNet-50 of the competition reached 0.757 as the mean of views
-and 0.769 with its views fused; two networks on four views, gated, reached 0.782. Not yet run.
-Hardware: one A100 of 40 GB in bfloat16, 4 processor cores or more.
-Time: 12 hours for 15 epochs of 49,700 steps; an estimate from 15.9 GFLOP a picture (2.65 GMAC
-forward) and a fifth of the peak. Cost: 50 to 60 USD at 4 USD an hour; an estimate.
+Expected accuracy: 0.769 per product. In the competition, ResNet-50 reached 0.757 averaged over
+views and 0.769 with fused views; two networks with gated fusion of four views reached 0.782. Not
+yet run.
+Hardware: one A100 with 40 GB in bfloat16, at least 4 CPU cores.
+Time: 12 hours for 15 epochs of 49,700 steps, estimated from 15.9 GFLOP per picture (2.65 GMAC
+forward) and a fifth of the peak. Cost: 50 to 60 USD at 4 USD per hour, estimated.
 """
 
 from trainer.config import (
@@ -33,7 +34,7 @@ _EPOCH = 49_700  # steps: nine tenths of 7,069,896 products
 
 
 def get_config() -> TrainConfig:
-    """The run."""
+    """Returns the config."""
     return TrainConfig(
         batch_size=128,
         total_steps=15 * _EPOCH,

@@ -1,22 +1,22 @@
-r"""The thesis's network on the real files: InceptionV3 with a 1x1 convolution, 5,270 classes.
+r"""InceptionV3 with a 1x1 convolution, the thesis's model, on the full Kaggle data: 5,270 classes.
 
 python -m beam_pipelines.shard --input=train.bson --categories=category_names.csv \
   --output=gs://BUCKET/shards --runner=DataflowRunner
 python -m trainer.task --config=configs/kaggle_inception_v3.py --data=gs://BUCKET/shards \
   --workdir=gs://BUCKET/runs/inception_v3
 
-For one GPU. For those of one machine add --config.strategy=mirrored --config.batch_size=1024
---config.optimizer.learning_rate=0.004 (eight of them). One epoch of the 12,371,293 pictures, with a
-tenth of them held back, is 87,000 steps of 128; balanced shards hold more.
+The config is for one GPU. For the eight GPUs of a machine, add --config.strategy=mirrored
+--config.batch_size=1024 --config.optimizer.learning_rate=0.004. With a tenth of the 12,371,293
+pictures held out, an epoch is 87,000 steps of 128; balanced shards contain more records.
 
-The thesis reached an accuracy of 0.601 a picture on a tenth of the data, with no flip and no label
-smoothing; ablations give these +0.4 and +0.2 points. Others reached 0.69 of the products with
-InceptionV3 on all data in 40 epochs.
+The thesis reached an accuracy of 0.601 per picture on a tenth of the data, without flip and label
+smoothing; according to ablations, these add 0.4 and 0.2 points. Others reached an accuracy of 0.69
+per product with InceptionV3 on all data in 40 epochs.
 
-Expected: about 0.69 of the products. An estimate from these figures, not yet run.
-Hardware: one A100 of 40 GB, 4 processor cores or more.
-Time: 7 hours for 500,000 steps; an estimate from 12.4 GFLOP a picture and a fifth of the peak for
-TF32. Cost: 25 to 30 USD at 4 USD an hour; an estimate.
+Expected accuracy: about 0.69 per product, estimated from these results. Not yet run.
+Hardware: one A100 with 40 GB, at least 4 CPU cores.
+Time: 7 hours for 500,000 steps, estimated from 12.4 GFLOP per picture and a fifth of the TF32 peak.
+Cost: 25 to 30 USD at 4 USD per hour, estimated.
 """
 
 from trainer.config import (
@@ -31,7 +31,7 @@ from trainer.config import (
 
 
 def get_config() -> TrainConfig:
-    """The run."""
+    """Returns the config."""
     return TrainConfig(
         batch_size=128,
         total_steps=500_000,

@@ -1,10 +1,11 @@
-"""The thesis's InceptionV3 with all of its map in the last layer: 194,495,414 parameters.
+"""InceptionV3 with its flattened feature map as the last layer's input, from the thesis.
 
 python -m trainer.task --config=configs/thesis_inception_v3_flatten.py --data=DIR --workdir=DIR
 
-The thesis prints no accuracy with it, and says that it overfits. A tenth of the products, pictures
-of 180 pixels in batches of 128, 7,740 steps an epoch, no augmentation; the thesis does not print
-its optimizer: Adam as Keras has it. The parameters are those of its summary. See docs/models.md.
+194,495,414 parameters, as in the thesis's summary. The thesis gives no accuracy, and reports
+overfitting. Setup: a tenth of the products, 180x180 pixels, batches of 128, 7,740 steps per epoch,
+no augmentation. The thesis does not state the optimizer; this config uses Adam with Keras's
+defaults. See docs/models.md.
 """
 
 from trainer.config import (
@@ -17,7 +18,7 @@ from trainer.config import (
 
 
 def get_config() -> TrainConfig:
-    """The run."""
+    """Returns the config."""
     return TrainConfig(
         batch_size=128,
         total_steps=77_400,

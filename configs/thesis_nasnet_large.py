@@ -1,10 +1,11 @@
-"""The thesis's last network, NASNetLarge, averaged: 106,170,728 parameters.
+"""NASNetLarge with average pooling, the thesis's last model: 106,170,728 parameters.
 
 python -m trainer.task --config=configs/thesis_nasnet_large.py --data=DIR --workdir=DIR
 
-The thesis prints neither its summary nor a result: it was still running. A tenth of the products,
-pictures of 180 pixels in batches of 128, 7,740 steps an epoch, no augmentation; the thesis does not
-print its optimizer: Adam as Keras has it. See docs/models.md.
+The thesis gives neither a summary nor a result, because the training was not finished. Setup: a
+tenth of the products, 180x180 pixels, batches of 128, 7,740 steps per epoch, no augmentation. The
+thesis does not state the optimizer; this config uses Adam with Keras's defaults. See
+docs/models.md.
 """
 
 from trainer.config import (
@@ -17,7 +18,7 @@ from trainer.config import (
 
 
 def get_config() -> TrainConfig:
-    """The run."""
+    """Returns the config."""
     return TrainConfig(
         batch_size=128,
         total_steps=77_400,

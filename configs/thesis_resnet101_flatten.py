@@ -1,10 +1,11 @@
-"""The thesis's ResNet-101 with all of its map in the last layer: 571,526,678 parameters.
+"""ResNet-101 with its flattened feature map as the last layer's input, from the thesis.
 
 python -m trainer.task --config=configs/thesis_resnet101_flatten.py --data=DIR --workdir=DIR
 
-The thesis stopped it after 2 or 3 epochs of 8 to 9 hours. A tenth of the products, pictures of 224
-pixels in batches of 128, 7,740 steps an epoch, no augmentation; the thesis does not print its
-optimizer: Adam as Keras has it. The parameters are those of its summary. See docs/models.md.
+571,526,678 parameters, as in the thesis's summary. The thesis stopped the training after 2 or 3
+epochs of 8 to 9 hours each. Setup: a tenth of the products, 224x224 pixels, batches of 128, 7,740
+steps per epoch, no augmentation. The thesis does not state the optimizer; this config uses Adam
+with Keras's defaults. See docs/models.md.
 """
 
 from trainer.config import (
@@ -17,7 +18,7 @@ from trainer.config import (
 
 
 def get_config() -> TrainConfig:
-    """The run."""
+    """Returns the config."""
     return TrainConfig(
         batch_size=128,
         total_steps=23_220,

@@ -1,11 +1,11 @@
-"""The thesis's first network, a small Xception from random weights: 8,183,374 parameters.
+"""A small Xception from random weights, the thesis's first model: 8,183,374 parameters.
 
 python -m trainer.task --config=configs/thesis_small_xception.py --data=DIR --workdir=DIR
 
-0.42 of the validation pictures after 10 epochs. The thesis prints no summary of it: the count is
-that of the Keras example that it names, with 5,270 classes. A tenth of the products, pictures of
-180 pixels in batches of 128, 7,740 steps an epoch, no augmentation; the thesis does not print its
-optimizer: Adam as Keras has it. See docs/models.md.
+Validation accuracy in the thesis: 0.42 per picture after 10 epochs. Setup: a tenth of the products,
+180x180 pixels, batches of 128, 7,740 steps per epoch, no augmentation. The thesis does not state
+the optimizer; this config uses Adam with Keras's defaults. It gives no summary either: the
+parameter count is that of the Keras example that it cites, with 5,270 classes. See docs/models.md.
 """
 
 from trainer.config import (
@@ -18,7 +18,7 @@ from trainer.config import (
 
 
 def get_config() -> TrainConfig:
-    """The run."""
+    """Returns the config."""
     return TrainConfig(
         batch_size=128,
         total_steps=77_400,

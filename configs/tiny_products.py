@@ -1,11 +1,11 @@
-r"""Views of products fused, in two minutes on two cores: 28x28 photos of ten classes.
+r"""A small CNN with fused product views, on 28x28 photos of ten classes. Two minutes on two cores.
 
 python -m catalog.samples fashion --output=run/sample
 python -m beam_pipelines.shard --input=run/sample/train.bson --output=run/shards --shards=8 \
   --categories=run/sample/category_names.csv --balance=sqrt
 python -m trainer.task --config=configs/tiny_products.py --data=run/shards --workdir=run/products
 
-`configs/tiny.py` learns the same photos one by one. On the sample a product has 1 to 4 of them.
+An example is a product with 1 to 4 photos. `configs/tiny.py` trains on the same photos one by one.
 """
 
 from trainer.config import (
@@ -20,7 +20,7 @@ from trainer.config import (
 
 
 def get_config() -> TrainConfig:
-    """The run."""
+    """Returns the config."""
     return TrainConfig(
         batch_size=64,
         total_steps=1800,

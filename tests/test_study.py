@@ -8,7 +8,9 @@ from benchmarks import study_cells, study_tables
 from benchmarks.study_cells import Cell, Data, Row, Table
 
 FIRST, SECOND = (Cell(name, Data(10)) for name in ('first', 'second'))
-TABLE = Table('Two', (Row('one', FIRST), Row('two', SECOND), Row('alone', FIRST, alone=True)))
+TABLE = Table(
+    'Two', (Row('one', FIRST), Row('two', SECOND), Row('single', FIRST, single_views=True))
+)
 PRIOR = [0.75, 0.25]
 
 
@@ -57,7 +59,7 @@ def test_with_a_single_seed_nothing_is_significant() -> None:
 
 def test_single_views_have_only_their_own_accuracy() -> None:
     text = study_tables.table(TABLE, RESULTS, seeds=range(5))
-    assert _cells(text, 'alone')[:3] == ['', '', '25.0 ± 0.0']
+    assert _cells(text, 'single')[:3] == ['', '', '25.0 ± 0.0']
 
 
 def test_every_cell_of_the_study_has_a_valid_config_and_a_unique_name() -> None:

@@ -1,1 +1,1 @@
-"""Values only: one file a search, each with its command line in the docstring."""
+"""Search spaces, values only: one file per search, with its command line in the docstring."""

@@ -1,4 +1,4 @@
-r"""What may be better in configs/tiny.py.
+r"""Search space for configs/tiny.py: optimizer, learning rate, dropout, label smoothing.
 
 python -m trainer.tune --config=configs/tiny.py --space=configs/spaces/tiny.py --data=DIR \
   --output=DIR --trials=20 --config.validation.every_steps=300 --config.total_steps=900
@@ -8,7 +8,7 @@ from trainer.tune.space import Choice, Range, Space
 
 
 def get_space() -> Space:
-    """The fields and what they may be."""
+    """Returns the values to search of each field."""
     return {
         'optimizer.name': Choice(('adamw', 'nadam')),
         'optimizer.learning_rate': Range(3e-4, 3e-2, log=True),
