@@ -1,5 +1,5 @@
-# Everything from a fresh machine: `make run` to see it work, `make test` to trust it.
-# Each file below is made once; `make clean` forgets what `make run` made, not the environment.
+# Runs on a fresh machine: `make run` demonstrates the system, `make test` runs its tests.
+# Each target is built once. `make clean` deletes what `make run` made, but not the environment.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -22,63 +22,63 @@ say = @printf '\n== %s\n'
 
 .PHONY: help setup run test lint fuzz study clean
 
-help:  ## this list
+help:  ## prints this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
 
-setup: $(READY)  ## the environment alone, in .venv
+setup: $(READY)  ## creates the environment in .venv
 
 $(READY): setup.py constraints.txt
-	$(say) 'environment: $(VENV) by $(PYTHON), about 3 GB and some minutes, once'
+	$(say) 'environment: creating $(VENV) with $(PYTHON), once, about 3 GB and some minutes'
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
-	  { echo 'error: PYTHON must be Python 3.11 with venv, got $(PYTHON); name yours with make PYTHON=...' >&2; exit 2; }
+	  { echo 'error: PYTHON must be Python 3.11 with venv, got $(PYTHON); set it with make PYTHON=...' >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check --use-pep517 --constraint constraints.txt --editable '.[all]'
 	@touch $@
 
 $(RUN)/sample/train.bson: | $(READY)
-	$(say) 'sample: real Zalando photos as the dump of a shop, with a long tail'
+	$(say) "sample: Zalando's product photos as a shop's dump, with a long tail"
 	@$(PY) -m catalog.samples fashion --output=$(@D) || { code=$$?; [ $$code = 3 ] || exit $$code; \
-	  echo 'no photos are to be had here (see above): going on with synthetic product pictures'; \
+	  echo 'the photos cannot be downloaded here (see above): using synthetic product pictures'; \
 	  $(PY) -m catalog.samples kaggle-like --products=6000 --classes=10 --output=$(@D); }
 
 $(RUN)/shards/manifest.json: $(RUN)/sample/train.bson
-	$(say) 'shards: by Apache Beam; classes balanced, validation left as it is'
+	$(say) 'shards: Apache Beam job with balanced train classes and natural validation classes'
 	$(PY) -m beam_pipelines.shard --input=$< --categories=$(RUN)/sample/category_names.csv \
 	  --output=$(@D) --balance=sqrt --shards=8 --overwrite
 
 $(WORK)/report/evaluation.json: $(RUN)/shards/manifest.json $(RECIPE)
 	$(say) 'training: $(RECIPE)'
 	$(PY) -m trainer.task --config=$(RECIPE) --data=$(RUN)/shards --workdir=$(WORK)
-	$(say) 'evaluation: products that training never saw'
+	$(say) 'evaluation: on the validation split'
 	$(PY) -m trainer.evaluate --workdir=$(WORK) --data=$(RUN)/shards --split=validation --output=$(@D)
 
 $(EXPORT)/saved_model.pb: $(WORK)/report/evaluation.json
-	$(say) 'export: a SavedModel for TF Serving'
+	$(say) 'export: SavedModel for TensorFlow Serving'
 	rm -rf $(@D)
 	$(PY) -m trainer.export --workdir=$(WORK) --output=$(@D)
 
-run: $(EXPORT)/saved_model.pb  ## the whole system on real product photos: shards, training, export, server, answers
-	$(say) 'answers: the same photos over REST and over gRPC'
+run: $(EXPORT)/saved_model.pb  ## runs the system on product photos: shards, training, export, serving, queries
+	$(say) 'queries: the same photos over REST and over gRPC'
 	@RUN=$(RUN) MODEL=$(MODEL) PY=$(PY) bash serving/ask.sh
 	$(say) 'summary'
 	@$(PY) -m trainer.summary --data=$(RUN)/shards --workdir=$(WORK) --export=$(EXPORT) \
 	  --answers=$(RUN)/answers/rest.json,$(RUN)/answers/grpc.json --output=$(RUN)/index.html
 
-test: $(READY)  ## the whole test suite
+test: $(READY)  ## runs all tests
 	$(PY) -m pytest -q -n 2 --dist loadfile
 
-lint: $(READY)  ## style, types, security, packaging files
+lint: $(READY)  ## checks style, types, security and configuration files
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/bandit -q -r catalog beam_pipelines trainer serving configs -c pyproject.toml
 	$(VENV)/bin/yamllint -s cloudbuild.yaml
 
-fuzz: $(READY)  ## the BSON reader against damaged files, a quarter of an hour
+fuzz: $(READY)  ## fuzzes the BSON reader with damaged files, a quarter of an hour
 	HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -q tests/beam_pipelines/test_bson_files.py -k any_damage --timeout=1800
 
-study: $(READY)  ## what the choices are worth, an hour of training
+study: $(READY)  ## runs the ablation study of docs/study.md, an hour of training
 	$(PY) -m benchmarks.study --output=$(RUN)/study
 
-clean:  ## forget what `make run` made
+clean:  ## deletes what `make run` made
 	rm -rf $(RUN)

@@ -68,7 +68,7 @@ def run_one(name: str, *, cores: int, folder: Path) -> Rate | None:
         print(f'{name}: skipped: {reason[-1]}', file=sys.stderr, flush=True)
         return None
     pictures, wall, cpu = (float(field) for field in done.stdout.split()[-3:])
-    print(f'{name}, {cores} cores: {pictures / wall:,.0f}/s', file=sys.stderr, flush=True)
+    print(f'{name}, cores={cores}: {pictures / wall:,.0f}/s', file=sys.stderr, flush=True)
     return Rate(wall=pictures / wall, cpu=pictures / cpu)
 
 

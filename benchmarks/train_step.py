@@ -31,6 +31,7 @@ from absl import flags
 
 from benchmarks import input_files
 from catalog import command_line
+from catalog.errors import UserError
 from trainer import startup as tensorflow_start
 
 if TYPE_CHECKING:
@@ -274,6 +275,15 @@ def _spread(ratios: list[float]) -> str:
     return f'{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})'
 
 
+def _check_saving_steps() -> None:
+    from trainer.config import TrainConfig
+
+    # A checkpoint in the last window is not counted.
+    least = TrainConfig.checkpoint_every_steps + CASES['small_cnn'].window
+    if 0 < _SAVING_STEPS.value < least:
+        raise UserError(f'--saving_steps must be 0 or at least {least}, got {_SAVING_STEPS.value}')
+
+
 def main(argv: list[str]) -> None:
     """Measures and prints a table."""
     del argv
@@ -282,6 +292,7 @@ def main(argv: list[str]) -> None:
         contender, name, one_folder = _ONE.value
         {'ours': ours, 'fit': fit}[contender](CASES[name], Path(one_folder))
         return
+    _check_saving_steps()
     folder = Path(_OUTPUT.value).absolute()
     input_files.prepare(folder, products=_PRODUCTS.value)
     print('| | ours, steps/s | fit | ours / fit | ours, CPU ms per step | fit | fit / ours |')
