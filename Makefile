@@ -18,7 +18,7 @@ RECIPE := configs/tiny.py
 export TF_CPP_MIN_LOG_LEVEL := 2
 export PYTHONUNBUFFERED := 1
 
-say = @printf '\n== %s\n'
+title = @printf '\n== %s\n'
 
 .PHONY: help setup run test lint fuzz study clean
 
@@ -28,7 +28,7 @@ help:  ## prints this list
 setup: $(READY)  ## creates the environment in .venv
 
 $(READY): setup.py constraints.txt
-	$(say) 'environment: creating $(VENV) with $(PYTHON), once, about 3 GB and some minutes'
+	$(title) 'environment: creating $(VENV) with $(PYTHON), once, about 3 GB and some minutes'
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
 	  { echo 'error: PYTHON must be Python 3.11 with venv, got $(PYTHON); set it with make PYTHON=...' >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
@@ -36,31 +36,31 @@ $(READY): setup.py constraints.txt
 	@touch $@
 
 $(RUN)/sample/train.bson: | $(READY)
-	$(say) "sample: Zalando's product photos as a shop's dump, with a long tail"
+	$(title) "sample: Zalando's product photos as a shop's dump, with a long tail"
 	@$(PY) -m catalog.samples fashion --output=$(@D) || { code=$$?; [ $$code = 3 ] || exit $$code; \
 	  echo 'the photos cannot be downloaded here (see above): using synthetic product pictures'; \
 	  $(PY) -m catalog.samples kaggle-like --products=6000 --classes=10 --output=$(@D); }
 
 $(RUN)/shards/manifest.json: $(RUN)/sample/train.bson
-	$(say) 'shards: Apache Beam job with balanced train classes and natural validation classes'
+	$(title) 'shards: Apache Beam job with balanced train classes and natural validation classes'
 	$(PY) -m beam_pipelines.shard --input=$< --categories=$(RUN)/sample/category_names.csv \
 	  --output=$(@D) --balance=sqrt --shards=8 --overwrite
 
 $(WORK)/report/evaluation.json: $(RUN)/shards/manifest.json $(RECIPE)
-	$(say) 'training: $(RECIPE)'
+	$(title) 'training: $(RECIPE)'
 	$(PY) -m trainer.task --config=$(RECIPE) --data=$(RUN)/shards --workdir=$(WORK)
-	$(say) 'evaluation: on the validation split'
+	$(title) 'evaluation: on the validation split'
 	$(PY) -m trainer.evaluate --workdir=$(WORK) --data=$(RUN)/shards --split=validation --output=$(@D)
 
 $(EXPORT)/saved_model.pb: $(WORK)/report/evaluation.json
-	$(say) 'export: SavedModel for TensorFlow Serving'
+	$(title) 'export: SavedModel for TensorFlow Serving'
 	rm -rf $(@D)
 	$(PY) -m trainer.export --workdir=$(WORK) --output=$(@D)
 
 run: $(EXPORT)/saved_model.pb  ## runs the system on product photos: shards, training, export, serving, queries
-	$(say) 'queries: the same photos over REST and over gRPC'
+	$(title) 'queries: the same photos over REST and over gRPC'
 	@RUN=$(RUN) MODEL=$(MODEL) PY=$(PY) bash serving/ask.sh
-	$(say) 'summary'
+	$(title) 'summary'
 	@$(PY) -m trainer.summary --data=$(RUN)/shards --workdir=$(WORK) --export=$(EXPORT) \
 	  --answers=$(RUN)/answers/rest.json,$(RUN)/answers/grpc.json --output=$(RUN)/index.html
 

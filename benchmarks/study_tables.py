@@ -90,5 +90,5 @@ def table(found: Table, results: Results, *, seeds: Sequence[int]) -> str:
 def document(tables: Sequence[Table], results: Results, *, seeds: Sequence[int]) -> str:
     """Formats all tables."""
     seconds = [float(result['seconds']) for result in results.values()]
-    spent = f'{len(seconds)} runs, {np.mean(seconds):.0f} s each.' if seconds else 'No runs yet.'
+    spent = f'Runs: {len(seconds)}, {np.mean(seconds):.0f} s each.' if seconds else 'No runs yet.'
     return '\n'.join([spent, '', *(table(one, results, seeds=seeds) for one in tables)])

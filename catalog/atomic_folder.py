@@ -65,7 +65,7 @@ def _check_replaceable(target: Path, *, files: frozenset[str]) -> None:
     others = sorted({entry.name for entry in target.iterdir()} - files)
     if others:
         raise UserError(
-            f'{target}: must be new, or hold only {", ".join(sorted(files))}, '
+            f'{target}: must be new, or contain only {", ".join(sorted(files))}, '
             f'got {others[0]}; choose another folder'
         )
 

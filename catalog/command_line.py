@@ -76,7 +76,7 @@ def run(
 
     Args:
       main: Takes the arguments that `parse` returns, program name first.
-      parse: Parses the flags. By default, any argument that is not a known flag is refused.
+      parse: Parses the flags. By default, any argument that is not a known flag is an error.
     """
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')  # errors only, before TensorFlow loads
     logging.set_verbosity(logging.WARNING)

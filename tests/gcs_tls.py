@@ -73,11 +73,11 @@ class _Handler(socketserver.BaseRequestHandler):
     server: _Proxy
 
     def handle(self) -> None:
-        asked = b''
-        while b'\r\n\r\n' not in asked:  # CONNECT storage.googleapis.com:443 HTTP/1.1
+        request = b''
+        while b'\r\n\r\n' not in request:  # CONNECT storage.googleapis.com:443 HTTP/1.1
             if not (data := self.request.recv(_CHUNK_BYTES)):
                 return
-            asked += data
+            request += data
         self.request.sendall(b'HTTP/1.1 200 OK\r\n\r\n')
         self.server.connections += 1
         with (

@@ -110,7 +110,7 @@ def _fashion(output: str) -> dump.Sample:
         labelled_test=bool(_LABELLED_TEST.value),
         seed=_SEED.value,
     )
-    dump.refuse_existing(output, overwrite=_OVERWRITE.value)
+    dump.check_replaceable(output, overwrite=_OVERWRITE.value)
     cache = Path(_CACHE.value) if _CACHE.value else fashion_photos.default_cache()
     photos = fashion_photos.find(cache)
     return fashion.write(output, photos, options)
@@ -124,7 +124,7 @@ def _kaggle_like(output: str) -> dump.Sample:
         classes=_or(_CLASSES.value, french_tree.KAGGLE_CLASSES),
         seed=_SEED.value,
     )
-    dump.refuse_existing(output, overwrite=_OVERWRITE.value)
+    dump.check_replaceable(output, overwrite=_OVERWRITE.value)
     return kaggle_like.write(output, options, workers=_or(_WORKERS.value, 2))
 
 

@@ -87,7 +87,7 @@ def category_names(rows: Iterable[tuple[int, str, str, str]]) -> bytes:
     return text.getvalue().encode()
 
 
-def refuse_existing(folder: str, *, overwrite: bool) -> None:
+def check_replaceable(folder: str, *, overwrite: bool) -> None:
     """Checks that writing a sample replaces no other.
 
     Raises:

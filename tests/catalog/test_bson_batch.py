@@ -51,20 +51,20 @@ def test_documents_of_the_usual_layout_are_parsed_together() -> None:
 
 
 def test_a_batch_ends_before_another_layout_a_truncated_document_or_the_stop() -> None:
-    whole = b''.join(USUAL[:2])
+    usual = b''.join(USUAL[:2])
     for other in OTHERS:
-        found = bson_batch.read(whole + other + USUAL[2], 0, 10_000)
+        found = bson_batch.read(usual + other + USUAL[2], 0, 10_000)
         assert found is not None
-        assert found.end == len(whole)
-        assert bson_batch.read(other + whole, 0, 10_000) is None
+        assert found.end == len(usual)
+        assert bson_batch.read(other + usual, 0, 10_000) is None
     for cut in range(1, len(USUAL[2])):
-        found = bson_batch.read(whole + USUAL[2][:cut], 0, 10_000)
+        found = bson_batch.read(usual + USUAL[2][:cut], 0, 10_000)
         assert found is not None
-        assert found.end == len(whole)
-    found = bson_batch.read(whole, 0, 1)
+        assert found.end == len(usual)
+    found = bson_batch.read(usual, 0, 1)
     assert found is not None
     assert found.end == len(USUAL[0])
-    assert bson_batch.read(whole[: len(USUAL[0]) - 1], 0, 10_000) is None
+    assert bson_batch.read(usual[: len(USUAL[0]) - 1], 0, 10_000) is None
 
 
 @given(position=st.integers(min_value=0), value=st.binary(min_size=1, max_size=4))

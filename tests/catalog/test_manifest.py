@@ -12,7 +12,7 @@ from catalog.manifest import Manifest, Shard, Split
 from catalog.shards import ShardName
 
 SHARD = Shard('train-00000-of-00001.tfrecord', 3, 5, 4, hashlib.sha256(b'data').hexdigest())
-MADE = Manifest(
+MANIFEST = Manifest(
     options={'seed': 0, 'balance': 'sqrt'},
     source={'fingerprint': 'ab', 'documents': 3, 'pictures': 5, 'picture_bytes': 9},
     categories={'sha256': 'cd', 'count': 2},
@@ -23,14 +23,14 @@ MADE = Manifest(
 
 
 def test_a_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
-    manifest.write(MADE, str(tmp_path))
-    assert manifest.read(str(tmp_path)) == MADE
+    manifest.write(MANIFEST, str(tmp_path))
+    assert manifest.read(str(tmp_path)) == MANIFEST
     data = (tmp_path / 'manifest.json').read_bytes()
     assert manifest.digest(str(tmp_path)) == hashlib.sha256(data).hexdigest()
 
 
 def test_a_manifest_is_json_with_the_documented_keys(tmp_path: Path) -> None:
-    document = json.loads(manifest.to_bytes(MADE))
+    document = json.loads(manifest.to_bytes(MANIFEST))
     assert document['schema_version'] == 1
     assert document['splits']['train']['shards'][0] == {
         'file': SHARD.file,
@@ -70,17 +70,17 @@ def test_an_invalid_manifest_is_an_error_with_the_cause(
 def test_missing_and_truncated_shards_are_named(tmp_path: Path) -> None:
     path = tmp_path / SHARD.file
     with pytest.raises(UserError, match=f'{SHARD.file}: the manifest lists this shard, but'):
-        manifest.check_files(str(tmp_path), MADE.splits['train'])
+        manifest.check_files(str(tmp_path), MANIFEST.splits['train'])
     path.write_bytes(b'dat')
     with pytest.raises(UserError, match=f'{SHARD.file}: must have 4 bytes, got 3'):
-        manifest.check_files(str(tmp_path), MADE.splits['train'])
+        manifest.check_files(str(tmp_path), MANIFEST.splits['train'])
     path.write_bytes(b'data')
-    manifest.check_files(str(tmp_path), MADE.splits['train'])
+    manifest.check_files(str(tmp_path), MANIFEST.splits['train'])
 
 
 def test_an_unknown_split_is_an_error_that_lists_the_splits() -> None:
     with pytest.raises(UserError, match=r"split must be one of \['train'\], got 'test'"):
-        manifest.get_split(MADE, 'test', folder='data')
+        manifest.get_split(MANIFEST, 'test', folder='data')
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ HELD_OUT = Record(8, [b'one'], [0], Category(3, 1000010653, 1, 2), leaked=[1])
 UNLABELLED = Record(9, [b''], [0])
 
 
-def example_of(made: Record) -> object:
+def example_of(expected: Record) -> object:
     """Builds the same record with TensorFlow's classes."""
     tf = pytest.importorskip('tensorflow', reason='TensorFlow is the reference')
 
@@ -24,31 +24,31 @@ def example_of(made: Record) -> object:
         return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
 
     feature = {
-        'image/encoded': tf.train.Feature(bytes_list=tf.train.BytesList(value=made.pictures)),
-        'image/index': numbers(*made.indices),
-        'product/id': numbers(made.product_id),
+        'image/encoded': tf.train.Feature(bytes_list=tf.train.BytesList(value=expected.pictures)),
+        'image/index': numbers(*expected.indices),
+        'product/id': numbers(expected.product_id),
     }
-    if made.category:
+    if expected.category:
         feature |= {
-            'image/class/label': numbers(made.category.label),
-            'category/id': numbers(made.category.category_id),
-            'category/level1': numbers(made.category.level1),
-            'category/level2': numbers(made.category.level2),
+            'image/class/label': numbers(expected.category.label),
+            'category/id': numbers(expected.category.category_id),
+            'category/level1': numbers(expected.category.level1),
+            'category/level2': numbers(expected.category.level2),
         }
-    if made.leaked is not None:
-        feature['image/leaked'] = numbers(*made.leaked)
+    if expected.leaked is not None:
+        feature['image/leaked'] = numbers(*expected.leaked)
     return tf.train.Example(features=tf.train.Features(feature=feature))
 
 
-@pytest.mark.parametrize('made', [TRAIN, HELD_OUT, UNLABELLED])
-def test_a_record_has_the_bytes_that_tensorflow_writes(made: Record) -> None:
-    assert record.encode(made) == example_of(made).SerializeToString(deterministic=True)
+@pytest.mark.parametrize('expected', [TRAIN, HELD_OUT, UNLABELLED])
+def test_a_record_has_the_bytes_that_tensorflow_writes(expected: Record) -> None:
+    assert record.encode(expected) == example_of(expected).SerializeToString(deterministic=True)
 
 
 def test_records_encoded_together_have_the_same_bytes_as_one_by_one() -> None:
     large = Record(-1, [b'x' * 200, b'', b'y' * 20_000], [1, 300, 5], Category(0, 0, 0, 0))
     records = [TRAIN, HELD_OUT, large, UNLABELLED]
-    assert record.encode_all(records) == [record.encode(made) for made in records]
+    assert record.encode_all(records) == [record.encode(expected) for expected in records]
     assert record.encode(large) == example_of(large).SerializeToString(deterministic=True)
 
 
@@ -61,14 +61,14 @@ def test_records_encoded_together_have_the_same_bytes_as_one_by_one() -> None:
 def test_decode_inverts_encode(
     product_id: int, pictures: list[bytes], labelled: bool, held_out: bool
 ) -> None:
-    made = Record(
+    expected = Record(
         product_id,
         pictures,
         list(range(len(pictures))),
         Category(5269, 1000010653, 48, 485) if labelled else None,
         [1] * len(pictures) if held_out else None,
     )
-    assert record.decode(record.encode(made)) == made
+    assert record.decode(record.encode(expected)) == expected
 
 
 def test_framing_is_the_same_as_tensorflows(tmp_path: object) -> None:

@@ -194,16 +194,16 @@ def test_test_products_have_their_category_if_requested(photos, folder, tmp_path
 def test_wrong_labels_have_the_requested_share_and_are_listed(photos, folder, tmp_path):
     write(tmp_path, photos, wrong_labels=0.1)
     right = {p['_id']: p for p in documents(folder / 'train.bson')}
-    said = {p['_id']: p for p in documents(tmp_path / 'train.bson')}
+    written = {p['_id']: p for p in documents(tmp_path / 'train.bson')}
     with (tmp_path / 'wrong_labels.csv').open() as file:
         rows = [{name: int(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
-    assert [p['imgs'] for p in said.values()] == [p['imgs'] for p in right.values()]
-    different = [i for i in said if said[i]['category_id'] != right[i]['category_id']]
+    assert [p['imgs'] for p in written.values()] == [p['imgs'] for p in right.values()]
+    different = [i for i in written if written[i]['category_id'] != right[i]['category_id']]
     assert [row['_id'] for row in rows] == different
-    assert len(rows) == round(0.1 * len(said))
+    assert len(rows) == round(0.1 * len(written))
     for row in rows:
-        assert row['category_id'] == said[row['_id']]['category_id']
+        assert row['category_id'] == written[row['_id']]['category_id']
         assert row['right_category_id'] == right[row['_id']]['category_id']
     counts = collections.Counter(row['category_id'] for row in rows)
     assert len(counts) == 10
@@ -292,7 +292,7 @@ def test_a_sample_is_only_replaced_with_overwrite(photos, tmp_path):
     fashion.write(str(tmp_path), photos, fashion.Options(products=10))
     before = (tmp_path / 'train.bson').read_bytes()
     with pytest.raises(UserError, match='add --overwrite'):
-        dump.refuse_existing(str(tmp_path), overwrite=False)
+        dump.check_replaceable(str(tmp_path), overwrite=False)
     refused = run_command('fashion', f'--output={tmp_path}')
     assert refused.returncode == 2
     assert 'add --overwrite' in refused.stderr
