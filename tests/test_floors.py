@@ -86,6 +86,11 @@ ROOMS = {
     },
 }
 NOT_YET = {('trainer.export', 'trainer.predict')}
+NOT_YET_DESCRIBED = {
+    'trainer': 'data distribution ensemble evaluate export features inference metrics models'
+    ' monitoring optim predict report summary tau_norm training tune workdir',
+    'beam_pipelines': 'local pipeline plan scan write',
+}
 MAX_FILES_IN_A_ROOM = 12
 MAX_FILES_AT_THE_TOP = {'catalog': 12, 'beam_pipelines': 12, 'trainer': 8, 'serving': 1}
 HEAVY = {'apache_beam', 'tensorflow', 'keras'}
@@ -173,6 +178,17 @@ def test_no_room_imports_the_command_of_another(package: str) -> None:
 def test_a_room_has_at_most_a_dozen_files(package: str) -> None:
     for room, files in folders_of(package).items():
         assert len(files) <= MAX_FILES_IN_A_ROOM, f'{package}/{room} has {len(files)} files'
+
+
+@pytest.mark.parametrize('package', ROOMS)
+def test_the_first_line_of_a_room_says_what_it_owns(package: str) -> None:
+    for room in folders_of(package):
+        text = (ROOT / package / room / '__init__.py').read_text()
+        line, *rest = (ast.get_docstring(ast.parse(text)) or '').split('\n', maxsplit=2)
+        described = len(line.split()) > 2 and line.endswith('.') and rest[:1] in ([], [''])
+        assert described or room in NOT_YET_DESCRIBED.get(package, '').split(), (
+            f'{package}/{room}/__init__.py: the first line must be a sentence, got {line!r}'
+        )
 
 
 @pytest.mark.parametrize('package', MAX_FILES_AT_THE_TOP)
