@@ -1,4 +1,4 @@
-"""What changes the result of the shard job. Where it runs is for flags and Beam options."""
+"""Options that change the result of the shard job. Flags and Beam options choose where it runs."""
 
 from dataclasses import dataclass
 
@@ -12,25 +12,26 @@ VERIFICATIONS = ('header', 'decode')
 
 @dataclass(frozen=True)
 class ShardOptions:
-    """The options of one data set, checked when made.
+    """The options of one data set, validated on construction.
 
     Attributes:
-      validation_fraction: share of each class's products held for validation, in [0, 1).
-      test_fraction: likewise for test; both together must stay below 1.
-      balance: records a class follow count^power: `none` (1), `sqrt` (0.5), `uniform` (0), or a
+      validation_fraction: Fraction of each class's products in validation, in [0, 1).
+      test_fraction: Fraction of each class's products in test. The sum of both must be below 1.
+      balance: Records per class follow count^power: `none` (1), `sqrt` (0.5), `uniform` (0), or a
         power in [0, 1] in digits.
-      max_copies: no product is written to train more often.
-      max_per_class: train products a class at most; 0 is no limit.
-      duplicates: `drop` keeps the first of several pictures with the same bytes.
-      drop_blank: leaves out pictures that show nothing (`beam_pipelines.blank`).
-      record: `product` or `image`: what one record holds.
-      shards: train shards; 0 lets shard_mb decide. Other splits get shards of like size.
-      shard_mb: mean shard size in MB (10^6 bytes).
+      max_copies: Most copies of a product in train.
+      max_per_class: Most train products per class; 0 is no limit.
+      duplicates: `drop` keeps only the first of several pictures with the same bytes.
+      drop_blank: Whether to drop blank pictures (`beam_pipelines.scan.blank`).
+      record: What one record contains, a `product` or an `image`.
+      shards: Number of train shards; 0 derives it from shard_mb. Shards of other splits have about
+        the same size.
+      shard_mb: Mean shard size in MB (10^6 bytes).
       compression: `none` or `gzip`.
-      seed: of every hash that ranks or shuffles.
-      max_rejected_fraction: the job fails if a larger share of documents or pictures is rejected.
-      verify: `header` looks at headers, `decode` decodes every picture.
-      unlabelled: the input has no categories; all of it becomes the split `predict`.
+      seed: Seed of all hashes that rank or shuffle.
+      max_rejected_fraction: Largest fraction of documents or pictures that may be rejected.
+      verify: `header` reads headers only, `decode` decodes every picture.
+      unlabelled: Whether the input has no categories; all of it becomes the split `predict`.
     """
 
     validation_fraction: float = 0.1
@@ -52,8 +53,8 @@ class ShardOptions:
     def __post_init__(self) -> None:
         for name in ('validation_fraction', 'test_fraction'):
             _require(0 <= getattr(self, name) < 1, name, 'be in [0, 1)', getattr(self, name))
-        held = self.validation_fraction + self.test_fraction
-        _require(held < 1, 'validation_fraction + test_fraction', 'be below 1', held)
+        held_out = self.validation_fraction + self.test_fraction
+        _require(held_out < 1, 'validation_fraction + test_fraction', 'be below 1', held_out)
         _require(
             0 <= self.max_rejected_fraction <= 1,
             'max_rejected_fraction',
@@ -76,7 +77,7 @@ class ShardOptions:
 
     @property
     def balance_power(self) -> float:
-        """The power of the class count that the records of a class follow, in [0, 1]."""
+        """The power of the class count that determines the records of a class, in [0, 1]."""
         if self.balance in BALANCES:
             return BALANCES[self.balance]
         try:

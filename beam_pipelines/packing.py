@@ -1,8 +1,8 @@
-"""Rows as bytes, as they travel: without those that are zero in every row.
+"""Packs rows for transport, without the bytes that are zero in every row.
 
-Columns have room for any shop's numbers, and those of one shop are small: half of its rows' bytes
-are zero. A local runner holds in memory what travels, several times over, and Dataflow charges for
-it.
+Columns have room for the numbers of any shop, and those of one shop are small: half of the bytes of
+its rows are zero. A local runner keeps what moves in memory, several times over, and Dataflow
+charges for it.
 """
 
 import functools
@@ -13,63 +13,65 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from beam_pipelines.table import ROW, Table, empty, groups
+from beam_pipelines.table import ROW, Table, empty
+from catalog.sources import runs
 
 
 def pack(rows: Table, kept: np.dtype[np.void]) -> bytes:
-    """The columns `kept` of all rows.
+    """Packs the columns `kept` of all rows.
 
-    A bit for each byte of a row, whether it is there; then these bytes, row by row.
+    One bit for each byte of a row, which is 1 if the byte is stored; then these bytes, row by row.
     """
     head, data = _without_zeros(rows, kept)
     return head + data.tobytes()
 
 
-def pack_by(
+def pack_by_key(
     rows: Table, keys: npt.NDArray[Any], kept: np.dtype[np.void]
 ) -> Iterator[tuple[int, bytes]]:
-    """The rows of each key, packed, in order of the keys; the order within a key is kept."""
+    """Yields each key with its rows, packed, in order of the keys. Keeps the order in a key."""
     head, data = _without_zeros(rows, kept)
-    for key, of_key in groups(data.view(f'V{data.shape[1]}')[:, 0], keys):
-        yield key, head + of_key.tobytes()
+    for key, same_key in runs.groups(data.view(f'V{data.shape[1]}')[:, 0], keys):
+        yield key, head + same_key.tobytes()
 
 
 def unpack(parts: Iterable[bytes], kept: np.dtype[np.void]) -> Table:
-    """One table of all that was packed, with all columns; those not in `kept` are zeros."""
+    """Returns one table of all packed rows, with all columns. Those not in `kept` are zeros."""
     head_bytes = -(-kept.itemsize // 8)
-    alike = defaultdict(list)
+    by_head = defaultdict(list)
     for part in parts:
-        alike[part[:head_bytes]].append(memoryview(part)[head_bytes:])
-    found = []  # where their bytes lie in a row, and the bytes
-    for head, data in alike.items():
-        there = np.unpackbits(np.frombuffer(head, np.uint8), count=kept.itemsize)
-        at = _bytes_of(kept, ROW)[there.astype(bool)]
-        found.append((at, np.frombuffer(b''.join(data), np.uint8).reshape(-1, len(at))))
+        by_head[part[:head_bytes]].append(memoryview(part)[head_bytes:])
+    found = []  # byte positions in a row, and the bytes
+    for head, data in by_head.items():
+        stored = np.unpackbits(np.frombuffer(head, np.uint8), count=kept.itemsize)
+        positions = _byte_positions(kept, ROW)[stored.astype(bool)]
+        packed = np.frombuffer(b''.join(data), np.uint8).reshape(-1, len(positions))
+        found.append((positions, packed))
     rows = empty(sum(len(packed) for _, packed in found))
-    every, begin = _bytes(rows), 0
-    for at, packed in found:
-        every[begin : begin + len(packed), at] = packed
+    row_bytes, begin = _bytes(rows), 0
+    for positions, packed in found:
+        row_bytes[begin : begin + len(packed), positions] = packed
         begin += len(packed)
     return rows
 
 
 def _without_zeros(rows: Table, kept: np.dtype[np.void]) -> tuple[bytes, npt.NDArray[np.uint8]]:
-    """Which bytes of a row of `kept` are there, as bits; and these, uint8 [rows, bytes]."""
-    every = _bytes(rows)
-    at = _bytes_of(kept, rows.dtype)
-    there = np.any(every, axis=0)[at]
-    there[0] = True  # tells how many rows there are
-    return np.packbits(there).tobytes(), every.take(at[there], axis=1)
+    """Returns the bits of the stored bytes of a row of `kept`, and these, uint8 [rows, bytes]."""
+    row_bytes = _bytes(rows)
+    positions = _byte_positions(kept, rows.dtype)
+    stored = np.any(row_bytes, axis=0)[positions]
+    stored[0] = True  # shows how many rows there are
+    return np.packbits(stored).tobytes(), row_bytes.take(positions[stored], axis=1)
 
 
 def _bytes(rows: Table) -> npt.NDArray[np.uint8]:
-    """The bytes of each row, uint8 [rows, bytes]."""
+    """Returns a view of the bytes of each row, uint8 [rows, bytes]."""
     return rows.view(np.uint8).reshape(len(rows), rows.dtype.itemsize)
 
 
 @functools.cache
-def _bytes_of(kept: np.dtype[np.void], whole: np.dtype[np.void]) -> npt.NDArray[np.int64]:
-    """Where the bytes of the columns `kept` lie in a row with the columns `whole`."""
-    starts = {name: field[1] for name, field in (whole.fields or {}).items()}
+def _byte_positions(kept: np.dtype[np.void], row: np.dtype[np.void]) -> npt.NDArray[np.int64]:
+    """Returns where the bytes of the columns `kept` are in a row with the columns `row`."""
+    starts = {name: field[1] for name, field in (row.fields or {}).items()}
     widths = {name: kept[name].itemsize for name in kept.names or ()}
     return np.concatenate([np.arange(starts[name], starts[name] + widths[name]) for name in widths])

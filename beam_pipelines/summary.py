@@ -1,31 +1,25 @@
-"""What a run made, in a few lines for people. The manifest says the same, and all of it."""
+"""Formats the summary of a run. The manifest contains the same numbers and more."""
 
 from collections.abc import Mapping
 
-from beam_pipelines.write import ledger, rejected
+from beam_pipelines import ledger
+from beam_pipelines.write import rejected
+from beam_pipelines.write.shard_writer import HELD_OUT
 from catalog import storage
 from catalog.manifest import Manifest
 from catalog.process import progress
 from catalog.shards import SPLITS
 
 _DROPPED = 'dropped_'
-_NOTES = {
-    'duplicate_pictures': 'pictures whose bytes came before',
-    'conflicting_pictures': 'pictures whose bytes come under several categories',
-    'leaked_pictures': 'held-out pictures that train shows too',
-    'blank_pictures': 'blank pictures',
-    'converted_pictures': 'pictures converted to RGB JPEG',
-    'copied_pictures': 'pictures written again to balance the classes',
-}
 
 
-def summary(made: Manifest, *, output: str, seconds: float) -> str:
-    """The text.
+def summarize(made: Manifest, *, output: str, seconds: float) -> str:
+    """Returns the summary.
 
     Args:
-      made: what the run wrote.
-      output: the folder of the data set.
-      seconds: that the run took.
+      made: Manifest of the data set.
+      output: Folder of the data set.
+      seconds: Duration of the run.
     """
     documents, pictures = made.ledger['documents'], made.ledger['pictures']
     lines = [('read', _both(documents[ledger.READ], pictures[ledger.READ]))]
@@ -38,12 +32,25 @@ def summary(made: Manifest, *, output: str, seconds: float) -> str:
         if reasons:
             number = _number(sum(reasons.values()), kind.removesuffix('s'))
             lines.append(('rejected', f'{number}: {_named(reasons)}'))
-    notes = made.ledger['notes']
-    lines += [('noticed', f'{text}: {notes[n]:,}') for n, text in _NOTES.items() if notes.get(n)]
-    if any(name == 'rejected' for name, _ in lines) or notes.get('blank_pictures'):
-        lines.append(('see', storage.join(output, rejected.FOLDER)))
+    lines += _notes(made)
+    if any(name == 'rejected' for name, _ in lines) or made.ledger['notes'].get('blank_pictures'):
+        lines.append(('details', storage.join(output, rejected.FOLDER)))
     lines.append(('took', _speed(made, seconds)))
     return '\n'.join(f'{name:<10} {text}' for name, text in lines)
+
+
+def _notes(made: Manifest) -> list[tuple[str, str]]:
+    held_out = ' and '.join(split for split in HELD_OUT if split in made.splits)
+    texts = {
+        'duplicate_pictures': ('warning', 'duplicate images'),
+        'conflicting_pictures': ('warning', 'duplicate images in several categories'),
+        'leaked_pictures': ('warning', f'{held_out} images also in train (leakage)'),
+        'blank_pictures': ('warning', 'blank images'),
+        'converted_pictures': ('note', 'images converted to RGB JPEG'),
+        'copied_pictures': ('note', 'oversampled images'),
+    }
+    notes = made.ledger['notes']
+    return [(kind, f'{text}: {notes[n]:,}') for n, (kind, text) in texts.items() if notes.get(n)]
 
 
 def _both(documents: int, pictures: int) -> str:

@@ -23,6 +23,7 @@ PACKAGES = {
 ROOMS = {
     'catalog': {
         'samples': 'categories command_line errors formats process storage',
+        'sources': 'categories errors formats object_store process storage',
         'manifest': 'categories errors shards storage',
         'atomic_folder': 'errors storage',
         'categories': 'errors storage',
@@ -36,17 +37,17 @@ ROOMS = {
         'errors': '',
     },
     'beam_pipelines': {
-        'shard': 'local options pipeline sources summary write',
-        'pipeline': 'local options packing plan scan sources table write',
-        'summary': 'write',
-        'write': 'options plan scan sources table',
-        'plan': 'options scan table',
-        'sources': 'scan table',
-        'scan': 'packing table',
+        'shard': 'local options pipeline summary write',
+        'pipeline': 'ledger local options packing plan scan table write',
+        'summary': 'ledger write',
+        'write': 'ledger options plan scan table',
+        'plan': 'ledger options table',
+        'scan': 'ledger packing table',
+        'local': '',
+        'ledger': '',
         'packing': 'table',
         'table': '',
         'options': '',
-        'local': '',
     },
     'trainer': {
         'task': 'config data distribution startup training',

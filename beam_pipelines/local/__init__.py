@@ -1,1 +1,1 @@
-"""."""
+"""Runs a pipeline on this machine: runner, memory, progress."""

@@ -1,8 +1,7 @@
-"""How far a run on this machine is: one bar over the source's bytes, which are read twice.
+"""Shows the progress of a run on this machine: one bar over the source's bytes, read twice.
 
-Workers may be processes of their own: each appends a line to one file for a range that is scanned
-or a shard that is written, and a thread of the driver shows the sum. Where there is no terminal
-nothing is written.
+Workers may be separate processes: each appends a line to one file for a range that it scanned or a
+shard that it wrote, and a thread of the driver shows the sum. Without a terminal, nothing is shown.
 """
 
 import contextlib
@@ -25,15 +24,19 @@ _Event = Literal['scanned_bytes', 'planned_shards', 'written_shards']
 
 @dataclass(frozen=True)
 class Meter:
-    """Where workers tell what they have done; `path` is empty if nobody looks."""
+    """Collects the progress of workers.
+
+    Attributes:
+      path: File to append to. Empty if the progress is not shown.
+    """
 
     path: str = ''
 
-    def tell(self, event: _Event, number: int) -> None:
-        """Adds a number to what is done."""
+    def add(self, event: _Event, number: int) -> None:
+        """Adds to the number of an event."""
         if not self.path:
             return
-        with contextlib.suppress(OSError):  # a full disk here is no reason to end the job
+        with contextlib.suppress(OSError):  # a full disk here need not end the job
             file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
             try:
                 os.write(file, f'{event} {number}\n'.encode())
@@ -42,12 +45,12 @@ class Meter:
 
 
 @contextlib.contextmanager
-def shown(source_bytes: int, *, local: bool) -> Iterator[Meter]:
-    """Shows what a meter is told, while the block runs.
+def show_progress(source_bytes: int, *, local: bool) -> Iterator[Meter]:
+    """Shows the progress that a meter collects, while the block runs.
 
     Args:
-      source_bytes: to be scanned, and then to be gathered.
-      local: whether the workers see the driver's files.
+      source_bytes: Size of the source, to be scanned and then to be written.
+      local: Whether the workers see the driver's files.
     """
     if not (local and sys.stderr.isatty()):
         yield Meter()
@@ -68,7 +71,7 @@ def shown(source_bytes: int, *, local: bool) -> Iterator[Meter]:
 
 def _watch(meter: Meter, bar: Progress, source_bytes: int, ended: threading.Event) -> None:
     done: Counter[str] = Counter()
-    cut = b''  # a line that is half written
+    cut = b''  # a line that is not complete yet
     bar.update(0, 'scan')
     with open(meter.path, 'a+b') as file:
         file.seek(0)
@@ -84,7 +87,7 @@ def _watch(meter: Meter, bar: Progress, source_bytes: int, ended: threading.Even
 
 
 def _done_bytes(done: Counter[str], source_bytes: int) -> float:
-    """Of twice the source: what is scanned, and the share of the shards that is written."""
+    """Returns the bytes scanned, and those written in proportion to the shards."""
     shards = done['planned_shards']
     if not shards:
         return min(done['scanned_bytes'], source_bytes)
@@ -92,4 +95,4 @@ def _done_bytes(done: Counter[str], source_bytes: int) -> float:
 
 
 def _phase(done: Counter[str]) -> str:
-    return 'gather' if done['planned_shards'] else 'scan'
+    return 'write' if done['planned_shards'] else 'scan'

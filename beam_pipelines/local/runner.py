@@ -1,4 +1,4 @@
-"""Runs a pipeline: with which runner if none is named, and its errors told in one line."""
+"""Runs a pipeline: chooses a runner if none is given, and reports errors in one line."""
 
 import builtins
 import logging
@@ -9,18 +9,18 @@ from collections.abc import Callable, Sequence
 import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 
-from beam_pipelines.local import dask_bundles, memory
+from beam_pipelines.local import dask_patch, memory
 from catalog.errors import UserError
 
-# DirectRunner would first look for another runner and download it.
+# DirectRunner would first try to download another runner.
 LOCAL_RUNNER = 'FnApiRunner'
 DASK_RUNNER = 'DaskRunner'
 
-# Worker processes take some seconds to start; smaller inputs are done by then.
-_WORTH_PROCESSES_BYTES = 512 << 20
+# Worker processes take some seconds to start, in which smaller inputs are finished.
+_MULTIPROCESSING_BYTES = 512 << 20
 
-# An error travels from a worker process as text.
-_TOLD = re.compile(r'(?:RuntimeError: )?(\w+): ([^\n]*?) \[while running ')
+# An error arrives from a worker process as text.
+_ERROR = re.compile(r'(?:RuntimeError: )?(\w+): ([^\n]*?) \[while running ')
 _WORKER_LOST = 'Channel closed prematurely'
 _ERRNO = re.compile(r'\[Errno (\d+)\] ([^:]+)(?:: (.+))?')
 
@@ -28,36 +28,36 @@ _ERRNO = re.compile(r'\[Errno (\d+)\] ([^:]+)(?:: (.+))?')
 def run(
     build: Callable[[beam.Pipeline], None], arguments: Sequence[str], *, input_bytes: int
 ) -> None:
-    """Builds and runs a pipeline, to its end.
+    """Builds a pipeline and runs it to its end.
 
     Args:
-      build: adds the steps.
-      arguments: Beam's, as on its command line.
-      input_bytes: size of the source; a large one gets a process a core on a local run.
+      build: Adds the steps.
+      arguments: Beam's command line arguments.
+      input_bytes: Size of the source. A large one gets a process per core in a local run.
 
     Raises:
-      UserError: if a step raised one, in whatever process.
-      OSError: likewise.
+      UserError: If a step raised one, in any process.
+      OSError: If a step raised one, in any process.
     """
     options = _options(arguments, input_bytes=input_bytes)
     if options.view_as(StandardOptions).runner == LOCAL_RUNNER:
-        # What a worker logs comes with the error that ends the run, once.
+        # What a worker logs is part of the error that ends the run.
         logging.getLogger('apache_beam').setLevel(logging.CRITICAL)
-        memory.tell_allocator()
+        memory.configure_allocator()
     if (options.view_as(StandardOptions).runner or '').endswith(DASK_RUNNER):
-        dask_bundles.mend()
+        dask_patch.patch()
     try:
         with beam.Pipeline(options=options) as pipeline:
             build(pipeline)
     except Exception as error:
-        told = _told(error)
-        if told is None:
+        expected = _expected_error(error)
+        if expected is None:
             raise
-        raise told from error
+        raise expected from error
 
 
 def is_local(arguments: Sequence[str]) -> bool:
-    """Whether Beam's arguments name no other runner than this machine's own."""
+    """Returns whether Beam's arguments name no runner, or the one of this machine."""
     return PipelineOptions(list(arguments)).view_as(StandardOptions).runner in (None, LOCAL_RUNNER)
 
 
@@ -68,7 +68,7 @@ def _options(arguments: Sequence[str], *, input_bytes: int) -> PipelineOptions:
         standard.runner = LOCAL_RUNNER
     direct = options.view_as(DirectOptions)
     named = any(argument.startswith('--direct_num_workers') for argument in arguments)
-    if standard.runner == LOCAL_RUNNER and not named and input_bytes > _WORTH_PROCESSES_BYTES:
+    if standard.runner == LOCAL_RUNNER and not named and input_bytes > _MULTIPROCESSING_BYTES:
         direct.direct_num_workers = os.cpu_count() or 1
     moded = any(argument.startswith('--direct_running_mode') for argument in arguments)
     if direct.direct_num_workers != 1 and not moded:
@@ -76,16 +76,16 @@ def _options(arguments: Sequence[str], *, input_bytes: int) -> PipelineOptions:
     return options
 
 
-def _told(error: Exception) -> Exception | None:
-    """The user's mistake or the system's refusal in an error of Beam's, if that is what it is."""
+def _expected_error(error: Exception) -> Exception | None:
+    """Returns the UserError or OSError that caused an error of Beam's, if one did."""
     if isinstance(error, UserError):
         return UserError(str(error).split(' [while running ')[0])
     if _WORKER_LOST in str(error):
         return UserError(
-            'a worker process ended before its work did: killed, perhaps because memory ran out. '
-            '--resume goes on, with fewer --direct_num_workers if need be'
+            'a worker process was killed, perhaps because memory ran out. Use --resume to '
+            'continue, if necessary with fewer --direct_num_workers'
         )
-    matches = _TOLD.findall(str(error))
+    matches = _ERROR.findall(str(error))
     if not matches:
         return None
     kind, message = matches[-1]

@@ -1,1 +1,1 @@
-"""."""
+"""Connects scan, plan and write as steps of a Beam pipeline."""

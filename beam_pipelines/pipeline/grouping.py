@@ -1,7 +1,7 @@
-"""Brings all rows of a product, a content or a class together, in Beam.
+"""Groups all rows of a product, a content or a class in Beam.
 
-Tables are cut into buckets of keys first, so that many keys do not make many small elements. They
-travel packed.
+Tables are split into buckets of keys first, so that many keys do not make many small elements. They
+move packed.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -12,68 +12,66 @@ import numpy as np
 import numpy.typing as npt
 
 from beam_pipelines import packing
-from beam_pipelines.plan import assign
 from beam_pipelines.table import Table
 
-# Buckets are parts of the work: more than the workers of a large job, few enough that a part of a
-# small one holds many rows. Those of a very large job fit a worker's memory: some 10 MB each.
-_LEAST_BUCKETS = 64
+# More buckets than the workers of a large job, and few enough that a bucket of a small job has many
+# rows. The buckets of a very large job fit a worker's memory, with about 10 MB each.
+_MIN_BUCKETS = 64
 _BUCKET_BYTES = 1 << 30  # of the source
 
 Int64s = npt.NDArray[np.int64]
 
 
-def buckets_for(source_bytes: int) -> int:
-    """How many buckets a source's rows are cut into; changes no result."""
-    return max(_LEAST_BUCKETS, source_bytes // _BUCKET_BYTES)
+def bucket_count(source_bytes: int) -> int:
+    """Returns the number of buckets of a source's rows. Does not change the result."""
+    return max(_MIN_BUCKETS, source_bytes // _BUCKET_BYTES)
 
 
-class Grouped(beam.PTransform):  # type: ignore[misc]
-    """Tables in; (bucket, [packed rows]) out.
+class GroupByBucket(beam.PTransform):  # type: ignore[misc]
+    """Groups tables into (bucket, [packed rows]).
 
     Args:
-      keys: gives each row's key; rows of a key come together.
-      kept: the columns that the next step needs.
-      buckets: of keys.
-      args: for `keys`.
+      keys: Returns each row's key. Rows with the same key get into the same bucket.
+      kept: The columns that the next step needs.
+      buckets: Number of buckets.
+      options: Keyword arguments of `keys`.
     """
 
     def __init__(
-        self, keys: Callable[..., Int64s], kept: np.dtype[np.void], buckets: int, *args: Any
+        self, keys: Callable[..., Int64s], kept: np.dtype[np.void], buckets: int, **options: Any
     ) -> None:
         super().__init__()
-        self._cut_args = (keys, kept, buckets, args)
+        self._split_args = (keys, kept, buckets, options)
 
     def expand(self, tables: beam.PCollection) -> beam.PCollection:
-        """Applies the step."""
-        return tables | 'Cut' >> beam.FlatMap(_cut, *self._cut_args) | beam.GroupByKey()
+        """Applies the transform."""
+        return (
+            tables
+            | 'SplitIntoBuckets' >> beam.FlatMap(_split_into_buckets, *self._split_args)
+            | beam.GroupByKey()
+        )
 
 
-def joined(grouped: tuple[int, Iterable[bytes]], kept: Any) -> Table:
-    """What `Grouped` gives for a bucket, as one table with all columns."""
+def unpack_bucket(grouped: tuple[int, Iterable[bytes]], kept: Any) -> Table:
+    """Returns a bucket of `GroupByBucket` as one table with all columns."""
     return packing.unpack(grouped[1], kept)
 
 
-def by_product(rows: Table) -> Int64s:
-    """Each row's product."""
+def product_keys(rows: Table) -> Int64s:
+    """Returns each row's product id."""
     return rows['product_id']
 
 
-def by_hash(rows: Table) -> Int64s:
-    """Each row's content, or a part of its hash."""
+def content_keys(rows: Table) -> Int64s:
+    """Returns a part of each row's content hash."""
     return (rows['hash_low'] >> np.uint64(1)).astype(np.int64)
 
 
-def by_class(rows: Table, seed: int) -> Int64s:
-    """Each row's class."""
-    return assign.class_keys(rows, seed=seed)
-
-
-def _cut(
+def _split_into_buckets(
     rows: Table,
     keys: Callable[..., Int64s],
-    kept: Any,  # a dtype: Beam takes its type for another
+    kept: Any,  # a dtype; Beam mistakes its type for another
     buckets: int,
-    args: tuple[Any, ...],
+    options: dict[str, Any],
 ) -> Iterator[tuple[int, bytes]]:
-    return packing.pack_by(rows, keys(rows, *args) % buckets, kept)
+    return packing.pack_by_key(rows, keys(rows, **options) % buckets, kept)

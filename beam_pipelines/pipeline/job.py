@@ -1,7 +1,7 @@
-"""Which step follows which in Beam. What each does is in `steps`.
+"""Builds the Beam pipeline of the job. The steps are in `steps`.
 
-Tables move, not pictures: a row takes some 30 bytes, and the bytes of a picture are read once to be
-hashed and once to be written.
+Tables move, not pictures: a row takes about 30 bytes, and the bytes of a picture are read once to
+hash them and once to write them.
 """
 
 from dataclasses import dataclass, field
@@ -12,34 +12,34 @@ import numpy.typing as npt
 from apache_beam.pvalue import AsDict, AsIter, AsList, AsMultiMap, AsSingleton, PCollection
 
 from beam_pipelines import table
+from beam_pipelines.ledger import Counts
 from beam_pipelines.local.meter import Meter
 from beam_pipelines.options import ShardOptions
 from beam_pipelines.pipeline import grouping, steps
-from beam_pipelines.pipeline.grouping import Grouped, joined
+from beam_pipelines.pipeline.grouping import GroupByBucket, unpack_bucket
 from beam_pipelines.pipeline.proven_scans import ProvenScans
-from beam_pipelines.plan import resolve
-from beam_pipelines.plan.assign import Layout
-from beam_pipelines.scan.scan import Counts, Rejected
-from beam_pipelines.sources.source import Source
+from beam_pipelines.plan import classes, repeats
+from beam_pipelines.plan.classes import Layout
 from beam_pipelines.table import Table, join
 from beam_pipelines.write import commit, rejected
-from beam_pipelines.write.gather import Gathered, Gatherer
+from beam_pipelines.write.shard_writer import ShardWriter, WrittenShard
 from catalog import storage
 from catalog.categories import Categories
+from catalog.sources.source import Rejected, Source
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run: what is read, what is made of it, and where it goes.
+    """The input, options and output of one run.
 
     Attributes:
-      source: of the products.
+      source: Source of the products.
       categories: None for unlabelled data.
-      category_bytes: the file of the tree, to lie beside the manifest.
-      options: what changes the result.
-      output: folder of the data set.
-      range_bytes: what one element of the scan reads.
-      meter: is told how far the run is.
+      category_bytes: Contents of the category file, to be written beside the manifest.
+      options: Options that change the result.
+      output: Folder of the data set.
+      range_bytes: Size of the range that one element scans.
+      meter: Receives the progress of the run.
     """
 
     source: Source
@@ -52,8 +52,8 @@ class Job:
 
 
 def build(pipeline: beam.Pipeline, job: Job) -> None:
-    """Adds the whole job to a pipeline."""
-    buckets = grouping.buckets_for(job.source.total_bytes())
+    """Adds all steps of the job to a pipeline."""
+    buckets = grouping.bucket_count(job.source.total_bytes())
     scans = ProvenScans(
         pipeline,
         job.source,
@@ -62,56 +62,56 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         decode=job.options.verify == 'decode',
         meter=job.meter,
     )
-    told = scans.told() | 'Unpack' >> beam.FlatMap(steps.unpack)
-    firsts = _first_documents(told, scans, buckets)
+    scanned = scans.summaries() | 'UnpackScans' >> beam.FlatMap(steps.unpack_scan)
+    first_documents = _first_documents(scanned, scans, buckets)
     # Both: (kind, Table | Counts | Rejected).
     pieces = (
-        told | 'Damaged' >> beam.FlatMap(steps.only, steps.REJECTED),
-        firsts | 'RepeatedIds' >> beam.FlatMap(steps.only, steps.REJECTED),
+        scanned | 'RejectedByScan' >> beam.FlatMap(steps.select_kind, steps.REJECTED),
+        first_documents | 'RejectedById' >> beam.FlatMap(steps.select_kind, steps.REJECTED),
     ) | 'AllRejected' >> beam.Flatten()
-    checked = _checked(told, firsts, pieces, job)
-    tables = firsts | 'FirstDocuments' >> beam.FlatMap(steps.only, steps.TABLES)
+    checked = _checked_counts(scanned, first_documents, pieces, job)
+    tables = first_documents | 'FirstDocuments' >> beam.FlatMap(steps.select_kind, steps.TABLES)
 
     split = (
-        _by_class(tables, job.options, buckets)
-        | 'JoinToSplit' >> beam.Map(joined, table.CLASSED)
-        | 'AssignSplits' >> beam.FlatMap(steps.assign_splits, job.options)
-    )  # (kind, Counts | class counts | bytes of rows)
-    layout = _laid_out(pipeline, split, checked, job)
+        _group_by_class(tables, job.options, buckets)
+        | 'UnpackClasses' >> beam.Map(unpack_bucket, table.CLASSED)
+        | 'Split' >> beam.FlatMap(steps.split_bucket, job.options)
+    )  # (kind, Counts | class counts | packed rows)
+    layout = _layout(pipeline, split, checked, job)
     dealt = (
         split
-        | 'KeepSplit' >> beam.FlatMap(steps.only, steps.TABLES)
-        # What waits for the layout is shared out anew: as it lies, by a local runner's workers, one
-        # of them would get some 10 MB more.
+        | 'SplitTables' >> beam.FlatMap(steps.select_kind, steps.TABLES)
+        # The elements that wait for the layout are distributed again: otherwise one worker of a
+        # local runner would get about 10 MB more than the others.
         | 'SpreadSplit' >> beam.Reshuffle()
-        | 'Deal' >> beam.Map(steps.deal, AsSingleton(layout), job.options)
+        | 'Deal' >> beam.Map(steps.deal_bucket, AsSingleton(layout), job.options)
     )  # Table
     leaked = (
         dealt
-        | 'Shown' >> beam.Map(steps.shown)
-        | 'ByHashAgain' >> Grouped(grouping.by_hash, table.SHOWN, buckets)
-        | 'JoinShown' >> beam.Map(joined, table.SHOWN)
+        | 'LeaveOutCopies' >> beam.Map(steps.leave_out_copies)
+        | 'GroupByDealtContent' >> GroupByBucket(grouping.content_keys, table.CONTENT, buckets)
+        | 'UnpackDealtContents' >> beam.Map(unpack_bucket, table.CONTENT)
         | 'FindLeaked' >> beam.FlatMap(steps.find_leaked)
     )  # (kind, Table | Counts)
 
-    gathered = _gathered(dealt, leaked, layout, job)
+    written = _written_shards(dealt, leaked, layout, job)
     by_label = (
-        gathered
-        | 'ByLabel' >> beam.Map(steps.labels_of)
+        written
+        | 'LabelsBySplit' >> beam.Map(steps.labels_by_split)
         | 'SumByLabel' >> beam.CombinePerKey(steps.sum_labels)
     )  # split, int64 [3, classes]
     counts = (
         (
             checked,
-            split | 'CountSplit' >> beam.FlatMap(steps.counts),
-            leaked | 'CountLeaked' >> beam.FlatMap(steps.counts),
+            split | 'CountSplit' >> beam.FlatMap(steps.select_counts),
+            leaked | 'CountLeaked' >> beam.FlatMap(steps.select_counts),
         )
         | 'AllCounts' >> beam.Flatten()
         | 'SumCounts' >> beam.CombineGlobally(steps.sum_counts)
     )  # Counts, one
     fingerprint = (
         tables
-        | 'Fingerprint' >> beam.Map(steps.fingerprint)
+        | 'Fingerprint' >> beam.Map(steps.fingerprint_rows)
         | 'SumFingerprints' >> beam.CombineGlobally(steps.sum_fingerprints)
     )  # uint64 [2], one
     _ = (
@@ -120,10 +120,10 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         | 'Commit'
         >> beam.Map(
             _commit,
-            AsList(gathered | 'Lines' >> beam.Map(steps.line_of)),
+            AsList(written | 'LeaveOutLabels' >> beam.Map(steps.leave_out_labels)),
             AsDict(by_label),
             AsList(pieces),
-            AsList(tables | 'KeepBlank' >> beam.Map(steps.blank)),
+            AsList(tables | 'KeepBlank' >> beam.Map(steps.blank_rows)),
             AsSingleton(layout),
             AsSingleton(counts),
             AsSingleton(fingerprint),
@@ -132,91 +132,99 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
     )
 
 
-def _first_documents(told: PCollection, scans: ProvenScans, buckets: int) -> PCollection:
-    """The first documents of all product ids: (kind, Table | Counts | Rejected)."""
+def _first_documents(scanned: PCollection, scans: ProvenScans, buckets: int) -> PCollection:
+    """Returns the first document of each product id: (kind, Table | Counts | Rejected)."""
     later = (
-        told
-        | 'Documents' >> beam.FlatMap(steps.only, steps.DOCUMENTS)
-        | 'ByProduct' >> Grouped(grouping.by_product, table.DOCUMENT, buckets)
-        | 'JoinDocuments' >> beam.Map(joined, table.DOCUMENT)
-        | 'LaterDocuments' >> beam.Map(resolve.later_documents)
+        scanned
+        | 'Documents' >> beam.FlatMap(steps.select_kind, steps.DOCUMENTS)
+        | 'GroupByProduct' >> GroupByBucket(grouping.product_keys, table.DOCUMENT, buckets)
+        | 'UnpackProducts' >> beam.Map(unpack_bucket, table.DOCUMENT)
+        | 'LaterDocuments' >> beam.Map(repeats.later_documents)
     )  # Table
     return scans.scans() | 'KeepFirstDocuments' >> beam.FlatMap(
-        steps.first_documents, AsList(later)
+        steps.keep_first_documents, AsList(later)
     )
 
 
-def _checked(told: PCollection, firsts: PCollection, pieces: PCollection, job: Job) -> PCollection:
-    """The counts of what was read: Counts, one."""
+def _checked_counts(
+    scanned: PCollection, first_documents: PCollection, pieces: PCollection, job: Job
+) -> PCollection:
+    """Returns the counts of what was read: Counts, one."""
     return (
         (
-            told | 'CountScanned' >> beam.FlatMap(steps.counts),
-            firsts | 'CountRepeated' >> beam.FlatMap(steps.counts),
+            scanned | 'CountScanned' >> beam.FlatMap(steps.select_counts),
+            first_documents | 'CountRepeated' >> beam.FlatMap(steps.select_counts),
         )
         | 'ScanCounts' >> beam.Flatten()
         | 'SumScanCounts' >> beam.CombineGlobally(steps.sum_counts)
         | 'CheckRejected'
         >> beam.Map(
-            steps.check_rejected, AsIter(pieces), job.source, job.options.max_rejected_fraction
+            steps.require_few_rejected,
+            AsIter(pieces),
+            job.source,
+            job.options.max_rejected_fraction,
         )
     )
 
 
-def _by_class(tables: PCollection, options: ShardOptions, buckets: int) -> PCollection:
-    """All rows of each class: (bucket of classes, [Table])."""
+def _group_by_class(tables: PCollection, options: ShardOptions, buckets: int) -> PCollection:
+    """Groups all rows of each class: (bucket of classes, [packed rows])."""
     if options.duplicates == 'drop':
         tables = (
             tables
-            | 'ByHash' >> Grouped(grouping.by_hash, table.SCANNED, buckets)
-            | 'JoinContents' >> beam.Map(joined, table.SCANNED)
-            | 'MarkRepeats' >> beam.Map(steps.mark_repeats)
+            | 'GroupByContent' >> GroupByBucket(grouping.content_keys, table.SCANNED, buckets)
+            | 'UnpackContents' >> beam.Map(unpack_bucket, table.SCANNED)
+            | 'MarkRepeats' >> beam.Map(steps.mark_repeated_contents)
         )
-    return tables | 'ByClass' >> Grouped(grouping.by_class, table.CLASSED, buckets, options.seed)
+    return tables | 'GroupByClass' >> GroupByBucket(
+        classes.class_keys, table.CLASSED, buckets, seed=options.seed
+    )
 
 
-def _laid_out(
+def _layout(
     pipeline: beam.Pipeline, split: PCollection, checked: PCollection, job: Job
 ) -> PCollection:
-    """Layout, one."""
-    class_counts = split | 'ClassCounts' >> beam.FlatMap(steps.only, steps.CLASS_COUNTS)
+    """Returns the layout: Layout, one."""
+    class_counts = split | 'ClassCounts' >> beam.FlatMap(steps.select_kind, steps.CLASS_COUNTS)
     return (
         pipeline
         | 'Once' >> beam.Create([None])
-        | 'LayOut'
+        | 'PlanShards'
         >> beam.Map(
-            steps.lay_out, AsList(class_counts), AsSingleton(checked), job.options, job.meter
+            steps.plan_shards, AsList(class_counts), AsSingleton(checked), job.options, job.meter
         )
     )
 
 
-def _gathered(
+def _written_shards(
     dealt: PCollection, leaked: PCollection, layout: PCollection, job: Job
 ) -> PCollection:
-    """The shards, written: Gathered."""
-    gatherer = Gatherer(
+    """Writes the shards: WrittenShard."""
+    writer = ShardWriter(
         source=job.source,
         categories=job.categories,
         options=job.options,
-        staging=commit.staging_of(job.output),
+        staging=commit.staging_folder(job.output),
         output=job.output,
     )
     marks = (
         leaked
-        | 'Leaked' >> beam.FlatMap(steps.only, steps.TABLES)
-        | 'LeakedByShard'
-        >> beam.FlatMap(steps.by_shard, AsSingleton(layout), job.source, table.LEAKED)
+        | 'LeakedTables' >> beam.FlatMap(steps.select_kind, steps.TABLES)
+        | 'PackLeakedByShard'
+        >> beam.FlatMap(steps.pack_by_shard, AsSingleton(layout), job.source, table.LEAKED)
     )
     return (
         dealt
-        | 'ByShard' >> beam.FlatMap(steps.by_shard, AsSingleton(layout), job.source, table.DEALT)
-        | 'GroupByShard' >> beam.GroupByKey()  # group, [OfShard]
-        | 'Gather' >> beam.FlatMap(steps.gather, AsMultiMap(marks), gatherer, job.meter)
+        | 'PackByShard'
+        >> beam.FlatMap(steps.pack_by_shard, AsSingleton(layout), job.source, table.DEALT)
+        | 'GroupByShard' >> beam.GroupByKey()  # group, [ShardRows]
+        | 'WriteShards' >> beam.FlatMap(steps.write_shards, AsMultiMap(marks), writer, job.meter)
     )
 
 
 def _commit(
     _: None,
-    gathered: list[Gathered],
+    written: list[WrittenShard],
     by_label: dict[str, npt.NDArray[np.int64]],
     pieces: list[Rejected],
     blank: list[Table],
@@ -225,11 +233,11 @@ def _commit(
     fingerprint: npt.NDArray[np.uint64],
     job: Job,
 ) -> None:
-    staging = commit.staging_of(job.output)
-    rejected.write(staging, job.source, pieces)
-    counts.notes['blank_pictures'] += rejected.list_blank(staging, job.source, join(blank))
+    staging = commit.staging_folder(job.output)
+    rejected.write_rejected(staging, job.source, pieces)
+    counts.notes['blank_pictures'] += rejected.write_blank(staging, job.source, join(blank))
     made = commit.build_manifest(
-        gathered,
+        written,
         by_label=by_label,
         options=job.options,
         tree=job.categories,

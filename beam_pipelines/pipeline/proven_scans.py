@@ -1,4 +1,4 @@
-"""The scans of a whole source, each document in exactly one. What proves them is in `seams`."""
+"""Scans a source so that each document is in exactly one scan. `seams` has the proof."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -7,24 +7,26 @@ import apache_beam as beam
 from apache_beam.pvalue import AsList, AsSingleton
 
 from beam_pipelines.local.meter import Meter
-from beam_pipelines.pipeline import counters as metrics
-from beam_pipelines.plan import resolve
-from beam_pipelines.scan import seams
-from beam_pipelines.scan.scan import Range, Scan
+from beam_pipelines.pipeline import counters
+from beam_pipelines.plan import repeats
+from beam_pipelines.scan import scan, seams
+from beam_pipelines.scan.scan import Scan
 from beam_pipelines.scan.seams import Edge, Proof
-from beam_pipelines.sources.source import Source
+from catalog.sources.source import Range, Source
 
 
 class ProvenScans:
-    """Scans a source, and proves the scans; what does not hold is scanned again where it is used.
+    """Scans a source and, if it guesses starts, proves the scans.
+
+    A wrong scan is replaced by another scan where it is used.
 
     Args:
-      pipeline: to add the steps to.
-      source: of the products.
-      range_bytes: what one element of the scan reads.
-      label_of: the label by category id; None for unlabelled data.
-      decode: whether every picture is decoded.
-      meter: is told what was scanned.
+      pipeline: Pipeline to add the steps to.
+      source: Source of the products.
+      range_bytes: Size of the range that one element scans.
+      label_of: Labels by category id. None for unlabelled data.
+      decode: Whether to decode every picture.
+      meter: Receives the number of scanned bytes.
     """
 
     def __init__(
@@ -44,53 +46,57 @@ class ProvenScans:
             | 'SpreadRanges' >> beam.Reshuffle()
             | 'Scan' >> beam.Map(_scan, *self._arguments, meter)
         )  # Scan
-        edges = self._scans | 'Edges' >> beam.Map(_edge)
-        self._proof = (
-            pipeline
-            | 'OnceScanned' >> beam.Create([None])
-            | 'Prove' >> beam.Map(_prove, AsList(edges), source)
-        )  # Proof, one
-
-    def told(self) -> beam.PCollection:
-        """The scans that hold, with a row a document in place of a row a picture: Scan."""
-        brief = self._scans | 'LeaveOutPictures' >> beam.Map(_brief)
-        return brief | 'KeepProvenToTell' >> self._keep_proven()
+        self._proof = None
+        if source.guesses_starts():
+            edges = self._scans | 'Edges' >> beam.Map(_edge)
+            self._proof = (
+                pipeline
+                | 'OnceScanned' >> beam.Create([None])
+                | 'Prove' >> beam.Map(_prove, AsList(edges), source)
+            )  # Proof, one
 
     def scans(self) -> beam.PCollection:
-        """The scans that hold: Scan."""
-        return self._scans | 'KeepProvenToUse' >> self._keep_proven()
+        """Returns the scans: Scan."""
+        return self._correct(self._scans, 'CorrectScans')
 
-    def _keep_proven(self) -> beam.PTransform:
-        return beam.FlatMap(_proven, AsSingleton(self._proof), *self._arguments)
+    def summaries(self) -> beam.PCollection:
+        """Returns the scans with one row per document instead of one per picture: Scan."""
+        summaries = self._scans | 'LeaveOutPictures' >> beam.Map(_leave_out_pictures)
+        return self._correct(summaries, 'CorrectSummaries')
+
+    def _correct(self, scans: beam.PCollection, label: str) -> beam.PCollection:
+        if self._proof is None:
+            return scans
+        return scans | label >> beam.FlatMap(_correct, AsSingleton(self._proof), *self._arguments)
 
 
 def _scan(
-    scanned: Range, source: Source, label_of: dict[int, int] | None, decode: bool, meter: Meter
+    part: Range, source: Source, label_of: dict[int, int] | None, decode: bool, meter: Meter
 ) -> Scan:
-    scan = source.scan(scanned, label_of=label_of, decode=decode)
-    metrics.count_scan(scan)
-    meter.tell('scanned_bytes', scan.bytes)
-    return scan
+    scanned = scan.scan_range(source, part, label_of=label_of, decode=decode)
+    counters.count_scan(scanned)
+    meter.add('scanned_bytes', scanned.bytes)
+    return scanned
 
 
-def _proven(
-    scan: Scan, proof: Proof, source: Source, label_of: dict[int, int] | None, decode: bool
+def _correct(
+    scanned: Scan, proof: Proof, source: Source, label_of: dict[int, int] | None, decode: bool
 ) -> Iterator[Scan]:
-    """The scan if it holds, or what comes out from where its first document is known to begin."""
-    place = scan.range.file, scan.range.start
+    """Yields the scan if it is proven, or a new one from the proven start of its range."""
+    place = scanned.range.file, scanned.range.start
     if place in proof.proven:
-        yield scan
+        yield scanned
     elif place in proof.again:
-        yield source.scan(scan.range, label_of=label_of, decode=decode, start=proof.again[place])
+        yield scan.scan_range(source, proof.again[place], label_of=label_of, decode=decode)
 
 
-def _brief(scan: Scan) -> Scan:
-    return dataclasses.replace(scan, table=resolve.documents(scan.table))
+def _leave_out_pictures(scanned: Scan) -> Scan:
+    return dataclasses.replace(scanned, table=repeats.documents(scanned.table))
 
 
-def _edge(scan: Scan) -> Edge:
-    return Edge(scan.range.file, scan.range.start, scan.range.stop, scan.first, scan.end)
+def _edge(scanned: Scan) -> Edge:
+    return Edge(scanned.range, scanned.first, scanned.end)
 
 
 def _prove(_: None, edges: list[Edge], source: Source) -> Proof:
-    return seams.prove(edges, lambda scanned, start: source.end_of(scanned, start=start))
+    return seams.prove(edges, lambda part: scan.read_to_end(source, part))

@@ -1,4 +1,4 @@
-"""What goes into each step of the job and what comes out. The work is in the modules they call."""
+"""The functions that Beam calls, elements in and elements out. Other modules do the work."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
@@ -7,52 +7,53 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from beam_pipelines import packing, table
+from beam_pipelines import ledger, packing, table
+from beam_pipelines.ledger import Counts
 from beam_pipelines.local.meter import Meter
 from beam_pipelines.options import ShardOptions
-from beam_pipelines.pipeline import counters as metrics
-from beam_pipelines.plan import assign, plan, resolve
-from beam_pipelines.plan.assign import Layout
-from beam_pipelines.scan.scan import Counts, Rejected, Scan, rejected_picture
-from beam_pipelines.sources.source import Source
+from beam_pipelines.pipeline import counters
+from beam_pipelines.plan import classes, repeats, rules
+from beam_pipelines.plan.classes import Layout
+from beam_pipelines.scan.scan import Scan, rejected_picture
 from beam_pipelines.table import BLANK, Table, join
-from beam_pipelines.write import ledger, rejected, together
-from beam_pipelines.write.gather import Gathered, Gatherer, shards_of
-from beam_pipelines.write.together import Group
+from beam_pipelines.write import rejected, shard_groups, shard_writer
+from beam_pipelines.write.shard_groups import Group
+from beam_pipelines.write.shard_writer import ShardWriter, WrittenShard
 from catalog.shards import ShardName
+from catalog.sources.source import Rejected, Source
 
-# Kinds of output of a step that has several. Pairs of kind and value go on, and a next step takes
-# one kind: Beam's own tagged outputs get mixed up on Dask.
+# Kinds of output of a step that has several. Such a step yields pairs of kind and value, and the
+# next step takes one kind: Beam's DaskRunner mixes up tagged outputs.
 TABLES, DOCUMENTS, COUNTS = 'tables', 'documents', 'counts'
 REJECTED, CLASS_COUNTS = 'rejected', 'class_counts'
 
-OfShard = tuple[tuple[str, int, int], bytes]  # shard, packed rows
+ShardRows = tuple[tuple[str, int, int], bytes]  # shard name, packed rows
 
 
-def only(output: tuple[str, Any], kind: str) -> Iterator[Any]:
-    """The values of one kind of output."""
+def select_kind(output: tuple[str, Any], kind: str) -> Iterator[Any]:
+    """Yields the value if it is of one kind."""
     if output[0] == kind:
         yield output[1]
 
 
-def counts(output: tuple[str, Any]) -> Iterator[Counts]:
-    """The counts, which are counted for Beam's page of the run too."""
-    for counts in only(output, COUNTS):
-        metrics.count(counts)
+def select_counts(output: tuple[str, Any]) -> Iterator[Counts]:
+    """Yields the value if it is counts, and adds these to the Beam metrics."""
+    for counts in select_kind(output, COUNTS):
+        counters.count_places(counts)
         yield counts
 
 
-def unpack(scan: Scan) -> Iterator[tuple[str, Any]]:
-    """What a proven scan tells before its rows are used: (kind, Table | Counts | Rejected)."""
+def unpack_scan(scan: Scan) -> Iterator[tuple[str, Any]]:
+    """Yields what is needed before the rows: (kind, Counts | Rejected | Table of documents)."""
     yield COUNTS, scan.counts
     yield from ((REJECTED, piece) for piece in scan.rejected)
     if len(scan.table):
-        yield DOCUMENTS, resolve.documents(scan.table)
+        yield DOCUMENTS, repeats.documents(scan.table)
 
 
-def first_documents(scan: Scan, later: list[Table]) -> Iterator[tuple[str, Any]]:
-    """The rows of documents that are the first of their product id, the others kept aside."""
-    first, others = resolve.split_off(scan.table, join(later))
+def keep_first_documents(scan: Scan, later: list[Table]) -> Iterator[tuple[str, Any]]:
+    """Yields the rows of the first document of each product id, and rejects the other rows."""
+    first, others = repeats.separate(scan.table, join(later))
     if len(first):
         yield TABLES, first
     if not len(others):
@@ -67,37 +68,37 @@ def first_documents(scan: Scan, later: list[Table]) -> Iterator[tuple[str, Any]]
     yield COUNTS, counts
 
 
-def mark_repeats(rows: Table) -> Table:
-    """Rows of whole contents, those that come again marked."""
-    marked, _ = resolve.mark_repeats(rows)
+def mark_repeated_contents(rows: Table) -> Table:
+    """Returns the rows of complete contents, with repeats marked."""
+    marked, _ = repeats.mark_repeats(rows)
     return marked
 
 
-def assign_splits(rows: Table, options: ShardOptions) -> Iterator[tuple[str, Any]]:
-    """What whole classes have in each split, where their products went, and the rows that stay."""
-    kept, class_counts, counts = assign.assign_splits(rows, options)
+def split_bucket(rows: Table, options: ShardOptions) -> Iterator[tuple[str, Any]]:
+    """Splits complete classes: (kind, Counts | class counts | packed rows)."""
+    kept, class_counts, counts = classes.split_classes(rows, options)
     yield COUNTS, counts
     yield CLASS_COUNTS, class_counts
     yield TABLES, packing.pack(kept, table.SPLIT)
 
 
-def deal(rows: bytes, layout: Layout, options: ShardOptions) -> Table:
-    """Rows of whole classes with their copies and shards."""
-    return assign.deal(packing.unpack([rows], table.SPLIT), layout, options)
+def deal_bucket(rows: bytes, layout: Layout, options: ShardOptions) -> Table:
+    """Deals packed rows of complete classes to shards."""
+    return classes.deal_classes(packing.unpack([rows], table.SPLIT), layout, options)
 
 
 def sum_counts(parts: Iterable[Counts]) -> Counts:
-    """All counts in one."""
+    """Returns the sum of counts."""
     total = Counts()
     for part in parts:
         total.add(part)
     return total
 
 
-def check_rejected(
+def require_few_rejected(
     counts: Counts, pieces: Iterable[Rejected], source: Source, max_fraction: float
 ) -> Counts:
-    """The counts, unless too much is rejected."""
+    """Returns the counts, or raises a UserError if too much is rejected."""
     first = min(pieces, key=lambda piece: (piece.file, piece.offset), default=None)
     ledger.check_rejected(
         counts,
@@ -107,104 +108,103 @@ def check_rejected(
     return counts
 
 
-def lay_out(
+def plan_shards(
     _: None,
     class_counts: list[npt.NDArray[np.void]],
     checked: Counts,
     options: ShardOptions,
     meter: Meter,
 ) -> Layout:
-    """How many shards and records there will be."""
-    del checked  # only waited for: too much rejected ends the job before any shard is written
-    layout = assign.lay_out(class_counts, options)
-    meter.tell('planned_shards', sum(layout.shards.values()))
+    """Returns the layout of the shards."""
+    del checked  # only awaited: too many rejects end the job before any shard is written
+    layout = classes.build_layout(class_counts, options)
+    meter.add('planned_shards', sum(layout.shards.values()))
     return layout
 
 
-def shown(rows: Table) -> Table:
-    """What tells which pictures come again."""
-    # Copies are not repeats: what is counted is the input.
+def leave_out_copies(rows: Table) -> Table:
+    """Returns the rows of first copies, since repeats are counted in the input."""
     return rows.take(np.flatnonzero(rows['copy'] == 0))
 
 
 def find_leaked(rows: Table) -> Iterator[tuple[str, Any]]:
-    """The held-out pictures that train shows too, of whole contents; counts of what comes again."""
-    _, found = resolve.mark_repeats(rows)
+    """Yields the counts of repeats and the leaked pictures of complete contents."""
+    _, found = repeats.mark_repeats(rows)
     counts = Counts()
     counts.notes.update(found)
     yield COUNTS, counts
-    yield TABLES, resolve.leaked(rows)
+    yield TABLES, repeats.leaked(rows)
 
 
-def by_shard(
+def pack_by_shard(
     rows: Table,
     layout: Layout,
     source: Source,
-    kept: Any,  # a dtype: Beam takes its type for another
-) -> Iterator[tuple[Group, OfShard]]:
-    """The rows of each shard."""
-    for name, of_shard in shards_of(rows, layout.shards):
-        group = together.group_of(name, layout.shards, source=source)
-        yield group, (dataclasses.astuple(name), packing.pack(of_shard, kept))
+    kept: Any,  # a dtype; Beam mistakes its type for another
+) -> Iterator[tuple[Group, ShardRows]]:
+    """Yields the packed rows of each shard, keyed by the shard's group."""
+    for name, shard_rows in shard_writer.group_by_shard(rows, layout.shards):
+        group = shard_groups.shard_group(name, layout.shards, source=source)
+        yield group, (dataclasses.astuple(name), packing.pack(shard_rows, kept))
 
 
-def gather(
-    element: tuple[Group, Iterable[OfShard]],
-    leaked_of: Mapping[Group, Iterable[OfShard]],
-    gatherer: Gatherer,
+def write_shards(
+    element: tuple[Group, Iterable[ShardRows]],
+    leaked_by_group: Mapping[Group, Iterable[ShardRows]],
+    writer: ShardWriter,
     meter: Meter,
-) -> Iterator[Gathered]:
+) -> Iterator[WrittenShard]:
     """Writes the shards of a group."""
     group, parts = element
-    rows_of, marked = _joined(parts, table.DEALT), _joined(leaked_of[group], table.LEAKED)
-    for shard, leaked in marked.items():
-        rows_of[shard] = resolve.mark_leaked(rows_of[shard], leaked)
-    for made in together.gather(gatherer, rows_of):
-        metrics.count_shard(made)
-        meter.tell('written_shards', 1)
-        yield made
+    rows = _unpack_shards(parts, table.DEALT)
+    for shard, leaked in _unpack_shards(leaked_by_group[group], table.LEAKED).items():
+        rows[shard] = repeats.mark_leaked(rows[shard], leaked)
+    for written in shard_groups.write_group(writer, rows):
+        counters.count_shard(written)
+        meter.add('written_shards', 1)
+        yield written
 
 
-def _joined(parts: Iterable[OfShard], kept: np.dtype[np.void]) -> dict[ShardName, Table]:
-    """The rows of each shard, in one table."""
+def _unpack_shards(parts: Iterable[ShardRows], kept: np.dtype[np.void]) -> dict[ShardName, Table]:
+    """Returns the rows of each shard in one table."""
     found: dict[ShardName, list[bytes]] = {}
     for name, rows in parts:
         found.setdefault(ShardName(*name), []).append(rows)
     return {shard: packing.unpack(rows, kept) for shard, rows in found.items()}
 
 
-def labels_of(made: Gathered) -> tuple[str, npt.NDArray[np.int64]]:
-    """What a shard holds by label, with its split."""
-    return made.split, made.by_label
+def labels_by_split(written: WrittenShard) -> tuple[str, npt.NDArray[np.int64]]:
+    """Returns a shard's split and its numbers by label."""
+    return written.split, written.by_label
 
 
-def line_of(made: Gathered) -> Gathered:
-    """A shard without what it holds by label, which is long and summed by itself."""
-    return dataclasses.replace(made, by_label=made.by_label[:, :0])
+def leave_out_labels(written: WrittenShard) -> WrittenShard:
+    """Returns a shard without its numbers by label, which are large and summed separately."""
+    return dataclasses.replace(written, by_label=written.by_label[:, :0])
 
 
 def sum_labels(parts: Iterable[npt.NDArray[np.int64]]) -> Any:
-    """The sum of what shards hold by label."""
+    """Returns the sum of shards' numbers by label."""
     return sum(parts)
 
 
-def blank(rows: Table) -> Table:
-    """The rows of blank pictures."""
+def blank_rows(rows: Table) -> Table:
+    """Returns the rows of blank pictures."""
     return rows[rows['traits'] & BLANK != 0]
 
 
-def fingerprint(rows: Table) -> npt.NDArray[np.uint64]:
-    """Two sums over the rows' hashes: the same for the same products from any source."""
+def fingerprint_rows(rows: Table) -> npt.NDArray[np.uint64]:
+    """Returns two sums of the rows' hashes: the same for the same products from any source."""
     columns = [rows[name] for name in ('product_id', 'index', 'label', 'hash_high', 'hash_low')]
     salts = ('fingerprint', 'fingerprint 2')
-    hashes = np.stack([plan.mix(*columns, salt=salt, seed=0) for salt in salts])
+    hashes = np.stack([rules.hash_rows(*columns, salt=salt, seed=0) for salt in salts])
     return hashes.sum(axis=1, dtype=np.uint64)
 
 
 def sum_fingerprints(
     parts: Iterable[npt.NDArray[np.uint64]],
 ) -> npt.NDArray[np.uint64]:
-    """The fingerprint of all parts."""
+    """Returns the fingerprint of all parts."""
     total = np.zeros(2, np.uint64)
     for part in parts:
         total += part

@@ -1,1 +1,1 @@
-"""."""
+"""Reads ranges of a source into rows, rejected pieces and counts, and proves that ranges meet."""

@@ -1,4 +1,4 @@
-"""Pictures' bytes: usable as they are, to be converted, blank, or refused; and their hashes."""
+"""Inspects, hashes and converts the bytes of pictures."""
 
 import io
 import warnings
@@ -13,77 +13,77 @@ from beam_pipelines.scan import blank, jpeg_heads
 from beam_pipelines.table import BLANK, CONVERT
 from catalog.formats.image_header import MAX_PIXELS, BadPicture, read_header
 
-JPEG_QUALITY = 95  # of pictures that had to be converted
+JPEG_QUALITY = 95  # of converted pictures
 
-_WORTH_ARRAYS = 16  # pictures; fewer are looked at one by one
+_MIN_VECTORISED = 16  # pictures; fewer are inspected one by one
 
-# A picture is refused by its header before Pillow sees it; its own limit must not warn below that.
+# Large pictures are rejected by their headers. Pillow's own limit must not warn below that size.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 
 
 def hashes128(pictures: Iterable[bytes | memoryview]) -> npt.NDArray[np.uint64]:
-    """XXH3-128 of each picture's bytes: its high and low half, uint64 [pictures, 2]."""
+    """Returns the high and low half of each picture's XXH3-128, uint64 [pictures, 2]."""
     digests = b''.join(map(xxhash.xxh3_128_digest, pictures))
     return np.frombuffer(digests, '>u8').astype(np.uint64).reshape(-1, 2)
 
 
-def traits_of(
+def inspect_pictures(
     data: bytes, places: npt.NDArray[np.int64], *, decode: bool
 ) -> tuple[npt.NDArray[np.uint8], dict[int, BadPicture]]:
-    """What `traits` says of many pictures; most are seen to have none all at once.
+    """Inspects many pictures, most of them at once.
 
     Args:
-      data: that the pictures lie in.
-      places: offset and length of each, int64 [pictures, 2].
-      decode: decodes every picture.
+      data: Bytes that contain the pictures.
+      places: Offset and length of each picture, int64 [pictures, 2].
+      decode: Whether to decode every picture.
 
     Returns:
-      the traits, uint8 [pictures]; by number of the picture, why one cannot be used.
+      The traits as of `inspect_picture`, uint8 [pictures], and the errors by number of the picture.
     """
-    found = np.zeros(len(places), np.uint8)
+    traits = np.zeros(len(places), np.uint8)
     errors = {}
-    none = np.zeros(len(places), bool)
-    if not decode and len(places) >= _WORTH_ARRAYS:
-        heads = jpeg_heads.read(data, places)
+    plain = np.zeros(len(places), bool)  # known to have no traits
+    if not decode and len(places) >= _MIN_VECTORISED:
+        heads = jpeg_heads.read_heads(data, places)
         frame_bytes = places[:, 1] - jpeg_heads.FRAME
-        none = heads.usual & blank.is_long(frame_bytes, heads.width, heads.height)
-    for number in np.flatnonzero(~none).tolist():
-        at, size = places[number].tolist()
+        plain = heads.usual & blank.is_long(frame_bytes, heads.width, heads.height)
+    for number in np.flatnonzero(~plain).tolist():
+        offset, length = places[number].tolist()
         try:
-            found[number] = traits(data[at : at + size], decode=decode)
+            traits[number] = inspect_picture(data[offset : offset + length], decode=decode)
         except BadPicture as error:
             errors[number] = error
-    return found, errors
+    return traits, errors
 
 
-def traits(data: bytes, *, decode: bool) -> int:
-    """What is to be known of a picture: bits CONVERT and BLANK of `beam_pipelines.table`.
+def inspect_picture(data: bytes, *, decode: bool) -> int:
+    """Returns a picture's traits: the bits CONVERT and BLANK of `beam_pipelines.table`.
 
-    A whole grey or three-channel JPEG is kept as it is; any other picture must be converted.
+    A complete grey or three-channel JPEG is kept byte for byte. All others must be converted.
 
     Args:
-      data: the encoded picture.
-      decode: decodes every picture; otherwise only those that must be converted or may be blank.
+      data: The encoded picture.
+      decode: Whether to decode every picture, or only those to be converted or possibly blank.
 
     Raises:
-      BadPicture: with its reason, if the picture cannot be used.
+      BadPicture: With its reason, if the picture cannot be used.
     """
     header = read_header(data)
     if header.plain_jpeg and not decode:
         if not blank.is_short(data, header):
             return 0
-        # The means of its blocks come at a third of the cost, and mostly tell.
-        if not blank.may_be(_decode(data, eighth=True)):
+        # The means of its blocks cost a third as much, and are usually sufficient.
+        if not blank.may_be_blank(_decode(data, eighth=True)):
             return 0
     decoded = _decode(data)
-    # A cut-off JPEG that libjpeg still decodes whole only lacks its end marker.
-    as_it_is = header.plain_jpeg and decoded.mode in ('L', 'RGB')
-    shown = decoded if as_it_is else _rgb(decoded)
-    return (0 if as_it_is else CONVERT) | (BLANK if blank.is_blank(shown) else 0)
+    # A truncated JPEG that libjpeg decodes completely only lacks its end marker.
+    kept = header.plain_jpeg and decoded.mode in ('L', 'RGB')
+    shown = decoded if kept else _rgb(decoded)
+    return (0 if kept else CONVERT) | (BLANK if blank.is_blank(shown) else 0)
 
 
 def to_rgb_jpeg(data: bytes) -> bytes:
-    """A legal picture as an RGB JPEG, transparent parts on white."""
+    """Returns a valid picture as an RGB JPEG, with transparent parts on white."""
     file = io.BytesIO()
     _rgb(_decode(data)).save(file, 'JPEG', quality=JPEG_QUALITY)
     return file.getvalue()
@@ -98,7 +98,7 @@ def _rgb(decoded: Image.Image) -> Image.Image:
 
 
 def _decode(data: bytes, *, eighth: bool = False) -> Image.Image:
-    """The decoded picture; of a JPEG at an eighth of its size, if that is enough."""
+    """Decodes a picture. `eighth` decodes a JPEG at an eighth of its size."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
@@ -107,9 +107,9 @@ def _decode(data: bytes, *, eighth: bool = False) -> Image.Image:
                 picture.draft(picture.mode, (1, 1))
             picture.load()
     except UnidentifiedImageError as error:
-        # Its own message names an address in memory, other in every run.
+        # Pillow's message contains a memory address, which differs in every run.
         raise BadPicture('corrupt', 'its header cannot be read') from error
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        # SyntaxError is what Pillow's PNG reader raises for a broken file.
+        # Pillow's PNG reader raises SyntaxError for a broken file.
         raise BadPicture('corrupt', str(error)) from error
     return picture

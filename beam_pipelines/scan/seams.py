@@ -1,61 +1,68 @@
-"""Is every byte of the source in exactly one document? Pure: knows no Beam.
+"""Proves that every byte of a source is in exactly one document. Knows no Beam.
 
-A range's first document is found by a signature, which a picture's bytes can fake. Byte 0 begins a
-document; so the first document of the next range must begin where the last one of this range ends,
-and so on to the file's end. Where two neighbours do not meet, the range is walked again from the
-end of the one before it, which is proven.
+A range guesses its first document by a signature, which the bytes of a picture can fake. A document
+begins at byte 0. So the first document of the next range must begin where the last document of this
+range ends, and so on to the end of the file. Where two neighbours do not meet, the range is scanned
+again from the proven end of the range before it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from beam_pipelines.scan.scan import Range
+from catalog.sources.source import Range
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Edge:
-    """What a scan says of a range: where its first document begins and its last one ends."""
+    """The ends of what a scan found in a range.
 
-    file: int
-    start: int
-    stop: int
+    Attributes:
+      range: The range that was scanned.
+      first: Where its first document begins. None if it has none.
+      end: Where its last document ends. None if it has none.
+    """
+
+    range: Range
     first: int | None
     end: int | None
 
 
 @dataclass(frozen=True)
 class Proof:
-    """Which scans hold, and what must be scanned again.
+    """The ranges whose scans are correct, and those to scan again.
 
     Attributes:
-      proven: (file, start) of the ranges whose scans hold.
-      again: by (file, start) of the others that have documents, where the first of these begins.
+      proven: (file, start) of the ranges whose scans are correct.
+      again: The other ranges that contain documents, by (file, start), with `first` set.
     """
 
     proven: frozenset[tuple[int, int]]
-    again: Mapping[tuple[int, int], int]
+    again: Mapping[tuple[int, int], Range]
 
 
-def prove(edges: Iterable[Edge], end_of: Callable[[Range, int], int]) -> Proof:
-    """Proves the scans of all ranges of a source, or says what must be scanned again.
+def prove(edges: Iterable[Edge], read_to_end: Callable[[Range], int | None]) -> Proof:
+    """Proves the scans of all ranges of a source, or finds those to scan again.
 
     Args:
-      edges: of all ranges, in any order.
-      end_of: walks a range from the start of its first document, without looking at pictures.
+      edges: The edges of all ranges, in any order.
+      read_to_end: Returns where the last document of a range ends, without reading pictures.
     """
     proven = set()
     again = {}
     file, at = -1, 0  # `at`: where the next document begins, proven
-    for edge in sorted(edges, key=lambda edge: (edge.file, edge.start)):
-        if edge.file != file:
-            file, at = edge.file, 0
-        if at >= edge.stop:  # a document that begins before this range ends after it
+    for edge in sorted(edges, key=lambda edge: (edge.range.file, edge.range.start)):
+        part = edge.range
+        place = part.file, part.start
+        if part.file != file:
+            file, at = part.file, 0
+        if at >= part.stop:  # a document that begins before this range ends after it
             if edge.first is None:
-                proven.add((edge.file, edge.start))
+                proven.add(place)
         elif edge.first == at and edge.end is not None:
-            proven.add((edge.file, edge.start))
+            proven.add(place)
             at = edge.end
         else:
-            again[edge.file, edge.start] = at
-            at = end_of(Range(edge.file, edge.start, edge.stop), at)
+            again[place] = replace(part, first=at)
+            end = read_to_end(again[place])
+            at = at if end is None else end
     return Proof(frozenset(proven), again)

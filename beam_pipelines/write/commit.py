@@ -1,9 +1,9 @@
-"""From staged files to a data set: what may be written over, final names, the manifest last.
+"""Turns staged files into a data set: checks the output, renames files, writes the manifest last.
 
-A run stages everything in `OUTPUT/_staging`. Committing waits until the disk has it all, removes
-the old manifest, then the old files, gives the new files their names and writes the new manifest. A
-run that is cut off at any point leaves either the old data set, or no manifest and a staging folder
-that `--resume` takes up.
+A run stages everything in `OUTPUT/_staging`. A commit waits until the disk has all files, deletes
+the old manifest, then the old files, renames the new files and writes the new manifest. A run that
+is interrupted at any point leaves either the old data set, or no manifest and a staging folder from
+which `--resume` continues.
 """
 
 import dataclasses
@@ -13,11 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
+from beam_pipelines import ledger
+from beam_pipelines.ledger import Counts
 from beam_pipelines.options import ShardOptions
-from beam_pipelines.plan.assign import Layout
-from beam_pipelines.scan.scan import Counts
-from beam_pipelines.write import ledger, rejected
-from beam_pipelines.write.gather import Gathered
+from beam_pipelines.plan.classes import Layout
+from beam_pipelines.write import rejected
+from beam_pipelines.write.shard_writer import WrittenShard
 from catalog import categories, manifest, object_store, shards, storage
 from catalog.categories import Categories
 from catalog.errors import UserError
@@ -26,37 +27,37 @@ from catalog.manifest import Manifest, Split
 STAGING = '_staging'
 
 
-def staging_of(output: str) -> str:
-    """The staging folder of an output."""
+def staging_folder(output: str) -> str:
+    """Returns the staging folder of an output."""
     return storage.join(output, STAGING)
 
 
 def prepare(output: str, *, resume: bool, overwrite: bool) -> None:
-    """Checks that a run may write to `output` and can, and clears what an earlier one staged.
+    """Checks that a run may and can write to `output`, and deletes what an earlier run staged.
 
     Raises:
-      UserError: if there is a data set, or an unfinished one, and no flag says what to do.
-      OSError: if nothing can be written there. Better now than after hours of reading.
+      UserError: If there is a data set or an unfinished run, and neither flag is given for it.
+      OSError: If nothing can be written there, which is better known before hours of reading.
     """
     if resume and overwrite:
         raise UserError('--resume and --overwrite: at most one may be given, got both')
     complete = storage.exists(storage.join(output, manifest.FILE_NAME))
-    staged = bool(storage.list_files(staging_of(output)))
-    # Both: a run with --overwrite was cut off before it committed, or just after.
+    staged = bool(storage.list_files(staging_folder(output)))
+    # Both: a run with --overwrite was interrupted before it committed, or just after.
     if complete and not overwrite and not (resume and staged):
-        raise UserError(f'--output: {output} holds a data set; --overwrite replaces it')
+        raise UserError(f'--output: {output} contains a data set; use --overwrite to replace it')
     if staged and not (resume or overwrite):
         raise UserError(
-            f'--output: {output} holds an unfinished run; --resume goes on with it, --overwrite '
-            'starts again'
+            f'--output: {output} contains an unfinished run; use --resume to continue it, or '
+            '--overwrite to start again'
         )
     storage.check_writable(output)
     if not resume:
-        storage.delete_folder(staging_of(output))
+        storage.delete_folder(staging_folder(output))
 
 
 def build_manifest(
-    gathered: Iterable[Gathered],
+    written: Iterable[WrittenShard],
     *,
     by_label: Mapping[str, npt.NDArray[np.int64]],
     options: ShardOptions,
@@ -65,22 +66,22 @@ def build_manifest(
     counts: Counts,
     fingerprint: str,
 ) -> Manifest:
-    """The manifest of the gathered shards.
+    """Builds the manifest of the written shards.
 
     Args:
-      gathered: all of them.
-      by_label: by split, what the shards' `by_label` sum up to.
-      options: of the run.
+      written: All shards.
+      by_label: Sum of the shards' `by_label` by split.
+      options: Options of the run.
       tree: None for unlabelled data.
-      layout: what was planned.
-      counts: of everything that was read.
-      fingerprint: of the source.
+      layout: The planned layout.
+      counts: Counts of everything that was read.
+      fingerprint: Fingerprint of the source.
 
     Raises:
-      RuntimeError: if the shards do not hold what the plan and the ledger say: our own fault.
+      RuntimeError: If the shards differ from the layout or the ledger: a bug of this program.
     """
-    by_split: dict[str, list[Gathered]] = {split: [] for split in sorted(layout.shards)}
-    for shard in sorted(gathered, key=lambda shard: (shard.split, shard.index)):
+    by_split: dict[str, list[WrittenShard]] = {split: [] for split in sorted(layout.shards)}
+    for shard in sorted(written, key=lambda shard: (shard.split, shard.index)):
         by_split[shard.split].append(shard)
         counts.notes['leaked_pictures'] += shard.leaked
         counts.notes['converted_pictures'] += shard.converted
@@ -102,7 +103,7 @@ def build_manifest(
     ledger.check_sums(counts)
     picture_bytes = int(layout.counts['bytes'].sum())
     return Manifest(
-        options=_options(options),
+        options=dataclasses.asdict(options),
         source={
             'fingerprint': fingerprint,
             'documents': counts.documents[ledger.READ],
@@ -116,14 +117,10 @@ def build_manifest(
     )
 
 
-def _options(options: ShardOptions) -> dict[str, object]:
-    return dataclasses.asdict(options)
-
-
 def _check(
-    split: str, parts: Sequence[Gathered], pictures: int, *, layout: Layout, rows: np.ndarray
+    split: str, parts: Sequence[WrittenShard], pictures: int, *, layout: Layout, rows: np.ndarray
 ) -> None:
-    """What the shards hold against the plan: shards, units, and pictures without copies."""
+    """Compares the shards with the layout: shards, units, and pictures without copies."""
     found = {
         'shards': len(parts),
         'units': sum(part.units for part in parts),
@@ -135,7 +132,7 @@ def _check(
         'pictures': int(rows['pictures'].sum()),
     }
     if found != planned:
-        raise RuntimeError(f'{split}: {planned} were planned, {found} are written')
+        raise RuntimeError(f'{split}: {planned} were planned, but {found} were written')
 
 
 def _priors(splits: dict[str, Split]) -> dict[str, tuple[float, ...]]:
@@ -152,8 +149,8 @@ def _priors(splits: dict[str, Split]) -> dict[str, tuple[float, ...]]:
 def commit(
     output: str, *, made: Manifest, tree_bytes: bytes | None, staged_rejected: Sequence[str]
 ) -> None:
-    """Gives the staged files their names and writes the manifest."""
-    staging = staging_of(output)
+    """Gives the staged files their final names and writes the manifest."""
+    staging = staging_folder(output)
     renames = {
         storage.join(staging, shard.file): storage.join(output, shard.file)
         for split in made.splits.values()
@@ -163,7 +160,7 @@ def commit(
         storage.join(staging, name): storage.join(output, rejected.FOLDER, name)
         for name in staged_rejected
     }
-    # What an earlier commit already renamed has no staged file any more.
+    # Files that an earlier commit already renamed are no longer staged.
     staged = {storage.join(staging, name) for name in storage.list_files(staging)}
     pending = {old: new for old, new in renames.items() if old in staged}
     with ThreadPoolExecutor(object_store.REQUESTS_AT_ONCE) as pool:
@@ -179,7 +176,7 @@ def commit(
 
 
 def _stale(output: str, *, keep: set[str]) -> list[str]:
-    """The files of an earlier data set, and what a killed process left half written."""
+    """Returns the files of an earlier data set, and partial files of a killed process."""
     names = storage.list_files(output)
     old = [storage.join(output, n) for n in names if shards.parse(n) or storage.is_temporary(n)]
     folder = storage.join(output, rejected.FOLDER)

@@ -1,8 +1,8 @@
-"""The files for people: what could not be used, with its bytes, and which pictures are blank.
+"""Writes the files about rejected pieces and blank pictures.
 
-`rejected.jsonl` has one line a piece: reason, message, place in words, source file, offset, length,
-product id, picture, and the name of its bytes in `rejected.zip`. `blank.jsonl` has the same of each
-blank picture, but its bytes: it is not rejected. A file with nothing in it is left out.
+`rejected.jsonl` has one line per piece: reason, message, described place, source file, offset,
+length, product id, picture, and the name of its bytes in `rejected.zip`. `blank.jsonl` has the same
+for each blank picture except its bytes, since it is not rejected. Empty files are not written.
 """
 
 import json
@@ -12,31 +12,31 @@ from collections.abc import Sequence
 import numpy as np
 
 from beam_pipelines.scan.blank import MAX_RANGE
-from beam_pipelines.scan.scan import Rejected, rejected_picture
-from beam_pipelines.sources.source import Source
+from beam_pipelines.scan.scan import rejected_picture
 from beam_pipelines.table import Table, sort_by
 from catalog import storage
+from catalog.sources.source import Rejected, Source
 
 FOLDER = 'rejected'
 INDEX = 'rejected.jsonl'
 BYTES = 'rejected.zip'
 BLANK = 'blank.jsonl'
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # zip's first day: equal content, equal bytes
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed date, so that equal content gives equal bytes
 
 
 def describe(source: Source, rejected: Rejected) -> str:
-    """One rejected piece in words."""
+    """Describes a rejected piece for a message."""
     product = '' if rejected.product_id is None else f', product {rejected.product_id}'
     picture = '' if rejected.picture is None else f', picture {rejected.picture}'
     return (
-        f'{source.place(rejected)}, {rejected.length} bytes'
+        f'{source.describe_place(rejected)}, {rejected.length} bytes'
         f'{product}{picture}: {rejected.reason}, {rejected.message}'
     )
 
 
-def write(folder: str, source: Source, pieces: Sequence[Rejected]) -> None:
-    """Writes both files into a folder, in source order."""
+def write_rejected(folder: str, source: Source, pieces: Sequence[Rejected]) -> None:
+    """Writes `rejected.jsonl` and `rejected.zip` into a folder, in source order."""
     if not pieces:
         return
     ordered = sorted(pieces, key=_order)
@@ -49,8 +49,8 @@ def write(folder: str, source: Source, pieces: Sequence[Rejected]) -> None:
     _write_lines(storage.join(folder, INDEX), lines)
 
 
-def list_blank(folder: str, source: Source, rows: Table) -> int:
-    """Lists the blank pictures in source order; returns their number."""
+def write_blank(folder: str, source: Source, rows: Table) -> int:
+    """Writes `blank.jsonl` into a folder, in source order. Returns the number of pictures."""
     ordered = sort_by(rows, 'file', 'document', 'index')
     if len(ordered):
         lines = [_line(source, _blank(row)) for row in ordered]
@@ -84,8 +84,8 @@ def _line(source: Source, piece: Rejected) -> dict[str, object]:
     return {
         'reason': piece.reason,
         'message': piece.message,
-        'place': source.place(piece),
-        'file': source.name(piece.file),
+        'place': source.describe_place(piece),
+        'file': source.file_name(piece.file),
         'offset': piece.offset,
         'length': piece.length,
         'product_id': piece.product_id,

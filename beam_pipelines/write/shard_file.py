@@ -1,4 +1,4 @@
-"""One shard file as it is written: framing, compression, digest, size. Knows no rows."""
+"""Writes one shard file: framing, compression, digest, size. Knows no rows."""
 
 import gzip
 import hashlib
@@ -11,11 +11,11 @@ _GZIP_LEVEL = 6
 
 
 class ShardFile:
-    """Frames records into an open file. `close` must be called before the file is.
+    """Frames records into an open file. Call `close` before closing the file.
 
     Attributes:
-      bytes: that were written.
-      sha256: of the bytes that were written.
+      bytes: Number of bytes written.
+      sha256: Digest of the bytes written.
     """
 
     def __init__(self, file: BinaryIO, *, compression: str) -> None:
@@ -24,7 +24,7 @@ class ShardFile:
         self.sha256 = hashlib.sha256()
         self._target: Any = _Digesting(self)
         if compression == 'gzip':
-            # No name and no time in the header: equal content, equal bytes.
+            # No name and no time in the header, so that equal content gives equal bytes.
             self._target = gzip.GzipFile(
                 filename='',
                 mode='wb',
@@ -34,28 +34,28 @@ class ShardFile:
             )
 
     def write(self, records: Sequence[bytes]) -> None:
-        """Adds records. Better many: digesting and writing one by one costs more."""
+        """Writes records. Many at once cost less than one by one."""
         self._target.write(tfrecord.frames(records))
 
     def close(self) -> None:
-        """Ends what was written; the file itself stays open."""
+        """Ends the compressed stream. The file itself stays open."""
         self._target.close()
 
-    def put(self, data: bytes) -> int:
-        """Writes bytes as they go into the file."""
+    def write_raw(self, data: bytes) -> int:
+        """Writes bytes to the file without framing or compression."""
         self.sha256.update(data)
         self.bytes += len(data)
         return self._file.write(data)
 
 
 class _Digesting:
-    """What gzip takes for a file: it writes through to the shard file."""
+    """A file object for gzip that writes through to the shard file."""
 
     def __init__(self, shard: ShardFile) -> None:
         self._shard = shard
 
     def write(self, data: bytes) -> int:
-        return self._shard.put(data)
+        return self._shard.write_raw(data)
 
     def flush(self) -> None:
         pass

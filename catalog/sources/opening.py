@@ -1,32 +1,32 @@
-"""Which source `--input` names."""
+"""Opens the source that `--input` names."""
 
 import os
 from collections.abc import Sequence
 
-from beam_pipelines.sources import bson_files, folders, mongo, photo_files, photo_lists
-from beam_pipelines.sources.source import Source
 from catalog import storage
 from catalog.categories import Categories
 from catalog.errors import UserError
+from catalog.sources import bson_files, folder_contents, mongo, photo_files, photo_lists
+from catalog.sources.source import Source
 
 _MONGODB = ('mongodb://', 'mongodb+srv://')
-_DUMPS = ('*.bson', '*.bson.gz', '*/*.bson', '*/*.bson.gz')  # as mongodump lays them out
-_SERVERS_OWN = ('system.', 'oplog.')  # collections in a dump that hold no products
+_DUMPS = ('*.bson', '*.bson.gz', '*/*.bson', '*/*.bson.gz')  # the layout of mongodump
+_SYSTEM_COLLECTIONS = ('system.', 'oplog.')  # collections in a dump that contain no products
 
 
 def open_source(inputs: Sequence[str], *, tree: Categories | None) -> Source:
-    """The source that `--input` names.
+    """Opens the source that `--input` names.
 
     Args:
-      inputs: one MongoDB collection; or paths and globs, local or gs://, of BSON files (also
-        `.gz`) and folders of them as mongodump makes them; or of folders and lists of photos.
-      tree: by whose leaves folders may be named; None for unlabelled data.
+      inputs: One MongoDB collection. Or paths and globs, local or gs://, of BSON files (also
+        `.gz`) and of folders that mongodump wrote. Or paths of photo folders and photo lists.
+      tree: Categories that may name folders. None for unlabelled data.
 
     Raises:
-      UserError: if they name nothing, or several kinds of source.
+      UserError: If nothing is found, or several kinds of source.
     """
     if inputs[0].startswith(_MONGODB):
-        # The flag was cut at commas, which also part the hosts of one address.
+        # The flag was split at commas, which also separate the hosts of one address.
         return mongo.open_collection(','.join(inputs))
     bson: list[str] = []
     photos: list[str] = []
@@ -43,25 +43,27 @@ def open_source(inputs: Sequence[str], *, tree: Categories | None) -> Source:
 
 
 def _paths(pattern: str) -> list[str]:
-    """The files and folders that a path or glob names, sorted."""
+    """Returns the files and folders that match a path or glob, sorted."""
     pattern = pattern.rstrip('/') or pattern
     found = storage.glob(pattern)
-    if not found and storage.is_remote(pattern) and folders.files_below(pattern):
-        return [pattern]  # an object store has no folders, only names that begin alike
+    if not found and storage.is_remote(pattern) and folder_contents.files_below(pattern):
+        return [pattern]  # an object store has no folders, only names with a common prefix
     if not found:
-        raise UserError(f'--input: must name files that exist, got {pattern}')
+        raise UserError(f'--input: must name existing files, got {pattern}')
     return found
 
 
 def _bson_files(path: str) -> list[str]:
-    """The BSON files that a path stands for: itself, or a dump's; none if it holds photos."""
+    """Returns the path itself or the BSON files of a dump; nothing if the path contains photos."""
     if path.endswith(photo_lists.LIST_SUFFIXES):
         return []
     if not _is_folder(path):
         return [path]
-    # A dump's metadata is left out, and the server's own collections.
+    # Metadata and system collections of a dump are left out.
     found = [file for pattern in _DUMPS for file in storage.glob(storage.join(path, pattern))]
-    return sorted(file for file in found if not os.path.basename(file).startswith(_SERVERS_OWN))
+    return sorted(
+        file for file in found if not os.path.basename(file).startswith(_SYSTEM_COLLECTIONS)
+    )
 
 
 def _is_folder(path: str) -> bool:

@@ -1,6 +1,6 @@
-"""Which photos there are, of which product and category: from folders, or from a list.
+"""Lists photos with their products and categories, from folders or from a list file.
 
-Opens no photo. The rules, for people, are in `beam_pipelines.sources.photo_files`.
+Opens no photo. The rules are documented in `catalog.sources.photo_files`.
 """
 
 import functools
@@ -14,16 +14,15 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from beam_pipelines.sources import folders
-from beam_pipelines.table import starts
 from catalog import storage
 from catalog.categories import Categories
 from catalog.errors import UserError
+from catalog.sources import folder_contents, runs
+from catalog.sources.source import NO_CATEGORY
 
 Int64s = npt.NDArray[np.int64]
 
 LIST_SUFFIXES = ('.csv', '.parquet')
-NO_CATEGORY = -(2**63)  # in place of a category_id
 
 _COLUMNS = ('path', 'category', 'product')
 _PICTURE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.gif', '.webp', '.bmp')
@@ -32,13 +31,13 @@ _MAX_ID_DIGITS = 18  # fits an int64
 
 @dataclass(frozen=True)
 class Listing:
-    """Where photos are named: a folder of products, the loose files of a folder, or a list.
+    """A folder of products, the loose photos of a folder, or a list file.
 
     Attributes:
-      path: of the folder or the list.
-      root: paths that give a product its id count from here.
-      category_id: of all products; NO_CATEGORY where the list says, or nothing does.
-      loose: only the pictures directly in the folder.
+      path: Path of the folder or list.
+      root: Folder that the paths hashed into product ids are relative to.
+      category_id: Category of all products. NO_CATEGORY for a list, or if there is none.
+      loose: Whether to use only the pictures directly in the folder.
     """
 
     path: str
@@ -49,17 +48,17 @@ class Listing:
 
 @dataclass(frozen=True)
 class Photos:
-    """The photos of a listing, those of a product together, in order of their paths.
+    """The photos of a listing, grouped by product, in order of their paths.
 
-    About 100 bytes a photo, whatever Python needs for the strings left out.
+    About 100 bytes a photo, because the names are one byte string.
 
     Attributes:
-      folder: that the names count from.
-      names: of all photos, in UTF-8, one after another.
-      ends: where each name ends, int64 [photos].
-      first: the first photo of each product, and the number of photos, int64 [products + 1].
+      folder: Folder that the names are relative to.
+      names: Names of all photos, UTF-8, one after another.
+      ends: Where each name ends, int64 [photos].
+      first: Index of each product's first photo, then the number of photos, int64 [products + 1].
       product_ids: int64 [products].
-      category_ids: int64 [products]; NO_CATEGORY where there is none.
+      category_ids: int64 [products], NO_CATEGORY where a product has no category.
     """
 
     folder: str
@@ -73,36 +72,36 @@ class Photos:
         return len(self.ends)
 
     def path(self, photo: int) -> str:
-        """The path of a photo."""
+        """Returns the path of a photo."""
         begin = int(self.ends[photo - 1]) if photo else 0
         name = os.fsdecode(self.names[begin : int(self.ends[photo])])
         return name if _is_absolute(name) else storage.join(self.folder, name)
 
 
-def categories_of(folder: str, tree: Categories) -> list[Listing]:
-    """A listing for each folder in a folder, and one for its own photos, which have no category.
+def list_category_folders(folder: str, tree: Categories) -> list[Listing]:
+    """Returns a listing per subfolder, and one of the loose photos, which have no category.
 
     Raises:
-      UserError: if there are folders, and none names a category.
+      UserError: If no subfolder names a category.
     """
     by_name = _ids_by_name(tree)
     listings = [Listing(folder, root=folder, loose=True)]
-    names = folders.folders_in(folder)
+    names = folder_contents.folders_in(folder)
     for name in names:
-        category_id = number(name)
+        category_id = parse_number(name)
         if category_id is None:
             category_id = by_name.get(name.strip(), NO_CATEGORY)
         listings.append(Listing(storage.join(folder, name), root=folder, category_id=category_id))
     if names and all(listing.category_id == NO_CATEGORY for listing in listings):
         raise UserError(
-            f'{folder}: the folders in it must be named by a category_id or as LEVEL 1 > LEVEL 2 > '
+            f'{folder}: its folders must be named by a category_id or as LEVEL 1 > LEVEL 2 > '
             f'LEVEL 3, got {names[0]!r}'
         )
     return listings
 
 
 def _ids_by_name(tree: Categories) -> dict[str, int]:
-    """The category_id by the name of a folder; names that two leaves would have are left out."""
+    """Returns category ids by folder name, without names that two leaves share."""
     joined = [' > '.join(n.strip().replace('/', '_') for n in names) for names in tree.names]
     times = Counter(joined)
     pairs = zip(joined, tree.ids.tolist(), strict=True)
@@ -110,30 +109,30 @@ def _ids_by_name(tree: Categories) -> dict[str, int]:
 
 
 @functools.cache  # for the life of a worker: every shard has photos of most categories
-def load(listing: Listing) -> Photos:
-    """The photos of a listing.
+def load_photos(listing: Listing) -> Photos:
+    """Returns the photos of a listing.
 
     Raises:
-      UserError: if a list is not one.
+      UserError: If a list file is invalid.
     """
     if listing.path.endswith(LIST_SUFFIXES) and not listing.loose:
-        return _of_list(listing)
-    return _of_folder(listing)
+        return _list_file_photos(listing)
+    return _folder_photos(listing)
 
 
-def id_of(name: str, *, path: str) -> int:
-    """The id of a product: its name if that is a number, else a hash of its path.
+def derive_product_id(name: str, *, path: str) -> int:
+    """Returns a product's id: its name if that is a number, else a hash of its path.
 
     Args:
-      name: of its file or folder, with or without a suffix.
-      path: that is hashed, by XXH3-64, to 63 bits.
+      name: Name of its file or folder, with or without a suffix.
+      path: Hashed by XXH3-64 to 63 bits.
     """
-    named = number(name.partition('.')[0])
+    named = parse_number(name.partition('.')[0])
     return xxhash.xxh3_64_intdigest(os.fsencode(path)) >> 1 if named is None else named
 
 
-def number(name: str) -> int | None:
-    """The number that a name is, if it is one."""
+def parse_number(name: str) -> int | None:
+    """Returns a name as a number, or None if it is not one."""
     if name.isascii() and name.isdecimal() and len(name) <= _MAX_ID_DIGITS:
         return int(name)
     return None
@@ -143,20 +142,24 @@ def _is_absolute(name: str) -> bool:
     return name.startswith('/') or storage.is_remote(name)
 
 
-def _of_folder(listing: Listing) -> Photos:
+def _folder_photos(listing: Listing) -> Photos:
     if listing.loose:
-        names = [n for n in folders.files_in(listing.path) if n.lower().endswith(_PICTURE_SUFFIXES)]
+        names = [
+            n
+            for n in folder_contents.files_in(listing.path)
+            if n.lower().endswith(_PICTURE_SUFFIXES)
+        ]
     else:
-        names = folders.files_below(listing.path)
+        names = folder_contents.files_below(listing.path)
     within = listing.path.removeprefix(listing.root).strip('/')
     ids: dict[str, int] = {}
     products = []
     for name in names:
         product = name.partition('/')[0]
         if product not in ids:
-            ids[product] = id_of(product, path=f'{within}/{product}'.lstrip('/'))
+            ids[product] = derive_product_id(product, path=f'{within}/{product}'.lstrip('/'))
         products.append(product)
-    # Sorted paths keep what one folder holds together.
+    # The paths are sorted, so the photos of one folder are neighbours.
     first = [n for n, product in enumerate(products) if not n or product != products[n - 1]]
     return _photos(
         listing.path,
@@ -167,12 +170,12 @@ def _of_folder(listing: Listing) -> Photos:
     )
 
 
-def _of_list(listing: Listing) -> Photos:
+def _list_file_photos(listing: Listing) -> Photos:
     columns = _read_list(listing.path)
     names, category_ids, given = columns['path'], columns['category'], columns['product']
     product_ids = np.array(
         [
-            id_of(os.path.basename(name), path=name) if product is None else product
+            derive_product_id(os.path.basename(name), path=name) if product is None else product
             for name, product in zip(names, given, strict=True)
         ],
         np.int64,
@@ -180,7 +183,7 @@ def _of_list(listing: Listing) -> Photos:
     by_path = np.array(sorted(range(len(names)), key=names.__getitem__), np.int64)
     order = by_path[np.lexsort([category_ids[by_path], product_ids[by_path]])]
     product_ids, category_ids = product_ids[order], category_ids[order]
-    first = starts(product_ids, category_ids)
+    first = runs.starts(product_ids, category_ids)
     return _photos(
         os.path.dirname(listing.path) or '.',
         [names[row] for row in order.tolist()],
@@ -210,14 +213,14 @@ def _photos(
 
 
 def _read_list(path: str) -> dict[str, Any]:
-    """The columns of a list: `path` [str], `category` int64 [rows], `product` [int or None]."""
+    """Returns the columns `path` [str], `category` int64 [rows], `product` [int or None]."""
     import pyarrow as pa
 
     try:
         table = _read_parquet(path) if path.endswith('.parquet') else _read_csv(path)
         if 'path' not in table.column_names:
             raise UserError(
-                f'{path}: must have the columns path, category and perhaps product, got '
+                f'{path}: must have the columns path, category and optionally product, got '
                 f'{", ".join(table.column_names)}'
             )
         names = table['path'].cast(pa.large_string()).to_pylist()
@@ -230,7 +233,9 @@ def _read_list(path: str) -> dict[str, Any]:
     except pa.ArrowException as error:
         raise UserError(f'{path}: must be a list of photos, got: {error}') from error
     if None in names:
-        raise UserError(f'{path}: every row must have a path, row {names.index(None) + 1} has none')
+        raise UserError(
+            f'{path}: every row must have a path, but row {names.index(None) + 1} has none'
+        )
     return {
         'path': names,
         'category': numbers['category'].fill_null(NO_CATEGORY).to_numpy(),
@@ -245,7 +250,7 @@ def _read_csv(path: str) -> Any:
     types = {'path': pa.large_string(), 'category': pa.int64(), 'product': pa.int64()}
     return csv.read_csv(
         pa.BufferReader(storage.read_bytes(path)),
-        read_options=csv.ReadOptions(use_threads=False),  # or errors name no row
+        read_options=csv.ReadOptions(use_threads=False),  # with threads, errors name no row
         convert_options=csv.ConvertOptions(column_types=types),
     )
 

@@ -1,6 +1,6 @@
-"""Reads a MongoDB collection in order of `_id`, over lost cursors and connections.
+"""Reads a MongoDB collection in order of `_id`, and resumes after lost cursors and connections.
 
-Knows no pictures: documents leave as the bytes that the server sent.
+Knows no pictures: documents are the bytes that the server sent.
 """
 
 import functools
@@ -29,17 +29,17 @@ from catalog.formats import bson_document
 
 Condition = Mapping[str, Any]  # on `_id`
 
-# What a range and a fetch need; a shop's other fields stay on the server. Whole top-level fields:
-# a server picks `imgs.picture` out of a field that is no array as if it were missing.
+# The fields that reading and fetching need; others stay on the server. Top-level fields only: for
+# `imgs.picture` of a field that is not an array, a server returns the same as for a missing field.
 _FIELDS = {'_id': 1, 'imgs': 1, 'category_id': 1}
 
-_PASSING = (AutoReconnect, CursorNotFound)
-_ATTEMPTS = 5  # without one batch in between
+_TRANSIENT = (AutoReconnect, CursorNotFound)
+_ATTEMPTS = 5  # in a row, without a batch in between
 _FIRST_WAIT_SECONDS = 0.25  # doubles with each attempt
 
 _NO_SUCH_COLLECTION = 26  # the server's error code
 
-# Against pymongo's own: half a minute to find a server, for ever to hear from it.
+# pymongo's defaults are 30 s to find a server and no limit for its response.
 _TIMEOUTS = {
     'serverselectiontimeoutms': 10_000,
     'connecttimeoutms': 10_000,
@@ -49,13 +49,13 @@ _TIMEOUTS = {
 
 @dataclass(frozen=True)
 class Address:
-    """Where a collection is.
+    """The address of a collection.
 
     Attributes:
-      uri: with the user's name and password: never to be shown.
-      name: hosts, database and collection, for people.
-      database: its name.
-      collection: its name.
+      uri: Includes the user's name and password, so never print it.
+      name: Hosts, database and collection, for messages.
+      database: Name of the database.
+      collection: Name of the collection.
     """
 
     uri: str = field(repr=False)
@@ -64,12 +64,12 @@ class Address:
     collection: str
 
 
-def parse(uri: str) -> Address:
-    """The address in `mongodb://[USER:PASSWORD@]HOST[:PORT]/DATABASE.COLLECTION[?OPTIONS]`.
+def parse_address(uri: str) -> Address:
+    """Parses `mongodb://[USER:PASSWORD@]HOST[:PORT]/DATABASE.COLLECTION[?OPTIONS]`.
 
     Raises:
-      UserError: if it is none. What the library says is passed on only where it can hold no
-        password.
+      UserError: If the address is invalid. The library's message is included only where it cannot
+        contain a password.
     """
     rule = 'must be mongodb://[USER:PASSWORD@]HOST[:PORT]/DATABASE.COLLECTION'
     try:
@@ -91,9 +91,9 @@ def parse(uri: str) -> Address:
     )
 
 
-def size(address: Address) -> tuple[int, int]:
-    """The collection's documents and their bytes, as the server counts them."""
-    with _telling(address):
+def collection_size(address: Address) -> tuple[int, int]:
+    """Returns the number of documents and their size in bytes, as the server counts them."""
+    with _user_errors(address):
         database = _client(address).get_database(address.database)
         try:
             stats = database.command('collStats', address.collection)
@@ -104,18 +104,24 @@ def size(address: Address) -> tuple[int, int]:
     return int(stats.get('count', 0)), int(stats.get('size', 0))
 
 
-def count(address: Address, condition: Condition) -> int:
-    """How many documents meet the condition."""
-    with _telling(address):
+def count_documents(address: Address, condition: Condition) -> int:
+    """Returns the number of documents that meet the condition."""
+    with _user_errors(address):
         return _collection(address).count_documents({'_id': dict(condition)})
 
 
-def one_id(address: Address, condition: Condition, *, skip: int = 0, last: bool = False) -> Any:
-    """One `_id` that meets the condition, the first or the last but `skip`; None if there is none.
+def find_id(address: Address, condition: Condition, *, skip: int = 0, last: bool = False) -> Any:
+    """Returns one `_id` that meets the condition, or None.
 
-    The server walks its index and touches no document.
+    The server walks its index and reads no document.
+
+    Args:
+      address: The collection.
+      condition: Condition on `_id`.
+      skip: Number of ids to skip.
+      last: Whether to begin at the last id instead of the first.
     """
-    with _telling(address):
+    with _user_errors(address):
         found = _collection(address).find(
             {'_id': dict(condition)}, {'_id': 1}, sort=[('_id', -1 if last else 1)], skip=skip
         )
@@ -124,41 +130,41 @@ def one_id(address: Address, condition: Condition, *, skip: int = 0, last: bool 
     return None
 
 
-def documents(
+def read_documents(
     address: Address, condition: Condition, *, skip: int = 0
 ) -> Iterator[tuple[bytes, int, int]]:
-    """The documents that meet the condition, in order of `_id`: (data, start, end).
+    """Yields the documents that meet the condition, in order of `_id`, as (data, start, end).
 
-    A document is data[start:end]; `data` is what the server sent at once, at most about 16 MB.
-    A lost cursor or connection is taken up after the last `_id` that was seen.
+    A document is data[start:end]. `data` is one batch from the server, at most about 16 MB. After a
+    lost cursor or connection, reading resumes after the last `_id` that was seen.
     """
     seen, last, attempts = skip, None, 0
     while True:
         try:
-            for data in _batches(address, *_left(condition, seen, last)):
+            for data in _batches(address, *_remaining(condition, seen, last)):
                 attempts = 0
                 for start, end in _bounds(data):
                     yield data, start, end
                     seen += 1
-                last = id_of(data[start:end])
+                last = document_id(data[start:end])
             return
-        except _PASSING as error:
+        except _TRANSIENT as error:
             attempts += 1
             if attempts > _ATTEMPTS:
-                raise _told(address, error) from error
+                raise _user_error(address, error) from error
             time.sleep(_FIRST_WAIT_SECONDS * 2 ** (attempts - 1))
         except PyMongoError as error:
-            raise _told(address, error) from error
+            raise _user_error(address, error) from error
 
 
-def id_of(data: bytes) -> Any:
-    """The `_id` of a document, whatever its type."""
+def document_id(data: bytes) -> Any:
+    """Returns the `_id` of a document, of any type."""
     return RawBSONDocument(data)['_id']
 
 
-def _left(condition: Condition, seen: int, last: Any) -> tuple[dict[str, Any], int]:
-    """What is still to be read: a condition, and how many documents to pass over."""
-    if last is None or '$not' in condition:  # "greater" is only within one type
+def _remaining(condition: Condition, seen: int, last: Any) -> tuple[dict[str, Any], int]:
+    """Returns the condition of the documents left to read, and how many of these to skip."""
+    if last is None or '$not' in condition:  # "greater" compares within one type only
         return dict(condition), seen
     return {**condition, '$gt': last}, 0
 
@@ -198,19 +204,19 @@ def _client_of(uri: str, process: int) -> MongoClient:
 
 
 @contextmanager
-def _telling(address: Address) -> Iterator[None]:
-    """Tells the library's errors in one line that names the server."""
+def _user_errors(address: Address) -> Iterator[None]:
+    """Turns the library's errors into one line that names the server."""
     try:
         yield
     except PyMongoError as error:
-        raise _told(address, error) from error
+        raise _user_error(address, error) from error
 
 
-def _told(address: Address, error: PyMongoError) -> UserError:
-    what = str(error)
+def _user_error(address: Address, error: PyMongoError) -> UserError:
+    message = str(error)
     if isinstance(error, OperationFailure) and error.details:
-        what = str(error.details.get('errmsg', what))
-    # What follows lists timeouts, and every server with all that is known of it.
+        message = str(error.details.get('errmsg', message))
+    # The rest lists timeouts, and the state of every server.
     for tail in (' (configured timeouts', ', Timeout:'):
-        what = what.split(tail)[0]
-    return UserError(f'{address.name}: must answer, got: {" ".join(what.split())}')
+        message = message.split(tail)[0]
+    return UserError(f'{address.name}: must respond, got: {" ".join(message.split())}')

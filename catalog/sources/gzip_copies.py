@@ -1,8 +1,8 @@
-"""Local copies of what gzip files unpack to, so that they can be read by range.
+"""Unpacked local copies of gzip files, which can be read by range.
 
-gzip can only be read from its beginning. Every machine unpacks a file once, whole, under a name
-that the file's path, size and last bytes decide; they end in its checksum. Whoever made a copy, or
-opened the source, deletes it when the process ends; what a killed run left is used by the next.
+A gzip file can only be read from its beginning. Every machine unpacks a file once, under a name
+derived from the file's path, size and last bytes, which include its checksum. The process that made
+a copy or opened the source deletes it at exit. A copy that a killed run left behind is reused.
 """
 
 import atexit
@@ -26,39 +26,39 @@ _TAIL_BYTES = 64 << 10
 _READ_BYTES = 8 << 20
 
 
-def is_packed(path: str) -> bool:
+def is_gzip(path: str) -> bool:
     """Whether a file is gzip, by its name."""
     return path.endswith('.gz')
 
 
 def unpack(path: str) -> None:
-    """Makes the local copy of a file, and says so on standard error.
+    """Makes the local copy of a file and reports it on standard error.
 
     Raises:
-      UserError: if the file is no whole gzip file.
+      UserError: If the file is not an intact gzip file.
     """
-    _name.cache_clear()  # the file may be another than when this process last saw the path
-    copy = copy_of(path)
+    _copy_path.cache_clear()  # the file may have changed since this process last saw the path
+    copy = local_copy(path)
     atexit.register(storage.delete, copy)
     print(
-        f'{path}: gzip is read in one piece, not in parallel; its {storage.size(copy) / 1e6:,.1f} '
-        f'MB lie in {os.path.dirname(copy)} until the job ends',
+        f'{path}: gzip is unpacked in one piece, not in parallel; the '
+        f'{storage.size(copy) / 1e6:,.1f} MB stay in {os.path.dirname(copy)} until the job ends',
         file=sys.stderr,
         flush=True,
     )
 
 
-def copy_of(path: str) -> str:
-    """The path of the local copy of a file, which is made if this machine has none."""
-    copy = _name(path)
+def local_copy(path: str) -> str:
+    """Returns the path of the local copy of a file. Makes the copy if this machine has none."""
+    copy = _copy_path(path)
     if not os.path.exists(copy):
-        _make(path, copy)
+        _unpack(path, copy)
         atexit.register(storage.delete, copy)
     return copy
 
 
 @functools.cache
-def _name(path: str) -> str:
+def _copy_path(path: str) -> str:
     size = storage.size(path)
     with storage.open_reader(path) as reader:
         tail = reader.read_at(max(size - _TAIL_BYTES, 0), _TAIL_BYTES)
@@ -67,7 +67,7 @@ def _name(path: str) -> str:
 
 
 def _folder() -> str:
-    """The user's own folder for copies; TMPDIR decides where."""
+    """Returns the user's own folder for copies, below TMPDIR."""
     folder = Path(tempfile.gettempdir()) / f'shard-job-{os.getuid()}'
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
@@ -75,7 +75,7 @@ def _folder() -> str:
     return str(folder)
 
 
-def _make(path: str, copy: str) -> None:
+def _unpack(path: str, copy: str) -> None:
     packed_bytes = storage.size(path)
     progress = Progress(f'unpack {os.path.basename(path)}', total=packed_bytes, unit='bytes')
     with (
@@ -88,8 +88,8 @@ def _make(path: str, copy: str) -> None:
                 shutil.copyfileobj(unpacking, file, _READ_BYTES)
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise UserError(
-                f'{path}: must be a whole gzip file, got damage within the first {source.at} of '
-                f'{packed_bytes} bytes: {error}'
+                f'{path}: must be an intact gzip file, got damage in the first '
+                f'{source.position} of {packed_bytes} bytes: {error}'
             ) from error
     progress.close()
 
@@ -98,21 +98,21 @@ class _Sequential(io.RawIOBase):
     """A file that is read from its beginning to its end.
 
     Attributes:
-      at: bytes that were read.
+      position: Number of bytes that were read.
     """
 
     def __init__(self, reader: Reader, progress: Progress) -> None:
         super().__init__()
         self._reader = reader
         self._progress = progress
-        self.at = 0
+        self.position = 0
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        data = self._reader.read_at(self.at, len(buffer))
+        data = self._reader.read_at(self.position, len(buffer))
         buffer[: len(data)] = data
-        self.at += len(data)
-        self._progress.update(self.at)
+        self.position += len(data)
+        self._progress.update(self.position)
         return len(data)

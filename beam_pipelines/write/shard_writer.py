@@ -1,4 +1,4 @@
-"""One shard: rows to a file in the staging folder. Knows no Beam."""
+"""Writes the rows of one shard to a file in the staging folder. Knows no Beam."""
 
 import dataclasses
 import hashlib
@@ -13,10 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from beam_pipelines.options import ShardOptions
-from beam_pipelines.plan import assign
+from beam_pipelines.plan import classes
 from beam_pipelines.scan import pictures
-from beam_pipelines.sources.source import Source
-from beam_pipelines.table import CONVERT, Table, groups, starts
+from beam_pipelines.table import CONVERT, Table
 from beam_pipelines.write.shard_file import ShardFile
 from catalog import record, storage
 from catalog.categories import Categories
@@ -24,28 +23,30 @@ from catalog.errors import UserError
 from catalog.manifest import Shard
 from catalog.record import Category, Record
 from catalog.shards import SPLITS, ShardName
+from catalog.sources import runs
+from catalog.sources.source import Source
 
-# Pictures that are read, encoded and written together: enough that what numpy does for all of them
-# costs little, and so few that they stay in a processor's cache until they are written.
+# Pictures that are read, encoded and written together: enough to spread numpy's overhead, and few
+# enough to stay in a processor's cache until they are written.
 _BATCH_BYTES = 2 << 20
 
-HELD_OUT = ('validation', 'test')  # only these say which pictures train has too
+HELD_OUT = ('validation', 'test')  # only their records mark leaked pictures
 
 
 @dataclass(frozen=True)
-class Gathered:
-    """A shard that is written.
+class WrittenShard:
+    """A shard that was written.
 
     Attributes:
-      split: its name.
-      index: of the shard in its split.
-      shard: for the manifest.
-      by_label: records, pictures, and pictures without copies, int64 [3, classes]; [3, 1] in
+      split: Name of its split.
+      index: Index of the shard in its split.
+      shard: Entry of the manifest.
+      by_label: Records, pictures, and pictures without copies, int64 [3, classes]; [3, 1] in
         unlabelled data, and [3, 0] once they are summed by split.
-      units: what the plan dealt: products with copies, or pictures.
-      leaked: pictures whose bytes occur in train.
-      converted: pictures that were made RGB JPEG.
-      resumed: whether the file was there already.
+      units: Number of dealt units: products with copies, or pictures.
+      leaked: Number of pictures whose bytes occur in train.
+      converted: Number of pictures converted to RGB JPEG.
+      resumed: Whether an earlier run had written the file.
     """
 
     split: str
@@ -59,19 +60,28 @@ class Gathered:
 
 
 @dataclass(frozen=True)
-class Gatherer:
-    """Writes shards into `staging`; those that lie there with the same rows are left alone."""
+class ShardWriter:
+    """Writes shards into a staging folder, and keeps those that an earlier run wrote.
+
+    Attributes:
+      source: Source of the pictures.
+      categories: None for unlabelled data.
+      options: Options of the data set.
+      staging: Folder to write into.
+      output: Folder of the data set, where an interrupted commit may have put shards.
+      fetch: Fetches pictures instead of `source.fetch`.
+    """
 
     source: Source
     categories: Categories | None
     options: ShardOptions
     staging: str
     output: str
-    fetch: Callable[[Table], Iterable[bytes]] | None = None  # in place of the source's
+    fetch: Callable[[Table], Iterable[bytes]] | None = None
 
-    def gather(self, name: ShardName, rows: Table) -> Gathered:
+    def write_shard(self, name: ShardName, rows: Table) -> WrittenShard:
         """Writes one shard from the rows of all its records."""
-        rows, units = assign.in_order(rows, SPLITS.index(name.split), self.options)
+        rows, units = classes.order_shard(rows, SPLITS.index(name.split), self.options)
         records = _first_rows(rows, per_picture=self.options.record == 'image')
         digest = self._digest(rows)
         shard = self._written_before(name, digest)
@@ -82,7 +92,7 @@ class Gatherer:
             path = storage.join(self.staging, shard.file + '.json')
             storage.write_bytes(path, json.dumps(receipt).encode(), synced=False)
         labels, first, count = rows['label'], rows['copy'] == 0, self._count_by_label
-        return Gathered(
+        return WrittenShard(
             split=name.split,
             index=name.index,
             shard=shard,
@@ -99,7 +109,7 @@ class Gatherer:
         return np.bincount(labels, minlength=len(self.categories)).astype(np.int64)
 
     def _digest(self, rows: Table) -> str:
-        """What decides the bytes of the shard: its rows, the options, the categories."""
+        """Returns a digest of all that determines the shard: rows, options, categories."""
         digest = hashlib.sha256(rows.tobytes())
         digest.update(repr((self.options, self.categories and self.categories.sha256)).encode())
         return digest.hexdigest()
@@ -108,19 +118,19 @@ class Gatherer:
         file = name.file(compression=self.options.compression)
         try:
             receipt = json.loads(storage.read_bytes(storage.join(self.staging, file + '.json')))
-        except (FileNotFoundError, json.JSONDecodeError):  # or empty, after a power cut
+        except (FileNotFoundError, json.JSONDecodeError):  # empty after a power failure
             return None
         if receipt['rows'] != digest:
             return None
         shard = Shard(**receipt['shard'])
         staged = storage.join(self.staging, file)
-        # A run that was cut off while it committed has given some shards their final names.
+        # An interrupted commit has given some shards their final names.
         for path in (staged, storage.join(self.output, file)):
             if not storage.exists(path) or storage.size(path) != shard.bytes:
                 continue
-            # A disk may have the size of a file and, after a power cut, not its bytes.
-            believed = path == staged and storage.is_remote(path)
-            return shard if believed or storage.sha256(path) == shard.sha256 else None
+            # After a power failure, a disk may have the size of a file but not its bytes.
+            trusted = path == staged and storage.is_remote(path)
+            return shard if trusted or storage.sha256(path) == shard.sha256 else None
         return None
 
     def _write(self, name: ShardName, rows: Table, records: npt.NDArray[np.int64]) -> Shard:
@@ -129,9 +139,9 @@ class Gatherer:
         with storage.write_atomic(staged, large=True, synced=False) as file:
             shard = ShardFile(file, compression=self.options.compression)
             fetched = iter((self.fetch or self.source.fetch)(rows))
-            for of_batch, first in _batches(rows, records):
-                data = self._usable(of_batch, list(itertools.islice(fetched, len(of_batch))))
-                made = self._records(of_batch, first, data, held_out=name.split in HELD_OUT)
+            for batch, first in _batches(rows, records):
+                data = self._convert(batch, list(itertools.islice(fetched, len(batch))))
+                made = self._records(batch, first, data, held_out=name.split in HELD_OUT)
                 shard.write(record.encode_all(list(made)))
             shard.close()
         return Shard(
@@ -142,15 +152,15 @@ class Gatherer:
             sha256=shard.sha256.hexdigest(),
         )
 
-    def _usable(self, rows: Table, data: list[bytes]) -> list[bytes]:
-        """The pictures as they are written."""
+    def _convert(self, rows: Table, data: list[bytes]) -> list[bytes]:
+        """Checks that the pictures are unchanged, and converts those that need it."""
         hashes = pictures.hashes128(data)
         same = hashes[:, 1] == rows['hash_low']
         if not same.all():
             row = rows[int(np.argmin(same))]
             raise UserError(
-                f'{self.source.name(int(row["file"]))}: must not change while it is read, got '
-                f'other bytes for product {row["product_id"]}; run again'
+                f'{self.source.file_name(int(row["file"]))}: must not change while it is read, but '
+                f'product {row["product_id"]} was changed; run again'
             )
         for row in np.flatnonzero(rows['traits'] & CONVERT).tolist():
             data[row] = pictures.to_rgb_jpeg(data[row])
@@ -159,8 +169,8 @@ class Gatherer:
     def _records(
         self, rows: Table, first: npt.NDArray[np.int64], data: list[bytes], *, held_out: bool
     ) -> Iterator[Record]:
-        """The records that begin at the rows `first`."""
-        # Plain lists: reading a numpy row at a time would cost more than encoding the record.
+        """Yields the records that begin at the rows `first`."""
+        # Lists, because reading single numpy rows would cost more than encoding the record.
         ids = rows['product_id'][first].tolist()
         labels = rows['label'][first].tolist()
         indices, leaked = rows['index'].tolist(), rows['leaked'].tolist()
@@ -179,36 +189,39 @@ class Gatherer:
 
     @cached_property
     def _categories(self) -> list[Category]:
-        """By label."""
+        """The categories by label."""
         tree = self.categories
         if tree is None:
             return []
         columns = (tree.ids.tolist(), tree.level1.tolist(), tree.level2.tolist())
-        return [
-            Category(label, *of_label) for label, of_label in enumerate(zip(*columns, strict=True))
-        ]
+        return [Category(label, *values) for label, values in enumerate(zip(*columns, strict=True))]
 
 
-def shards_of(rows: Table, counts: dict[str, int]) -> Iterator[tuple[ShardName, Table]]:
-    """The rows of each shard, with the shard's name."""
-    for split, of_split in groups(rows, rows['split']):
+def group_by_shard(rows: Table, counts: dict[str, int]) -> Iterator[tuple[ShardName, Table]]:
+    """Yields the name and rows of each shard.
+
+    Args:
+      rows: Rows with `split` and `shard`.
+      counts: Number of shards by split.
+    """
+    for split, split_rows in runs.groups(rows, rows['split']):
         name = SPLITS[split]
-        for index, of_shard in groups(of_split, of_split['shard']):
-            yield ShardName(name, index, counts[name]), of_shard
+        for index, shard_rows in runs.groups(split_rows, split_rows['shard']):
+            yield ShardName(name, index, counts[name]), shard_rows
 
 
 def _batches(
     rows: Table, first: npt.NDArray[np.int64]
 ) -> Iterator[tuple[Table, npt.NDArray[np.int64]]]:
-    """The rows of consecutive records, and where each of these begins in them."""
+    """Yields the rows of consecutive records, and where each of these begins in them."""
     ends = np.append(first[1:], len(rows))
     number = np.cumsum(rows['length'], dtype=np.int64)[ends - 1] // _BATCH_BYTES
-    for begin, end in pairwise([*starts(number).tolist(), len(first)]):
+    for begin, end in pairwise([*runs.starts(number).tolist(), len(first)]):
         yield rows[first[begin] : ends[end - 1]], first[begin:end] - first[begin]
 
 
 def _first_rows(rows: Table, *, per_picture: bool) -> npt.NDArray[np.int64]:
-    """Where each record's rows begin, int64 [records]."""
+    """Returns where each record's rows begin, int64 [records]."""
     if per_picture:
         return np.arange(len(rows))
-    return starts(rows['product_id'], rows['copy'])
+    return runs.starts(rows['product_id'], rows['copy'])

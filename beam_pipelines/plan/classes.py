@@ -1,4 +1,4 @@
-"""Applies the plan to rows: split, copies, shard of whole classes, order in a shard. No Beam."""
+"""Applies the rules to the rows of complete classes, and orders the rows of a shard. No Beam."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,18 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from beam_pipelines.ledger import Counts
 from beam_pipelines.options import ShardOptions
-from beam_pipelines.plan import plan
-from beam_pipelines.scan.scan import Counts
-from beam_pipelines.table import BLANK, Table, groups, join, runs, sort_by, starts
+from beam_pipelines.plan import rules
+from beam_pipelines.table import BLANK, Table, join, sort_by
 from catalog.errors import UserError
 from catalog.shards import SPLITS
+from catalog.sources import runs
 
 # Unlabelled products form this many pseudo-classes by hash, so that the plan stays parallel. The
 # number changes the bytes of the output.
 _UNLABELLED_CLASSES = 64
 
-# One row a class and split: what there is of it.
+# One row per class and split.
 CLASS_COUNT = np.dtype(
     [
         ('key', '<i8'),  # label, or -1 - pseudo-class
@@ -32,12 +33,12 @@ CLASS_COUNT = np.dtype(
 
 @dataclass(frozen=True)
 class Layout:
-    """How many shards each split has and how many records each class.
+    """The number of shards of each split and of records of each class.
 
     Attributes:
-      shards: by split name.
-      units: by split name and class key, copies included.
-      counts: rows of CLASS_COUNT, sorted.
+      shards: Number of shards by split name.
+      units: Number of units by split name and class key, including copies.
+      counts: Rows of CLASS_COUNT, sorted.
     """
 
     shards: dict[str, int]
@@ -46,31 +47,33 @@ class Layout:
 
 
 def class_keys(table: Table, *, seed: int) -> npt.NDArray[np.int64]:
-    """The class of each row, int64 [rows]: its label, or a negative pseudo-class."""
-    pseudo = plan.mix(table['product_id'], salt='unlabelled', seed=seed) % _UNLABELLED_CLASSES
+    """Returns the class of each row, int64 [rows]: its label, or a negative pseudo-class."""
+    pseudo = (
+        rules.hash_rows(table['product_id'], salt='unlabelled', seed=seed) % _UNLABELLED_CLASSES
+    )
     labels = table['label'].astype(np.int64)
     return np.where(labels >= 0, labels, -1 - pseudo.astype(np.int64))
 
 
-def assign_splits(
+def split_classes(
     table: Table, options: ShardOptions
 ) -> tuple[Table, npt.NDArray[np.void], Counts]:
-    """Gives every product of whole classes its split; drops what the options say.
+    """Sets the split of every product, and drops products and pictures as the options demand.
 
     Returns:
-      the rows that stay; rows of CLASS_COUNT; documents and pictures by where they went.
+      The rows that remain; rows of CLASS_COUNT; documents and pictures by place.
     """
     counts = Counts()
     kept, stats = [], []
-    for key, rows in groups(table, class_keys(table, seed=options.seed)):
+    for key, rows in runs.groups(table, class_keys(table, seed=options.seed)):
         if options.drop_blank:
             rows = _drop(rows, rows['traits'] & BLANK != 0, 'dropped_blank', counts)
         if options.duplicates == 'drop':
             rows = _drop(rows, rows['repeat'] != 0, 'dropped_duplicate', counts)
         rows = _split_class(rows, options, labelled=key >= 0)
         rows = _limit(rows, options, counts)
-        for split, part in groups(rows, rows['split']):
-            products = len(starts(part['product_id']))
+        for split, part in runs.groups(rows, rows['split']):
+            products = len(runs.starts(part['product_id']))
             counts.documents[SPLITS[split]] += products
             counts.pictures[SPLITS[split]] += len(part)
             units = len(part) if _dealt_singly(split, options) else products
@@ -91,45 +94,49 @@ def _drop(rows: Table, dropped: npt.NDArray[np.bool_], place: str, counts: Count
 def _split_class(rows: Table, options: ShardOptions, *, labelled: bool) -> Table:
     rows = sort_by(rows, 'product_id', 'index')
     if not labelled:
-        rows['split'] = plan.PREDICT
+        rows['split'] = rules.PREDICT
         return rows
-    first = starts(rows['product_id'])
+    first = runs.starts(rows['product_id'])
     if len(first):
-        splits = plan.assign_splits(
+        splits = rules.product_splits(
             rows['product_id'][first],
             validation_fraction=options.validation_fraction,
             test_fraction=options.test_fraction,
             seed=options.seed,
         )
-        rows['split'] = splits[runs(first, len(rows))]
+        rows['split'] = splits[runs.numbers(first, len(rows))]
     return rows
 
 
 def _limit(rows: Table, options: ShardOptions, counts: Counts) -> Table:
-    """Keeps at most `max_per_class` train products, the first by hash."""
-    train = rows['split'] == plan.TRAIN
+    """Keeps at most `max_per_class` train products, the first ones by hash."""
+    train = rows['split'] == rules.TRAIN
     ids = np.unique(rows['product_id'][train])
     if not options.max_per_class or len(ids) <= options.max_per_class:
         return rows
-    order = plan.ranked(ids, salt='limit', seed=options.seed)
+    order = rules.rank_products(ids, salt='limit', seed=options.seed)
     dropped = train & np.isin(rows['product_id'], ids[order[options.max_per_class :]])
     counts.documents['dropped_max_per_class'] += len(ids) - options.max_per_class
     counts.pictures['dropped_max_per_class'] += int(dropped.sum())
     return rows[~dropped]
 
 
-def lay_out(parts: Iterable[npt.NDArray[np.void]], options: ShardOptions) -> Layout:
-    """Decides the number of shards and of records from the counts of all classes.
+def build_layout(parts: Iterable[npt.NDArray[np.void]], options: ShardOptions) -> Layout:
+    """Determines the numbers of shards and records from the counts of all classes.
+
+    Args:
+      parts: Rows of CLASS_COUNT.
+      options: Options of the data set.
 
     Raises:
-      UserError: if nothing is left to train on, or more shards were asked for than records exist.
+      UserError: If no products are left, or `shards` exceeds the number of records.
     """
     counts = np.sort(np.concatenate([*parts, np.zeros(0, CLASS_COUNT)]), order=['split', 'key'])
     units, total_bytes = {}, {}
-    for split, rows in groups(counts, counts['split']):
+    for split, rows in runs.groups(counts, counts['split']):
         wanted = rows['units']
-        if split == plan.TRAIN:
-            wanted = plan.target_records(
+        if split == rules.TRAIN:
+            wanted = rules.target_records(
                 wanted, power=options.balance_power, max_copies=options.max_copies
             )
         keys = rows['key'].tolist()
@@ -137,7 +144,7 @@ def lay_out(parts: Iterable[npt.NDArray[np.void]], options: ShardOptions) -> Lay
         total_bytes[SPLITS[split]] = float((rows['bytes'] * (wanted / rows['units'])).sum())
     main = 'predict' if options.unlabelled else 'train'
     if main not in units:
-        raise UserError('--input: must hold at least one product that can be used, got none')
+        raise UserError('--input: must contain at least one usable product, got none')
     shard_mb = options.shard_mb
     if options.shards:
         shard_mb = max(total_bytes[main], 1) / options.shards / 1e6
@@ -147,67 +154,69 @@ def lay_out(parts: Iterable[npt.NDArray[np.void]], options: ShardOptions) -> Lay
                 f'--shards: must not exceed the {total} records of {main}, got {options.shards}'
             )
     shards = {
-        split: plan.shard_count(
-            total_bytes=total_bytes[split], records=sum(of_class.values()), shard_mb=shard_mb
+        split: rules.shard_count(
+            total_bytes=total_bytes[split], records=sum(by_class.values()), shard_mb=shard_mb
         )
-        for split, of_class in units.items()
+        for split, by_class in units.items()
     }
     if options.shards:
         shards[main] = options.shards
     return Layout(shards=shards, units=units, counts=counts)
 
 
-def deal(table: Table, layout: Layout, options: ShardOptions) -> Table:
-    """Deals the records of whole classes to shards, each with its copies.
+def deal_classes(table: Table, layout: Layout, options: ShardOptions) -> Table:
+    """Deals the records of complete classes and their copies to shards.
 
     A product's rows get the same copies and shards, unless they are dealt singly.
     """
     dealt = []
-    for key, of_class in groups(table, class_keys(table, seed=options.seed)):
-        for split, rows in groups(of_class, of_class['split']):
+    for key, class_rows in runs.groups(table, class_keys(table, seed=options.seed)):
+        for split, rows in runs.groups(class_rows, class_rows['split']):
             records = layout.units[SPLITS[split]][key]
             shards = layout.shards[SPLITS[split]]
-            dealt.append(_deal(rows, options, key=key, records=records, shards=shards))
+            dealt.append(_deal_split(rows, options, key=key, records=records, shards=shards))
     return join(dealt)
 
 
-def in_order(rows: Table, split: int, options: ShardOptions) -> tuple[Table, int]:
-    """The rows of a shard in the order in which they are written, and how many units they are."""
+def order_shard(rows: Table, split: int, options: ShardOptions) -> tuple[Table, int]:
+    """Returns the rows of a shard in the order of writing, and their number of units."""
     unit_names = (*_unit_names(split, options), 'copy')
-    place = plan.mix(*(rows[name] for name in unit_names), salt='place', seed=options.seed)
+    place = rules.hash_rows(*(rows[name] for name in unit_names), salt='place', seed=options.seed)
     rows = rows.take(np.lexsort([rows['index'], rows['copy'], rows['product_id'], place]))
-    return rows, len(starts(*(rows[name] for name in unit_names)))
+    return rows, len(runs.starts(*(rows[name] for name in unit_names)))
 
 
 def _dealt_singly(split: int, options: ShardOptions) -> bool:
-    """Whether each picture goes its own way, as train's do where a record holds one.
+    """Returns whether pictures are dealt singly: in train, where a record contains one picture.
 
-    Held-out products stay together, so that one pass can judge a product by all its views.
+    Held-out products stay together, so that one pass can classify a product by all its views.
     """
-    return options.record == 'image' and split == plan.TRAIN
+    return options.record == 'image' and split == rules.TRAIN
 
 
 def _unit_names(split: int, options: ShardOptions) -> tuple[str, ...]:
-    """The columns that tell one unit from another: what is copied and dealt as one."""
+    """Returns the columns that identify a unit, which is copied and dealt as one."""
     return ('product_id', 'index') if _dealt_singly(split, options) else ('product_id',)
 
 
-def _deal(rows: Table, options: ShardOptions, *, key: int, records: int, shards: int) -> Table:
+def _deal_split(
+    rows: Table, options: ShardOptions, *, key: int, records: int, shards: int
+) -> Table:
     rows = sort_by(rows, 'product_id', 'index')
     unit_names = _unit_names(int(rows['split'][0]), options)
-    first = starts(*(rows[name] for name in unit_names))
+    first = runs.starts(*(rows[name] for name in unit_names))
     unit_ids = [rows[name][first] for name in unit_names]
-    times = plan.copies(unit_ids, records, seed=options.seed)
+    times = rules.copy_counts(unit_ids, records, seed=options.seed)
 
-    # One record a unit and copy, the copies of a unit one after another.
+    # One record per unit and copy, the copies of a unit one after another.
     unit = np.repeat(np.arange(len(first)), times)
     copy = np.arange(records) - np.repeat(np.cumsum(times) - times, times)
-    class_hash = plan.mix(np.array([key, rows['split'][0]]), salt='class', seed=options.seed)
-    shard = plan.assign_shards(
+    class_hash = rules.hash_rows(np.array([key, rows['split'][0]]), salt='class', seed=options.seed)
+    shard = rules.record_shards(
         records, shards=shards, copies=int(times.max()), offset=int(class_hash[0] >> 8)
     )
 
-    # The rows of every record: those of its unit.
+    # The rows of every record are those of its unit.
     sizes = np.diff([*first, len(rows)])[unit]
     record = np.repeat(np.arange(records), sizes)
     within = np.arange(len(record)) - np.repeat(np.cumsum(sizes) - sizes, sizes)

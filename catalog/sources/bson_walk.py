@@ -1,7 +1,7 @@
-"""Documents one after another in a BSON file, over damage. Knows no pictures, no Beam.
+"""Walks the documents of a BSON file, and resumes after damage. Knows no pictures.
 
-The walk is a function of the file and of where it starts, never of how the file was cut into
-ranges: whoever starts at a document's start sees what a walk from byte 0 sees from there on.
+The result depends on the file and on where the walk starts, never on how the file is cut into
+ranges: a walk from any document's start yields what a walk from byte 0 yields from there on.
 """
 
 import re
@@ -13,13 +13,13 @@ from catalog.formats.bson_batch import Documents
 from catalog.formats.bson_document import BadDocument, Product
 from catalog.storage import Reader
 
-_AHEAD_BYTES = 64 << 10  # a document that begins in a range mostly ends this soon after it
-_BLOCK_BYTES = 8 << 20  # read at once: small enough that the memory of the last block is used again
+_AHEAD_BYTES = 64 << 10  # the last document of a range usually ends this soon after the range
+_BLOCK_BYTES = 8 << 20  # read at once: small enough that the memory of the last block is reused
 _SEARCH_BYTES = 8 << 20
-_COPIED_BYTES = 64 << 10  # fewer are read anew: to put them before the next block copies that
-_SINGLY = 100  # where documents have another layout, looking at many at once is in vain
+_COPIED_BYTES = 64 << 10  # fewer are read again: prepending them would copy the next block
+_SINGLY = 100  # documents to parse one by one after one with another layout
 
-# A length and a first field of a product. Only a hint: a picture may hold these bytes.
+# A length and a first field of a product. Only a hint: a picture may contain these bytes.
 _SIGNATURE = re.compile(
     rb'(?=(?s:...)[\x00\x01](?:[\x10\x12]_id\x00|\x04imgs\x00|[\x10\x12]category_id\x00))'
 )
@@ -28,14 +28,14 @@ _TYPES = frozenset({*range(0x01, 0x14), 0x7F, 0xFF})
 
 
 class Piece(NamedTuple):  # a tuple, as Product is
-    """A document [start, end) of the file, or bytes that are none: then `error` says why.
+    """A document [start, end) of the file, or bytes that are not a document.
 
     Attributes:
-      start: offset in the file.
-      end: offset in the file.
-      product: its offsets count from `base`.
-      base: offset in the file of the window's first byte.
-      error: None for a product.
+      start: Offset in the file.
+      end: Offset in the file.
+      product: Its offsets count from `base`. None if there is an error.
+      base: Offset in the file of the window's first byte.
+      error: What is wrong. None for a product.
     """
 
     start: int
@@ -46,7 +46,7 @@ class Piece(NamedTuple):  # a tuple, as Product is
 
 
 class Run(NamedTuple):
-    """Documents one after another [start, end) of the file; their offsets count from `base`."""
+    """Consecutive documents [start, end) of the file, whose offsets count from `base`."""
 
     start: int
     end: int
@@ -64,31 +64,33 @@ class Window:
         self.data = b''
 
     def is_cut_off(self, at: int) -> bool:
-        """Whether more of the document at `at` must be read, unless all of the window is of it."""
+        """Returns whether to load more of the document at `at`.
+
+        False at the window's first byte: then the document is larger than a block.
+        """
         start = at - self.base
         if start < 0 or start + bson_document.MIN_BYTES > len(self.data):
             return True
         return start > 0 and start + bson_document.framed_length(self.data, start) > len(self.data)
 
-    def load(self, start: int, end: int) -> bool:
-        """Brings [start, end) into memory; False if the file ends before that."""
-        end = min(end, self.size) if end > self.size else end
+    def load(self, start: int, end: int) -> None:
+        """Loads [start, end) into memory, or less if the file ends before `end`."""
+        end = min(end, self.size)
         have = self.base + len(self.data)
         if start >= self.base and end <= have:
-            return True
+            return
         kept = self.data[start - self.base :] if self.base <= start < have else b''
         if len(kept) < _COPIED_BYTES:
             kept = b''
-        self.data = b''  # so that its memory takes what is read now
+        self.data = b''  # frees its memory for what is read now
         self.data = kept + self._reader.read_at(start + len(kept), end - start - len(kept))
         self.base = start
-        return self.base + len(self.data) >= end
 
 
 def walk(window: Window, *, start: int, stop: int) -> Iterator[Piece | Run]:
-    """The pieces that begin in [start, stop), one after another, from a document's start."""
+    """Yields the pieces that begin in [start, stop), in order. A document begins at `start`."""
     at = start
-    singly = 0  # documents that are walked one by one, after one of another layout
+    singly = 0  # documents left to parse one by one
     while at < min(stop, window.size):
         if window.is_cut_off(at):
             window.load(at, min(stop + _AHEAD_BYTES, at + _BLOCK_BYTES))
@@ -101,19 +103,33 @@ def walk(window: Window, *, start: int, stop: int) -> Iterator[Piece | Run]:
         at = piece.end
 
 
+def find_product(window: Window, *, start: int, stop: int) -> int | None:
+    """Returns the first place in [start, stop) where a product seems to begin: a guess."""
+    at = start
+    while at < stop:
+        window.load(at, min(max(stop, at + 1), at + _SEARCH_BYTES) + _SIGNATURE_BYTES)
+        data, base = window.data, window.base
+        searched = min(stop, base + len(data) - _SIGNATURE_BYTES + 1, at + _SEARCH_BYTES)
+        for match in _SIGNATURE.finditer(data, at - base):
+            found = base + match.start()
+            if found >= searched:
+                break
+            if _is_product(window, found):
+                return found
+        at = max(searched, at + 1)
+        if at + bson_document.MIN_BYTES > window.size:
+            break
+    return None
+
+
 def _run(window: Window, at: int, stop: int) -> Run | None:
-    """The documents of the usual layout from `at` on, as far as they are in memory."""
+    """Returns the documents with the usual layout from `at` to the end of the window."""
     found = bson_batch.read(window.data, at - window.base, stop - window.base)
     return Run(at, window.base + found.end, found, window.base) if found else None
 
 
-def find_first(window: Window, *, start: int, stop: int) -> int | None:
-    """The first place in [start, stop) that looks like a product's start; a guess."""
-    return _search(window, start, stop)
-
-
 def _framed(window: Window, at: int) -> int:
-    """Where the document at `at` ends by its own length, or 0 if that cannot be."""
+    """Returns where the document at `at` ends by its own length, or 0 if that is impossible."""
     if at + bson_document.MIN_BYTES > window.size:
         return 0
     start = at - window.base
@@ -129,7 +145,7 @@ def _framed(window: Window, at: int) -> int:
 
 
 def _document(window: Window, at: int) -> Piece | None:
-    """The document at `at`, good or bad, if its length can be believed."""
+    """Returns the document at `at`, valid or not, if its length is plausible."""
     end = _framed(window, at)
     if not end:
         return None
@@ -143,28 +159,28 @@ def _document(window: Window, at: int) -> Piece | None:
 
 
 def _follows(window: Window, at: int) -> bool:
-    """Whether the file ends at `at`, or something that may be a document begins there."""
+    """Returns whether the file ends at `at`, or a possible document begins there."""
     if at == window.size:
         return True
     return bool(_framed(window, at)) and window.data[at + 4 - window.base] in _TYPES
 
 
 def _damage(window: Window, at: int) -> Piece:
-    """The bytes from `at` that are no document, up to where one begins again."""
+    """Returns the bytes from `at` that are not a document, up to the next document."""
     end = _end_by_fields(window, at)
     if end:
-        message = 'its length is wrong, its fields are whole'
+        message = 'its length is wrong, its fields are intact'
         return Piece(at, end, None, window.base, BadDocument('bad_length', message))
-    found = _search(window, at + 1, window.size)
+    found = find_product(window, start=at + 1, stop=window.size)
     if found is None:
-        message = f'the last {window.size - at} bytes are no whole document'
+        message = f'the last {window.size - at} bytes are not a complete document'
         return Piece(at, window.size, None, at, BadDocument('cut_off', message))
-    message = f'{found - at} bytes are no document'
+    message = f'{found - at} bytes are not a document'
     return Piece(at, found, None, at, BadDocument('garbage', message))
 
 
 def _end_by_fields(window: Window, at: int) -> int:
-    """Where the fields after a damaged length end, or 0 if they are damaged too."""
+    """Returns where the fields after a damaged length end, or 0 if they are damaged too."""
     window.load(at, min(at + bson_document.MAX_BYTES, window.size))
     start = at - window.base
     try:
@@ -176,26 +192,7 @@ def _end_by_fields(window: Window, at: int) -> int:
     return end if end <= window.size and _follows(window, end) else 0
 
 
-def _search(window: Window, start: int, stop: int) -> int | None:
-    """The first place in [start, stop) where a whole product begins."""
-    at = start
-    while at < stop:
-        window.load(at, min(max(stop, at + 1), at + _SEARCH_BYTES) + _SIGNATURE_BYTES)
-        data, base = window.data, window.base
-        searched = min(stop, base + len(data) - _SIGNATURE_BYTES + 1, at + _SEARCH_BYTES)
-        for match in _SIGNATURE.finditer(data, at - base):
-            found = base + match.start()
-            if found >= searched:
-                break
-            if _whole_product(window, found):
-                return found
-        at = max(searched, at + 1)
-        if at + bson_document.MIN_BYTES > window.size:
-            break
-    return None
-
-
-def _whole_product(window: Window, at: int) -> bool:
+def _is_product(window: Window, at: int) -> bool:
     if not _framed(window, at):
         return False
     try:

@@ -1,1 +1,0 @@
-"""Where products come from. Each source splits, scans and fetches; nothing else knows its form."""

@@ -1,0 +1,204 @@
+"""BSON files: documents one after another, as `mongodump` and Kaggle write them.
+
+Ranges, positions and offsets are in bytes. `file` is the index in `paths`. For a `.gz` file, size,
+ranges and offsets are those of its unpacked bytes.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from catalog import storage
+from catalog.errors import UserError
+from catalog.sources import bson_walk, gzip_copies, runs
+from catalog.sources.source import Batch, Pictures, Piece, Products, Range, Rejected
+from catalog.storage import Reader
+
+Int64s = npt.NDArray[np.int64]
+
+# Bytes that are read in vain rather than in a second read: a request to an object store takes as
+# long as a few hundred KB, a system call as long as a few KB. Then the most that is read at once:
+# the memory of a small piece is reused for the next one, and a store gets fewer requests.
+_LOCAL_GAP_BYTES, _LOCAL_RUN_BYTES = 4 << 10, 1 << 20
+_REMOTE_GAP_BYTES, _REMOTE_RUN_BYTES = 256 << 10, 8 << 20
+
+_MOST_OPEN = 64  # local files that are open at once
+
+
+@dataclass(frozen=True)
+class BsonFiles:
+    """Several BSON files as one source.
+
+    Attributes:
+      paths: Paths of the files, in order.
+      sizes: Size of each file in bytes.
+    """
+
+    paths: tuple[str, ...]
+    sizes: tuple[int, ...]
+
+    def guesses_starts(self) -> bool:
+        """Returns True: a range may begin within a document."""
+        return True
+
+    def joint_read_bytes(self) -> int:
+        """Returns the largest gap in one request to an object store; 0 for local files."""
+        return _REMOTE_GAP_BYTES if self._is_remote() else 0
+
+    def total_bytes(self) -> int:
+        """Returns the size of all files."""
+        return sum(self.sizes)
+
+    def split(self, *, range_bytes: int) -> list[Range]:
+        """Returns the ranges of the files in order."""
+        return [
+            Range(file, start, min(start + range_bytes, size))
+            for file, size in enumerate(self.sizes)
+            for start in range(0, size, range_bytes)
+        ]
+
+    def file_name(self, file: int) -> str:
+        """Returns the path of a file."""
+        return self.paths[file]
+
+    def describe_place(self, rejected: Rejected) -> str:
+        """Returns the path and offset of a rejected piece."""
+        return f'{self.file_name(rejected.file)} at byte {rejected.offset}'
+
+    def read(self, part: Range) -> Iterator[Piece]:
+        """Yields products and damaged pieces in order, from `part.first` or where one is found."""
+        with _open(self.paths[part.file]) as reader:
+            window = bson_walk.Window(reader, self.sizes[part.file])
+            first = part.first
+            if first is None:
+                first = 0
+                if part.start:
+                    found = bson_walk.find_product(window, start=part.start, stop=part.stop)
+                    if found is None:
+                        return
+                    first = found
+            walked = bson_walk.walk(window, start=first, stop=part.stop)
+            yield from _pieces(walked, window, file=part.file)
+
+    def fetch(self, pictures: Pictures) -> Iterator[bytes]:
+        """Yields the bytes of pictures, in the order of the rows."""
+        order = np.lexsort([pictures['offset'], pictures['file']])
+        by_file = list(runs.groups(pictures.take(order), pictures['file'][order]))
+        if self._is_remote() or len(by_file) > _MOST_OPEN:
+            found = (
+                picture for file, rows in by_file for picture in self._fetch_sorted(file, rows)
+            )
+            yield from [picture for _, picture in sorted(zip(order.tolist(), found, strict=True))]
+            return
+        # Single reads cost no more here, and their bytes stay in the processor's cache. The disk is
+        # told in advance what will be read, in its own order.
+        paths = {file: _readable(self.paths[file]) for file, _ in by_file}
+        for file, rows in by_file:
+            _, begins, ends = self._joint_reads(rows)
+            storage.prefetch(paths[file], zip(begins.tolist(), ends.tolist(), strict=True))
+        places = (pictures[name].tolist() for name in ('file', 'offset', 'length'))
+        yield from storage.read_pieces(paths, zip(*places, strict=True))
+
+    def fetch_rejected(self, rejected: Rejected) -> bytes:
+        """Returns the bytes of a rejected piece."""
+        with _open(self.paths[rejected.file]) as reader:
+            return reader.read_at(rejected.offset, rejected.length)
+
+    def _fetch_sorted(self, file: int, rows: Pictures) -> Iterator[bytes]:
+        """Yields the pictures of one file, sorted by offset, with one read for near ones."""
+        with _open(self.paths[file]) as reader:
+            first, begins, ends = (column.tolist() for column in self._joint_reads(rows))
+            for begin, end, bounds in zip(begins, ends, pairwise([*first, len(rows)]), strict=True):
+                data = reader.read_at(begin, end - begin)
+                near = rows[slice(*bounds)]
+                places = (near[name].tolist() for name in ('offset', 'length'))
+                for offset, length in zip(*places, strict=True):
+                    yield data[offset - begin : offset - begin + length]
+
+    def _is_remote(self) -> bool:
+        """Whether pictures are read from an object store. gzip files are read from local copies."""
+        return any(storage.is_remote(path) and not gzip_copies.is_gzip(path) for path in self.paths)
+
+    def _joint_reads(self, rows: Pictures) -> tuple[Int64s, Int64s, Int64s]:
+        """Returns the first row, the begin and the end of each read, from rows in order."""
+        remote = self._is_remote()
+        gap_bytes = _REMOTE_GAP_BYTES if remote else _LOCAL_GAP_BYTES
+        run_bytes = _REMOTE_RUN_BYTES if remote else _LOCAL_RUN_BYTES
+        ends = rows['offset'] + rows['length']
+        apart = (rows['offset'][1:] - ends[:-1] > gap_bytes) | (
+            rows['offset'][1:] // run_bytes != rows['offset'][:-1] // run_bytes
+        )
+        first = np.append(0, np.flatnonzero(apart) + 1)
+        return first, rows['offset'][first], np.maximum.reduceat(ends, first)
+
+
+def open_files(paths: Sequence[str]) -> BsonFiles:
+    """Opens BSON files. A `.gz` file is unpacked immediately.
+
+    Raises:
+      UserError: If all files are empty.
+    """
+    for path in filter(gzip_copies.is_gzip, paths):
+        gzip_copies.unpack(path)
+    sizes = [storage.size(_readable(path)) for path in paths]
+    if not any(sizes):
+        raise UserError(f'{paths[0]}: must contain BSON documents, got an empty file')
+    return BsonFiles(tuple(paths), tuple(sizes))
+
+
+def _pieces(
+    walked: Iterable[bson_walk.Piece | bson_walk.Run], window: bson_walk.Window, *, file: int
+) -> Iterator[Piece]:
+    """Yields walked documents as products, those of one window together, and the damage."""
+    batch = Batch(b'')
+    for piece in walked:
+        product = piece.product if isinstance(piece, bson_walk.Piece) else None
+        if len(batch) and (product is None or batch.data is not window.data):
+            yield batch.products()
+            batch = Batch(b'')
+        if isinstance(piece, bson_walk.Run):
+            yield _columns(piece, window.data)
+        elif product:
+            if not len(batch):
+                batch = Batch(window.data)
+            length = piece.end - piece.start
+            batch.add(product, position=piece.start, length=length, shift=piece.base)
+        elif piece.error:
+            yield Rejected(
+                reason=piece.error.reason,
+                file=file,
+                offset=piece.start,
+                length=piece.end - piece.start,
+                product_id=piece.error.product_id,
+                picture=None,
+                message=str(piece.error),
+            )
+    if len(batch):
+        yield batch.products()
+
+
+def _columns(run: bson_walk.Run, data: bytes) -> Products:
+    documents = run.documents
+    return Products(
+        data=data,
+        product_ids=documents.product_ids,
+        category_ids=documents.category_ids,
+        positions=documents.starts + run.base,
+        lengths=np.diff(documents.starts, append=documents.end),
+        views=documents.views,
+        places=documents.places,
+        offsets=documents.places[:, 0] + run.base,
+    )
+
+
+def _readable(path: str) -> str:
+    """Returns the path itself, or the unpacked copy of a gzip file."""
+    return gzip_copies.local_copy(path) if gzip_copies.is_gzip(path) else path
+
+
+def _open(path: str) -> AbstractContextManager[Reader]:
+    return storage.open_reader(_readable(path))

@@ -1,0 +1,211 @@
+"""Photos in files of their own: in one folder per category, or named by a list.
+
+`DIR/CATEGORY/...`: CATEGORY is a category_id, or the names of a leaf as `LEVEL 1 > LEVEL 2 > LEVEL
+3`, with spaces around a name removed and each `/` in a name replaced by `_`. Each entry of CATEGORY
+is a product: a file is its only photo, a folder contains its photos. Without categories, each entry
+of DIR is a product. A product's id is its name if that is a number (`123.jpg`, `123/`), else a hash
+of its path relative to DIR. Hidden files are ignored.
+
+A list (`.csv`, `.parquet`) has the columns `path` (relative to the list's folder), `category` (id)
+and optionally `product` (id). Rows with the same product and category are one product. A row
+without a product is a product of its own, with an id as above. A worker keeps a list, or the names
+in the folders, in memory: about 100 bytes a photo.
+
+A product's photos are its views in order of their paths. `file` is the number of the listing. Units
+of a range and offsets are indices of photos in the listing; a product belongs to the range that
+contains its first photo, which is its position. Each photo is a read of its own, on an object store
+too.
+"""
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+
+import bson
+import numpy as np
+
+from catalog import object_store, storage
+from catalog.categories import Categories
+from catalog.errors import UserError
+from catalog.formats.image_header import BadPicture
+from catalog.sources import photo_lists
+from catalog.sources.photo_lists import Listing, Photos
+from catalog.sources.source import NO_CATEGORY, Pictures, Piece, Products, Range, Rejected
+
+_MAX_VIEWS = 1000  # a folder with more is not a product
+_SAMPLE = 64  # photos whose sizes are measured
+
+
+@dataclass(frozen=True)
+class PhotoFiles:
+    """Listings of photos as one source.
+
+    Attributes:
+      listings: Listings in order.
+      counts: Number of photos of each listing.
+      mean_bytes: Mean size of a photo, estimated from a sample.
+    """
+
+    listings: tuple[Listing, ...]
+    counts: tuple[int, ...]
+    mean_bytes: float
+
+    def guesses_starts(self) -> bool:
+        """Returns False: the listing shows where products begin."""
+        return False
+
+    def joint_read_bytes(self) -> int:
+        """Returns 0: each photo is a read of its own."""
+        return 0
+
+    def total_bytes(self) -> int:
+        """Returns the estimated size of all photos."""
+        return int(self.mean_bytes * sum(self.counts))
+
+    def split(self, *, range_bytes: int) -> list[Range]:
+        """Returns ranges with about equal numbers of photos."""
+        photos = max(int(range_bytes / self.mean_bytes), 1)
+        return [
+            Range(file, start, min(start + photos, count))
+            for file, count in enumerate(self.counts)
+            for start in range(0, count, photos)
+        ]
+
+    def file_name(self, file: int) -> str:
+        """Returns the path of the folder or list."""
+        return self.listings[file].path
+
+    def describe_place(self, rejected: Rejected) -> str:
+        """Returns the path of a rejected photo, or of the first photo of a rejected product."""
+        return self._photos(rejected.file).path(rejected.offset)
+
+    def read(self, part: Range) -> Iterator[Piece]:
+        """Yields each product whose first photo is in a range."""
+        photos = self._photos(part.file)
+        low, high = np.searchsorted(photos.first, [part.start, part.stop]).tolist()
+        bounds = list(pairwise(photos.first[low : high + 1].tolist()))
+        wanted = (
+            n for first, end in bounds if end - first <= _MAX_VIEWS for n in range(first, end)
+        )
+        views = _read_photos(photos, wanted)
+        for number, (first, end) in enumerate(bounds, low):
+            if end - first <= _MAX_VIEWS:
+                yield _product(photos, number, [next(views) for _ in range(first, end)])
+            else:
+                yield Rejected(
+                    reason='too_many_pictures',
+                    file=part.file,
+                    offset=first,
+                    length=0,
+                    product_id=int(photos.product_ids[number]),
+                    picture=None,
+                    message=f'a product must have at most {_MAX_VIEWS} photos, got {end - first}',
+                )
+
+    def fetch(self, pictures: Pictures) -> list[bytes]:
+        """Returns the bytes of photos, in the order of the rows.
+
+        Raises:
+          UserError: If a photo no longer exists.
+        """
+        places = zip(pictures['file'].tolist(), pictures['offset'].tolist(), strict=True)
+        paths = [self._photos(file).path(photo) for file, photo in places]
+        found = []
+        for path, data in zip(paths, _read_paths(paths), strict=True):
+            if data is None:
+                raise UserError(f'{path}: was deleted while the job was running; run again')
+            found.append(data)
+        return found
+
+    def fetch_rejected(self, rejected: Rejected) -> bytes:
+        """Returns the bytes of a photo, or a product as the document that BSON would contain."""
+        photos = self._photos(rejected.file)
+        if rejected.picture is not None:
+            return _read(photos.path(rejected.offset)) or b''
+        number = int(np.searchsorted(photos.first, rejected.offset))
+        views: Iterable[bytes | None] = ()
+        if rejected.length:
+            views = _read_photos(photos, range(*photos.first[number : number + 2].tolist()))
+        images = [{'picture': view or b''} for view in views]
+        fields: dict[str, object] = {'_id': int(photos.product_ids[number]), 'imgs': images}
+        category_id = int(photos.category_ids[number])
+        if category_id != NO_CATEGORY:
+            fields['category_id'] = category_id
+        return bson.encode(fields)
+
+    def _photos(self, file: int) -> Photos:
+        return photo_lists.load_photos(self.listings[file])
+
+
+def open_photos(paths: Sequence[str], tree: Categories | None) -> PhotoFiles:
+    """Opens folders and lists of photos.
+
+    Raises:
+      UserError: If there are no photos, or no folder names a category of the tree.
+    """
+    listings = []
+    for path in paths:
+        if tree is None or path.endswith(photo_lists.LIST_SUFFIXES):
+            listings.append(Listing(path, root=path))
+        else:
+            listings.extend(photo_lists.list_category_folders(path, tree))
+    loaded = [photo_lists.load_photos(listing) for listing in listings]
+    counts = [len(photos) for photos in loaded]
+    if not any(counts):
+        raise UserError(f'--input: {paths[0]} must contain BSON files or photos, got none')
+    return PhotoFiles(tuple(listings), tuple(counts), _mean_bytes(loaded))
+
+
+def _mean_bytes(loaded: Sequence[Photos]) -> float:
+    """Returns the mean size of a few evenly spaced photos."""
+    ends = np.cumsum([len(photos) for photos in loaded])
+    sizes = []
+    for number in np.linspace(0, ends[-1] - 1, min(_SAMPLE, ends[-1]), dtype=np.int64).tolist():
+        file = int(np.searchsorted(ends, number, side='right'))
+        photos = loaded[file]
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            sizes.append(storage.size(photos.path(number - int(ends[file]) + len(photos))))
+    return max(sum(sizes) / max(len(sizes), 1), 1.0)
+
+
+def _product(photos: Photos, number: int, views: Sequence[bytes | None]) -> Products:
+    """Returns one product; None stands for a photo that does not exist."""
+    first = int(photos.first[number])
+    sizes = np.array([len(view or b'') for view in views], np.int64)
+    return Products(
+        data=b''.join(view or b'' for view in views),
+        product_ids=photos.product_ids[number : number + 1],
+        category_ids=photos.category_ids[number : number + 1],
+        positions=np.array([first]),
+        lengths=np.array([sizes.sum()]),
+        views=np.array([len(views)]),
+        places=np.stack([np.cumsum(sizes) - sizes, sizes], axis=1),
+        offsets=np.arange(first, first + len(views)),
+        unreadable={
+            view: BadPicture('missing', 'the file does not exist')
+            for view, data in enumerate(views)
+            if data is None
+        },
+    )
+
+
+def _read_photos(photos: Photos, numbers: Iterable[int]) -> Iterator[bytes | None]:
+    return _read_paths([photos.path(number) for number in numbers])
+
+
+def _read_paths(paths: Sequence[str]) -> Iterator[bytes | None]:
+    """Yields the contents of files in order; None for a file that does not exist."""
+    if not any(storage.is_remote(path) for path in paths):
+        yield from map(_read, paths)
+        return
+    with ThreadPoolExecutor(object_store.REQUESTS_AT_ONCE) as pool:
+        yield from pool.map(_read, paths)
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        return storage.read_bytes(path)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
