@@ -75,7 +75,7 @@ lint: $(READY)  ## checks style, types, security and configuration files
 	$(VENV)/bin/yamllint -s cloudbuild.yaml
 
 fuzz: $(READY)  ## fuzzes the BSON reader with damaged files, a quarter of an hour
-	HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -q tests/beam_pipelines/test_bson_files.py -k any_damage --timeout=1800
+	HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -q tests/beam_pipelines/scan/test_bson_scans.py -k any_damage --timeout=1800
 
 study: $(READY)  ## runs the ablation study of docs/study.md, an hour of training
 	$(PY) -m benchmarks.study --output=$(RUN)/study

@@ -11,6 +11,7 @@
 | `record` | the fields of a record and its bytes |
 | `shards` | shard file names |
 | `manifest` | `manifest.json`, which makes a folder a data set |
+| `sources/` | reading products from BSON files, MongoDB and photo files |
 | `formats/` | byte formats: BSON documents, image headers, tf.Example, TFRecord |
 | `process/` | memory allocator, startup messages, progress line |
 | `samples/` | sample data sets, real and synthetic |

@@ -1,4 +1,4 @@
-"""Nothing lost and nothing half written, whatever breaks: each fault is injected for real."""
+"""No fault loses data or leaves partial files. Each fault is real."""
 
 import contextlib
 import os
@@ -15,24 +15,15 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import UserError
-from tests.beam_pipelines.shop import (
-    CATEGORY_IDS,
-    files,
-    jpeg,
-    photo,
-    product,
-    read_split,
-    run_door,
-    run_job,
-    shop,
-)
+from tests.beam_pipelines.running import files, read_split, run_command, run_job
+from tests.shop import CATEGORY_IDS, jpeg, photo, product, shop
 
 WriteBson = Callable[..., Path]
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason='only root may mount a small disk')
 
 
-def start_door(*arguments: str) -> subprocess.Popen[str]:
+def start_command(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, '-m', 'beam_pipelines.shard', *arguments],
         stdout=subprocess.DEVNULL,
@@ -43,10 +34,10 @@ def start_door(*arguments: str) -> subprocess.Popen[str]:
 
 @contextlib.contextmanager
 def held(output: Path, *, first: int, shards: int) -> Iterator[None]:
-    """Lets no run get past the train shards from a number on.
+    """Blocks every run before the train shards from number `first` on.
 
-    Before it writes a shard it reads the receipt, if there is one: here a pipe that says nothing
-    before the block ends, and then that there is none.
+    Before it writes a shard, a run reads the receipt if there is one: here a pipe that stays silent
+    until the block ends, and then reports that there is none.
     """
     staging = output / '_staging'
     staging.mkdir(parents=True, exist_ok=True)
@@ -63,7 +54,7 @@ def held(output: Path, *, first: int, shards: int) -> Iterator[None]:
 
 
 def receipts(output: Path) -> list[Path]:
-    """Those of staged shards, no half written ones and no pipes."""
+    """The receipts of staged shards, without partial ones and pipes."""
     return [path for path in output.glob('_staging/[!.]*.json') if path.is_file()]
 
 
@@ -75,7 +66,7 @@ def wait_for_shards(process: subprocess.Popen, output: Path, *, count: int) -> N
 
 
 def last_descendant(pid: int) -> int:
-    """The process that the first child's first child ... started: a worker of Beam's."""
+    """The first child of the first child, and so on: a worker of Beam's."""
     children = []
     for thread in sorted(Path(f'/proc/{pid}/task').iterdir()):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
@@ -94,7 +85,7 @@ def arguments(write_bson: WriteBson, categories_path: Path) -> list[str]:
 
 @pytest.fixture
 def whole(arguments: list[str], categories_path: Path, tmp_path: Path) -> dict[str, bytes]:
-    """What a run that nobody disturbs gives."""
+    """What an undisturbed run writes."""
     run_job(arguments[0].removeprefix('--input='), categories_path, tmp_path / 'whole', shards=200)
     return files(tmp_path / 'whole')
 
@@ -105,19 +96,19 @@ def test_a_killed_worker_ends_the_run_in_one_line_and_resume_gives_the_same_byte
     output = tmp_path / 'out'
     arguments = [*arguments, f'--output={output}', '--direct_num_workers=2', '--resume']
     with held(output, first=100, shards=200):
-        process = start_door(*arguments)
+        process = start_command(*arguments)
         wait_for_shards(process, output, count=20)
         os.kill(last_descendant(process.pid), signal.SIGKILL)
-    _, text = process.communicate(timeout=500)  # to the end of the other worker too
+    _, text = process.communicate(timeout=500)  # until the other worker ends too
     assert process.returncode == 2
-    # The shell in which Beam starts a worker says so too, now before us and now after us.
-    told = set(text.splitlines()) - {'Killed'}
-    assert len(told) == 1
-    assert told.pop().startswith('error: a worker process ended before its work did')
+    # The shell in which Beam starts a worker may print this too, before or after us.
+    lines = set(text.splitlines()) - {'Killed'}
+    assert len(lines) == 1
+    assert lines.pop().startswith('error: a worker process was killed')
     assert [path.name for path in output.iterdir()] == ['_staging']
     assert len(receipts(output)) >= 20
 
-    done = run_door(*arguments)
+    done = run_command(*arguments)
     assert done.returncode == 0, done.stderr
     assert files(output) == whole
 
@@ -128,7 +119,7 @@ def test_a_killed_driver_leaves_no_data_set_and_resume_writes_only_what_is_missi
     output = tmp_path / 'out'
     arguments = [*arguments, f'--output={output}']
     with held(output, first=100, shards=200):
-        process = start_door(*arguments, '--resume')
+        process = start_command(*arguments, '--resume')
         wait_for_shards(process, output, count=20)
         process.kill()
         process.communicate()
@@ -136,18 +127,18 @@ def test_a_killed_driver_leaves_no_data_set_and_resume_writes_only_what_is_missi
     written = receipts(output)
     assert 20 <= len(written) <= 100
 
-    refused = run_door(*arguments)
+    refused = run_command(*arguments)
     assert refused.returncode == 2
-    assert 'holds an unfinished run; --resume goes on with it' in refused.stderr
-    written.pop().write_bytes(b'')  # as a power cut leaves it
+    assert 'contains an unfinished run; use --resume to continue it' in refused.stderr
+    written.pop().write_bytes(b'')  # as after a power failure
     kept = {path.stem: path.with_suffix('').stat().st_mtime_ns for path in written}
-    done = run_door(*arguments, '--resume')
+    done = run_command(*arguments, '--resume')
     assert done.returncode == 0, done.stderr
     assert files(output) == whole
     assert {name: (output / name).stat().st_mtime_ns for name in kept} == kept
 
 
-def test_a_driver_killed_while_it_overwrites_leaves_the_old_data_set_whole(
+def test_a_driver_killed_while_it_overwrites_leaves_the_old_data_set_intact(
     arguments: list[str], whole: dict[str, bytes], tmp_path: Path
 ) -> None:
     output = tmp_path / 'whole'
@@ -155,8 +146,8 @@ def test_a_driver_killed_while_it_overwrites_leaves_the_old_data_set_whole(
     earlier = output / '_staging' / 'of an earlier run'
     earlier.parent.mkdir()
     earlier.touch()
-    process = start_door(*arguments, '--overwrite')
-    while earlier.exists():  # the first thing that it does; then it reads the input
+    process = start_command(*arguments, '--overwrite')
+    while earlier.exists():  # deleted first, before the input is read
         assert process.poll() is None
         time.sleep(0.01)
     with held(output, first=75, shards=150):
@@ -167,11 +158,11 @@ def test_a_driver_killed_while_it_overwrites_leaves_the_old_data_set_whole(
     assert {n: data for n, data in left.items() if not n.startswith('_staging')} == whole
     assert len(left) >= len(whole) + 20
 
-    done = run_door(*arguments, '--resume')
+    done = run_command(*arguments, '--resume')
     assert done.returncode == 0, done.stderr
     shards = [f'train-{index:05d}-of-00150.tfrecord' for index in range(150)]
     assert [name for name in files(output) if name.startswith('train')] == shards
-    assert run_door(*arguments[:3], f'--output={tmp_path / "fresh"}').returncode == 0
+    assert run_command(*arguments[:3], f'--output={tmp_path / "fresh"}').returncode == 0
     assert files(output) == files(tmp_path / 'fresh')
 
 
@@ -183,21 +174,21 @@ def large(write_bson: WriteBson, categories_path: Path) -> list[str]:
 
 
 def run_on_disk(output: Path, mount_options: str, *arguments: str) -> tuple[int, str, list[str]]:
-    """Runs the door with a small disk as its output.
+    """Runs the job with a small disk as its output.
 
     Returns:
-      exit code; last line of standard error; names of the files that are left.
+      The exit code, the last line of standard error, and the names of the remaining files.
     """
     output.mkdir()
-    # What the door says is read to its end: that of the last of its workers, which write till then.
+    # Output is read until the last worker, which may write to it, has ended.
     script = (
         'mount -t tmpfs -o "$1" small "$2"; shift; folder=$1; shift; '
-        'said=$("$@" 2>&1 >/dev/null); code=$?; printf "%s\\n" "$said" >&2; '
+        'errors=$("$@" 2>&1 >/dev/null); code=$?; printf "%s\\n" "$errors" >&2; '
         'find "$folder" -type f -printf "%P\\n"; exit $code'
     )
-    door = [sys.executable, '-m', 'beam_pipelines.shard', f'--output={output}', *arguments]
+    command = [sys.executable, '-m', 'beam_pipelines.shard', f'--output={output}', *arguments]
     done = subprocess.run(
-        ['unshare', '-m', 'sh', '-c', script, 'sh', mount_options, str(output), *door],
+        ['unshare', '-m', 'sh', '-c', script, 'sh', mount_options, str(output), *command],
         capture_output=True,
         text=True,
         check=False,
@@ -208,7 +199,7 @@ def run_on_disk(output: Path, mount_options: str, *arguments: str) -> tuple[int,
 
 @needs_root
 @pytest.mark.parametrize('workers', [1, 2])
-def test_a_full_disk_is_named_and_no_part_of_a_file_stays(
+def test_a_full_disk_is_reported_and_leaves_no_partial_file(
     workers: int, large: list[str], tmp_path: Path
 ) -> None:
     code, error, left = run_on_disk(
@@ -216,12 +207,12 @@ def test_a_full_disk_is_named_and_no_part_of_a_file_stays(
     )
     assert code == 2
     assert error.startswith(f'error: No space left on device: {tmp_path / "out"}/_staging/')
-    assert left  # whole shards and their receipts, for --resume
+    assert left  # complete shards and their receipts, for --resume
     assert all(re.match(r'_staging/(train|validation)-0', name) for name in left)
 
 
 @needs_root
-def test_a_read_only_output_is_named_before_anything_is_read(
+def test_a_read_only_output_is_reported_before_the_input_is_read(
     large: list[str], tmp_path: Path
 ) -> None:
     code, error, left = run_on_disk(tmp_path / 'out', 'ro', *large)
@@ -230,7 +221,7 @@ def test_a_read_only_output_is_named_before_anything_is_read(
 
 
 @pytest.mark.parametrize('cut_bytes', [1, 3, 30])
-def test_a_cut_tail_fails_the_run_by_offset_and_length_unless_allowed(
+def test_a_truncated_file_is_an_error_with_offset_and_length_unless_allowed(
     cut_bytes: int, write_bson: WriteBson, categories_path: Path, tmp_path: Path
 ) -> None:
     documents = shop(40)
@@ -252,11 +243,11 @@ def test_a_cut_tail_fails_the_run_by_offset_and_length_unless_allowed(
     assert sorted(written) == [10 * number for number in range(39)]
 
 
-def test_a_cut_tail_is_an_exit_code_that_scripts_see(
+def test_a_truncated_file_gives_exit_code_2(
     write_bson: WriteBson, categories_path: Path, tmp_path: Path
 ) -> None:
     path = write_bson([b''.join(shop(40))[:-30]])
-    done = run_door(
+    done = run_command(
         f'--input={path}', f'--categories={categories_path}', f'--output={tmp_path / "out"}'
     )
     assert done.returncode == 2
@@ -264,7 +255,7 @@ def test_a_cut_tail_is_an_exit_code_that_scripts_see(
 
 
 def png_bomb(side: int) -> bytes:
-    """A valid grey PNG of zeros: some hundred KB that unpack to `side`^2 bytes."""
+    """A valid grey PNG of zeros: a few hundred KB that unpack to `side`^2 bytes."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return (
@@ -280,7 +271,7 @@ def png_bomb(side: int) -> bytes:
 
 
 def peak_bytes(*arguments: str) -> int:
-    """The most memory that the door had, in bytes."""
+    """The peak memory of the job in bytes."""
     code = (
         'import atexit, pathlib, runpy\n'
         "atexit.register(lambda: print(pathlib.Path('/proc/self/status').read_text()))\n"
@@ -288,7 +279,7 @@ def peak_bytes(*arguments: str) -> int:
     )
     command = [sys.executable, '-c', code, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    # Not ru_maxrss, which begins at that of the process that started it.
+    # Not ru_maxrss, which starts at that of the parent process.
     peak = re.search(r'VmHWM:\s+(\d+) kB', done.stdout)
     assert peak
     return int(peak[1]) * 1024

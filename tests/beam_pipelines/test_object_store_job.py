@@ -11,8 +11,9 @@ import pytest
 
 from catalog import object_store
 from tests import gcs_emulator
-from tests.beam_pipelines.shop import CATEGORY_IDS, files, photo, product, run_door, run_job
+from tests.beam_pipelines.running import files, run_command, run_job
 from tests.gcs_emulator import CutDownload, CutUpload, Fault, Proxy, Refuse, Request
+from tests.shop import CATEGORY_IDS, photo, product
 
 OPTIONS = {'shards': 4, 'validation_fraction': 0.1, 'test_fraction': 0.05}
 
@@ -75,7 +76,7 @@ def objects(store: str, folder: str) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize('balance', ['none', 'sqrt'])
-def test_pictures_are_read_in_few_requests_and_hardly_more_than_once(
+def test_pictures_are_read_in_few_requests_and_about_once(
     balance: str, store: str, through: Through, categories_path: Path
 ) -> None:
     proxy = through()
@@ -96,7 +97,7 @@ def test_the_bytes_are_those_of_a_local_run(
     assert objects(store, 'out') == files(local)
 
 
-def test_a_store_that_fails_now_and_then_gives_the_same_bytes(
+def test_a_store_that_fails_sometimes_gives_the_same_bytes(
     local: Path, store: str, through: Through, categories_path: Path
 ) -> None:
     turn = itertools.count()
@@ -116,7 +117,7 @@ def test_a_store_that_fails_now_and_then_gives_the_same_bytes(
 
 
 @pytest.mark.parametrize('fault', [Refuse(503), CutUpload(after_bytes=100_000)], ids=['503', 'cut'])
-def test_a_store_that_stays_away_ends_the_run_and_resume_goes_on_to_the_same_bytes(
+def test_a_store_that_fails_for_long_ends_the_run_and_resume_gives_the_same_bytes(
     fault: Fault,
     local: Path,
     store: str,
@@ -148,7 +149,7 @@ def test_a_store_that_stays_away_ends_the_run_and_resume_goes_on_to_the_same_byt
     assert len(uploaded) == 2  # of four train shards
 
 
-def test_the_door_asks_nobody_for_credentials_of_an_emulator(
+def test_the_job_requests_no_credentials_for_an_emulator(
     local: Path, store: str, through: Through, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     through()
@@ -157,7 +158,7 @@ def test_the_door_asks_nobody_for_credentials_of_an_emulator(
         monkeypatch.setenv('GCE_METADATA_HOST', address)
         monkeypatch.setenv('GCE_METADATA_IP', address)
         arguments = [f'--{name}={value}' for name, value in OPTIONS.items()]
-        done = run_door(
+        done = run_command(
             '--input=gs://shop/raw/*.bson',
             '--categories=gs://shop/raw/category_names.csv',
             '--output=gs://shop/out',

@@ -1,4 +1,4 @@
-"""Rows come out as they went in, whatever numbers they hold."""
+"""Packed rows are restored, whatever numbers they contain."""
 
 import numpy as np
 from hypothesis import given
@@ -19,27 +19,27 @@ def _rows(product_ids: list[int]) -> Table:
 
 
 @given(parts=st.lists(tables, max_size=3))
-def test_columns_come_back_and_the_others_are_zeros(parts: list[Table]) -> None:
+def test_packed_columns_are_restored_and_the_others_are_zeros(parts: list[Table]) -> None:
     packed = [packing.pack(rows, table.DEALT) for rows in parts]
     found = packing.unpack(packed, table.DEALT)
-    went_in = np.concatenate([table.empty(0), *parts])
-    expected = table.columns(table.columns(went_in, table.DEALT), table.ROW)
+    packed_rows = np.concatenate([table.empty(0), *parts])
+    expected = table.with_columns(table.with_columns(packed_rows, table.DEALT), table.ROW)
     assert sorted(found.tolist()) == sorted(expected.tolist())
 
 
 @given(product_ids=small)
-def test_few_columns_of_small_numbers_keep_their_order(product_ids: list[int]) -> None:
+def test_rows_keep_their_order(product_ids: list[int]) -> None:
     rows = _rows(product_ids)
     found = packing.unpack([packing.pack(rows, table.DOCUMENT)], table.DOCUMENT)
     assert found['product_id'].tolist() == product_ids
 
 
 @given(product_ids=small, seed=st.integers(0, 99))
-def test_rows_of_a_key_come_together(product_ids: list[int], seed: int) -> None:
+def test_rows_are_grouped_by_key(product_ids: list[int], seed: int) -> None:
     keys = np.random.default_rng(seed).integers(0, 4, len(product_ids))
     found = {
         key: packing.unpack([packed], table.DOCUMENT)['product_id'].tolist()
-        for key, packed in packing.pack_by(_rows(product_ids), keys, table.DOCUMENT)
+        for key, packed in packing.pack_by_key(_rows(product_ids), keys, table.DOCUMENT)
     }
     expected: dict[int, list[int]] = {}
     for key, product_id in zip(keys.tolist(), product_ids, strict=True):
@@ -48,7 +48,7 @@ def test_rows_of_a_key_come_together(product_ids: list[int], seed: int) -> None:
     assert list(found) == sorted(found)
 
 
-def test_a_small_number_takes_a_byte_a_row() -> None:
+def test_a_small_number_takes_one_byte_per_row() -> None:
     head_bytes = 3  # 20 bits, for a product id, a document, a file
     rows = _rows([7] * 1000)
     assert len(packing.pack(rows, table.DOCUMENT)) == head_bytes + 1000

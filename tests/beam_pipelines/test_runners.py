@@ -1,4 +1,4 @@
-"""Shards and manifest are the same bytes whoever runs the job, however it is cut up."""
+"""Shards and manifest have the same bytes with any runner, workers and ranges."""
 
 import subprocess
 import sys
@@ -8,21 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.beam_pipelines.shop import CATEGORY_IDS, files, jpeg, photo, product, run_job
+from tests.beam_pipelines.running import files, run_job
+from tests.shop import CATEGORY_IDS, jpeg, photo, product
 
 OPTIONS = {'balance': 'sqrt', 'shards': 5, 'test_fraction': 0.1, 'max_rejected_fraction': 0.1}
 
 
 @pytest.fixture(scope='module')
 def dump(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """1.5 MB with what a run may come upon: repeats, unknown categories, damage, a cut tail."""
+    """1.5 MB with repeats, unknown categories, damage and a truncated end."""
     documents = [
         product(7 * n, CATEGORY_IDS[(n * n) % 4], [photo(n), jpeg(n % 50)][: n % 2 + 1])
         for n in range(300)
     ]
     documents[40] = product(280, 42, [jpeg(1)])
     documents[90] = documents[90][:-1] + b'\x01'
-    documents[150] = product(7, CATEGORY_IDS[0], [jpeg(2)])  # an _id that came before
+    documents[150] = product(7, CATEGORY_IDS[0], [jpeg(2)])  # the _id of an earlier document
     path = tmp_path_factory.mktemp('dump') / 'train.bson'
     path.write_bytes(b''.join(documents)[:-20])
     return path
@@ -32,7 +33,7 @@ def dump(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def wanted(
     dump: Path, categories_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, bytes]:
-    """What one process makes that scans the file in one piece."""
+    """What one process makes from one range."""
     output = tmp_path_factory.mktemp('wanted') / 'out'
     run_job(dump, categories_path, output, range_bytes=1 << 30, **OPTIONS)
     made = files(output)
@@ -50,7 +51,7 @@ def test_ranges_of_any_size_give_the_same_bytes(
 
 
 @pytest.mark.parametrize('workers', [2, 4])
-def test_processes_give_the_same_bytes(
+def test_worker_processes_give_the_same_bytes(
     workers: int, dump: Path, wanted: dict[str, bytes], categories_path: Path, tmp_path: Path
 ) -> None:
     beam = ('--runner=FnApiRunner', f'--direct_num_workers={workers}')
@@ -60,7 +61,7 @@ def test_processes_give_the_same_bytes(
 
 @pytest.fixture
 def job_service(tmp_path: Path) -> Iterator[str]:
-    """Beam's job service in a process of its own; its address."""
+    """The address of Beam's job service in a process of its own."""
     port_file = tmp_path / 'port'
     module = 'apache_beam.runners.portability.local_job_service_main'
     process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""What the shard job promises of a data set, on real pictures and real files."""
+"""What the shard job guarantees for a data set, with real pictures and real files."""
 
 import io
 import json
@@ -14,23 +14,14 @@ from PIL import Image
 
 from beam_pipelines.options import ShardOptions
 from catalog.errors import UserError
-from tests.beam_pipelines.shop import (
-    CATEGORY_IDS,
-    SHARED,
-    files,
-    jpeg,
-    product,
-    read_split,
-    run_door,
-    run_job,
-    shop,
-)
+from tests.beam_pipelines.running import SHARED, files, read_split, run_command, run_job
+from tests.shop import CATEGORY_IDS, jpeg, product, shop
 
 WriteBson = Callable[..., Path]
 
 
 def shard(source: Path, tree: Path | None, output: Path, **others: object) -> dict:
-    """Runs the job in this process; the manifest it wrote."""
+    """Runs the job in this process. Returns the manifest."""
     run_job(source, tree, output, **others)
     return json.loads((output / 'manifest.json').read_text())
 
@@ -66,7 +57,7 @@ def test_every_product_and_picture_is_in_exactly_one_split(
         assert sum(places.values()) == 2 * total
 
 
-def test_balanced_shards_hold_each_class_evenly_and_copies_apart(
+def test_balanced_shards_have_equal_shares_of_each_class_and_separate_copies(
     write_bson: WriteBson, categories_path: Path, tmp_path: Path
 ) -> None:
     path = write_bson(shop(200))
@@ -115,7 +106,7 @@ def test_the_bytes_are_the_same_for_any_workers_ranges_and_order_of_files(
     assert files(tmp_path / 'seed') != wanted
 
 
-def test_tensorflow_reads_every_shard_and_finds_what_the_manifest_says(
+def test_tensorflow_reads_every_shard_and_finds_the_numbers_of_the_manifest(
     write_bson: WriteBson, categories_path: Path, tmp_path: Path
 ) -> None:
     tf = pytest.importorskip('tensorflow', reason='the trainer reads shards with TensorFlow')
@@ -140,7 +131,7 @@ def test_tensorflow_reads_every_shard_and_finds_what_the_manifest_says(
                 assert (count, pictures) == (of_shard['records'], of_shard['pictures'])
 
 
-def test_one_record_a_picture_if_asked_for(
+def test_record_image_writes_one_record_per_picture(
     write_bson: WriteBson, categories_path: Path, tmp_path: Path
 ) -> None:
     documents = shop(60)
@@ -155,7 +146,7 @@ def test_one_record_a_picture_if_asked_for(
     held_out = all_records(tmp_path / 'out', 'validation')
     views = {10 * number: number % 4 + 1 for number in range(60)}
     at = 0
-    while at < len(held_out):  # a held-out product's records lie one after another
+    while at < len(held_out):  # a held-out product's records are consecutive
         product_id = held_out[at].product_id
         together = held_out[at : at + views[product_id]]
         assert [(r.product_id, r.indices) for r in together] == [
@@ -167,10 +158,10 @@ def test_one_record_a_picture_if_asked_for(
     assert len(splits[0] | splits[1]) == 60
 
 
-def test_pictures_of_train_are_marked_where_validation_shows_them_again(
+def test_validation_pictures_that_train_contains_too_are_marked_as_leaked(
     write_bson: WriteBson, categories_path: Path, tmp_path: Path
 ) -> None:
-    # All products of the class share one picture and have one of their own.
+    # All products of the class have a common picture and one of their own.
     documents = [product(n, CATEGORY_IDS[1], [jpeg(999), jpeg(n)]) for n in range(10)]
     manifest = shard(write_bson(documents), categories_path, tmp_path / 'out')
     (record,) = all_records(tmp_path / 'out', 'validation')
@@ -179,7 +170,7 @@ def test_pictures_of_train_are_marked_where_validation_shows_them_again(
     assert manifest['ledger']['notes']['duplicate_pictures'] == 9
 
 
-def test_duplicates_are_counted_and_dropped_only_if_asked_for(
+def test_duplicates_are_counted_and_dropped_on_demand(
     write_bson: WriteBson, categories_path: Path, tmp_path: Path
 ) -> None:
     documents = [
@@ -206,7 +197,7 @@ def test_duplicates_are_counted_and_dropped_only_if_asked_for(
     assert records[2].indices == [1]
 
 
-def test_a_repeated_id_is_kept_once_and_the_others_aside(
+def test_only_the_first_document_of_a_repeated_id_is_kept(
     write_bson: WriteBson, categories_path: Path, tmp_path: Path
 ) -> None:
     documents = [
@@ -249,7 +240,7 @@ def encoded(form: str, *, mode: str = 'RGB') -> bytes:
     return file.getvalue()
 
 
-def test_legal_pictures_become_rgb_jpeg_and_jpeg_stays_byte_for_byte(
+def test_other_formats_become_rgb_jpeg_and_jpeg_is_kept_byte_for_byte(
     write_bson: WriteBson, categories_path: Path, tmp_path: Path
 ) -> None:
     progressive = io.BytesIO()
@@ -275,7 +266,7 @@ def test_legal_pictures_become_rgb_jpeg_and_jpeg_stays_byte_for_byte(
     assert manifest['ledger']['notes']['converted_pictures'] == 6
 
 
-def test_what_cannot_be_used_is_kept_aside_for_a_person(
+def test_rejected_pieces_are_written_with_their_bytes(
     write_bson: WriteBson, categories_path: Path, tmp_path: Path
 ) -> None:
     broken = jpeg(1)[:200]
@@ -304,7 +295,7 @@ def test_what_cannot_be_used_is_kept_aside_for_a_person(
         assert [archive.read(r['bytes']) for r in index] == [broken, bytes(bomb), bad]
 
 
-def test_decoding_finds_damage_that_a_header_does_not_show(
+def test_decoding_finds_damage_behind_the_header(
     write_bson: WriteBson, categories_path: Path, tmp_path: Path
 ) -> None:
     damaged = bytearray(encoded('PNG'))
@@ -337,7 +328,7 @@ def test_unlabelled_input_becomes_predict_shards(write_bson: WriteBson, tmp_path
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason='the genuine sample is not on this machine')
-def test_the_genuine_sample_comes_out_whole(tmp_path: Path) -> None:
+def test_the_genuine_sample_is_complete(tmp_path: Path) -> None:
     path = SHARED / 'train_example.bson'
     manifest = shard(path, SHARED / 'category_names.csv', tmp_path / 'out')
     assert manifest['ledger']['documents']['read'] == 82
@@ -357,7 +348,7 @@ def test_the_genuine_sample_comes_out_whole(tmp_path: Path) -> None:
     )
 
 
-def test_a_data_set_is_not_written_over_unless_asked_and_leaves_nothing_stale(
+def test_a_data_set_is_replaced_only_with_overwrite_and_completely(
     write_bson: WriteBson, categories_path: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / 'out'
@@ -366,15 +357,15 @@ def test_a_data_set_is_not_written_over_unless_asked_and_leaves_nothing_stale(
         f'--categories={categories_path}',
         f'--output={output}',
     ]
-    assert run_door(*arguments, '--shards=4').returncode == 0
+    assert run_command(*arguments, '--shards=4').returncode == 0
     before = files(output)
-    refused = run_door(*arguments, '--shards=2')
+    refused = run_command(*arguments, '--shards=2')
     assert refused.returncode == 2
     assert refused.stderr.strip().splitlines()[-1] == (
-        f'error: --output: {output} holds a data set; --overwrite replaces it'
+        f'error: --output: {output} contains a data set; use --overwrite to replace it'
     )
     assert files(output) == before
-    done = run_door(*arguments, '--shards=2', '--overwrite')
+    done = run_command(*arguments, '--shards=2', '--overwrite')
     assert done.returncode == 0, done.stderr
     names = sorted(path.name for path in output.iterdir())
     assert names == [
@@ -396,13 +387,16 @@ def test_a_data_set_is_not_written_over_unless_asked_and_leaves_nothing_stale(
             ['--balance=2'],
             'balance must be one of none, sqrt, uniform, or a power in [0, 1], got 2',
         ),
-        (['--no_such_flag'], "neither this job nor Beam knows '--no_such_flag'. --help lists"),
-        (['--input=/nowhere/x.bson'], '--input: must name files that exist, got /nowhere/x.bson'),
+        (
+            ['--no_such_flag'],
+            "'--no_such_flag' is neither a flag of this job nor of Beam. --help",
+        ),
+        (['--input=/nowhere/x.bson'], '--input: must name existing files, got /nowhere/x.bson'),
         (['--record=video'], 'value should be one of <product|image>'),
         (['--categories=/nowhere/tree.csv'], 'No such file or directory: /nowhere/tree.csv'),
     ],
 )
-def test_a_mistake_is_told_in_one_line(
+def test_a_user_error_is_one_line(
     arguments: list[str],
     message: str,
     write_bson: WriteBson,
@@ -416,7 +410,7 @@ def test_a_mistake_is_told_in_one_line(
     }
     given = {argument.split('=')[0] for argument in arguments}
     rest = [f'{name}={value}' for name, value in defaults.items() if name not in given]
-    done = run_door(*rest, *arguments)
+    done = run_command(*rest, *arguments)
     assert done.returncode == 2
     assert 'Traceback' not in done.stderr
     last = done.stderr.strip().splitlines()[-1]
@@ -426,7 +420,7 @@ def test_a_mistake_is_told_in_one_line(
 
 
 def test_help_shows_examples_and_every_option() -> None:
-    done = run_door('--help')
+    done = run_command('--help')
     assert 'python -m beam_pipelines.shard --input=train.bson' in done.stdout
     for name in ShardOptions.__dataclass_fields__:
         assert name in done.stdout

@@ -1,6 +1,6 @@
 """A MongoDB wire server on a free port of this machine, until its standard input ends.
 
-Run by the Python of an environment of its own, which has SecantusDB: a test tool only (GPL-2).
+Run by the Python of a separate environment with SecantusDB, which is only a test tool (GPL-2).
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Every document of a BSON file once, however it is cut into ranges and whatever it holds."""
+"""Every document of a BSON file is scanned once, for any ranges and any content."""
 
 import struct
 import tempfile
@@ -11,38 +11,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_pipelines.scan import seams
-from beam_pipelines.scan.scan import Counts, Rejected
+from beam_pipelines.ledger import Counts
+from beam_pipelines.scan import scan, seams
 from beam_pipelines.scan.seams import Edge
-from beam_pipelines.sources import bson_files, bson_walk
 from beam_pipelines.table import Table, join
 from catalog import storage
-from tests.beam_pipelines.shop import CATEGORY_IDS, jpeg, product
-
-LABEL_OF = {category_id: label for label, category_id in enumerate(CATEGORY_IDS)}
+from catalog.sources import bson_files, bson_walk
+from catalog.sources.source import Range, Rejected
+from tests.shop import CATEGORY_IDS, LABELS, jpeg, product
 
 
 def scan_all(path: Path, *, range_bytes: int) -> tuple[Table, list[Rejected], Counts]:
-    """Scans a file in ranges as the job does: scan, prove, scan again what did not hold."""
+    """Scans a file in ranges as the job does: scan, prove, scan again where the proof fails."""
     source = bson_files.open_files([str(path)])
-    scans = {
-        (scanned.file, scanned.start): source.scan(scanned, label_of=LABEL_OF, decode=False)
-        for scanned in source.split(range_bytes=range_bytes)
-    }
-    edges = [
-        Edge(s.range.file, s.range.start, s.range.stop, s.first, s.end) for s in scans.values()
-    ]
-    proof = seams.prove(edges, lambda scanned, start: source.end_of(scanned, start=start))
-    held = [scan for place, scan in scans.items() if place in proof.proven]
-    held += [
-        source.scan(scans[place].range, label_of=LABEL_OF, decode=False, start=start)
-        for place, start in proof.again.items()
-    ]
+
+    def scan_range(part: Range) -> scan.Scan:
+        return scan.scan_range(source, part, label_of=LABELS, decode=False)
+
+    scans = [scan_range(part) for part in source.split(range_bytes=range_bytes)]
+    edges = [Edge(found.range, found.first, found.end) for found in scans]
+    proof = seams.prove(edges, lambda part: scan.read_to_end(source, part))
+    correct = [s for s in scans if (s.range.file, s.range.start) in proof.proven]
+    correct += [scan_range(part) for part in proof.again.values()]
     counts = Counts()
-    for scan in held:
-        counts.add(scan.counts)
-    rejected = sorted((r for scan in held for r in scan.rejected), key=lambda r: r.offset)
-    return join(scan.table for scan in held), rejected, counts
+    for found in correct:
+        counts.add(found.counts)
+    rejected = sorted((r for found in correct for r in found.rejected), key=lambda r: r.offset)
+    return join(found.table for found in correct), rejected, counts
 
 
 def pictures_by_product(path: Path, table: Table) -> dict[int, list[bytes]]:
@@ -55,7 +50,7 @@ def pictures_by_product(path: Path, table: Table) -> dict[int, list[bytes]]:
 
 
 def nested(depth: int) -> bytes:
-    """A picture that holds a whole product, whose picture holds one, and so on."""
+    """A picture that contains a product, whose picture contains one, and so on."""
     data = jpeg(1)
     for level in range(depth):
         data = jpeg(1)[:-2] + product(1000 + level, CATEGORY_IDS[0], [data]) + b'\xff\xd9'
@@ -105,7 +100,7 @@ def test_a_cut_at_every_byte_gives_the_same_documents(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize('range_bytes', [64, 1000, 1 << 20])
 @pytest.mark.parametrize('cut_bytes', [1, 3, 30])
-def test_a_cut_tail_is_kept_aside_and_all_whole_documents_are_read(
+def test_a_truncated_document_is_rejected_and_all_others_are_read(
     cut_bytes: int, range_bytes: int, tmp_path: Path
 ) -> None:
     path = tmp_path / 'train.bson'
@@ -123,7 +118,7 @@ def test_a_cut_tail_is_kept_aside_and_all_whole_documents_are_read(
 @pytest.mark.parametrize('range_bytes', [64, 1000, 1 << 20])
 @pytest.mark.parametrize('length', [0, 4, -1, -(2**31), 2**31 - 1, 7, 100_000])
 @pytest.mark.parametrize('name', [b'', b'\x04imgs\0', b'\x030\0', b'\x05picture\0'])
-def test_a_damaged_length_costs_only_its_own_document(
+def test_a_damaged_length_rejects_only_its_own_document(
     name: bytes, length: int, range_bytes: int, tmp_path: Path
 ) -> None:
     """The length of the document, of its array, of a document in that, of the picture in this."""
@@ -141,7 +136,7 @@ def test_a_damaged_length_costs_only_its_own_document(
 
 
 @pytest.mark.parametrize('range_bytes', [64, 1000, 1 << 20])
-def test_garbage_between_documents_is_kept_aside_whole(range_bytes: int, tmp_path: Path) -> None:
+def test_garbage_between_documents_is_one_rejected_piece(range_bytes: int, tmp_path: Path) -> None:
     path = tmp_path / 'train.bson'
     garbage = np.random.default_rng(0).bytes(5000)
     first, second = (product(number, CATEGORY_IDS[0], [jpeg(number)]) for number in (1, 2))
@@ -151,7 +146,7 @@ def test_garbage_between_documents_is_kept_aside_whole(range_bytes: int, tmp_pat
     assert [(r.reason, r.offset, r.length) for r in rejected] == [('garbage', len(first), 5000)]
 
 
-def test_a_bad_last_byte_and_a_wrong_type_cost_only_their_own_document(tmp_path: Path) -> None:
+def test_a_bad_last_byte_and_a_wrong_type_reject_only_their_own_document(tmp_path: Path) -> None:
     path = tmp_path / 'train.bson'
     documents = [product(number, CATEGORY_IDS[0], [jpeg(number)]) for number in range(4)]
     documents[1] = documents[1][:-1] + b'\x01'
@@ -163,7 +158,7 @@ def test_a_bad_last_byte_and_a_wrong_type_cost_only_their_own_document(tmp_path:
     assert counts.documents['read'] == 2 + len(rejected)
 
 
-def test_what_a_shop_gets_wrong_is_counted_by_reason(tmp_path: Path) -> None:
+def test_rejected_documents_and_pictures_are_counted_by_reason(tmp_path: Path) -> None:
     path = tmp_path / 'train.bson'
     documents = [
         product(0, CATEGORY_IDS[0], [jpeg(0)]),
@@ -220,13 +215,3 @@ def test_any_damage_leaves_every_byte_in_one_piece_for_any_ranges(data: st.DataO
             walked = bson_walk.walk(bson_walk.Window(reader, size), start=0, stop=size)
             edges = [0, *(edge for piece in walked for edge in (piece.start, piece.end)), size]
         assert edges[::2] == edges[1::2]
-
-
-def test_pictures_come_back_in_the_order_they_were_asked_for(tmp_path: Path) -> None:
-    path = tmp_path / 'train.bson'
-    path.write_bytes(b''.join(product(n, CATEGORY_IDS[0], [jpeg(n)]) for n in range(50)))
-    table, _, _ = scan_all(path, range_bytes=1000)
-    order = np.random.default_rng(0).permutation(50)
-    rows = np.sort(table, order=['product_id'])[order]
-    source = bson_files.open_files([str(path)])
-    assert list(source.fetch(rows)) == [jpeg(n) for n in order.tolist()]

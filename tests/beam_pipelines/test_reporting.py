@@ -1,4 +1,4 @@
-"""What a run tells: progress on a terminal, a summary for people, counts for Beam's page."""
+"""What a run reports: progress on a terminal, a summary, Beam metrics."""
 
 import json
 import os
@@ -14,16 +14,17 @@ import pytest
 
 from beam_pipelines.options import ShardOptions
 from beam_pipelines.pipeline import job
-from beam_pipelines.sources import bson_files
 from beam_pipelines.write import commit
 from catalog import categories
-from tests.beam_pipelines.shop import CATEGORY_IDS, jpeg, photo, product, run_door
+from catalog.sources import bson_files
+from tests.beam_pipelines.running import run_command
+from tests.shop import CATEGORY_IDS, jpeg, photo, product
 
 WriteBson = Callable[..., Path]
 
 
 def on_a_terminal(*arguments: str) -> tuple[int, str]:
-    """Runs the door with a terminal as standard error: its exit code, and what the user saw."""
+    """Runs the job with a terminal as standard error. Returns its exit code and what is shown."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, '-m', 'beam_pipelines.shard', *arguments],
@@ -35,7 +36,7 @@ def on_a_terminal(*arguments: str) -> tuple[int, str]:
     try:
         while data := os.read(ours, 1 << 16):
             shown += data
-    except OSError:  # how a terminal tells that nobody writes to it any more
+    except OSError:  # the terminal has no writer any more
         pass
     finally:
         os.close(ours)
@@ -43,7 +44,7 @@ def on_a_terminal(*arguments: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize('workers', [1, 2])
-def test_a_terminal_sees_how_many_bytes_are_done(
+def test_a_terminal_shows_the_bytes_that_are_done(
     workers: int, write_bson: WriteBson, categories_path: Path, tmp_path: Path
 ) -> None:
     path = write_bson([product(n, CATEGORY_IDS[n % 4], [photo(n)]) for n in range(600)])
@@ -60,7 +61,7 @@ def test_a_terminal_sees_how_many_bytes_are_done(
     total = f'{2 * path.stat().st_size / 1e6:,.0f}'
     assert lines[0] == f'shard:   0% 0/{total} MB scan'
     last = lines[-1].rstrip()
-    assert re.fullmatch(rf'shard: 100% {total}/{total} MB, [\d,]+/s, 0s left gather', last)
+    assert re.fullmatch(rf'shard: 100% {total}/{total} MB, [\d,]+/s, 0s left write', last)
     shares = [int(line.split('%')[0].removeprefix('shard:')) for line in lines]
     assert shares == sorted(shares)
 
@@ -71,7 +72,7 @@ def test_without_a_terminal_only_the_summary_is_written(
     documents = [product(n, CATEGORY_IDS[n % 2], [jpeg(n % 18), jpeg(100)]) for n in range(20)]
     documents += [product(98, 42, [jpeg(98)]), product(99, CATEGORY_IDS[0], [b'', jpeg(99)])]
     output = tmp_path / 'out'
-    done = run_door(
+    done = run_command(
         f'--input={write_bson(documents)}',
         f'--categories={categories_path}',
         f'--output={output}',
@@ -94,13 +95,13 @@ def test_without_a_terminal_only_the_summary_is_written(
         'dropped    2 documents, 21 pictures: duplicate',
         'rejected   1 document: unknown_category 1',
         'rejected   2 pictures: empty 1, unknown_category 1',
-        'noticed    pictures written again to balance the classes: 1',
-        f'see        {output / "rejected"}',
+        'note       oversampled images: 1',
+        f'details    {output / "rejected"}',
     ]
     assert re.fullmatch(r'took       \d+s: [\d,]+ pictures/s, [\d.]+ MB/s', took)
 
 
-def test_beams_page_of_a_run_counts_what_the_ledger_holds(
+def test_beam_metrics_contain_the_ledger(
     write_bson: WriteBson, categories_path: Path, tmp_path: Path
 ) -> None:
     documents = [product(n, CATEGORY_IDS[n % 4], [jpeg(n % 50)]) for n in range(60)]
@@ -140,7 +141,7 @@ def test_beams_page_of_a_run_counts_what_the_ledger_holds(
         'pictures_validation': made['ledger']['pictures']['validation'],
         'pictures_rejected_duplicate_id': 1,
         'pictures_rejected_unknown_category': 1,
-        'duplicate_pictures': 10,  # 50 to 59 show what 0 to 9 do
+        'duplicate_pictures': 10,  # 50 to 59 have the pictures of 0 to 9
         'conflicting_hashes': 10,
         'conflicting_pictures': 20,
         'leaked_pictures': made['ledger']['notes']['leaked_pictures'],
