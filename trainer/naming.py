@@ -15,6 +15,7 @@ REPORT = 'report'
 EVALUATION = 'evaluation.json'
 EVALUATION_PAGE = 'evaluation.html'
 PREDICTIONS = 'predictions.parquet'
+LABEL_ERRORS = 'suspects.csv'
 
 # export
 SAVED_MODEL = 'saved_model.pb'

@@ -1,7 +1,4 @@
-"""An evaluation as files for programs: `evaluation.json` and `suspects.csv`.
-
-Their form: docs/evaluation.md. Writes nothing itself.
-"""
+"""An evaluation for programs: `evaluation.json` and `suspects.csv` (docs/evaluation.md)."""
 
 import csv
 import dataclasses
@@ -11,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from catalog.categories import Categories
-from trainer.evaluate import text as evaluation_report
+from trainer import naming
+from trainer.evaluate import rows
 from trainer.evaluate.result import Evaluation
 from trainer.metrics.calibration import BINS, Reliability
 from trainer.metrics.subset_metrics import SubsetMetrics
 
-SUSPECTS_HEADER = [
+LABEL_ERRORS_HEADER = [
     'product_id',
     'category_id',
     'suggested_category_id',
@@ -25,108 +23,111 @@ SUSPECTS_HEADER = [
 ]
 
 DEFINITIONS = {
-    'accuracy': 'The share whose likeliest class is the label (categorisation accuracy).',
-    'top5_accuracy': 'The share that has the label among the five likeliest classes.',
+    'accuracy': 'Share whose likeliest class is the label (categorisation accuracy).',
+    'top5_accuracy': 'Share that has the label among the five likeliest classes.',
     'loss': 'Log loss: the mean of -log(probability of the label), in nats.',
-    'precision, recall, f1': 'As scikit-learn has them; 0 where the denominator is 0.',
-    'macro': 'The plain mean over the classes that occur in the labels or the predictions.',
-    'weighted': "The mean over classes, weighted by the label's count.",
-    'micro': 'Over all together; with one label each, all three are the accuracy.',
+    'precision, recall, f1': 'As in scikit-learn; 0 where the denominator is 0.',
+    'macro': 'Unweighted mean over the classes that occur in the labels or the predictions.',
+    'weighted': "Mean over classes, weighted by the label's count.",
+    'micro': 'Over all examples together; with one label each, all three are the accuracy.',
     'matthews': 'Correlation of labels and predictions, -1 to 1 (Gorodkin, 2004).',
-    'kappa': "Cohen's: agreement beyond that of chance, at most 1.",
-    'levels': "accuracy_by_leaf: the likeliest leaf lies under the label's node. by_sum: figures "
-    "of the node with the largest sum of its leaves' probabilities.",
-    'roc_auc': 'One class against the rest, the mean over the classes that occur; error bounds how '
-    'far it may be off, 0 where it is exact.',
-    'thirds': 'The classes in three parts by their size in what the model learned from.',
-    'calibration': 'ece: the mean of |accuracy - confidence| over 15 bins of confidence (Guo et '
-    'al., 2017). With the temperature T confidence is p ** (1 / T), normalised.',
-    'coverage': 'The largest share that can be filed, the surest first, with the accuracy that is '
-    'asked for.',
-    'intervals': '95 %, percentile bootstrap over products, 1,000 draws.',
-    'suspects': 'Labels suspected to be wrong by confident learning (Northcutt et al., 2021).',
-    'without_leaked': 'Without the products, or pictures, whose bytes occur in train too.',
+    'kappa': "Cohen's kappa: agreement beyond chance, at most 1.",
+    'levels': "accuracy_by_leaf: the likeliest leaf is under the label's node. by_sum: metrics of "
+    "the node with the largest sum of its leaves' probabilities.",
+    'roc_auc': 'One class against the rest, mean over the classes that occur, from binned '
+    'probabilities; error bounds the difference from the unbinned value.',
+    'thirds': 'Many-, medium- and few-shot classes: thirds of the classes by their number of '
+    'products in the training data.',
+    'calibration': 'ece, the expected calibration error: the mean of |accuracy - confidence| over '
+    '15 bins of confidence (Guo et al., 2017). With the temperature T, confidence is '
+    'p ** (1 / T), normalised.',
+    'coverage': 'The largest share of the products that can be auto-classified, the most confident '
+    'first, with the target accuracy.',
+    'intervals': '95 %, percentile bootstrap over products, 1,000 samples.',
+    'suspects': 'Suspected label errors, by confident learning (Northcutt et al., 2021).',
+    'without_leaked': 'Without the products, or pictures, whose bytes are also in train.',
 }
 
 
 def definitions(evaluation: Evaluation) -> dict[str, str]:
-    """What the words in a report mean."""
+    """Returns the definitions of the terms in a report."""
     product = f"A product's probabilities are {evaluation.product_rule}."
     if evaluation.tta == 'flip':
-        product += " A picture's are the mean of its own and of its mirror image's."
+        product += " A picture's are the mean of its own and its mirror image's."
     return {'product': product, **DEFINITIONS}
 
 
-def of(evaluation: Evaluation, tree: Categories) -> dict[str, Any]:
-    """`evaluation.json`: the figures per product at the top."""
+def build_document(evaluation: Evaluation, tree: Categories) -> dict[str, Any]:
+    """Returns `evaluation.json`: the metrics per product are at the top level."""
+    fitted = evaluation.temperatures
     return {
-        **_measured(evaluation.products),
+        **_subset(evaluation.products),
         'unit': 'product',
         'split': evaluation.split,
         'step': evaluation.step,
         'tta': evaluation.tta,
         'data_manifest_sha256': evaluation.data_digest,
         'intervals': {name: list(ends) for name, ends in evaluation.intervals.items()},
-        'roc_auc': dataclasses.asdict(evaluation.auc),
-        'thirds': [dataclasses.asdict(third) for third in evaluation.thirds],
+        'roc_auc': dataclasses.asdict(evaluation.roc_auc),
+        'thirds': [dataclasses.asdict(shot) for shot in evaluation.shots],
         'coverage': [dataclasses.asdict(found) for found in evaluation.coverage],
         'temperature': {
-            **dataclasses.asdict(evaluation.calibrated.temperatures),
-            'fitted_on': evaluation.calibrated.split,
-            'fitted_products': evaluation.calibrated.products,
+            **dataclasses.asdict(fitted.temperatures),
+            'fitted_on': fitted.split,
+            'fitted_products': fitted.products,
         },
-        'suspects': {'count': len(evaluation.suspects), 'file': evaluation_report.SUSPECTS},
-        'without_leaked': _measured(evaluation.products_without_leaked),
+        'suspects': {'count': len(evaluation.label_errors), 'file': naming.LABEL_ERRORS},
+        'without_leaked': _subset(evaluation.products_without_leaked),
         'pictures': {
-            **_measured(evaluation.pictures),
-            'without_leaked': _measured(evaluation.pictures_without_leaked),
+            **_subset(evaluation.pictures),
+            'without_leaked': _subset(evaluation.pictures_without_leaked),
         },
         'coverage_curve': {
-            field.name: getattr(evaluation.curve, field.name).tolist()
-            for field in dataclasses.fields(evaluation.curve)
+            field.name: getattr(evaluation.coverage_curve, field.name).tolist()
+            for field in dataclasses.fields(evaluation.coverage_curve)
         },
-        'classes': evaluation_report.class_rows(evaluation.confusion, tree),
-        'most_confused': evaluation_report.confused_rows(evaluation.confusion, tree),
+        'classes': rows.class_rows(evaluation.confusion, tree),
+        'most_confused': rows.confused_rows(evaluation.confusion, tree),
         'definitions': definitions(evaluation),
     }
 
 
-def _measured(found: SubsetMetrics) -> dict[str, Any]:
+def _subset(subset: SubsetMetrics) -> dict[str, Any]:
     return {
-        **dataclasses.asdict(found.metrics),
-        'levels': [dataclasses.asdict(level) for level in found.levels],
+        **dataclasses.asdict(subset.metrics),
+        'levels': [dataclasses.asdict(level) for level in subset.levels],
         'calibration': {
             'bin_edges': np.linspace(0, 1, BINS + 1).tolist(),
-            'before': _reliability(found.reliability),
-            'after': _reliability(found.calibrated),
+            'before': _reliability(subset.reliability),
+            'after': _reliability(subset.calibrated),
         },
     }
 
 
-def _reliability(found: Reliability) -> dict[str, Any]:
+def _reliability(reliability: Reliability) -> dict[str, Any]:
     return {
-        'ece': found.ece,
-        'mce': found.mce,
-        'count': found.count.tolist(),
-        'accuracy': found.accuracy.tolist(),
-        'confidence': found.confidence.tolist(),
+        'ece': reliability.ece,
+        'mce': reliability.mce,
+        'count': reliability.count.tolist(),
+        'accuracy': reliability.accuracy.tolist(),
+        'confidence': reliability.confidence.tolist(),
     }
 
 
-def suspects_csv(evaluation: Evaluation, tree: Categories) -> str:
-    """`suspects.csv`: a row a product, the most suspicious first."""
-    rows, found = evaluation.rows, evaluation.suspects
+def label_errors_csv(evaluation: Evaluation, tree: Categories) -> str:
+    """Returns `suspects.csv`: a row a product, the most suspicious first."""
+    products, found = evaluation.predictions, evaluation.label_errors
     text = io.StringIO()
     writer = csv.writer(text, lineterminator='\n')
-    writer.writerow(SUSPECTS_HEADER)
+    writer.writerow(LABEL_ERRORS_HEADER)
     for row, suggested in zip(found.row.tolist(), found.suggested.tolist(), strict=True):
         writer.writerow(
             [
-                int(rows.product_id[row]),
-                int(tree.ids[rows.label[row]]),
+                int(products.product_id[row]),
+                int(tree.ids[products.label[row]]),
                 int(tree.ids[suggested]),
-                f'{np.exp(rows.label_log_probability[row]):.6f}',
-                f'{rows.probability[row, 0]:.6f}',
+                f'{np.exp(products.label_log_probability[row]):.6f}',
+                f'{products.probability[row, 0]:.6f}',
             ]
         )
     return text.getvalue()

@@ -1,8 +1,7 @@
-"""Measures a trained model on a split: one pass over the pictures, everything counted as it comes.
+"""Evaluates a trained model on a split: one pass over the pictures, counted batch by batch.
 
-Writes the table of predictions on the way, and reads from it what needs each product: coverage,
-intervals, suspects. The report is `evaluation_document`'s (JSON), `evaluation_page`'s (HTML) and
-`evaluation_report`'s (text).
+Writes the table of predictions during the pass and reads it back for the metrics that need each
+product: coverage, confidence intervals, label errors.
 """
 
 import json
@@ -18,90 +17,82 @@ from catalog.process.progress import Progress
 from trainer import naming
 from trainer.data import data_set
 from trainer.data.data_set import DataSet
-from trainer.evaluate import document as evaluation_document
-from trainer.evaluate import page as evaluation_page
-from trainer.evaluate import sample_images, showcase
-from trainer.evaluate import text as evaluation_report
+from trainer.evaluate import document, page, sample_images, showcase
 from trainer.evaluate.result import Evaluation
-from trainer.inference import runs as restoring
-from trainer.inference import scores as predictions
-from trainer.inference import split_scores as scoring
+from trainer.inference import runs, scores, split_scores
 from trainer.inference.runs import Run
 from trainer.inference.split_scores import Piece
-from trainer.metrics import bootstrap, breakdowns, coverage, prediction_table, roc_auc
-from trainer.metrics import classification as metrics
-from trainer.metrics import label_errors as suspects
+from trainer.metrics import bootstrap, coverage, prediction_table, shots
 from trainer.metrics.calibration import FittedTemperatures, Temperatures
-from trainer.metrics.label_errors import LabelErrors
+from trainer.metrics.classification import TOP
+from trainer.metrics.label_errors import LabelErrors, find_label_errors
 from trainer.metrics.prediction_table import Predictions
-from trainer.metrics.roc_auc import RocAucAccumulator
+from trainer.metrics.roc_auc import RocAuc, RocAucAccumulator
 from trainer.metrics.subset_metrics import ExampleAccumulator
 
 FILES = frozenset(
-    {
-        naming.EVALUATION,
-        naming.EVALUATION_PAGE,
-        evaluation_report.SUSPECTS,
-        naming.PREDICTIONS,
-    }
+    {naming.EVALUATION, naming.EVALUATION_PAGE, naming.LABEL_ERRORS, naming.PREDICTIONS}
 )
 
 
 @dataclass(frozen=True)
-class Options:
-    """How to measure.
+class EvaluateOptions:
+    """How to evaluate.
 
     Attributes:
-      top_k: predictions kept a product, at least 5.
-      target: accuracy of what is filed without a person looking, in (0, 1].
-      auc_bytes: disk for exact AUCs, see `roc_auc`.
-      tta: `flip` asks each picture and its mirror image together, `none` does not.
+      top_k: Predictions a product in the table, at least 5.
+      target: Required accuracy of auto-classified products, in (0, 1].
+      tta: Test-time augmentation: `flip` averages a picture and its mirror image, `none` does not.
     """
 
     top_k: int = 5
     target: float = 0.95
-    auc_bytes: int = roc_auc.BUDGET_BYTES
     tta: str = 'none'
 
     def __post_init__(self) -> None:
-        if self.top_k < metrics.TOP:
-            raise UserError(f'--top_k must be at least {metrics.TOP}, got {self.top_k}')
+        if self.top_k < TOP:
+            raise UserError(f'--top_k must be at least {TOP}, got {self.top_k}')
         if not 0 < self.target <= 1:
             raise UserError(f'--target_accuracy must be in (0, 1], got {self.target:g}')
-        if self.auc_bytes < 0:
-            raise UserError(f'--auc_gb must be at least 0, got {self.auc_bytes / 2**30:g}')
 
 
 def evaluate(
-    *, workdir: str, data_folder: str, split: str, output: str, options: Options | None = None
+    *,
+    workdir: str,
+    data_folder: str,
+    split: str,
+    output: str,
+    options: EvaluateOptions | None = None,
 ) -> Evaluation:
-    """Measures the newest checkpoint of a workdir and writes `output`, whole or not at all.
+    """Evaluates the newest checkpoint of a workdir and writes `output` atomically.
 
     Args:
-      workdir: of a run or an ensemble.
-      data_folder: a data set with the category tree that the run learned.
-      split: a labelled split of it.
-      output: a new folder, or one of an earlier evaluation, which is replaced.
-      options: how to measure.
+      workdir: Of a run or an ensemble.
+      data_folder: A data set with the category tree that the run was trained with.
+      split: A labelled split of it.
+      output: A new folder, or one of an earlier evaluation, which is replaced.
+      options: How to evaluate.
 
     Raises:
-      UserError: if the workdir has no checkpoint, or the data do not fit it or the split.
+      UserError: If the workdir has no checkpoint, or the data do not fit the run or the split.
     """
-    options = options or Options()
-    run = restoring.open_run(workdir, tta=options.tta)
+    options = options or EvaluateOptions()
+    run = runs.open_run(workdir, tta=options.tta)
     data = data_set.open_data_set(data_folder)
-    scoring.check(data, workdir=workdir, split=split)
+    split_scores.check(data, workdir=workdir, split=split)
     with atomic_folder.replace(output, files=FILES) as partial:
-        calibrated, pieces = scoring.calibrated(run, data, split)
+        temperatures, pieces = split_scores.calibrated(run, data, split)
         counted = _count(
             pieces,
             data,
             split=split,
             table=partial / naming.PREDICTIONS,
-            temperatures=calibrated.temperatures,
-            options=options,
+            temperatures=temperatures.temperatures,
+            top_k=options.top_k,
         )
-        evaluation = _evaluation(counted, run, data, calibrated, split=split, options=options)
+        evaluation = _evaluation(
+            counted, run, data, temperatures, split=split, target=options.target
+        )
         _write(evaluation, data, folder=partial)
     return evaluation
 
@@ -110,8 +101,8 @@ def evaluate(
 class _Counted:
     products: ExampleAccumulator
     pictures: ExampleAccumulator
-    auc: roc_auc.RocAuc
-    rows: Predictions  # of products
+    roc_auc: RocAuc
+    predictions: Predictions  # of products
 
 
 def _count(
@@ -121,40 +112,32 @@ def _count(
     split: str,
     table: Path,
     temperatures: Temperatures,
-    options: Options,
+    top_k: int,
 ) -> _Counted:
-    """Counts pictures and products, and writes the table of these."""
+    """Counts pictures and products, and writes the table of predictions for the products."""
     products, pictures = ExampleAccumulator(data.categories), ExampleAccumulator(data.categories)
-    records = data.split(split).records
+    auc = RocAucAccumulator(data.num_classes)
     progress = Progress('evaluate', total=data.split(split).pictures, unit='picture')
-    with (
-        RocAucAccumulator(
-            data.num_classes, examples=records, budget_bytes=options.auc_bytes
-        ) as auc,
-        prediction_table.writer(str(table)) as rows,
-    ):
+    with prediction_table.open_writer(str(table)) as writer:
         for piece in pieces:
-            for measure, examples, temperature in [
-                (pictures, piece.pictures, temperatures.picture),
-                (products, piece.products, temperatures.product),
-            ]:
-                best = predictions.top(examples, top_k=options.top_k, temperature=temperature)
-                measure.update(best, examples.probabilities)
-            auc.update(labels=examples.label, probabilities=examples.probabilities)
-            rows.write(best)
+            best = scores.top(piece.pictures, top_k=top_k, temperature=temperatures.picture)
+            pictures.update(best, piece.pictures.probabilities)
+            best = scores.top(piece.products, top_k=top_k, temperature=temperatures.product)
+            products.update(best, piece.products.probabilities)
+            auc.update(labels=piece.products.label, probabilities=piece.products.probabilities)
+            writer.write(best)
             progress.update(pictures.examples)
-        found = auc.figures()
     progress.close()
-    _check_whole(data, products.examples, split=split)
-    return _Counted(products, pictures, found, prediction_table.read(str(table)))
+    _check_products(data, products.examples, split=split)
+    return _Counted(products, pictures, auc.compute(), prediction_table.read(str(table)))
 
 
-def _check_whole(data: DataSet, found: int, *, split: str) -> None:
-    """Checks that each product came in one piece; `train` may hold copies, the others never."""
+def _check_products(data: DataSet, found: int, *, split: str) -> None:
+    """Checks that each product's pictures were adjacent; `train` may contain oversampled copies."""
     expected = sum(data.split(split).products_per_class)
     if split != 'train' and found != expected:
         raise UserError(
-            f'{data.folder}: the pictures of a product must lie together in {split!r}, which has '
+            f'{data.folder}: the pictures of a product must be adjacent in {split!r}, which has '
             f'{expected} products by its manifest, got {found}; make the data set again'
         )
 
@@ -163,17 +146,17 @@ def _evaluation(
     counted: _Counted,
     run: Run,
     data: DataSet,
-    calibrated: FittedTemperatures,
+    temperatures: FittedTemperatures,
     *,
     split: str,
-    options: Options,
+    target: float,
 ) -> Evaluation:
-    rows, confusion = counted.rows, counted.products.confusion()
-    products, products_without_leaked = counted.products.measured()
-    pictures, pictures_without_leaked = counted.pictures.measured()
-    curve = coverage.curve(rows.confidence[:, 0], rows.hit)
-    found = _suspects(rows, num_classes=data.num_classes)
-    shown = showcase.select_showcase(rows, found, confusion)
+    predictions, confusion = counted.predictions, counted.products.confusion()
+    products, products_without_leaked = counted.products.compute()
+    pictures, pictures_without_leaked = counted.pictures.compute()
+    curve = coverage.coverage_curve(predictions.confidence[:, 0], predictions.hit)
+    label_errors = _label_errors(predictions, num_classes=data.num_classes)
+    shown = showcase.select_showcase(predictions, label_errors, confusion)
     return Evaluation(
         split=split,
         step=run.step,
@@ -185,37 +168,36 @@ def _evaluation(
         pictures=pictures,
         pictures_without_leaked=pictures_without_leaked,
         confusion=confusion,
-        auc=counted.auc,
-        thirds=breakdowns.thirds(confusion, np.asarray(run.info.natural_prior)),
-        calibrated=calibrated,
-        curve=coverage.thinned(curve),
-        coverage=coverage.at_targets(curve, sorted({*coverage.TARGETS, options.target})),
-        target=options.target,
-        intervals=bootstrap.intervals(rows, target=options.target),
-        rows=rows,
-        suspects=found,
+        roc_auc=counted.roc_auc,
+        shots=shots.compute_shot_metrics(confusion, np.asarray(run.info.natural_prior)),
+        temperatures=temperatures,
+        coverage_curve=coverage.thin_curve(curve),
+        coverage=coverage.coverage_at_targets(curve, sorted({*coverage.TARGETS, target})),
+        target=target,
+        intervals=bootstrap.confidence_intervals(predictions, target=target),
+        predictions=predictions,
+        label_errors=label_errors,
         showcase=shown,
         sample_images=sample_images.load_sample_images(
-            data, split, shown.products(rows), config=run.config
+            data, split, shown.product_ids(predictions), config=run.config
         ),
     )
 
 
-def _suspects(rows: Predictions, *, num_classes: int) -> LabelErrors:
-    return suspects.find(
-        label=rows.label,
-        own=np.exp(rows.label_log_probability),
-        predicted=rows.predicted,
-        probability=rows.probability,
+def _label_errors(predictions: Predictions, *, num_classes: int) -> LabelErrors:
+    return find_label_errors(
+        label=predictions.label,
+        own=np.exp(predictions.label_log_probability),
+        predicted=predictions.predicted,
+        probability=predictions.probability,
         num_classes=num_classes,
     )
 
 
 def _write(evaluation: Evaluation, data: DataSet, *, folder: Path) -> None:
     tree = data.categories
-    document = evaluation_document.of(evaluation, tree)
-    text = json.dumps(document, indent=1, ensure_ascii=False)
+    text = json.dumps(document.build_document(evaluation, tree), indent=1, ensure_ascii=False)
     (folder / naming.EVALUATION).write_text(text + '\n', encoding='utf-8')
-    (folder / naming.EVALUATION_PAGE).write_bytes(evaluation_page.page(evaluation, tree))
-    suspected = evaluation_document.suspects_csv(evaluation, tree)
-    (folder / evaluation_report.SUSPECTS).write_text(suspected, encoding='utf-8')
+    (folder / naming.EVALUATION_PAGE).write_bytes(page.render_page(evaluation, tree))
+    label_errors = document.label_errors_csv(evaluation, tree)
+    (folder / naming.LABEL_ERRORS).write_text(label_errors, encoding='utf-8')

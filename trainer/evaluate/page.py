@@ -1,26 +1,26 @@
-"""An evaluation as a page for people: charts, photos and tables in one file that needs no other."""
+"""An evaluation as an HTML page: charts, sample images and tables in one file."""
 
 from typing import Any
 
 from catalog.categories import Categories
 from catalog.formats import image_header
-from trainer.evaluate import document as evaluation_document
-from trainer.evaluate import text as report
+from trainer.evaluate import document, rows, text
 from trainer.evaluate.result import Evaluation
-from trainer.metrics.classification import Ints
+from trainer.metrics.classification import Confusion, Ints
 from trainer.report import charts, pages
 
-_MAX_WORST = 10
-_FIRST_SUSPECTS = 12  # the others are shown if asked for
-_SMALL_PHOTO = 64  # pixels; smaller ones are shown with their pixels sharp
+_MAX_WEAKEST = 10
+_FIRST_LABEL_ERRORS = 12  # the others are folded
+_MAX_CLASSES_IN_MATRIX = 60  # with more, cells are too small to see
 
 
-def page(evaluation: Evaluation, tree: Categories) -> bytes:
-    """The page; names and numbers are escaped, photos are inside."""
+def render_page(evaluation: Evaluation, tree: Categories) -> bytes:
+    """Returns the page; names are escaped, images are embedded."""
     products = evaluation.products
-    classes = report.class_rows(evaluation.confusion, tree)
+    classes = rows.class_rows(evaluation.confusion, tree)
     supported = [row for row in classes if row['support']]
-    matrix = report.matrix_picture(evaluation.confusion, tree)
+    matrix = confusion_chart(evaluation.confusion, tree)
+    at_target = evaluation.coverage_at_target
     return pages.render(
         'evaluation.html',
         split=evaluation.split,
@@ -28,75 +28,83 @@ def page(evaluation: Evaluation, tree: Categories) -> bytes:
         digest=evaluation.data_digest,
         products=products.metrics,
         intervals=evaluation.intervals,
-        target=evaluation.at_target,
+        target=at_target,
         num_classes=len(tree),
         product_rule=evaluation.product_rule,
-        coverage_words=report.coverage_words(evaluation),
-        coverage_picture=pages.data_uri(charts.coverage(evaluation.curve, evaluation.at_target)),
+        coverage_sentence=text.coverage_sentence(evaluation),
+        coverage_chart=pages.data_uri(charts.coverage(evaluation.coverage_curve, at_target)),
         coverage=evaluation.coverage,
-        temperature_words=report.temperature_words(evaluation),
-        reliability_picture=pages.data_uri(
+        temperature_sentence=text.temperature_sentence(evaluation),
+        reliability_chart=pages.data_uri(
             charts.reliability(products.reliability, products.calibrated)
         ),
-        columns=report.COLUMNS,
-        figures=report.figure_rows(evaluation),
-        level_columns=report.LEVEL_COLUMNS,
-        levels=report.level_rows(evaluation),
-        third_columns=report.THIRD_COLUMNS,
-        thirds=report.third_rows(evaluation),
-        suspect_words=report.suspect_words(evaluation),
-        suspects=_suspects(evaluation, tree),
-        first_suspects=_FIRST_SUSPECTS,
-        suspect_count=len(evaluation.suspects),
-        pairs=_pairs(evaluation, tree),
-        confused=report.confused_rows(evaluation.confusion, tree),
+        metric_header=rows.METRIC_HEADER,
+        metrics=rows.metric_rows(evaluation),
+        level_header=rows.LEVEL_HEADER,
+        levels=rows.level_rows(evaluation),
+        shot_header=rows.SHOT_HEADER,
+        shots=rows.shot_rows(evaluation),
+        label_error_sentence=text.label_error_sentence(evaluation),
+        label_errors=_label_error_cards(evaluation, tree),
+        first_label_errors=_FIRST_LABEL_ERRORS,
+        label_error_count=len(evaluation.label_errors),
+        pairs=_pair_cards(evaluation, tree),
+        confused=rows.confused_rows(evaluation.confusion, tree),
         matrix=pages.data_uri(matrix) if matrix else None,
         classes=classes,
-        worst=sorted(supported, key=lambda row: (row['f1'], -row['support']))[:_MAX_WORST],
-        definitions=evaluation_document.definitions(evaluation),
+        weakest=sorted(supported, key=lambda row: (row['f1'], -row['support']))[:_MAX_WEAKEST],
+        definitions=document.definitions(evaluation),
     )
 
 
-def _suspects(evaluation: Evaluation, tree: Categories) -> list[dict[str, Any]]:
-    """A card a suspected product: its photos, its label, what it looks like."""
-    rows = evaluation.rows
+def confusion_chart(confusion: Confusion, tree: Categories) -> bytes | None:
+    """Returns the confusion matrix as a PNG; None if there are too many classes."""
+    if len(tree) > _MAX_CLASSES_IN_MATRIX:
+        return None
+    names = [names[-1] for names in tree.names]
+    return charts.confusion_matrix(confusion.dense(len(tree)), names)
+
+
+def _label_error_cards(evaluation: Evaluation, tree: Categories) -> list[dict[str, Any]]:
+    """A card a product: its images, its label, its likeliest class."""
+    products = evaluation.predictions
     return [
         {
-            'product_id': int(rows.product_id[row]),
-            'photos': _photos(evaluation, int(rows.product_id[row])),
-            'label': tree.names[rows.label[row]],
-            'suggested': tree.names[rows.predicted[row, 0]],
-            'confidence': float(rows.confidence[row, 0]),
+            'product_id': int(products.product_id[row]),
+            'images': _images(evaluation, int(products.product_id[row])),
+            'label': tree.names[products.label[row]],
+            'suggested': tree.names[products.predicted[row, 0]],
+            'confidence': float(products.confidence[row, 0]),
         }
-        for row in evaluation.showcase.suspects.tolist()
+        for row in evaluation.showcase.label_errors.tolist()
     ]
 
 
-def _pairs(evaluation: Evaluation, tree: Categories) -> list[dict[str, Any]]:
-    """A card a confused pair: photos of products that were taken for the other, and of that."""
+def _pair_cards(evaluation: Evaluation, tree: Categories) -> list[dict[str, Any]]:
+    """A card a confused pair: first images of its products, and of products of the other class."""
 
-    def first_photos(chosen: Ints) -> list[dict[str, Any]]:
-        products = evaluation.rows.product_id[chosen].tolist()
-        return [photo for product in products for photo in _photos(evaluation, product)[:1]]
+    def first_images(chosen: Ints) -> list[dict[str, Any]]:
+        product_ids = evaluation.predictions.product_id[chosen].tolist()
+        return [image for id_ in product_ids for image in _images(evaluation, id_)[:1]]
 
     return [
         {
             'label': tree.names[pair.label],
             'predicted': tree.names[pair.predicted],
             'count': pair.count,
-            'wrong': first_photos(pair.wrong),
-            'typical': first_photos(pair.typical),
+            'confused': first_images(pair.confused),
+            'typical': first_images(pair.typical),
         }
         for pair in evaluation.showcase.pairs
     ]
 
 
-def _photos(evaluation: Evaluation, product_id: int) -> list[dict[str, Any]]:
+def _images(evaluation: Evaluation, product_id: int) -> list[dict[str, Any]]:
     return [
         {
             'product_id': product_id,
-            'uri': pages.data_uri(photo),
-            'small': image_header.read_header(photo).width < _SMALL_PHOTO,
+            'uri': pages.data_uri(image),
+            'small': image_header.read_header(image).width < pages.SMALL_IMAGE,
         }
-        for photo in evaluation.sample_images.get(product_id, ())
+        for image in evaluation.sample_images.get(product_id, ())
     ]

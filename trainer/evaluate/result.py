@@ -3,42 +3,42 @@
 from dataclasses import dataclass
 
 from trainer.evaluate.showcase import SampleImages, Showcase
-from trainer.metrics.breakdowns import Third
 from trainer.metrics.calibration import FittedTemperatures
 from trainer.metrics.classification import Confusion
-from trainer.metrics.coverage import Coverage, Curve
+from trainer.metrics.coverage import Coverage, CoverageCurve
 from trainer.metrics.label_errors import LabelErrors
 from trainer.metrics.prediction_table import Predictions
 from trainer.metrics.roc_auc import RocAuc
+from trainer.metrics.shots import ShotMetrics
 from trainer.metrics.subset_metrics import SubsetMetrics
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was found of a model on a split.
+    """Metrics of a model on a split. All but the four subsets are per product.
 
     Attributes:
-      split: what was measured on.
-      step: of the checkpoint that was measured.
-      product_rule: what a product's probabilities are, in words.
-      tta: see `test_time`.
+      split: Split that was evaluated.
+      step: Step of the evaluated checkpoint.
+      product_rule: How a product's probabilities are computed, in words.
+      tta: Test-time augmentation, `flip` or `none`.
       data_digest: SHA-256 of the data set's manifest, in hex.
-      products: per product.
-      products_without_leaked: without the products that have a picture which occurs in train too.
-      pictures: per picture.
-      pictures_without_leaked: without the pictures that occur in train too.
-      confusion: per product, as all that follows.
-      auc: one-vs-rest.
-      thirds: of the classes, by size.
-      calibrated: the temperatures.
-      curve: coverage against accuracy.
-      coverage: at some accuracies, ascending.
-      target: the accuracy that matters most of these.
-      intervals: 95 %, of the headline figures, by name.
-      rows: what is said of each product.
-      suspects: among the rows.
-      showcase: rows to show.
-      sample_images: their images, by product id.
+      products: All products.
+      products_without_leaked: Without the products that have a picture which is also in train.
+      pictures: All pictures.
+      pictures_without_leaked: Without the pictures that are also in train.
+      confusion: Labels and predictions.
+      roc_auc: One-vs-rest.
+      shots: Many-, medium- and few-shot classes.
+      temperatures: Fitted temperatures.
+      coverage_curve: Accuracy by coverage.
+      coverage: At several target accuracies, ascending.
+      target: The target accuracy that the reports show first.
+      intervals: 95 % confidence intervals of the headline metrics, by name.
+      predictions: The likeliest classes of each product.
+      label_errors: Suspected label errors, rows of `predictions`.
+      showcase: Rows of `predictions` that the page shows.
+      sample_images: Images of the shown products, by product id.
     """
 
     split: str
@@ -51,21 +51,21 @@ class Evaluation:
     pictures: SubsetMetrics
     pictures_without_leaked: SubsetMetrics
     confusion: Confusion
-    auc: RocAuc
-    thirds: tuple[Third, ...]
-    calibrated: FittedTemperatures
-    curve: Curve
+    roc_auc: RocAuc
+    shots: tuple[ShotMetrics, ...]
+    temperatures: FittedTemperatures
+    coverage_curve: CoverageCurve
     coverage: tuple[Coverage, ...]
     target: float
     intervals: dict[str, tuple[float, float]]
-    rows: Predictions
-    suspects: LabelErrors
+    predictions: Predictions
+    label_errors: LabelErrors
     showcase: Showcase
     sample_images: SampleImages
 
     @property
-    def columns(self) -> tuple[SubsetMetrics, SubsetMetrics, SubsetMetrics, SubsetMetrics]:
-        """The four sets of figures, in the order in which they are shown."""
+    def subsets(self) -> tuple[SubsetMetrics, SubsetMetrics, SubsetMetrics, SubsetMetrics]:
+        """The four subsets, in the order in which tables show them."""
         return (
             self.products,
             self.products_without_leaked,
@@ -74,6 +74,6 @@ class Evaluation:
         )
 
     @property
-    def at_target(self) -> Coverage:
-        """What can be filed at the target's accuracy."""
+    def coverage_at_target(self) -> Coverage:
+        """The coverage at the target accuracy."""
         return next(found for found in self.coverage if found.target == self.target)

@@ -1,4 +1,4 @@
-"""Loads the images of the products that a report shows from the shards, small enough for a page."""
+"""Loads the images of the products that a page shows from the shards, small enough for a page."""
 
 import io
 from collections.abc import Iterable
@@ -14,14 +14,14 @@ from trainer.evaluate.showcase import SampleImages
 
 MAX_VIEWS = 4  # of a product
 
-_SIDE = 200  # pixels; Kaggle's images have 180 and are kept unchanged
+_SIDE = 200  # pixels; Kaggle's images have 180 and stay unchanged
 
 
 def load_sample_images(
-    data: DataSet, split: str, products: Iterable[int], *, config: TrainConfig
+    data: DataSet, split: str, product_ids: Iterable[int], *, config: TrainConfig
 ) -> SampleImages:
-    """The photos of some products; reads the shards of the split once, decodes none of them."""
-    wanted = tf.constant(sorted(set(products)), tf.int64)
+    """Returns the images of some products; reads the split once, decodes only large images."""
+    wanted = tf.constant(sorted(set(product_ids)), tf.int64)
     if not len(wanted):
         return {}
 
@@ -35,19 +35,19 @@ def load_sample_images(
     batches = input_pipeline.evaluation_stream(
         data, split, config, parse=parse, decode=lambda pictures: pictures
     )
-    found: dict[int, dict[int, bytes]] = {}
+    views: dict[int, dict[int, bytes]] = {}
     for batch in batches.as_numpy_iterator():
         columns = (batch['product_id'].tolist(), batch['index'].tolist(), batch['encoded'].tolist())
         for product_id, index, encoded in zip(*columns, strict=True):
-            found.setdefault(product_id, {})[index] = encoded  # copies of a product are alike
+            views.setdefault(product_id, {})[index] = encoded  # oversampled copies are equal
     return {
-        product_id: tuple(shrink_to_thumbnail(views[i]) for i in sorted(views)[:MAX_VIEWS])
-        for product_id, views in found.items()
+        product_id: tuple(shrink_to_thumbnail(own[i]) for i in sorted(own)[:MAX_VIEWS])
+        for product_id, own in views.items()
     }
 
 
 def shrink_to_thumbnail(encoded: bytes) -> bytes:
-    """A photo as it is, or if it is large, as a JPEG of at most 200x200 pixels."""
+    """Returns an image of at most 200x200 pixels unchanged, a larger one as a JPEG of that size."""
     header = image_header.read_header(encoded)
     if max(header.width, header.height) <= _SIDE:
         return encoded

@@ -1,4 +1,4 @@
-"""Which products a report shows: of the most confused pairs, and the suspected label errors.
+"""Which products a report shows: of the most confused pairs, and suspected label errors.
 
 Knows no TensorFlow; `sample_images` loads their images.
 """
@@ -15,28 +15,28 @@ from trainer.metrics.prediction_table import Predictions
 
 SampleImages = dict[int, tuple[bytes, ...]]  # product id -> its first views, encoded
 
-_PAIRS = 12
-_WRONG = 4  # products of a pair that were taken for the other class
-_TYPICAL = 2  # products of that other class, for comparison
-_SUSPECTS = 48
+_MAX_PAIRS = 12
+_MAX_CONFUSED = 4  # products of a pair
+_MAX_TYPICAL = 2  # products of the predicted class, for comparison
+_MAX_LABEL_ERRORS = 48
 
 
 @dataclass(frozen=True)
-class Pair:
-    """A confused pair.
+class ConfusedPair:
+    """Two classes that are often confused.
 
     Attributes:
-      label: what the products are.
-      predicted: what they were taken for.
-      count: how many were.
-      wrong: rows of the surest of these.
-      typical: rows of the surest products that rightly are of class `predicted`.
+      label: Class of the products.
+      predicted: Class that they were predicted to be.
+      count: Number of these products.
+      confused: Rows of the most confident of them.
+      typical: Rows of the most confident products that really are of class `predicted`.
     """
 
     label: int
     predicted: int
     count: int
-    wrong: Ints
+    confused: Ints
     typical: Ints
 
 
@@ -45,43 +45,45 @@ class Showcase:
     """Rows of the products to show.
 
     Attributes:
-      pairs: the most confused first.
-      suspects: the most suspicious first, int64 [n].
+      pairs: The most confused first.
+      label_errors: The most suspicious first, int64 [n].
     """
 
-    pairs: tuple[Pair, ...]
-    suspects: Ints
+    pairs: tuple[ConfusedPair, ...]
+    label_errors: Ints
 
-    def products(self, rows: Predictions) -> Iterator[int]:
-        """The product ids of all of them."""
+    def product_ids(self, predictions: Predictions) -> Iterator[int]:
+        """Yields the ids of all products to show."""
         parts = [
-            self.suspects,
-            *(part for pair in self.pairs for part in (pair.wrong, pair.typical)),
+            self.label_errors,
+            *(part for pair in self.pairs for part in (pair.confused, pair.typical)),
         ]
-        yield from rows.product_id[np.concatenate(parts).astype(np.int64)].tolist()
+        yield from predictions.product_id[np.concatenate(parts).astype(np.int64)].tolist()
 
 
-def select_showcase(rows: Predictions, suspects: LabelErrors, confusion: Confusion) -> Showcase:
-    """What to show of N products."""
-    worst = classification.most_confused(confusion, limit=_PAIRS)
+def select_showcase(
+    predictions: Predictions, label_errors: LabelErrors, confusion: Confusion
+) -> Showcase:
+    """Selects what to show of N products."""
+    worst = classification.most_confused(confusion, limit=_MAX_PAIRS)
     pairs = zip(worst.label.tolist(), worst.predicted.tolist(), worst.count.tolist(), strict=True)
     return Showcase(
         pairs=tuple(
-            Pair(
+            ConfusedPair(
                 label=label,
                 predicted=predicted,
                 count=count,
-                wrong=_surest(rows, label, predicted)[:_WRONG],
-                typical=_surest(rows, predicted, predicted)[:_TYPICAL],
+                confused=_most_confident(predictions, label, predicted)[:_MAX_CONFUSED],
+                typical=_most_confident(predictions, predicted, predicted)[:_MAX_TYPICAL],
             )
             for label, predicted, count in pairs
         ),
-        suspects=suspects.row[:_SUSPECTS],
+        label_errors=label_errors.row[:_MAX_LABEL_ERRORS],
     )
 
 
-def _surest(rows: Predictions, label: int, predicted: int) -> Ints:
-    """The rows of a cell of the confusion, the most confident first."""
-    cell = np.flatnonzero((rows.label == label) & (rows.predicted[:, 0] == predicted))
-    order: Ints = cell[np.argsort(-rows.confidence[cell, 0], kind='stable')]
+def _most_confident(predictions: Predictions, label: int, predicted: int) -> Ints:
+    """The rows of a cell of the confusion matrix, the most confident first."""
+    cell = np.flatnonzero((predictions.label == label) & (predictions.predicted[:, 0] == predicted))
+    order: Ints = cell[np.argsort(-predictions.confidence[cell, 0], kind='stable')]
     return order

@@ -1,9 +1,9 @@
-"""How far a confidence can be believed, and the temperature that mends it. Pure numpy.
+"""Calibration: how well confidence matches accuracy, and the temperature that corrects it.
 
 Temperature scaling and expected calibration error: Guo et al., 2017, arXiv:1706.04599. With the
-temperature T probabilities p become `p ** (1 / T)`, normalised. Of the softmax of a picture this is
-softmax(logits / T); of the mean of a product's pictures it is the same rule after the mean.
-Pictures and products have each their own. The order of the classes stays as it is.
+temperature T, probabilities p become `p ** (1 / T)`, normalised. For the softmax of a picture this
+is softmax(logits / T); for the mean of a product's pictures the same rule applies after the mean.
+Pictures and products have a temperature each. The order of the classes does not change.
 """
 
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from trainer.metrics.classification import Floats, Ints
 
 BINS = 15  # of confidence, as in the paper
 
-_SMALLEST = np.finfo(np.float32).tiny  # a probability that rounds to 0 keeps a finite logarithm
-_RANGE = (0.1, 4.0)  # of 1 / T: where all are right, the sharpest would be without end
+MIN_PROBABILITY = float(np.finfo(np.float32).tiny)  # stands for 0, which has no logarithm
+_RANGE = (0.1, 4.0)  # of 1 / T: if every example is right, the optimum is infinite
 _STEPS = 60
 _CHUNK = 1024  # rows at a time
 
 
 @dataclass(frozen=True)
 class Temperatures:
-    """The temperature of a picture's probabilities, and of a product's; 1 changes nothing."""
+    """The temperatures of a picture's and of a product's probabilities; 1 changes nothing."""
 
     picture: float = 1.0
     product: float = 1.0
@@ -31,12 +31,12 @@ class Temperatures:
 
 @dataclass(frozen=True)
 class FittedTemperatures:
-    """The temperatures of a run.
+    """The temperatures of a run and their data.
 
     Attributes:
-      temperatures: of pictures and products.
-      split: that they were fitted on.
-      products: how many of it.
+      temperatures: Of pictures and products.
+      split: The split that they were fitted on.
+      products: Number of products that they were fitted on.
     """
 
     temperatures: Temperatures
@@ -46,14 +46,14 @@ class FittedTemperatures:
 
 @dataclass(frozen=True)
 class Reliability:
-    """Confidence against accuracy, by bins of confidence of equal width.
+    """Confidence against accuracy, in bins of confidence of equal width.
 
     Attributes:
-      count: int64 [BINS], examples whose largest probability is in (lower, upper] of the bin.
-      accuracy: float64 [BINS], of those; 0 where there is none.
-      confidence: float64 [BINS], their mean largest probability; 0 where there is none.
-      ece: the expected calibration error: the mean of |accuracy - confidence|, weighted by count.
-      mce: the largest |accuracy - confidence| of a bin.
+      count: Examples whose largest probability is in (lower, upper] of the bin, int64 [BINS].
+      accuracy: Of these, float64 [BINS]; 0 for an empty bin.
+      confidence: Their mean largest probability, float64 [BINS]; 0 for an empty bin.
+      ece: Expected calibration error: the mean of |accuracy - confidence|, weighted by count.
+      mce: The largest |accuracy - confidence| of a bin.
     """
 
     count: Ints
@@ -64,7 +64,7 @@ class Reliability:
 
 
 class ReliabilityAccumulator:
-    """Counts examples by confidence as they come."""
+    """Counts examples by confidence, batch by batch."""
 
     def __init__(self) -> None:
         self._count = np.zeros(BINS, np.int64)
@@ -79,8 +79,8 @@ class ReliabilityAccumulator:
         self._hits += np.bincount(bins[hit], minlength=BINS)
         self._confidence += np.bincount(bins, confidence, minlength=BINS)
 
-    def figures(self) -> Reliability:
-        """What was counted so far."""
+    def compute(self) -> Reliability:
+        """Returns the reliability of all examples so far."""
         some = np.maximum(self._count, 1)
         accuracy, confidence = self._hits / some, self._confidence / some
         gap = np.abs(accuracy - confidence)
@@ -93,14 +93,14 @@ class ReliabilityAccumulator:
         )
 
 
-def clipped_log(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-    """Log p, of a p that rounds to 0 that of the smallest float32: [N, C] -> float32 [N, C]."""
-    logs: npt.NDArray[np.float32] = np.log(np.maximum(probabilities, _SMALLEST)).astype(np.float32)
+def clipped_log(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """Returns log p, with p at least the smallest normal float32: same shape and dtype."""
+    logs: npt.NDArray[np.floating] = np.log(np.maximum(probabilities, MIN_PROBABILITY))
     return logs
 
 
 def apply_temperature(probabilities: npt.NDArray[np.floating], *, temperature: float) -> Floats:
-    """`p ** (1 / T)`, normalised: [N, C] -> float64 [N, C]."""
+    """Returns `p ** (1 / T)`, normalised: [N, C] -> float64 [N, C]."""
     powers = clipped_log(probabilities).astype(np.float64) / temperature
     exponents = np.exp(powers - powers.max(axis=1, keepdims=True))
     result: Floats = exponents / exponents.sum(axis=1, keepdims=True)
@@ -108,18 +108,22 @@ def apply_temperature(probabilities: npt.NDArray[np.floating], *, temperature: f
 
 
 def fit_temperature(probabilities: npt.NDArray[np.floating], labels: Ints) -> float:
-    """The temperature with the smallest log loss of N examples; 1 if there are none.
+    """Returns the temperature with the smallest log loss of N examples; 1 if there are none.
 
-    The loss is convex in 1 / T, so its slope has one zero, found by Newton's steps kept in between.
+    The loss is convex in 1 / T: its slope has one zero, found by Newton's method with bisection.
+
+    Args:
+      probabilities: float [N, C].
+      labels: int64 [N].
     """
     if not len(labels):
         return 1.0
     low, high = _RANGE
     inverse = 1.0
     for _ in range(_STEPS):
-        slope, bend = _slope_and_bend(probabilities, labels, inverse=inverse)
+        slope, curvature = _loss_derivatives(probabilities, labels, inverse=inverse)
         low, high = (inverse, high) if slope < 0 else (low, inverse)
-        step = inverse - slope / bend if bend > 0 else 0.0
+        step = inverse - slope / curvature if curvature > 0 else 0.0
         following = step if low < step < high else (low + high) / 2
         if abs(following - inverse) < 1e-9 * inverse:
             break
@@ -127,16 +131,16 @@ def fit_temperature(probabilities: npt.NDArray[np.floating], labels: Ints) -> fl
     return 1 / inverse
 
 
-def _slope_and_bend(
+def _loss_derivatives(
     probabilities: npt.NDArray[np.floating], labels: Ints, *, inverse: float
 ) -> tuple[float, float]:
     """The first and second derivative of the log loss by 1 / T: mean and variance of log p."""
-    slope = bend = 0.0
+    slope = curvature = 0.0
     for start in range(0, len(labels), _CHUNK):
         rows = slice(start, start + _CHUNK)
         logs = clipped_log(probabilities[rows]).astype(np.float64)
         shares = apply_temperature(probabilities[rows], temperature=1 / inverse)
         mean = (shares * logs).sum(axis=1)
         slope += float((mean - logs[np.arange(len(logs)), labels[rows]]).sum())
-        bend += float(((shares * logs**2).sum(axis=1) - mean**2).sum())
-    return slope / len(labels), bend / len(labels)
+        curvature += float(((shares * logs**2).sum(axis=1) - mean**2).sum())
+    return slope / len(labels), curvature / len(labels)

@@ -1,14 +1,15 @@
-"""Suspected wrong labels, by confident learning (Northcutt et al., 2021, arXiv:1911.00068).
+"""Suspected label errors, by confident learning (Northcutt et al., 2021, arXiv:1911.00068).
 
-From probabilities of a model that never learned from the products. A product *confidently* is of
-class j if its probability of j is at least the mean probability of j of the products labelled j; of
-several such classes the likeliest counts. As many products are suspected as are confidently of
-another class than their label: the off-diagonal of the paper's confident joint. They are those
-with the least probability of their own label, its rank by self-confidence, but none whose likeliest
-class is its label. Pure numpy.
+The probabilities must come from a model that was not trained on these products. A product is
+*confidently* of class j if its probability of j is at least the mean probability of j over the
+products labelled j; if there are several such classes, the likeliest counts. The number of
+suspected label errors is the number of products that are confidently of another class than their
+label: the off-diagonal sum of the paper's confident joint. The suspected products are those with
+the smallest probability of their label (the paper's ranking by self-confidence), among those whose
+likeliest class is not their label.
 
-Of a product the likeliest k classes are known, and its label's probability. A class beyond these
-is never its confident one: with many classes the joint then counts a little less.
+Only a product's likeliest k classes and its label's probability are known. A class beyond the k is
+never confident, so with many classes the count is slightly lower than the paper's.
 """
 
 from dataclasses import dataclass
@@ -21,11 +22,11 @@ from trainer.metrics.classification import Floats, Ints
 
 @dataclass(frozen=True)
 class LabelErrors:
-    """Products whose label is suspected, the most suspicious first.
+    """Products with a suspected label error, the most suspicious first.
 
     Attributes:
-      row: int64 [S], which of the products.
-      suggested: int64 [S], the likeliest class of each.
+      row: Rows of the products, int64 [S].
+      suggested: The likeliest class of each, int64 [S].
     """
 
     row: Ints
@@ -35,18 +36,7 @@ class LabelErrors:
         return len(self.row)
 
 
-def thresholds(label: Ints, own: npt.NDArray[np.floating], *, num_classes: int) -> Floats:
-    """The mean probability of a class of the products labelled so, float64 [C].
-
-    A class without products is never confident: its threshold is above 1.
-    """
-    count = np.bincount(label, minlength=num_classes)
-    total = np.bincount(label, own, minlength=num_classes)
-    mean: Floats = np.divide(total, count, out=np.full(num_classes, 2.0), where=count > 0)
-    return mean
-
-
-def find(
+def find_label_errors(
     *,
     label: Ints,
     own: npt.NDArray[np.floating],
@@ -54,17 +44,17 @@ def find(
     probability: npt.NDArray[np.floating],
     num_classes: int,
 ) -> LabelErrors:
-    """The suspects among N products.
+    """Returns the suspected label errors among N products.
 
     Args:
       label: int64 [N].
-      own: float [N], probability of the label.
+      own: Probability of the label, float [N].
       predicted: int64 [N, k], the likeliest first.
-      probability: float [N, k], of those.
+      probability: Of the predicted classes, float [N, k].
       num_classes: C.
     """
-    least = thresholds(label, own, num_classes=num_classes)
-    # Of a class with one product the threshold is the product's own probability, but for rounding.
+    least = class_thresholds(label, own, num_classes=num_classes)
+    # The threshold of a class with one product is that product's own probability, up to rounding.
     confident = probability >= least[predicted] * (1 - 1e-6)  # [N, k]; the first one counts
     place = confident.argmax(axis=1)
     rows = np.arange(len(label))
@@ -73,3 +63,14 @@ def find(
     other = np.flatnonzero(predicted[:, 0] != label)
     chosen = other[np.argsort(own[other], kind='stable')[:count]]
     return LabelErrors(row=chosen, suggested=predicted[chosen, 0])
+
+
+def class_thresholds(label: Ints, own: npt.NDArray[np.floating], *, num_classes: int) -> Floats:
+    """Returns the mean probability of each class over the products labelled so, float64 [C].
+
+    The threshold of a class without products is above 1: it is never confident.
+    """
+    count = np.bincount(label, minlength=num_classes)
+    total = np.bincount(label, own, minlength=num_classes)
+    mean: Floats = np.divide(total, count, out=np.full(num_classes, 2.0), where=count > 0)
+    return mean

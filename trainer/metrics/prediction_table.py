@@ -1,7 +1,4 @@
-"""`predictions.parquet`: one row a product, so that anyone can compute the figures again.
-
-Knows no TensorFlow.
-"""
+"""`predictions.parquet`: one row a product, from which the metrics can be recomputed."""
 
 import contextlib
 from collections.abc import Iterator
@@ -23,10 +20,10 @@ SCHEMA = pa.schema(
         ('label', pa.int64()),
         ('predicted', pa.list_(pa.int64())),  # k labels, the likeliest first
         ('confidence', pa.list_(pa.float32())),  # their probabilities, calibrated
-        ('probability', pa.list_(pa.float32())),  # their probabilities, as the model gives them
-        ('label_log_probability', pa.float64()),  # log of the label's, as the model gives it
-        ('pictures', pa.int64()),  # how many the probabilities come from
-        ('leaked', pa.bool_()),  # whether one of them occurs in train too
+        ('probability', pa.list_(pa.float32())),  # their probabilities, uncalibrated
+        ('label_log_probability', pa.float64()),  # log of the label's, uncalibrated
+        ('pictures', pa.int64()),  # number of pictures behind the probabilities
+        ('leaked', pa.bool_()),  # whether one of them is also in train
     ]
 )
 
@@ -40,10 +37,10 @@ class Predictions:
       label: int64 [N].
       leaked: bool [N].
       pictures: int64 [N].
-      predicted: int64 [N, k], labels, the likeliest first; of equals the smaller label first.
-      confidence: float32 [N, k], their probabilities, calibrated.
-      probability: float32 [N, k], their probabilities, as the model gives them.
-      label_log_probability: float64 [N], the logarithm of the label's, as the model gives it.
+      predicted: Labels, int64 [N, k], the likeliest first; of equals the smaller label first.
+      confidence: Their probabilities, calibrated, float32 [N, k].
+      probability: Their probabilities, uncalibrated, float32 [N, k].
+      label_log_probability: Log of the label's probability, uncalibrated, float64 [N].
     """
 
     product_id: npt.NDArray[np.int64]
@@ -58,35 +55,35 @@ class Predictions:
     @property
     def hit(self) -> npt.NDArray[np.bool_]:
         """Whether the likeliest class is the label, bool [N]."""
-        right: npt.NDArray[np.bool_] = self.predicted[:, 0] == self.label
-        return right
+        hit: npt.NDArray[np.bool_] = self.predicted[:, 0] == self.label
+        return hit
 
 
-class Writer:
-    """An open table; rows wait until there are enough of them for a row group."""
+class TableWriter:
+    """An open table; buffers rows until they fill a row group."""
 
     def __init__(self, file: pq.ParquetWriter) -> None:
         self._file = file
-        self._waiting: list[pa.Table] = []
+        self._buffered: list[pa.Table] = []
 
     def write(self, rows: Predictions) -> None:
         """Appends rows."""
-        self._waiting.append(_table(rows))
-        if sum(map(len, self._waiting)) >= _ROW_GROUP:
+        self._buffered.append(_table(rows))
+        if sum(map(len, self._buffered)) >= _ROW_GROUP:
             self.flush()
 
     def flush(self) -> None:
-        """Writes the rows that wait."""
-        if self._waiting:
-            self._file.write_table(pa.concat_tables(self._waiting).combine_chunks())
-            self._waiting = []
+        """Writes the buffered rows."""
+        if self._buffered:
+            self._file.write_table(pa.concat_tables(self._buffered).combine_chunks())
+            self._buffered = []
 
 
 @contextlib.contextmanager
-def writer(path: str) -> Iterator[Writer]:
+def open_writer(path: str) -> Iterator[TableWriter]:
     """Opens a table for writing."""
     with pq.ParquetWriter(path, SCHEMA, compression='zstd') as file:
-        table = Writer(file)
+        table = TableWriter(file)
         yield table
         table.flush()
 
@@ -112,10 +109,10 @@ def _lists(values: npt.NDArray[np.number]) -> pa.ListArray:
 
 
 def read(path: str) -> Predictions:
-    """Reads a table back whole.
+    """Reads a table into memory.
 
     Raises:
-      UserError: if the file is not such a table.
+      UserError: If the file is not such a table.
     """
     try:
         table = pq.read_table(path, schema=SCHEMA).combine_chunks()

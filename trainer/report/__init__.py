@@ -1,1 +1,1 @@
-"""."""
+"""Charts, text tables and HTML pages: how metrics are shown."""

@@ -1,4 +1,4 @@
-"""Pictures for the reports: values in, PNG bytes out. Reads no file, keeps no global state."""
+"""Charts of the reports, as PNG bytes. Keeps no global state of Matplotlib."""
 
 import io
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from trainer.metrics.calibration import Reliability
-from trainer.metrics.coverage import Coverage, Curve
+from trainer.metrics.coverage import Coverage, CoverageCurve
 
 INK = '#1f2933'
 MUTED = '#7b8794'
@@ -19,13 +19,13 @@ PALE = '#c3ccd6'
 ACCENT = '#2b6c8f'
 GRID = '#e4e7eb'
 
-MAX_NAMED_CLASSES = 40  # more names than that cannot be read in a picture
-_MAX_NUMBERS = 15  # up to that many classes, the confusion matrix has room for its counts
+MAX_NAMED_CLASSES = 40  # more names cannot be read in a chart
+_MAX_NUMBERS = 15  # of classes: a larger confusion matrix has no room for counts
 _MAX_NAME = 28  # characters
 
 
 def _axes(width: float, height: float) -> tuple[Figure, Axes]:
-    """An empty, quietly styled picture; sizes in inches."""
+    """An empty chart; sizes in inches."""
     figure = Figure(figsize=(width, height), dpi=150, layout='constrained')
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -44,14 +44,14 @@ def _png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def short(name: str) -> str:
-    """A class name that fits beside a picture."""
+def shorten(name: str) -> str:
+    """Returns a class name that fits beside a chart."""
     name = ' '.join(name.split())
     return name if len(name) <= _MAX_NAME else name[: _MAX_NAME - 1] + '…'
 
 
 def loss_curve(steps: Sequence[int], losses: Sequence[float]) -> bytes:
-    """The loss by training step: every logged value, and a running mean over 5 % of them."""
+    """Returns the training loss by step: logged values, and a running mean over 5 % of them."""
     figure, axes = _axes(7, 2.8)
     axes.plot(steps, losses, color=ACCENT, alpha=0.3, linewidth=1)
     axes.plot(steps, _running_mean(np.asarray(losses, float)), color=ACCENT, linewidth=2)
@@ -65,7 +65,7 @@ def loss_curve(steps: Sequence[int], losses: Sequence[float]) -> bytes:
 
 
 def _running_mean(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The mean of the values within a window around each, [n] -> [n]; the window is cut at ends."""
+    """The mean over a window around each value, [n] -> [n]; the window is cut at the ends."""
     half = max(1, len(values) // 40)
     sums = np.concatenate([[0.0], np.cumsum(values)])
     at = np.arange(len(values))
@@ -75,11 +75,11 @@ def _running_mean(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def confusion_matrix(matrix: npt.NDArray[np.int64], names: Sequence[str]) -> bytes:
-    """A confusion matrix: rows are labels, columns predictions, shades the share of the row.
+    """Returns a confusion matrix: rows are labels, columns predictions, shades shares of the row.
 
     Args:
       matrix: int64 [C, C].
-      names: of the classes [C], left out of the picture beyond MAX_NAMED_CLASSES.
+      names: Of the classes [C]; omitted beyond MAX_NAMED_CLASSES.
     """
     size = float(np.clip(1.8 + 0.42 * len(names), 4.5, 8.5))
     figure, axes = _axes(size + 1.2, size)
@@ -89,7 +89,7 @@ def confusion_matrix(matrix: npt.NDArray[np.int64], names: Sequence[str]) -> byt
     axes.spines[:].set_visible(False)
     axes.set(xlabel='predicted', ylabel='label')
     if len(names) <= MAX_NAMED_CLASSES:
-        ticks, labels = range(len(names)), [short(name) for name in names]
+        ticks, labels = range(len(names)), [shorten(name) for name in names]
         axes.set_xticks(ticks, labels, rotation=45, ha='right', parse_math=False)
         axes.set_yticks(ticks, labels, parse_math=False)
     if len(names) <= _MAX_NUMBERS:
@@ -103,9 +103,9 @@ def confusion_matrix(matrix: npt.NDArray[np.int64], names: Sequence[str]) -> byt
 
 
 def reliability(before: Reliability, after: Reliability) -> bytes:
-    """Accuracy by confidence (Guo et al., 2017): calibrated as bars, as the model says as a line.
+    """Returns a reliability diagram (Guo et al., 2017): bars calibrated, line uncalibrated.
 
-    The paler a bar, the fewer examples it stands for; on the diagonal confidence is right.
+    The paler a bar, the fewer examples it has; on the diagonal confidence equals accuracy.
     """
     figure, axes = _axes(4.6, 3.6)
     middles = (np.arange(len(after.count)) + 0.5) / len(after.count)
@@ -120,48 +120,48 @@ def reliability(before: Reliability, after: Reliability) -> bytes:
     axes.plot([0, 1], [0, 1], color=PALE, linewidth=1, linestyle=(0, (4, 3)))
     axes.plot(
         before.confidence[some], before.accuracy[some], color=INK, linewidth=1, marker='o',
-        markersize=3, label=f'as the model says: {100 * before.ece:.1f} % off',
+        markersize=3, label=f'uncalibrated, ECE {100 * before.ece:.1f} %',
     )  # fmt: skip
-    axes.bar(0, 0, color=ACCENT, label=f'calibrated: {100 * after.ece:.1f} % off')
+    axes.bar(0, 0, color=ACCENT, label=f'calibrated, ECE {100 * after.ece:.1f} %')
     axes.set(xlabel='confidence', ylabel='accuracy', xlim=(0, 1), ylim=(0, 1))
     axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc='upper left')
     return _png(figure)
 
 
-def coverage(curve: Curve, at: Coverage) -> bytes:
-    """Accuracy of the surest products, by the share of them that is filed; the target marked."""
+def coverage(curve: CoverageCurve, at_target: Coverage) -> bytes:
+    """Returns the accuracy of the most confident products by their share; marks the target."""
     figure, axes = _axes(4.6, 3.6)
     axes.plot(100 * curve.share, 100 * curve.accuracy, color=ACCENT, linewidth=2)
-    axes.axhline(100 * at.target, color=PALE, linewidth=1, linestyle=(0, (4, 3)))
-    if at.share:
-        axes.plot([100 * at.share], [100 * at.accuracy], color=INK, marker='o', markersize=5)
+    axes.axhline(100 * at_target.target, color=PALE, linewidth=1, linestyle=(0, (4, 3)))
+    if at_target.share:
+        share, accuracy = 100 * at_target.share, 100 * at_target.accuracy
+        axes.plot([share], [accuracy], color=INK, marker='o', markersize=5)
         axes.annotate(
-            f'{100 * at.share:.1f} % filed\nat {100 * at.accuracy:.1f} % accuracy',
-            (100 * at.share, 100 * at.accuracy),
-            xytext=(-8, -10) if at.share > 0.5 else (8, -10), textcoords='offset points',
-            ha='right' if at.share > 0.5 else 'left', va='top', fontsize=8, color=INK,
+            f'{share:.1f} % auto-classified\nat {accuracy:.1f} % accuracy', (share, accuracy),
+            xytext=(-8, -10) if share > 50 else (8, -10), textcoords='offset points',
+            ha='right' if share > 50 else 'left', va='top', fontsize=8, color=INK,
         )  # fmt: skip
     lowest = 100 * float(curve.accuracy.min()) if len(curve.accuracy) else 0.0
-    axes.set(xlabel='filed by itself, % of the products', ylabel='accuracy of these, %')
+    axes.set(xlabel='auto-classified, % of the products', ylabel='their accuracy, %')
     axes.set_xlim(0, 100)
-    axes.set_ylim(max(0.0, min(lowest, 100 * at.target) - 6), 100.5)
+    axes.set_ylim(max(0.0, min(lowest, 100 * at_target.target) - 6), 100.5)
     axes.grid(axis='y', color=GRID)
     return _png(figure)
 
 
 def class_balance(before: Sequence[float], after: Sequence[float], names: Sequence[str]) -> bytes:
-    """Each class's share of the data before and after balancing, the largest class first.
+    """Returns each class's share of the data before and after balancing, the largest class first.
 
     Args:
-      before: natural shares [C], in [0, 1].
-      after: shares of the train records [C], in [0, 1].
-      names: of the classes [C], left out of the picture beyond MAX_NAMED_CLASSES.
+      before: Natural shares [C], in [0, 1].
+      after: Shares of the train records [C], in [0, 1].
+      names: Of the classes [C]; omitted beyond MAX_NAMED_CLASSES.
     """
     order = np.argsort(-np.asarray(before, float), kind='stable')
     first = 100 * np.asarray(before, float)[order]
     second = 100 * np.asarray(after, float)[order]
     if len(order) <= MAX_NAMED_CLASSES:
-        return _balance_bars(first, second, [short(names[label]) for label in order])
+        return _balance_bars(first, second, [shorten(names[label]) for label in order])
     figure, axes = _axes(7, 3)
     rank = np.arange(1, len(order) + 1)
     axes.plot(rank, first, color=MUTED, linewidth=2, label='before')

@@ -1,4 +1,4 @@
-"""HTML pages that stand alone: template and values in, bytes out; pictures become data URIs."""
+"""Self-contained HTML pages, from the templates of this package."""
 
 import base64
 from pathlib import Path
@@ -8,14 +8,16 @@ import jinja2
 
 from catalog.formats import image_header
 
+SMALL_IMAGE = 64  # pixels; a page enlarges narrower images without smoothing
+
 _TEMPLATES = Path(__file__).parent / 'templates'
 
 
 def render(template: str, **values: Any) -> bytes:
-    """A page from a template of this package; values are escaped.
+    """Returns a page from a template of this package; values are escaped.
 
     Raises:
-      jinja2.UndefinedError: if the template asks for a value that was not given.
+      jinja2.UndefinedError: If the template uses a value that was not given.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
@@ -30,10 +32,10 @@ def render(template: str, **values: Any) -> bytes:
 
 
 def data_uri(data: bytes) -> str:
-    """A picture's bytes as the address of themselves.
+    """Returns an image as a data URI, which embeds it in a page.
 
     Raises:
-      catalog.formats.image_header.BadPicture: if the bytes are not a picture.
+      catalog.formats.image_header.BadPicture: If the bytes are not an image.
     """
     kind = image_header.read_header(data).format
     return f'data:image/{kind};base64,{base64.b64encode(data).decode()}'

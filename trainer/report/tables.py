@@ -1,4 +1,4 @@
-"""Tables for the terminal: plain text, aligned. No colour, no box, so that it pipes well."""
+"""Text tables for the terminal: aligned, without colours or boxes, so that they pipe well."""
 
 from collections.abc import Sequence
 
@@ -6,12 +6,12 @@ from collections.abc import Sequence
 def format_table(
     rows: Sequence[Sequence[str]], *, header: Sequence[str] = (), align: str = ''
 ) -> str:
-    """Rows of cells as lines.
+    """Returns rows of cells as aligned lines.
 
     Args:
-      rows: of one length.
-      header: over the columns.
-      align: `l` or `r` a column; by default the first is flush left, the others flush right.
+      rows: Of equal length.
+      header: Titles of the columns.
+      align: `l` or `r` for each column; by default the first is left-aligned, the others right.
     """
     lines = [list(header), *map(list, rows)] if header else [list(row) for row in rows]
     if not lines:
@@ -33,10 +33,10 @@ def _line(cells: Sequence[str], widths: Sequence[int], align: str) -> str:
 
 
 def percent(share: float) -> str:
-    """`0.85321` -> `85.3 %`."""
+    """Returns a share as `85.3 %`."""
     return f'{100 * share:.1f} %'
 
 
 def bar(share: float, *, width: int = 24) -> str:
-    """A share in [0, 1] as a line of `#`, empty where it is 0."""
+    """Returns a bar of `#` for a share in [0, 1], empty for 0."""
     return '#' * (max(1, round(share * width)) if share > 0 else 0)

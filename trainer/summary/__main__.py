@@ -1,7 +1,7 @@
-r"""Tells what a run did, from data to answers: on the terminal, and as one HTML page.
+r"""Summarizes a run, from its data set to a server's responses, as text and as an HTML page.
 
-The page needs nothing else: pictures and photos are inside. What `make run` ends with. Evaluate
-first, into WORKDIR/report. Exits with code 2 if the transports gave different answers.
+The page needs no other file. `make run` ends with this command. It reads the evaluation in
+WORKDIR/report. Exits with code 2 if the transports returned different responses.
 
 Example:
   python -m trainer.summary --data=run/shards --workdir=run/workdir \
@@ -18,30 +18,32 @@ from catalog.errors import UserError
 
 _DATA = flags.DEFINE_string('data', None, 'Folder of the data set.', required=True)
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the training run.', required=True)
-_EXPORT = flags.DEFINE_string('export', None, 'Version folder of the model.', required=True)
-_ANSWERS = flags.DEFINE_list('answers', [], 'Files that serving.query --json wrote.')
+_EXPORT = flags.DEFINE_string(
+    'export', None, 'Version folder of the exported model.', required=True
+)
+_ANSWERS = flags.DEFINE_list(
+    'answers', [], 'JSON files of serving.query, one for each transport, for the same images.'
+)
 _OUTPUT = flags.DEFINE_string('output', None, 'HTML file to write.', required=True)
 
 
 def main(argv: list[str]) -> None:
-    """Reads the flags, writes the page, prints."""
+    """Parses the flags, writes the page, and prints the summary."""
     del argv
-    from trainer.summary import artifacts as run_record
-    from trainer.summary import facts as summary_facts
-    from trainer.summary import page as summary_page
-    from trainer.summary import text as summary_text
+    from trainer.summary import artifacts, facts, page, text
 
-    run = run_record.read(
+    run = artifacts.read_run(
         data=_DATA.value, workdir=_WORKDIR.value, export=_EXPORT.value, answers=_ANSWERS.value
     )
-    places = summary_facts.places(
-        data=_DATA.value, workdir=_WORKDIR.value, export=_EXPORT.value, output=_OUTPUT.value
+    outputs = facts.list_outputs(
+        data=_DATA.value, workdir=_WORKDIR.value, export=_EXPORT.value, page=_OUTPUT.value
     )
-    storage.write_bytes(_OUTPUT.value, summary_page.page(run, places))
-    print(summary_text.text(run, places, bold=sys.stdout.isatty()))
+    storage.write_bytes(_OUTPUT.value, page.render_page(run, outputs))
+    print(text.format_summary(run, outputs, bold=sys.stdout.isatty()))
     if run.differing:
         raise UserError(
-            f'{run.differing[0]}: every transport must give the same answer, got different ones'
+            f'{run.differing[0]}: the responses must be the same over every transport, '
+            'got different ones'
         )
 
 

@@ -1,4 +1,4 @@
-"""What a summary says of a run, in numbers and words, before it is laid out."""
+"""The contents of a summary, as numbers and sentences, before layout."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -7,54 +7,57 @@ from typing import Any
 
 from catalog import shards, storage
 from trainer import naming
-from trainer.evaluate import text as evaluation_report
-from trainer.summary.artifacts import RunRecord
+from trainer.evaluate import rows
+from trainer.summary.artifacts import RunArtifacts
 
 MAX_CLASSES = 20  # in a table of a summary
 
-# What to type for the real files, in order.
+# Commands for the original files, in order.
 NEXT_COMMANDS = """\
 # 58 GB of products to class-balanced shards
 python -m beam_pipelines.shard --input=train.bson --categories=category_names.csv \\
-    --output=kaggle/shards
+    --output=kaggle/shards --balance=sqrt
 # the thesis's network, from ImageNet weights
 python -m trainer.task --config=configs/kaggle_inception_v3.py \\
     --data=kaggle/shards --workdir=kaggle/workdir
-# figures, then a model to serve
+# metrics, then a model to serve
 python -m trainer.evaluate --workdir=kaggle/workdir --data=kaggle/shards \\
     --split=validation --output=kaggle/workdir/report
 python -m trainer.export --workdir=kaggle/workdir --output=kaggle/models/product_categories/1
-# answers
+# a server in the background, and the category of photo.jpg
 python -m serving.model_server --model_base_path=kaggle/models/product_categories \\
-    --model_name=product_categories --port=8500 --rest_api_port=8501
-python -m serving.query --image=photo.jpg --transport=grpc --server=127.0.0.1:8500"""
+    --model_name=product_categories --port=8500 --rest_api_port=8501 &
+python -m serving.query --image=photo.jpg --transport=grpc --server=127.0.0.1:8500 \\
+    --wait_seconds=120"""
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where something lies: its path as it was given, and from the page's folder."""
+class OutputFile:
+    """A file or folder of the run: its path as given, and its link from the page's folder."""
 
-    what: str
+    description: str
     path: str
     href: str
 
 
-def places(*, data: str, workdir: str, export: str, output: str) -> list[Place]:
-    """Where everything of a run lies."""
+def list_outputs(*, data: str, workdir: str, export: str, page: str) -> list[OutputFile]:
+    """Returns the files and folders of a run; `page` is the page that links to them."""
     report = storage.join(workdir, naming.REPORT)
-    named = [
-        ('this summary', output),
+    described = [
+        ('this summary', page),
         ('shards and manifest', data),
         ('training run', workdir),
         ('evaluation', storage.join(report, naming.EVALUATION_PAGE)),
         ('predictions, a row a product', storage.join(report, naming.PREDICTIONS)),
-        ('model', export),
+        ('exported model', export),
         ('model card', storage.join(export, naming.MODEL_CARD)),
     ]
-    start = os.path.dirname(os.path.abspath(output))
+    start = os.path.dirname(os.path.abspath(page))
     return [
-        Place(what, path, path if storage.is_remote(path) else os.path.relpath(path, start))
-        for what, path in named
+        OutputFile(
+            description, path, path if storage.is_remote(path) else os.path.relpath(path, start)
+        )
+        for description, path in described
     ]
 
 
@@ -64,17 +67,17 @@ class ClassBalance:
 
     path: tuple[str, str, str]
     products: int  # distinct, in train
-    records: int  # written to train, copies included
+    records: int  # in train, including oversampled copies
     validation: int
     before: float
     after: float
 
 
-def balance(run: RunRecord) -> list[ClassBalance]:
-    """Every class, the largest first."""
+def class_balance(run: RunArtifacts) -> list[ClassBalance]:
+    """Returns every class, the largest first."""
     train = run.manifest.splits['train']
     validation = run.manifest.splits.get('validation')
-    rows = [
+    classes = [
         ClassBalance(
             path=run.tree.names[label],
             products=train.products_per_class[label],
@@ -85,31 +88,42 @@ def balance(run: RunRecord) -> list[ClassBalance]:
         )
         for label in range(len(run.tree))
     ]
-    return sorted(rows, key=lambda row: -row.before)
+    return sorted(classes, key=lambda one: -one.before)
+
+
+def balance_sentence(run: RunArtifacts) -> str:
+    """Returns how much balancing reduced the imbalance."""
+    before, after = (_imbalance(run.manifest.priors[name]) for name in ('natural', 'written'))
+    if before is None or after is None:
+        return 'No class has products.'
+    return (
+        f'The largest class is {before:,.0f} times the smallest before balancing, '
+        f'{after:,.0f} times after.'
+    )
 
 
 def _imbalance(shares: Sequence[float]) -> float | None:
-    """How many times larger the largest class is than the smallest that is there at all."""
+    """The ratio of the largest class to the smallest one that occurs."""
     present = [share for share in shares if share > 0]
     return max(present) / min(present) if present else None
 
 
-def ledger(run: RunRecord) -> list[tuple[str, int | None, int | None]]:
-    """(place, documents, pictures): what was read, then where it went, the most first."""
+def ledger_rows(run: RunArtifacts) -> list[tuple[str, int | None, int | None]]:
+    """Returns (entry, documents, pictures): what was read, then where it went, the most first."""
     kinds = [run.manifest.ledger['documents'], run.manifest.ledger['pictures']]
     names = sorted(set().union(*kinds) - {'read'}, key=lambda name: -kinds[1].get(name, 0))
-    return [(_words(name), kinds[0].get(name), kinds[1].get(name)) for name in ['read', *names]]
+    return [(_title(name), kinds[0].get(name), kinds[1].get(name)) for name in ['read', *names]]
 
 
-def _words(name: str) -> str:
+def _title(name: str) -> str:
     """`rejected_not_a_picture` -> `rejected: not a picture`."""
     if name.startswith('rejected_'):
         return 'rejected: ' + name.removeprefix('rejected_').replace('_', ' ')
     return name.replace('_', ' ')
 
 
-def splits(run: RunRecord) -> list[tuple[str, int, int, int, int]]:
-    """(split, shards, records, pictures, bytes)."""
+def split_rows(run: RunArtifacts) -> list[tuple[str, int, int, int, int]]:
+    """Returns (split, shards, records, pictures, bytes)."""
     return [
         (name, len(split.shards), split.records, split.pictures, split.bytes)
         for name in shards.SPLITS
@@ -117,45 +131,34 @@ def splits(run: RunRecord) -> list[tuple[str, int, int, int, int]]:
     ]
 
 
-def training(run: RunRecord) -> str:
-    """The training in a line."""
+def training_sentence(run: RunArtifacts) -> str:
+    """Returns the network, the steps and the optimizer of the run."""
     config = run.config
     return (
-        f'{config.model.name}, {run.steps[-1] if run.steps else 0:,} steps of '
-        f'{config.batch_size:,} pictures, {config.optimizer.name}, strategy {config.strategy}'
+        f'{config.model.name}, {run.steps[-1] if run.steps else 0:,} steps, batch size '
+        f'{config.batch_size:,}, {config.optimizer.name}, strategy {config.strategy}'
     )
 
 
-def agreement(run: RunRecord) -> str:
-    """Whether all transports gave the same answers, as a sentence."""
-    names = ' and '.join(transport_name(answers.transport) for answers in run.answers)
-    if len(run.answers) < 2:
-        return f'Asked over {names}.'
+def agreement_sentence(run: RunArtifacts) -> str:
+    """Returns whether all transports returned the same responses."""
+    names = ' and '.join(transport_title(one.transport) for one in run.responses)
+    if len(run.responses) < 2:
+        return f'Responses over {names}.'
     if run.differing:
-        return f'{names} differ for {len(run.differing)} of {len(run.photos)} photos.'
-    return f'{names} gave identical answers, to the last bit of every confidence.'
+        return f'{names} differ for {len(run.differing)} of {len(run.images)} photos.'
+    return f'{names} returned identical responses, to the last bit of every confidence.'
 
 
-def transport_name(name: str) -> str:
-    """A transport as people write it."""
+def transport_title(name: str) -> str:
+    """Returns the usual spelling of a transport."""
     return {'rest': 'REST', 'grpc': 'gRPC'}.get(name, name)
 
 
-def figures(evaluation: Mapping[str, Any]) -> list[tuple[str, float, float | None]]:
-    """(figure, of all products, of those that are not leaked)."""
-    unseen = evaluation['without_leaked']
+def metric_rows(evaluation: Mapping[str, Any]) -> list[tuple[str, float, float | None]]:
+    """Returns (title, value of all products, value without leaked ones or None)."""
+    without_leaked = evaluation['without_leaked']
     return [
-        (title, evaluation[name], unseen[name] if unseen['examples'] else None)
-        for name, title in evaluation_report.SHOWN
+        (title, evaluation[name], without_leaked[name] if without_leaked['examples'] else None)
+        for name, title in rows.PERCENT_METRICS
     ]
-
-
-def balance_words(run: RunRecord) -> str:
-    """How much less uneven the classes are, as a sentence."""
-    before, after = (_imbalance(run.manifest.priors[name]) for name in ('natural', 'written'))
-    if before is None or after is None:
-        return 'No class has any product.'
-    return (
-        f'The largest class is {before:,.0f} times the smallest before balancing, '
-        f'{after:,.0f} times after.'
-    )

@@ -1,79 +1,78 @@
-"""The summary of a run as one HTML page that needs nothing else."""
+"""The summary of a run as an HTML page."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from catalog.formats import image_header
-from trainer.evaluate import text as evaluation_report
+from trainer.evaluate.page import confusion_chart
+from trainer.evaluate.rows import confused_rows
 from trainer.report import charts, pages
 from trainer.summary import facts
-from trainer.summary.artifacts import RunRecord
-from trainer.summary.facts import Place
+from trainer.summary.artifacts import RunArtifacts
+from trainer.summary.facts import OutputFile
 
-_SHOWN_PREDICTIONS = 3
-_SHOWN_CONFUSED = 8
-_SMALL_PHOTO = 64  # pixels; smaller ones are shown with their pixels sharp
+_MAX_PREDICTIONS = 3
+_MAX_CONFUSED = 8
 
 
-def page(run: RunRecord, located: Sequence[Place]) -> bytes:
-    """The summary as a page that needs nothing else."""
-    matrix = evaluation_report.matrix_picture(run.confusion, run.tree)
-    balance = facts.balance(run)
+def render_page(run: RunArtifacts, outputs: Sequence[OutputFile]) -> bytes:
+    """Returns the page; names are escaped, images are embedded."""
+    matrix = confusion_chart(run.confusion, run.tree)
+    balance = facts.class_balance(run)
     names = [path[2] for path in run.tree.names]
     priors = run.manifest.priors
     return pages.render(
         'summary.html',
         evaluation=run.evaluation,
-        figures=facts.figures(run.evaluation),
+        metrics=facts.metric_rows(run.evaluation),
         num_classes=len(run.tree),
-        ledger=facts.ledger(run),
-        splits=facts.splits(run),
+        ledger=facts.ledger_rows(run),
+        splits=facts.split_rows(run),
         balance=balance[: facts.MAX_CLASSES],
         more_classes=max(0, len(balance) - facts.MAX_CLASSES),
-        balance_words=facts.balance_words(run),
-        balance_picture=pages.data_uri(
+        balance_sentence=facts.balance_sentence(run),
+        balance_chart=pages.data_uri(
             charts.class_balance(priors['natural'], priors['written'], names)
         ),
-        training=facts.training(run),
+        balance_option=run.manifest.options.get('balance', 'none'),
+        training=facts.training_sentence(run),
         first_loss=run.losses[0] if run.losses else None,
         last_loss=run.losses[-1] if run.losses else None,
-        loss_picture=pages.data_uri(charts.loss_curve(run.steps, run.losses)),
+        loss_chart=pages.data_uri(charts.loss_curve(run.steps, run.losses)),
         matrix=pages.data_uri(matrix) if matrix else None,
-        confused=evaluation_report.confused_rows(run.confusion, run.tree)[:_SHOWN_CONFUSED],
-        answers=_answer_cards(run),
-        agreement=facts.agreement(run) if run.answers else None,
+        confused=confused_rows(run.confusion, run.tree)[:_MAX_CONFUSED],
+        responses=_response_cards(run),
+        agreement=facts.agreement_sentence(run) if run.responses else None,
         agree=not run.differing,
-        places=located,
+        outputs=outputs,
         next_commands=facts.NEXT_COMMANDS,
-        balance_option=run.manifest.options.get('balance', 'none'),
     )
 
 
-def _answer_cards(run: RunRecord) -> list[dict[str, Any]]:
-    """A card a photo: the photo, and what each transport said; only one where all said the same."""
+def _response_cards(run: RunArtifacts) -> list[dict[str, Any]]:
+    """A card an image, with the responses of each transport; of one if they are the same."""
     cards = []
-    for answers in zip(*(answers.answers for answers in run.answers), strict=True):
-        image = answers[0].image
-        differs = image in run.differing
-        said = [
+    for responses in zip(*(one.images for one in run.responses), strict=True):
+        path = responses[0].image
+        differs = path in run.differing
+        shown = [
             {
-                'transport': facts.transport_name(transport.transport),
+                'transport': facts.transport_title(transport.transport),
                 'predictions': [
-                    {'path': p.path, 'confidence': float(p.confidence)}
-                    for p in answer.predictions[:_SHOWN_PREDICTIONS]
+                    {'path': category.path, 'confidence': float(category.confidence)}
+                    for category in response.categories[:_MAX_PREDICTIONS]
                 ],
             }
-            for transport, answer in zip(run.answers, answers, strict=True)
+            for transport, response in zip(run.responses, responses, strict=True)
         ]
-        header = image_header.read_header(run.photos[image])
         cards.append(
             {
-                'name': Path(image).name,
-                'photo': pages.data_uri(run.photos[image]),
-                'small': header.width < _SMALL_PHOTO,
+                'name': Path(path).name,
+                'image': pages.data_uri(run.images[path]),
+                'small': image_header.read_header(run.images[path]).width < pages.SMALL_IMAGE,
                 'differs': differs,
-                'said': said if differs else said[:1],
+                'responses': shown if differs else shown[:1],
             }
         )
     return cards

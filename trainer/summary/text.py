@@ -1,4 +1,4 @@
-"""The summary of a run for a terminal: aligned text, headings marked only where that is asked."""
+"""The summary of a run as text for a terminal."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -8,23 +8,22 @@ import numpy as np
 
 from trainer.report import charts, tables
 from trainer.summary import facts
-from trainer.summary.artifacts import Answer, RunRecord
-from trainer.summary.facts import Place
+from trainer.summary.artifacts import RunArtifacts
+from trainer.summary.facts import OutputFile
+from trainer.summary.responses import ImageResponse
 
 
-def text(run: RunRecord, located: Sequence[Place], *, bold: bool) -> str:
-    """The summary for a terminal; `bold` marks the headings with control codes."""
+def format_summary(run: RunArtifacts, outputs: Sequence[OutputFile], *, bold: bool) -> str:
+    """Returns the summary; `bold` marks headings with control codes, otherwise underlined."""
+    files = [[output.description, output.path] for output in outputs]
     sections = [
-        ('What went in and came out', _ledger_text(run)),
+        ('Input and output of the shard job', _ledger_text(run)),
         ('Class balance of train', _balance_text(run)),
         ('Training', _training_text(run)),
-        (f'Figures on {run.evaluation["split"]}, per product', _figures_text(run.evaluation)),
-        *([('Answers', _answers_text(run))] if run.answers else []),
-        (
-            'Where everything lies',
-            tables.format_table([[p.what, p.path] for p in located], align='ll'),
-        ),
-        ('Next, on the real Kaggle files', facts.NEXT_COMMANDS),
+        (f'Metrics on {run.evaluation["split"]}, per product', _metrics_text(run.evaluation)),
+        *([('Predictions of the server', _responses_text(run))] if run.responses else []),
+        ('Files', tables.format_table(files, align='ll')),
+        ('Next: the original Kaggle files', facts.NEXT_COMMANDS),
     ]
     return '\n'.join(f'\n{_heading(title, bold=bold)}\n\n{body}' for title, body in sections)
 
@@ -37,13 +36,14 @@ def _count(value: int | None) -> str:
     return '-' if value is None else f'{value:,}'
 
 
-def _ledger_text(run: RunRecord) -> str:
+def _ledger_text(run: RunArtifacts) -> str:
     ledger = [
-        [place, _count(docs), _count(pictures)] for place, docs, pictures in facts.ledger(run)
+        [entry, _count(documents), _count(pictures)]
+        for entry, documents, pictures in facts.ledger_rows(run)
     ]
     splits = [
         [name, f'{shards:,}', f'{records:,}', f'{pictures:,}', f'{size / 1e6:,.1f} MB']
-        for name, shards, records, pictures, size in facts.splits(run)
+        for name, shards, records, pictures, size in facts.split_rows(run)
     ]
     return '\n\n'.join(
         [
@@ -53,69 +53,67 @@ def _ledger_text(run: RunRecord) -> str:
     )
 
 
-def _balance_text(run: RunRecord) -> str:
-    rows = facts.balance(run)
-    largest = max(row.before for row in rows)
-    table = [
+def _balance_text(run: RunArtifacts) -> str:
+    classes = facts.class_balance(run)
+    largest = max(one.before for one in classes) or 1.0
+    cells = [
         [
-            charts.short(row.path[2]),
-            tables.percent(row.before),
-            tables.percent(row.after),
-            tables.bar(row.before / largest, width=20),
-            tables.bar(row.after / largest, width=20),
+            charts.shorten(one.path[2]),
+            tables.percent(one.before),
+            tables.percent(one.after),
+            tables.bar(one.before / largest, width=20),
+            tables.bar(one.after / largest, width=20),
         ]
-        for row in rows[: facts.MAX_CLASSES]
+        for one in classes[: facts.MAX_CLASSES]
     ]
     header = ['class', 'before', 'after', 'before', 'after']
-    lines = [tables.format_table(table, header=header, align='lrrll'), '', facts.balance_words(run)]
-    if len(rows) > facts.MAX_CLASSES:
-        lines.insert(1, f'... and {len(rows) - facts.MAX_CLASSES:,} smaller classes')
-    return '\n'.join(lines)
+    lines = [tables.format_table(cells, header=header, align='lrrll')]
+    if len(classes) > facts.MAX_CLASSES:
+        lines.append(f'... and {len(classes) - facts.MAX_CLASSES:,} smaller classes')
+    return '\n'.join([*lines, '', facts.balance_sentence(run)])
 
 
-def _training_text(run: RunRecord) -> str:
+def _training_text(run: RunArtifacts) -> str:
     if not run.losses:
-        return facts.training(run)
+        return facts.training_sentence(run)
     highest = max(run.losses) or 1.0
     curve = [
         [f'{run.steps[i]:,}', f'{run.losses[i]:.3f}', tables.bar(run.losses[i] / highest)]
         for i in np.unique(np.linspace(0, len(run.losses) - 1, 8).round().astype(int))
     ]
     table = tables.format_table(curve, header=['step', 'loss', ''], align='rrl')
-    return f'{facts.training(run)}\n\n{table}'
+    return f'{facts.training_sentence(run)}\n\n{table}'
 
 
-def _figures_text(evaluation: Mapping[str, Any]) -> str:
-    rows = [
-        [title, tables.percent(value), '-' if unseen is None else tables.percent(unseen)]
-        for title, value, unseen in facts.figures(evaluation)
+def _metrics_text(evaluation: Mapping[str, Any]) -> str:
+    cells = [
+        [title, tables.percent(value), '-' if unleaked is None else tables.percent(unleaked)]
+        for title, value, unleaked in facts.metric_rows(evaluation)
     ]
     counts = [
         'products',
         _count(evaluation['examples']),
         _count(evaluation['without_leaked']['examples']),
     ]
-    return tables.format_table([counts, *rows], header=['', 'all', 'not leaked'])
+    return tables.format_table([counts, *cells], header=['', 'all', 'without leaked'])
 
 
-def _answers_text(run: RunRecord) -> str:
-    rows = [
+def _responses_text(run: RunArtifacts) -> str:
+    cells = [
         [
-            os.path.basename(answers[0].image),
-            *(_best(answer) for answer in answers),
-            'different' if answers[0].image in run.differing else 'identical',
+            os.path.basename(responses[0].image),
+            *(_best(response) for response in responses),
+            'different' if responses[0].image in run.differing else 'identical',
         ]
-        for answers in zip(*(answers.answers for answers in run.answers), strict=True)
+        for responses in zip(*(one.images for one in run.responses), strict=True)
     ]
-    if len(run.answers) < 2:
-        rows = [row[:-1] for row in rows]
-    header = ['photo', *(facts.transport_name(answers.transport) for answers in run.answers), ''][
-        : len(rows[0])
-    ]
-    table = tables.format_table(rows, header=header, align='l' * len(header))
-    return f'{table}\n\n{facts.agreement(run)}'
+    header = ['photo', *(facts.transport_title(one.transport) for one in run.responses), '']
+    if len(run.responses) < 2:
+        header, cells = header[:-1], [row[:-1] for row in cells]
+    table = tables.format_table(cells, header=header, align='l' * len(header))
+    return f'{table}\n\n{facts.agreement_sentence(run)}'
 
 
-def _best(answer: Answer) -> str:
-    best = answer.predictions[0]
-    return f'{charts.short(best.path[2])} {tables.percent(float(best.confidence))}'
+def _best(response: ImageResponse) -> str:
+    best = response.categories[0]
+    return f'{charts.shorten(best.path[2])} {tables.percent(float(best.confidence))}'

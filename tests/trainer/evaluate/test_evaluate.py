@@ -1,10 +1,11 @@
-"""Evaluation of a trained model: the figures against scikit-learn's, the files whole or absent."""
+"""Evaluation of a trained model: metrics against scikit-learn, files written atomically."""
 
 import csv
 import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -33,7 +34,7 @@ FILES = ['evaluation.html', 'evaluation.json', 'predictions.parquet', 'suspects.
 
 @pytest.fixture(scope='module')
 def workdir(data_folder: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A run that has learned a little, so that it is sometimes wrong."""
+    """A run of a few steps, so that it is sometimes wrong."""
     folder = str(tmp_path_factory.mktemp('run') / 'workdir')
     config = TrainConfig(
         batch_size=8,
@@ -48,15 +49,15 @@ def workdir(data_folder: str, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope='module')
 def output(data_folder: str, workdir: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An evaluation by the door itself."""
+    """An evaluation by the command line."""
     folder = tmp_path_factory.mktemp('output') / 'report'
-    run = _door(workdir=workdir, data=data_folder, output=folder)
+    run = _run_command(workdir=workdir, data=data_folder, output=folder)
     assert run.returncode == 0, run.stderr
     (folder / 'stdout.txt').write_text(run.stdout)
     return folder
 
 
-def _door(**flags: object) -> subprocess.CompletedProcess[str]:
+def _run_command(**flags: object) -> subprocess.CompletedProcess[str]:
     arguments = [f'--{name}={value}' for name, value in flags.items()]
     return subprocess.run(
         [sys.executable, '-m', 'trainer.evaluate', *arguments], capture_output=True, text=True
@@ -64,7 +65,7 @@ def _door(**flags: object) -> subprocess.CompletedProcess[str]:
 
 
 def _expected(data_folder: str, workdir: str) -> list[tuple[record.Record, np.ndarray]]:
-    """Labels, leaks and probabilities of each product and picture, straight from the records."""
+    """Records and probabilities of each product's pictures, read without the pipeline."""
     model, _, _ = checkpoint.restore_model(workdir)
     products = []
     for name in sorted(os.listdir(data_folder)):
@@ -81,7 +82,7 @@ def _expected(data_folder: str, workdir: str) -> list[tuple[record.Record, np.nd
     return rows
 
 
-def _assert_figures(found: dict[str, Any], labels: Any, probabilities: Any) -> None:
+def _assert_metrics(found: dict[str, Any], labels: Any, probabilities: Any) -> None:
     labels, probabilities = np.array(labels), np.array(probabilities)
     first = probabilities.argmax(axis=1)
     assert found['examples'] == len(labels)
@@ -109,7 +110,7 @@ def _assert_figures(found: dict[str, Any], labels: Any, probabilities: Any) -> N
 
 
 def _assert_levels(found: list[dict[str, Any]], labels: Any, probabilities: Any) -> None:
-    """Of `conftest.category_names`: leaf c lies under ROOT c % 2, and there under BRANCH c // 2."""
+    """In `conftest.category_names`, leaf c is under ROOT c % 2, then BRANCH c // 2."""
     leaves = np.arange(probabilities.shape[1])
     for level, node_of in zip(found, [leaves % 2, leaves, leaves], strict=True):
         summed = np.stack([probabilities[:, node_of == n].sum(axis=1) for n in set(node_of)], 1)
@@ -120,7 +121,7 @@ def _assert_levels(found: list[dict[str, Any]], labels: Any, probabilities: Any)
         assert level['by_sum']['accuracy'] == pytest.approx(by_sum, abs=1e-9)
 
 
-def test_the_figures_are_those_of_scikit_learn(
+def test_the_metrics_are_those_of_scikit_learn(
     data_folder: str, workdir: str, output: Path
 ) -> None:
     document = json.loads((output / 'evaluation.json').read_text())
@@ -132,22 +133,22 @@ def test_the_figures_are_those_of_scikit_learn(
 
     assert 0.3 < document['accuracy'] < 1  # or the comparison below would show little
     assert document['top5_accuracy'] == 1  # of four classes
-    _assert_figures(document, label, fused)
-    _assert_figures(
+    _assert_metrics(document, label, fused)
+    _assert_metrics(
         document['without_leaked'], [label[i] for i in unseen], [fused[i] for i in unseen]
     )
-    _assert_figures(
+    _assert_metrics(
         document['pictures'], [product.category.label for product, _ in each], [p for _, p in each]
     )
     not_leaked = [(product, p) for product, p in each if not product.leaked[0]]
-    _assert_figures(
+    _assert_metrics(
         document['pictures']['without_leaked'],
         [product.category.label for product, _ in not_leaked],
         [p for _, p in not_leaked],
     )
 
 
-def test_anyone_can_compute_the_accuracy_again_from_the_table(
+def test_the_accuracy_can_be_computed_from_the_table(
     data_folder: str, workdir: str, output: Path
 ) -> None:
     rows = pq.read_table(output / 'predictions.parquet').to_pylist()
@@ -172,7 +173,7 @@ def test_anyone_can_compute_the_accuracy_again_from_the_table(
     assert document['data_manifest_sha256'] == manifest.digest(data_folder)
 
 
-def test_temperature_auc_and_thirds_are_those_of_the_probabilities(
+def test_temperature_auc_and_shots_follow_from_the_probabilities(
     data_folder: str, workdir: str, output: Path
 ) -> None:
     document = json.loads((output / 'evaluation.json').read_text())
@@ -181,10 +182,11 @@ def test_temperature_auc_and_thirds_are_those_of_the_probabilities(
     fused = np.array([probabilities.mean(axis=0) for _, probabilities in rows])
 
     each = [oracle.roc_auc_score(label == c, fused[:, c]) for c in range(4)]
-    assert document['roc_auc']['macro'] == pytest.approx(np.mean(each), abs=1e-9)
+    auc = document['roc_auc']
+    assert auc['macro'] == pytest.approx(np.mean(each), abs=auc['error'] + 1e-9)
     weighted = np.average(each, weights=np.bincount(label))
-    assert document['roc_auc']['weighted'] == pytest.approx(weighted, abs=1e-9)
-    assert document['roc_auc']['error'] == 0
+    assert auc['weighted'] == pytest.approx(weighted, abs=auc['error'] + 1e-9)
+    assert auc['error'] < 0.05  # of 18 products that the model hardly tells apart
 
     def loss(temperature: float) -> float:
         powers = fused ** (1 / temperature)
@@ -195,15 +197,15 @@ def test_temperature_auc_and_thirds_are_those_of_the_probabilities(
 
     hit = fused.argmax(axis=1) == label
     parts = [[0, 1], [2], [3]]  # 46, 29, 16 and 7 products in all
-    for third, part in zip(document['thirds'], parts, strict=True):
-        mine = np.isin(label, part)
-        assert third['examples'] == mine.sum()
-        assert third['accuracy'] == pytest.approx(hit[mine].mean(), abs=1e-12)
+    for shot, part in zip(document['thirds'], parts, strict=True):
+        own = np.isin(label, part)
+        assert shot['examples'] == own.sum()
+        assert shot['accuracy'] == pytest.approx(hit[own].mean(), abs=1e-12)
     low, high = document['intervals']['accuracy']
     assert low < document['accuracy'] < high
 
 
-def test_suspects_are_listed_with_the_shops_numbers(data_folder: str, output: Path) -> None:
+def test_label_errors_are_listed_with_category_ids(data_folder: str, output: Path) -> None:
     tree = categories.load(f'{data_folder}/category_names.csv')
     table = {row['product_id']: row for row in pq.read_table(output / FILES[2]).to_pylist()}
     with (output / 'suspects.csv').open() as file:
@@ -219,20 +221,25 @@ def test_suspects_are_listed_with_the_shops_numbers(data_folder: str, output: Pa
         assert float(row['probability']) == pytest.approx(own, abs=1e-6)
 
 
-def test_a_model_is_calibrated_on_validation_wherever_it_is_measured(
+def test_temperatures_are_fitted_on_validation_for_every_split(
     data_folder: str, workdir: str, output: Path, tmp_path: Path
 ) -> None:
     measured = evaluation.evaluate(
         workdir=workdir, data_folder=data_folder, split='train', output=str(tmp_path / 'report')
     )
     document = json.loads((output / 'evaluation.json').read_text())
-    assert measured.calibrated.temperatures.product == document['temperature']['product']
+    assert measured.temperatures.temperatures.product == document['temperature']['product']
     assert measured.products.metrics.examples == 80
 
 
-def test_the_printed_table_has_the_figures(output: Path) -> None:
+def test_the_printed_table_has_the_metrics(output: Path) -> None:
     document = json.loads((output / 'evaluation.json').read_text())
-    lines = (output / 'stdout.txt').read_text().splitlines()
+    stdout = (output / 'stdout.txt').read_text()
+    assert 'ECE, calibrated' in stdout
+    assert re.search(r'^many-shot +2 of 2 ', stdout, re.MULTILINE)
+    assert 'auto-classified at 95 % accuracy' in stdout
+    assert 'suspected label errors' in stdout
+    lines = stdout.splitlines()
     (accuracy,) = [line for line in lines if line.startswith('accuracy ')]
     assert f'{100 * document["accuracy"]:.1f} %' in accuracy
     assert not any('\x1b' in line for line in lines)
@@ -250,11 +257,11 @@ def test_an_earlier_evaluation_is_replaced(data_folder: str, workdir: str, tmp_p
     assert os.listdir(tmp_path) == ['report']
 
 
-def test_a_folder_of_other_things_is_left_alone(
+def test_a_folder_with_other_files_is_refused(
     data_folder: str, workdir: str, tmp_path: Path
 ) -> None:
     (tmp_path / 'thesis.txt').write_text('years of work')
-    run = _door(workdir=workdir, data=data_folder, output=tmp_path)
+    run = _run_command(workdir=workdir, data=data_folder, output=tmp_path)
     assert run.returncode == 2
     assert 'thesis.txt; choose another folder' in run.stderr
     assert os.listdir(tmp_path) == ['thesis.txt']
@@ -265,7 +272,7 @@ def _sha256(data: bytes) -> str:
 
 
 def _damage_last_record(folder: Path) -> None:
-    """A shard whose digest the manifest confirms, but whose last picture is none."""
+    """Replaces the last picture of a shard by an undecodable one; the manifest has its digest."""
     path = folder / 'validation-00002-of-00003.tfrecord'
     with path.open('rb') as file:
         products = [record.decode(data) for data in tfrecord.read(file)]
@@ -282,7 +289,7 @@ def _damage_last_record(folder: Path) -> None:
     (folder / 'manifest.json').write_text(text)
 
 
-def test_a_failure_on_the_last_picture_leaves_the_earlier_evaluation(
+def test_a_failure_keeps_the_earlier_evaluation(
     data_folder: str, workdir: str, output: Path, tmp_path: Path
 ) -> None:
     data = tmp_path / 'data'
@@ -310,7 +317,7 @@ def test_a_failure_on_the_last_picture_leaves_the_earlier_evaluation(
         ({'output': 'gs://bucket/report'}, 'gs://bucket/report: must be a local folder'),
     ],
 )
-def test_a_mistake_is_named(
+def test_a_wrong_argument_is_named(
     data_folder: str, workdir: str, tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
     arguments = {
@@ -329,15 +336,14 @@ def test_a_mistake_is_named(
     [
         ({'top_k': 3}, '--top_k must be at least 5, got 3'),
         ({'target': 95.0}, r'--target_accuracy must be in \(0, 1\], got 95'),
-        ({'auc_bytes': -1}, '--auc_gb must be at least 0'),
     ],
 )
-def test_an_impossible_option_is_named(change: dict[str, Any], message: str) -> None:
+def test_an_invalid_option_is_named(change: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        evaluation.Options(**change)
+        evaluation.EvaluateOptions(**change)
 
 
-def test_another_category_tree_is_refused(
+def test_a_different_category_tree_is_refused(
     make_data_set: Callable[..., str], workdir: str, tmp_path: Path
 ) -> None:
     other = make_data_set(tmp_path / 'other', counts=(4, 4, 4), validation_counts=(2, 2, 2))
@@ -350,7 +356,7 @@ def test_another_category_tree_is_refused(
 def test_records_of_one_picture_give_the_same_products(
     make_data_set: Callable[..., str], workdir: str, output: Path, tmp_path: Path
 ) -> None:
-    """One shard, so that a product's records lie together."""
+    """One shard, so that a product's records are adjacent."""
     data = make_data_set(tmp_path / 'data', kind='image', shards=1)
     evaluation.evaluate(
         workdir=workdir, data_folder=data, split='validation', output=str(tmp_path / 'report')
@@ -362,11 +368,11 @@ def test_records_of_one_picture_give_the_same_products(
     assert found['loss'] == pytest.approx(expected['loss'], rel=1e-5)
 
 
-def test_a_product_torn_over_shards_is_refused(
+def test_a_product_spread_over_shards_is_refused(
     make_data_set: Callable[..., str], workdir: str, tmp_path: Path
 ) -> None:
     data = make_data_set(tmp_path / 'data', kind='image', shards=3)
-    with pytest.raises(UserError, match="pictures of a product must lie together in 'validation'"):
+    with pytest.raises(UserError, match="pictures of a product must be adjacent in 'validation'"):
         evaluation.evaluate(
             workdir=workdir, data_folder=data, split='validation', output=str(tmp_path / 'report')
         )

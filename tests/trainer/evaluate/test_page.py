@@ -1,4 +1,4 @@
-"""The page of an evaluation: whole in itself, names as they are, photos of what went wrong."""
+"""The page of an evaluation: self-contained, with escaped names and sample images."""
 
 import base64
 import html.parser
@@ -12,13 +12,12 @@ from PIL import Image
 from catalog import categories
 from trainer.config import InputConfig, ModelConfig, TrainConfig
 from trainer.data import data_set
-from trainer.evaluate import document as evaluation_document
-from trainer.evaluate import evaluation, sample_images, showcase
+from trainer.evaluate import document, evaluation, sample_images, showcase
 from trainer.evaluate import page as evaluation_page
 from trainer.evaluate.result import Evaluation
-from trainer.metrics import bootstrap, breakdowns, coverage
-from trainer.metrics import label_errors as suspects
+from trainer.metrics import bootstrap, coverage, shots
 from trainer.metrics.calibration import FittedTemperatures, Temperatures
+from trainer.metrics.label_errors import find_label_errors
 from trainer.metrics.prediction_table import Predictions
 from trainer.metrics.roc_auc import RocAuc
 from trainer.metrics.subset_metrics import ExampleAccumulator
@@ -64,7 +63,7 @@ def page(data_folder: str, tmp_path_factory: pytest.TempPathFactory) -> _Page:
     return _Page((folder / 'report' / 'evaluation.html').read_bytes())
 
 
-def test_it_needs_nothing_else_and_names_every_class(page: _Page) -> None:
+def test_the_page_is_self_contained_and_names_every_class(page: _Page) -> None:
     assert not [tag for tag, _ in page.tags if tag in ('script', 'link', 'iframe')]
     assert page.sources()
     assert all(re.match(r'data:image/(png|jpeg);base64,', source) for source in page.sources())
@@ -72,16 +71,16 @@ def test_it_needs_nothing_else_and_names_every_class(page: _Page) -> None:
         assert f'LEAF {label}' in page.text
 
 
-def test_confused_pairs_have_photos_from_the_shards(page: _Page) -> None:
+def test_confused_pairs_have_images_from_the_shards(page: _Page) -> None:
     found = [source for source in page.sources() if source.startswith('data:image/jpeg')]
     assert found
     for source in found:
         image = Image.open(io.BytesIO(base64.b64decode(source.partition(',')[2])))
         assert image.size == (28, 28)
-    assert re.search(r'LEAF \d taken for LEAF \d, \d+ times', page.text)
+    assert re.search(r'LEAF \d predicted as LEAF \d: \d+ products', page.text)
 
 
-def test_a_photo_is_shown_as_it_is_or_small() -> None:
+def test_an_image_is_embedded_unchanged_or_as_a_thumbnail() -> None:
     buffer = io.BytesIO()
     Image.new('RGB', (180, 180), 'red').save(buffer, 'JPEG')
     assert sample_images.shrink_to_thumbnail(buffer.getvalue()) == buffer.getvalue()
@@ -92,7 +91,7 @@ def test_a_photo_is_shown_as_it_is_or_small() -> None:
 
 
 def _hostile_evaluation(num_classes: int) -> tuple[Evaluation, categories.Categories]:
-    """An evaluation of many classes with names as bad as they come, and no photos."""
+    """An evaluation of many classes with names that need escaping, without images."""
     rows = [f'{i},<script>alert({i})</script>,"A ""B"", C",L{i} &amp;' for i in range(num_classes)]
     text = '\n'.join([','.join(categories.HEADER), *rows])
     tree = categories.parse(text.encode(), path='names.csv')
@@ -113,11 +112,11 @@ def _hostile_evaluation(num_classes: int) -> tuple[Evaluation, categories.Catego
         probability=top,
         label_log_probability=np.log(probabilities[np.arange(3000), labels]).astype(float),
     )
-    measure = ExampleAccumulator(tree)
-    measure.update(products, probabilities)
-    every, unseen = measure.measured()
-    curve = coverage.curve(top[:, 0], products.hit)
-    found = suspects.find(
+    accumulator = ExampleAccumulator(tree)
+    accumulator.update(products, probabilities)
+    every, without_leaked = accumulator.compute()
+    curve = coverage.coverage_curve(top[:, 0], products.hit)
+    label_errors = find_label_errors(
         label=labels,
         own=np.exp(products.label_log_probability),
         predicted=order,
@@ -131,20 +130,22 @@ def _hostile_evaluation(num_classes: int) -> tuple[Evaluation, categories.Catego
         tta='none',
         data_digest='f' * 64,
         products=every,
-        products_without_leaked=unseen,
+        products_without_leaked=without_leaked,
         pictures=every,
-        pictures_without_leaked=unseen,
-        confusion=measure.confusion(),
-        auc=RocAuc(0.9, 0.9, num_classes, 1e-4),
-        thirds=breakdowns.thirds(measure.confusion(), np.arange(num_classes, dtype=float)),
-        calibrated=FittedTemperatures(Temperatures(1.5, 1.25), 'validation', 900),
-        curve=coverage.thinned(curve),
-        coverage=coverage.at_targets(curve),
+        pictures_without_leaked=without_leaked,
+        confusion=accumulator.confusion(),
+        roc_auc=RocAuc(0.9, 0.9, num_classes, 1e-4),
+        shots=shots.compute_shot_metrics(
+            accumulator.confusion(), np.arange(num_classes, dtype=float)
+        ),
+        temperatures=FittedTemperatures(Temperatures(1.5, 1.25), 'validation', 900),
+        coverage_curve=coverage.thin_curve(curve),
+        coverage=coverage.coverage_at_targets(curve),
         target=0.95,
-        intervals=bootstrap.intervals(products, target=0.95, replicates=10),
-        rows=products,
-        suspects=found,
-        showcase=showcase.select_showcase(products, found, measure.confusion()),
+        intervals=bootstrap.confidence_intervals(products, target=0.95, replicates=10),
+        predictions=products,
+        label_errors=label_errors,
+        showcase=showcase.select_showcase(products, label_errors, accumulator.confusion()),
         sample_images={},
     ), tree
 
@@ -154,10 +155,10 @@ def hostile() -> tuple[Evaluation, categories.Categories]:
     return _hostile_evaluation(300)
 
 
-def test_names_are_shown_as_they_are_and_never_run(
+def test_names_are_escaped(
     hostile: tuple[Evaluation, categories.Categories],
 ) -> None:
-    page = _Page(evaluation_page.page(*hostile))
+    page = _Page(evaluation_page.render_page(*hostile))
     assert 'script' not in [tag for tag, _ in page.tags]
     assert '<script>alert(7)</script>' in page.text
     assert 'L7 &amp;' in page.text
@@ -166,20 +167,20 @@ def test_names_are_shown_as_they_are_and_never_run(
 def test_many_classes_have_a_table_of_confusions_and_no_matrix(
     hostile: tuple[Evaluation, categories.Categories],
 ) -> None:
-    page = _Page(evaluation_page.page(*hostile))
+    page = _Page(evaluation_page.render_page(*hostile))
     alternatives = [attributes['alt'] for tag, attributes in page.tags if tag == 'img']
     assert not [text for text in alternatives if 'matrix' in (text or '')]
-    assert 'Most confused' in page.text
+    assert 'Most confused classes' in page.text
     assert 'Weakest classes' in page.text
     assert 'Temperature 1.250 for products, 1.500 for pictures' in page.text
 
 
-def test_suspects_are_a_row_each_whatever_the_names(
+def test_label_errors_are_a_csv_row_each_whatever_the_names(
     hostile: tuple[Evaluation, categories.Categories],
 ) -> None:
     found, tree = hostile
-    lines = evaluation_document.suspects_csv(found, tree).splitlines()
+    lines = document.label_errors_csv(found, tree).splitlines()
     assert lines[0] == (
         'product_id,category_id,suggested_category_id,probability,suggested_probability'
     )
-    assert len(lines) == 1 + len(found.suspects) > 100
+    assert len(lines) == 1 + len(found.label_errors) > 100

@@ -1,4 +1,4 @@
-"""Calibration: the error by its definition, the temperature against a general minimiser."""
+"""Calibration: the error against its definition, the temperature against a general minimizer."""
 
 import numpy as np
 import pytest
@@ -22,11 +22,11 @@ def _overconfident(
 
 
 def _reliability(confidence: np.ndarray, hit: np.ndarray, *, batch: int) -> calibration.Reliability:
-    tally = ReliabilityAccumulator()
+    accumulator = ReliabilityAccumulator()
     for start in range(0, len(hit), batch):
         part = slice(start, start + batch)
-        tally.update(confidence=confidence[part], hit=hit[part])
-    return tally.figures()
+        accumulator.update(confidence=confidence[part], hit=hit[part])
+    return accumulator.compute()
 
 
 @pytest.mark.parametrize('batch', [1, 64, 5000])
@@ -59,18 +59,16 @@ def test_the_bins_are_those_of_scikit_learn() -> None:
     np.testing.assert_allclose(found.confidence[some], mean, atol=1e-9)
 
 
-def test_the_edges_of_a_bin_and_no_example_at_all() -> None:
+def test_bins_include_their_upper_edge_and_may_all_be_empty() -> None:
     found = _reliability(np.array([0.0, 1 / 15, 1.0]), np.array([False, True, True]), batch=3)
     assert found.count.tolist() == [2, *[0] * 13, 1]
-    nothing = ReliabilityAccumulator().figures()
+    nothing = ReliabilityAccumulator().compute()
     assert (nothing.ece, nothing.mce, nothing.count.sum()) == (0, 0, 0)
 
 
 @pytest.mark.parametrize('num_classes', [2, 10, 300])
 @pytest.mark.parametrize('temperature', [0.4, 1.0, 2.5])
-def test_the_temperature_is_where_the_log_loss_is_least(
-    temperature: float, num_classes: int
-) -> None:
+def test_the_temperature_minimizes_the_log_loss(temperature: float, num_classes: int) -> None:
     logits, labels = _overconfident(
         count=1500, num_classes=num_classes, temperature=temperature, seed=num_classes
     )
@@ -88,7 +86,7 @@ def test_the_temperature_is_where_the_log_loss_is_least(
     assert found == pytest.approx(temperature, rel=0.15)
 
 
-def test_scaling_is_the_softmax_of_the_logits_over_the_temperature() -> None:
+def test_applying_a_temperature_divides_the_logits() -> None:
     logits, _ = _overconfident(count=50, num_classes=7, temperature=1, seed=5)
     found = calibration.apply_temperature(special.softmax(logits, axis=1), temperature=1.7)
     np.testing.assert_allclose(found, special.softmax(logits / 1.7, axis=1), atol=1e-6)
@@ -98,21 +96,20 @@ def test_scaling_is_the_softmax_of_the_logits_over_the_temperature() -> None:
 def test_a_temperature_lowers_the_calibration_error() -> None:
     logits, labels = _overconfident(count=4000, num_classes=10, temperature=3, seed=6)
     raw = special.softmax(logits, axis=1)
-    mended = calibration.apply_temperature(
+    scaled = calibration.apply_temperature(
         raw, temperature=calibration.fit_temperature(raw, labels)
     )
     before, after = (
-        _reliability(p.max(axis=1), p.argmax(axis=1) == labels, batch=500) for p in (raw, mended)
+        _reliability(p.max(axis=1), p.argmax(axis=1) == labels, batch=500) for p in (raw, scaled)
     )
     assert before.ece > 0.1
     assert after.ece < 0.03
 
 
-def test_all_right_and_all_wrong_have_a_finite_temperature() -> None:
+def test_the_temperature_is_finite_if_all_are_right_or_all_wrong() -> None:
     sure = np.array([[0.9, 0.1], [0.8, 0.2]])
-    assert calibration.fit_temperature(sure, np.array([0, 0])) == pytest.approx(
-        0.25
-    )  # the sharpest there is
+    sharpest = calibration.fit_temperature(sure, np.array([0, 0]))
+    assert sharpest == pytest.approx(0.25)  # the lower limit
     assert calibration.fit_temperature(sure, np.array([1, 1])) == pytest.approx(10)
     assert calibration.fit_temperature(np.zeros((0, 2)), np.zeros(0, int)) == 1
     certain = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])  # one of them wrong

@@ -1,4 +1,4 @@
-"""Figures against scikit-learn's, and memory against the number of examples."""
+"""Classification metrics against scikit-learn, and memory against the number of examples."""
 
 import tracemalloc
 from typing import Any
@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as oracle
 
-from trainer.metrics import classification as metrics
+from trainer.metrics import classification
+from trainer.metrics.classification import Confusion, MetricsAccumulator
 
 
 def _examples(*, count: int, num_classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -22,44 +23,44 @@ def _examples(*, count: int, num_classes: int, seed: int) -> tuple[np.ndarray, n
     return labels, probabilities
 
 
-def _tally(labels: Any, probabilities: Any, *, batch: int) -> metrics.MetricsAccumulator:
-    tally = metrics.MetricsAccumulator(probabilities.shape[1])
+def _accumulate(labels: Any, probabilities: Any, *, batch: int) -> MetricsAccumulator:
+    accumulator = MetricsAccumulator(probabilities.shape[1])
     predicted = np.argsort(-probabilities, axis=1, kind='stable')[:, :5]
     log_probability = np.log(probabilities[np.arange(len(labels)), labels])
     for start in range(0, len(labels), batch):
         part = slice(start, start + batch)
-        tally.update(
+        accumulator.update(
             labels=labels[part],
             predicted=predicted[part],
             label_log_probability=log_probability[part],
         )
-    return tally
+    return accumulator
 
 
 @pytest.mark.parametrize('batch', [1, 7, 1000])
 @pytest.mark.parametrize('num_classes', [6, 40, 300])
-def test_figures_are_those_of_scikit_learn(num_classes: int, batch: int) -> None:
+def test_metrics_are_those_of_scikit_learn(num_classes: int, batch: int) -> None:
     labels, probabilities = _examples(count=500, num_classes=num_classes, seed=num_classes)
     first = probabilities.argmax(axis=1)
 
-    figures = metrics.compute_metrics(_tally(labels, probabilities, batch=batch))
+    metrics = classification.compute_metrics(_accumulate(labels, probabilities, batch=batch))
 
-    assert figures.examples == 500
-    assert figures.accuracy == pytest.approx(oracle.accuracy_score(labels, first), abs=1e-9)
+    assert metrics.examples == 500
+    assert metrics.accuracy == pytest.approx(oracle.accuracy_score(labels, first), abs=1e-9)
     every_class = np.arange(num_classes)
     top5 = oracle.top_k_accuracy_score(labels, probabilities, k=5, labels=every_class)
-    assert figures.top5_accuracy == pytest.approx(top5, abs=1e-9)
+    assert metrics.top5_accuracy == pytest.approx(top5, abs=1e-9)
     loss = oracle.log_loss(labels, probabilities, labels=every_class)
-    assert figures.loss == pytest.approx(loss, abs=1e-9)
+    assert metrics.loss == pytest.approx(loss, abs=1e-9)
     for average in ('macro', 'weighted', 'micro'):
         expected = oracle.precision_recall_fscore_support(
             labels, first, average=average, zero_division=0
         )
         for name, value in zip(('precision', 'recall', 'f1'), expected, strict=False):
-            assert getattr(figures, f'{average}_{name}') == pytest.approx(value, abs=1e-9)
+            assert getattr(metrics, f'{average}_{name}') == pytest.approx(value, abs=1e-9)
     matthews = oracle.matthews_corrcoef(labels, first)
-    assert figures.matthews == pytest.approx(matthews, abs=1e-9)
-    assert figures.kappa == pytest.approx(oracle.cohen_kappa_score(labels, first), abs=1e-9)
+    assert metrics.matthews == pytest.approx(matthews, abs=1e-9)
+    assert metrics.kappa == pytest.approx(oracle.cohen_kappa_score(labels, first), abs=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -67,26 +68,26 @@ def test_figures_are_those_of_scikit_learn(num_classes: int, batch: int) -> None
     [([0, 1, 2], [1, 1, 1]), ([1, 1, 1], [0, 1, 2]), ([0, 1], [1, 0])],
     ids=['one guess', 'one label', 'all wrong'],
 )
-def test_correlation_and_agreement_where_a_side_is_constant(
+def test_correlation_and_kappa_with_constant_labels_or_predictions(
     labels: list[int], predicted: list[int]
 ) -> None:
-    tally = metrics.MetricsAccumulator(3)
-    tally.update(
+    accumulator = MetricsAccumulator(3)
+    accumulator.update(
         labels=np.array(labels),
         predicted=np.repeat(np.array(predicted)[:, None], 3, axis=1),
         label_log_probability=np.zeros(len(labels)),
     )
-    figures = metrics.compute_metrics(tally)
-    assert figures.matthews == pytest.approx(oracle.matthews_corrcoef(labels, predicted))
-    assert figures.kappa == pytest.approx(oracle.cohen_kappa_score(labels, predicted))
+    metrics = classification.compute_metrics(accumulator)
+    assert metrics.matthews == pytest.approx(oracle.matthews_corrcoef(labels, predicted))
+    assert metrics.kappa == pytest.approx(oracle.cohen_kappa_score(labels, predicted))
 
 
-def test_figures_of_each_class_and_the_matrix_are_those_of_scikit_learn() -> None:
+def test_class_metrics_and_matrix_are_those_of_scikit_learn() -> None:
     labels, probabilities = _examples(count=400, num_classes=12, seed=3)
     first = probabilities.argmax(axis=1)
 
-    confusion = _tally(labels, probabilities, batch=64).confusion()
-    classes = metrics.per_class(confusion)
+    confusion = _accumulate(labels, probabilities, batch=64).confusion()
+    classes = classification.compute_class_metrics(confusion)
 
     precision, recall, f1, support = oracle.precision_recall_fscore_support(
         labels, first, zero_division=0
@@ -101,13 +102,13 @@ def test_figures_of_each_class_and_the_matrix_are_those_of_scikit_learn() -> Non
     )
 
 
-def test_the_most_confused_pairs_come_first_and_hits_are_no_confusion() -> None:
-    confusion = metrics.Confusion(
+def test_the_most_confused_pairs_come_first_and_exclude_hits() -> None:
+    confusion = Confusion(
         label=np.array([0, 0, 1, 1, 2]),
         predicted=np.array([0, 1, 0, 2, 1]),
         count=np.array([90, 3, 7, 3, 1]),
     )
-    worst = metrics.most_confused(confusion, limit=3)
+    worst = classification.most_confused(confusion, limit=3)
     assert list(zip(worst.label, worst.predicted, worst.count, strict=True)) == [
         (1, 0, 7),
         (0, 1, 3),
@@ -115,14 +116,14 @@ def test_the_most_confused_pairs_come_first_and_hits_are_no_confusion() -> None:
     ]
 
 
-def test_figures_of_nothing_are_zero() -> None:
-    figures = metrics.compute_metrics(metrics.MetricsAccumulator(7))
-    assert (figures.examples, figures.accuracy, figures.macro_f1, figures.loss) == (0, 0, 0, 0)
+def test_metrics_of_no_examples_are_zero() -> None:
+    metrics = classification.compute_metrics(MetricsAccumulator(7))
+    assert (metrics.examples, metrics.accuracy, metrics.macro_f1, metrics.loss) == (0, 0, 0, 0)
 
 
 def test_three_predictions_are_too_few_for_a_top_5_accuracy_of_seven_classes() -> None:
     with pytest.raises(ValueError, match='predicted must have 5 columns, got 3'):
-        metrics.MetricsAccumulator(7).update(
+        MetricsAccumulator(7).update(
             labels=np.zeros(1, int),
             predicted=np.zeros((1, 3), int),
             label_log_probability=np.zeros(1),
@@ -130,28 +131,28 @@ def test_three_predictions_are_too_few_for_a_top_5_accuracy_of_seven_classes() -
 
 
 def test_three_predictions_are_enough_where_there_are_three_classes() -> None:
-    tally = metrics.MetricsAccumulator(3)
-    tally.update(
+    accumulator = MetricsAccumulator(3)
+    accumulator.update(
         labels=np.array([2]),
         predicted=np.array([[0, 1, 2]]),
         label_log_probability=np.log([0.25]),
     )
-    figures = metrics.compute_metrics(tally)
-    assert (figures.accuracy, figures.top5_accuracy) == (0, 1)
-    assert figures.loss == pytest.approx(np.log(4))
+    metrics = classification.compute_metrics(accumulator)
+    assert (metrics.accuracy, metrics.top5_accuracy) == (0, 1)
+    assert metrics.loss == pytest.approx(np.log(4))
 
 
 def test_memory_does_not_grow_with_the_number_of_examples() -> None:
     """5,270 classes; a dense matrix alone would be 222 MB, an [N, C] array 4.2 GB."""
     random = np.random.default_rng(0)
-    tally = metrics.MetricsAccumulator(5270)
+    accumulator = MetricsAccumulator(5270)
     hard = random.integers(0, 5270, (2_000, 2))  # the pairs that occur
 
     def count(batches: int) -> None:
         for _ in range(batches):
             pairs = hard[random.integers(0, len(hard), 1_000)]
             predicted = np.repeat(pairs[:, 1:], 5, axis=1)
-            tally.update(
+            accumulator.update(
                 labels=pairs[:, 0], predicted=predicted, label_log_probability=np.zeros(1_000)
             )
 
@@ -161,9 +162,9 @@ def test_memory_does_not_grow_with_the_number_of_examples() -> None:
         tracemalloc.reset_peak()
         before, _ = tracemalloc.get_traced_memory()
         count(180)
-        metrics.compute_metrics(tally)
+        classification.compute_metrics(accumulator)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert tally.examples == 200_000
+    assert accumulator.examples == 200_000
     assert peak - before < 2 << 20  # 2 MiB

@@ -1,9 +1,9 @@
-"""Suspected wrong labels: the paper's counts, and planted errors found again."""
+"""Suspected label errors: the paper's counts, and planted errors that are found."""
 
 import numpy as np
 import pytest
 
-from trainer.metrics import label_errors as suspects
+from trainer.metrics.label_errors import LabelErrors, find_label_errors
 
 
 def _planted(
@@ -20,9 +20,9 @@ def _planted(
     return label, wrong, exponents / exponents.sum(axis=1, keepdims=True)
 
 
-def _find(label: np.ndarray, probabilities: np.ndarray, *, k: int) -> suspects.LabelErrors:
+def _find(label: np.ndarray, probabilities: np.ndarray, *, k: int) -> LabelErrors:
     order = np.argsort(-probabilities, axis=1, kind='stable')[:, :k]
-    return suspects.find(
+    return find_label_errors(
         label=label,
         own=probabilities[np.arange(len(label)), label],
         predicted=order,
@@ -44,7 +44,7 @@ def _confident_joint(label: np.ndarray, probabilities: np.ndarray) -> np.ndarray
 
 
 @pytest.mark.parametrize('num_classes', [3, 10, 60])
-def test_as_many_are_suspected_as_the_confident_joint_has_beside_its_diagonal(
+def test_the_number_of_label_errors_is_the_off_diagonal_sum_of_the_confident_joint(
     num_classes: int,
 ) -> None:
     label, _, probabilities = _planted(count=1200, num_classes=num_classes, seed=num_classes)
@@ -53,7 +53,7 @@ def test_as_many_are_suspected_as_the_confident_joint_has_beside_its_diagonal(
     assert len(found) == joint.sum() - np.trace(joint)
 
 
-def test_the_least_sure_of_their_label_come_first_with_the_likeliest_instead() -> None:
+def test_the_least_probable_labels_come_first_and_the_likeliest_class_is_suggested() -> None:
     label, _, probabilities = _planted(count=1200, num_classes=10, seed=0)
     found = _find(label, probabilities, k=10)
     own = probabilities[found.row, label[found.row]]
@@ -65,14 +65,14 @@ def test_the_least_sure_of_their_label_come_first_with_the_likeliest_instead() -
 
 
 @pytest.mark.parametrize('k', [5, 10])
-def test_planted_errors_are_found_again(k: int) -> None:
+def test_planted_errors_are_found(k: int) -> None:
     label, wrong, probabilities = _planted(count=4000, num_classes=10, seed=1)
     found = _find(label, probabilities, k=k)
     assert wrong[found.row].mean() > 0.9
     assert wrong[found.row].sum() / wrong.sum() > 0.9
 
 
-def test_without_errors_there_are_few_suspects() -> None:
+def test_correct_labels_are_not_suspected() -> None:
     _, _, probabilities = _planted(count=2000, num_classes=10, seed=2)
     found = _find(probabilities.argmax(axis=1), probabilities, k=10)
     assert len(found) == 0
@@ -83,5 +83,5 @@ def test_a_class_without_products_is_never_suggested_by_confidence() -> None:
     assert len(_find(np.array([0, 1, 0]), probabilities, k=3)) == 0
 
 
-def test_of_no_products_none_is_suspected() -> None:
+def test_no_products_have_no_label_errors() -> None:
     assert len(_find(np.zeros(0, int), np.zeros((0, 4)), k=4)) == 0

@@ -16,7 +16,7 @@ from trainer.config import files as config_files
 from trainer.data.data_set import DataSet, open_data_set
 from trainer.data.input_pipeline import evaluation_batches
 from trainer.evaluate import evaluation
-from trainer.evaluate.evaluation import Options
+from trainer.evaluate.evaluation import EvaluateOptions
 from trainer.export import saved_model as exporting
 from trainer.inference import scores as predictions
 from trainer.models import tta as test_time
@@ -71,7 +71,7 @@ def test_a_report_says_how_it_was_measured(workdir: Path, data_folder: str, tmp_
     for tta in test_time.CHOICES:
         evaluation.evaluate(
             workdir=str(workdir), data_folder=data_folder, split='validation',
-            output=str(tmp_path / tta), options=Options(tta=tta),
+            output=str(tmp_path / tta), options=EvaluateOptions(tta=tta),
         )  # fmt: skip
         reports[tta] = json.loads((tmp_path / tta / 'evaluation.json').read_text())
         assert reports[tta]['tta'] == tta
@@ -106,7 +106,7 @@ def test_a_temperature_is_for_the_way_that_it_was_fitted(
     train(config_files.load('configs/tiny.py', _SMALL), data, str(tmp_path / 'w'))
     evaluation.evaluate(
         workdir=str(tmp_path / 'w'), data_folder=data_folder, split='validation',
-        output=str(tmp_path / 'w' / 'report'), options=Options(tta='flip'),
+        output=str(tmp_path / 'w' / 'report'), options=EvaluateOptions(tta='flip'),
     )  # fmt: skip
     words = {}
     for version, tta in enumerate(test_time.CHOICES, start=1):

@@ -1,4 +1,4 @@
-"""The pictures of the reports: real PNGs, whatever the names and however many the classes."""
+"""Charts are valid PNGs, for any class names and any number of classes."""
 
 import io
 import subprocess
@@ -18,7 +18,8 @@ def _open(png: bytes) -> Image.Image:
     return image.convert('RGB')
 
 
-def test_a_loss_curve_of_one_point_or_of_thousands_is_a_picture() -> None:
+def test_a_loss_curve_may_have_no_points_one_or_thousands() -> None:
+    _open(charts.loss_curve([], []))
     one = _open(charts.loss_curve([10], [2.5]))
     steps = list(range(0, 50_000, 10))
     many = _open(charts.loss_curve(steps, list(np.exp(-np.arange(5000) / 900))))
@@ -50,12 +51,12 @@ def test_a_class_without_examples_leaves_an_empty_row() -> None:
 
 
 @pytest.mark.parametrize('name', [r'PRICE $\frac{', 'A_B^C', '<b>&', 'ÉLECTROMÉNAGER  ', ''])
-def test_a_name_is_text_and_nothing_else(name: str) -> None:
+def test_a_class_name_is_never_parsed_as_math(name: str) -> None:
     _open(charts.confusion_matrix(np.eye(2, dtype=int), [name, 'B']))
     _open(charts.class_balance([0.5, 0.5], [0.5, 0.5], [name, 'B']))
 
 
-def test_thousands_of_classes_fit_the_same_picture() -> None:
+def test_thousands_of_classes_do_not_enlarge_the_chart() -> None:
     shares = np.arange(5270, 0, -1.0)
     shares /= shares.sum()
     names = [f'CLASS {label}' for label in range(5270)]
@@ -65,11 +66,11 @@ def test_thousands_of_classes_fit_the_same_picture() -> None:
 
 
 def test_a_long_name_is_cut_to_fit() -> None:
-    assert charts.short('TELEVISEUR  LED') == 'TELEVISEUR LED'
-    assert charts.short('x' * 100) == 'x' * 27 + '…'
+    assert charts.shorten('TELEVISEUR  LED') == 'TELEVISEUR LED'
+    assert charts.shorten('x' * 100) == 'x' * 27 + '…'
 
 
-def test_no_global_state_of_pyplot_is_touched() -> None:
+def test_charts_do_not_import_pyplot() -> None:
     program = (
         'import sys\n'
         'from trainer.report import charts\n'

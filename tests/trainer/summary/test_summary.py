@@ -1,4 +1,4 @@
-"""The summary of a run: what it tells on the terminal, and the page that needs nothing else."""
+"""The summary of a run, on the terminal and as a page."""
 
 import html.parser
 import json
@@ -28,7 +28,7 @@ LEDGER = {
 
 @pytest.fixture(scope='module')
 def run(data_folder: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a whole run: data, workdir with report, model, photos and two answer files."""
+    """A complete run: data, workdir with report, model, photos and two response files."""
     folder = tmp_path_factory.mktemp('run')
     shutil.copytree(data_folder, folder / 'shards')
     manifest = json.loads((folder / 'shards' / 'manifest.json').read_text())
@@ -50,7 +50,7 @@ def run(data_folder: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     exporting.export(workdir=workdir, output=model, top_k=5, threshold=0.5)
     _write_photos(folder)
     for transport in ('rest', 'grpc'):
-        _write_answers(folder, transport)
+        _write_responses(folder, transport)
     return folder
 
 
@@ -61,8 +61,8 @@ def _write_photos(folder: Path) -> None:
         (folder / f'photo-{i}.jpg').write_bytes(products[i].pictures[0])
 
 
-def _write_answers(folder: Path, transport: str, *, confidence: float = 0.75) -> None:
-    """What serving.query --json writes; 0.1f32 as REST says it (0.1) and as gRPC does."""
+def _write_responses(folder: Path, transport: str, *, confidence: float = 0.75) -> None:
+    """What serving.query --json writes; 0.1 as REST writes a float32, and as gRPC does."""
     tenth = {'rest': 0.1, 'grpc': 0.10000000149011612}[transport]
     answers = [
         {
@@ -85,7 +85,7 @@ def _write_answers(folder: Path, transport: str, *, confidence: float = 0.75) ->
     (folder / f'{transport}.json').write_text(json.dumps(document))
 
 
-def _door(folder: Path, output: Path, **changes: str) -> 'subprocess.CompletedProcess[str]':
+def _run_command(folder: Path, output: Path, **changes: str) -> 'subprocess.CompletedProcess[str]':
     flags = {
         'data': f'{folder}/shards',
         'workdir': f'{folder}/workdir',
@@ -101,9 +101,9 @@ def _door(folder: Path, output: Path, **changes: str) -> 'subprocess.CompletedPr
 
 
 @pytest.fixture(scope='module')
-def told(run: Path) -> 'subprocess.CompletedProcess[str]':
-    """The door's run; the page is run/index.html."""
-    done = _door(run, run / 'index.html')
+def summary(run: Path) -> 'subprocess.CompletedProcess[str]':
+    """The finished command; the page is run/index.html."""
+    done = _run_command(run, run / 'index.html')
     assert done.returncode == 0, done.stderr
     return done
 
@@ -129,40 +129,42 @@ def _line(text: str, start: str) -> list[str]:
     return line.removeprefix(start).split()
 
 
-def test_the_ledger_is_told_whole(run: Path, told: 'subprocess.CompletedProcess[str]') -> None:
-    assert _line(told.stdout, 'read ') == ['105', '1,208']
-    assert _line(told.stdout, 'rejected: no pictures') == ['7', '-']
-    assert _line(told.stdout, 'rejected: not a picture') == ['-', '1,006']
+def test_the_summary_shows_the_complete_ledger(
+    run: Path, summary: 'subprocess.CompletedProcess[str]'
+) -> None:
+    assert _line(summary.stdout, 'read ') == ['105', '1,208']
+    assert _line(summary.stdout, 'rejected: no pictures') == ['7', '-']
+    assert _line(summary.stdout, 'rejected: not a picture') == ['-', '1,006']
     page = _Page(run / 'index.html').text
-    assert '1,208 photos of 105 products went in' in page
+    assert '1,208 photos of 105 products' in page
     assert 'rejected: not a picture' in page
 
 
-def test_the_figures_are_those_of_the_evaluation(
-    run: Path, told: 'subprocess.CompletedProcess[str]'
+def test_the_metrics_are_those_of_the_evaluation(
+    run: Path, summary: 'subprocess.CompletedProcess[str]'
 ) -> None:
-    figures = json.loads((run / 'workdir' / 'report' / 'evaluation.json').read_text())
-    accuracy = f'{100 * figures["accuracy"]:.1f}'
-    unseen = f'{100 * figures["without_leaked"]["accuracy"]:.1f}'
-    assert _line(told.stdout, 'accuracy ') == [accuracy, '%', unseen, '%']
+    metrics = json.loads((run / 'workdir' / 'report' / 'evaluation.json').read_text())
+    accuracy = f'{100 * metrics["accuracy"]:.1f}'
+    unleaked = f'{100 * metrics["without_leaked"]["accuracy"]:.1f}'
+    assert _line(summary.stdout, 'accuracy ') == [accuracy, '%', unleaked, '%']
     assert f'{accuracy} %' in _Page(run / 'index.html').text
 
 
-def test_the_classes_are_told_before_and_after_balancing(
-    told: 'subprocess.CompletedProcess[str]',
+def test_the_summary_shows_class_shares_before_and_after_balancing(
+    summary: 'subprocess.CompletedProcess[str]',
 ) -> None:
     # Products 46, 29, 16, 7 of 98 in all; records 40, 24, 12, 4 of 80 in train.
-    line = next(line for line in told.stdout.splitlines() if line.startswith('LEAF 0'))
+    line = next(line for line in summary.stdout.splitlines() if line.startswith('LEAF 0'))
     assert line.split()[2:6] == ['46.9', '%', '50.0', '%']
-    assert '7 times the smallest before balancing, 10 times after' in told.stdout
+    assert '7 times the smallest before balancing, 10 times after' in summary.stdout
 
 
-def test_the_answers_are_shown_and_found_identical(
-    run: Path, told: 'subprocess.CompletedProcess[str]'
+def test_equal_responses_are_reported_as_identical(
+    run: Path, summary: 'subprocess.CompletedProcess[str]'
 ) -> None:
-    """Although JSON says 0.1 and gRPC the float32 nearest to it."""
-    assert 'REST and gRPC gave identical answers' in told.stdout
-    assert re.search(r'photo-2\.jpg +LEAF 2 75\.0 % +LEAF 2 75\.0 % +identical', told.stdout)
+    """Although JSON has 0.1 and gRPC the float32 nearest to it."""
+    assert 'REST and gRPC returned identical responses' in summary.stdout
+    assert re.search(r'photo-2\.jpg +LEAF 2 75\.0 % +LEAF 2 75\.0 % +identical', summary.stdout)
     photos = {'data:image/jpeg;base64,'}
     page = _Page(run / 'index.html')
     sources = [attributes['src'] or '' for tag, attributes in page.tags if tag == 'img']
@@ -170,7 +172,7 @@ def test_the_answers_are_shown_and_found_identical(
     assert 'identical' in page.text
 
 
-def test_the_page_needs_nothing_else(run: Path, told: 'subprocess.CompletedProcess[str]') -> None:
+def test_the_page_is_self_contained(run: Path, summary: 'subprocess.CompletedProcess[str]') -> None:
     page = _Page(run / 'index.html')
     assert not [tag for tag, _ in page.tags if tag in ('script', 'link', 'iframe')]
     sources = [attributes['src'] or '' for tag, attributes in page.tags if tag == 'img']
@@ -179,8 +181,8 @@ def test_the_page_needs_nothing_else(run: Path, told: 'subprocess.CompletedProce
     assert 'url(' not in (run / 'index.html').read_text()
 
 
-def test_the_links_lead_to_what_is_there_even_when_the_folder_is_moved(
-    run: Path, told: 'subprocess.CompletedProcess[str]', tmp_path: Path
+def test_links_still_work_after_the_folder_is_moved(
+    run: Path, summary: 'subprocess.CompletedProcess[str]', tmp_path: Path
 ) -> None:
     moved = tmp_path / 'elsewhere'
     shutil.copytree(run, moved)
@@ -191,35 +193,66 @@ def test_the_links_lead_to_what_is_there_even_when_the_folder_is_moved(
         assert (moved / link).exists()
 
 
-def test_a_pipe_gets_no_control_codes(told: 'subprocess.CompletedProcess[str]') -> None:
-    assert '\x1b' not in told.stdout
-    assert 'Class balance of train\n======================' in told.stdout
+def test_a_pipe_receives_no_control_codes(summary: 'subprocess.CompletedProcess[str]') -> None:
+    assert '\x1b' not in summary.stdout
+    assert 'Class balance of train\n======================' in summary.stdout
 
 
-def test_the_commands_for_the_real_files_are_told(told: 'subprocess.CompletedProcess[str]') -> None:
-    assert 'python -m beam_pipelines.shard --input=train.bson' in told.stdout
-    assert '--config=configs/kaggle_inception_v3.py' in told.stdout
+def test_the_summary_ends_with_the_commands_for_the_original_files(
+    summary: 'subprocess.CompletedProcess[str]',
+) -> None:
+    """They parse, and do what their comments promise."""
+    start = summary.stdout.index('# 58 GB of products to class-balanced shards')
+    commands = summary.stdout[start:].strip()
+    subprocess.run(['bash', '-n'], input=commands, text=True, check=True)
+    shard, task, evaluate, export, server, query = (
+        line for line in commands.replace('\\\n', '').splitlines() if not line.startswith('#')
+    )
+    assert shard.startswith('python -m beam_pipelines.shard --input=train.bson')
+    assert '--balance=sqrt' in shard
+    assert '--config=configs/kaggle_inception_v3.py' in task
+    assert '--output=kaggle/workdir/report' in evaluate
+    assert '--output=kaggle/models/product_categories/1' in export
+    assert server.endswith(' &')  # or the query would never run
+    assert '--wait_seconds=' in query
 
 
-def test_different_answers_are_shown_and_end_in_an_error(run: Path, tmp_path: Path) -> None:
+def test_every_flag_of_these_commands_exists(
+    summary: 'subprocess.CompletedProcess[str]',
+) -> None:
+    start = summary.stdout.index('# 58 GB of products')
+    for line in summary.stdout[start:].replace('\\\n', '').splitlines():
+        if not line.startswith('#'):
+            _, _, module, *flags = line.removesuffix(' &').split()
+            done = subprocess.run(
+                [sys.executable, '-m', module, '--help'], capture_output=True, text=True
+            )
+            assert done.returncode == 0
+            for flag in flags:
+                assert flag.partition('=')[0] in done.stdout, (module, flag)
+
+
+def test_different_responses_are_shown_and_end_in_an_error(run: Path, tmp_path: Path) -> None:
     shutil.copy(run / 'rest.json', tmp_path / 'rest.json')
     document = json.loads((run / 'grpc.json').read_text())
     document['answers'][1]['predictions'][0]['confidence'] = 0.7500001
     (tmp_path / 'grpc.json').write_text(json.dumps(document))
 
-    done = _door(run, tmp_path / 'index.html', answers=f'{tmp_path}/rest.json,{tmp_path}/grpc.json')
+    done = _run_command(
+        run, tmp_path / 'index.html', answers=f'{tmp_path}/rest.json,{tmp_path}/grpc.json'
+    )
 
     assert done.returncode == 2
-    assert 'photo-1.jpg: every transport must give the same answer' in done.stderr
+    assert 'photo-1.jpg: the responses must be the same over every transport' in done.stderr
     assert 'REST and gRPC differ for 1 of 3 photos' in done.stdout
     assert 'differ for 1 of 3 photos' in _Page(tmp_path / 'index.html').text
 
 
-def test_a_run_that_nobody_asked_is_told_without_answers(run: Path, tmp_path: Path) -> None:
-    done = _door(run, tmp_path / 'index.html', answers='')
+def test_a_run_without_responses_has_no_section_of_predictions(run: Path, tmp_path: Path) -> None:
+    done = _run_command(run, tmp_path / 'index.html', answers='')
     assert done.returncode == 0, done.stderr
-    assert 'Answers' not in done.stdout
-    assert 'Answers' not in _Page(tmp_path / 'index.html').text
+    assert 'Predictions of the server' not in done.stdout
+    assert 'Predictions of the server' not in _Page(tmp_path / 'index.html').text
 
 
 @pytest.mark.parametrize(
@@ -232,13 +265,13 @@ def test_a_run_that_nobody_asked_is_told_without_answers(run: Path, tmp_path: Pa
         ('rest.json', 'No such file or directory'),
     ],
 )
-def test_what_is_missing_is_named_with_what_makes_it(
+def test_a_missing_file_is_named_with_the_command_that_writes_it(
     run: Path, tmp_path: Path, lost: str, message: str
 ) -> None:
     copy = tmp_path / 'run'
     shutil.copytree(run, copy)
     (copy / lost).unlink()
-    done = _door(copy, tmp_path / 'index.html')
+    done = _run_command(copy, tmp_path / 'index.html')
     assert done.returncode == 2
     assert done.stderr.startswith('error: ')
     assert len(done.stderr.splitlines()) == 1
@@ -246,14 +279,24 @@ def test_what_is_missing_is_named_with_what_makes_it(
     assert not (tmp_path / 'index.html').exists()
 
 
-def test_answers_of_another_form_are_named(run: Path, tmp_path: Path) -> None:
+def test_a_run_that_logged_no_step_has_a_summary(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / 'run'
+    shutil.copytree(run, copy)
+    (copy / 'workdir' / 'metrics.jsonl').write_text('{"step": 2, "lo')  # killed while writing
+    done = _run_command(copy, tmp_path / 'index.html')
+    assert done.returncode == 0, done.stderr
+    assert '0 steps' in done.stdout
+    assert '0 steps' in _Page(tmp_path / 'index.html').text
+
+
+def test_a_malformed_response_file_is_named(run: Path, tmp_path: Path) -> None:
     (tmp_path / 'rest.json').write_text('{"transport": "rest", "answers": [{"image": "a"}]}')
-    done = _door(run, tmp_path / 'index.html', answers=f'{tmp_path}/rest.json')
+    done = _run_command(run, tmp_path / 'index.html', answers=f'{tmp_path}/rest.json')
     assert done.returncode == 2
     assert 'rest.json: must be what serving.query --json writes' in done.stderr
 
 
-def test_telling_needs_no_tensorflow() -> None:
+def test_the_summary_imports_no_tensorflow() -> None:
     program = (
         'import sys\n'
         'from trainer.summary import artifacts, facts, page, text\n'
