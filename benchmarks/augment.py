@@ -18,9 +18,9 @@ import tensorflow as tf
 from absl import flags
 
 from catalog import command_line
-from trainer.augmentation.draws import draw
 from trainer.augmentation.mixing import mix
 from trainer.augmentation.pictures import augment
+from trainer.augmentation.random_numbers import draw
 from trainer.config import AugmentConfig, ModelConfig
 from trainer.data import preprocess
 

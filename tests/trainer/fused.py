@@ -13,7 +13,7 @@ from catalog import record
 from catalog.formats import tfrecord
 from trainer.config import files as config_files
 from trainer.data.data_set import open_data_set
-from trainer.monitoring import metric_writers as boards
+from trainer.monitoring import metric_writers
 from trainer.training.loop import train
 from trainer.workdir import checkpoint
 
@@ -39,7 +39,7 @@ def run(folder: str, workdir: Path, *flags: str) -> list[dict[str, float]]:
     """As trainer.task does with these flags; the logged lines."""
     config = config_files.load('configs/tiny.py', [*_SMALL, *flags])
     train(config, open_data_set(folder), str(workdir))
-    return boards.read_metrics(str(workdir))
+    return metric_writers.read_metrics(str(workdir))
 
 
 def products(folder: str) -> list[record.Record]:

@@ -1,11 +1,11 @@
-"""RandAugment: operations drawn for each picture, all of one strength. Cubuk et al., 2019.
+"""RandAugment: operations drawn for each image, all of one magnitude.
 
-arXiv:1909.13719. Of its 14 operations equalize is left out: the paper finds no gain from adding it,
-and its histogram costs more than all the others together.
+Cubuk et al., 2019, arXiv:1909.13719. Of its 14 operations equalize is left out: the paper finds no
+gain from adding it, and its histogram costs more than all the others together.
 
-A picture has one operation a round, but a batch has all of them. Each would cost its own pass over
-the batch; so they are put together: one pass moves pixels, one changes their values by
-`factor * value + offset + blend`, and the operation of a picture decides the numbers.
+An image has one operation per round, but a batch has all of them, and each would cost a pass over
+the batch. So they are combined: one pass moves pixels, one changes values by
+`factor * value + offset + blend`, and the operation of an image decides these parameters.
 """
 
 import math
@@ -22,32 +22,32 @@ NAMES = (
 # At magnitude 10, as in AutoAugment (Cubuk et al., 2018, arXiv:1805.09501, table 6).
 _ANGLE = math.radians(30)
 _SHEAR = 0.3
-_MOVE = 150 / 331  # of a side
-_FACTOR = 0.9  # more or less than 1
-_BITS = 4  # that posterize drops
+_MOVE = 150 / 331  # share of a side
+_FACTOR = 0.9  # above or below 1
+_BITS = 4  # dropped by posterize
 
 
 def apply(images: tf.Tensor, chosen: tf.Tensor, signs: tf.Tensor, *, magnitude: float) -> tf.Tensor:
-    """One round: uint8 [B, H, W, 3] -> the same.
+    """Applies one round: uint8 [B, H, W, 3] -> uint8 [B, H, W, 3].
 
     Args:
-      images: of the batch.
-      chosen: the operation of each picture, int32 [B], its place in NAMES.
-      signs: -1 or 1, float32 [B]: which way.
-      magnitude: from 0 to 10.
+      images: Images of the batch.
+      chosen: Operation of each image, an index into NAMES, int32 [B].
+      signs: Direction, -1 or 1, float32 [B].
+      magnitude: Strength of all operations, 0 to 10.
     """
     strength = magnitude / 10
-    images = _moved(images, chosen, signs * strength)
-    images = _fewer_values(images, chosen, strength=strength)
-    return _scaled(images, chosen, 1 + _FACTOR * strength * signs)
+    images = _move(images, chosen, signs * strength)
+    images = _quantize(images, chosen, strength=strength)
+    return _scale(images, chosen, 1 + _FACTOR * strength * signs)
 
 
 def _is(name: str, chosen: tf.Tensor) -> tf.Tensor:
     return chosen == NAMES.index(name)
 
 
-def _moved(images: tf.Tensor, chosen: tf.Tensor, amounts: tf.Tensor) -> tf.Tensor:
-    """Turned, sheared or shifted about the centre."""
+def _move(images: tf.Tensor, chosen: tf.Tensor, amounts: tf.Tensor) -> tf.Tensor:
+    """Rotates, shears or translates, around the centre."""
     _, height, width, _ = images.shape
 
     def amount(name: str, most: float) -> tf.Tensor:
@@ -61,8 +61,8 @@ def _moved(images: tf.Tensor, chosen: tf.Tensor, amounts: tf.Tensor) -> tf.Tenso
     return geometry.transform(images, matrices, tf.stack(moves, axis=1))
 
 
-def _fewer_values(images: tf.Tensor, chosen: tf.Tensor, *, strength: float) -> tf.Tensor:
-    """Posterized: the lowest bits are dropped; solarized: the brightest values are inverted."""
+def _quantize(images: tf.Tensor, chosen: tf.Tensor, *, strength: float) -> tf.Tensor:
+    """Posterizes, dropping the lowest bits, or solarizes, inverting the brightest values."""
     kept = tf.constant(256 - (1 << round(_BITS * strength)), tf.uint8)
     brightest = min(256 - round(256 * strength), 255)
     inverted = tf.where(images >= tf.constant(brightest, tf.uint8), 255 - images, images)
@@ -72,9 +72,10 @@ def _fewer_values(images: tf.Tensor, chosen: tf.Tensor, *, strength: float) -> t
     return tf.where(solarized, inverted, images)
 
 
-def _scaled(images: tf.Tensor, chosen: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
-    """Stretched from black, from the mean grey, from each pixel's grey, from the blurred picture;
-    or from the darkest value of a channel, so that the brightest becomes 255.
+def _scale(images: tf.Tensor, chosen: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
+    """Scales values around black, the mean grey, each pixel's grey or the blurred image.
+
+    Autocontrast scales from the darkest value of a channel, so that the brightest becomes 255.
     """
     pixels = tf.cast(images, tf.float32)
     darkest, brightest, mean_grey = _extremes(images)
@@ -91,8 +92,8 @@ def _scaled(images: tf.Tensor, chosen: tf.Tensor, factors: tf.Tensor) -> tf.Tens
 
 
 def _extremes(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """The darkest and the brightest value of each channel, float32 [B, 3]; the mean grey [B]."""
-    # An axis at a time: XLA is quicker over the long inner rows.
+    """Returns the minimum and maximum of each channel, float32 [B, 3], and the mean grey [B]."""
+    # One axis at a time: XLA is faster over the long inner rows.
     darkest = tf.reduce_min(tf.reduce_min(images, axis=1), axis=1)
     brightest = tf.reduce_max(tf.reduce_max(images, axis=1), axis=1)
     mean = tf.reduce_mean(tf.reduce_mean(tf.cast(images, tf.float32), axis=1), axis=1)
@@ -101,15 +102,15 @@ def _extremes(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
 
 
 def _blends(images: tf.Tensor, pixels: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
-    """What `colour` and `sharpness` stretch from, float32 [B, H, W, 3]; 0 for the others."""
+    """Returns the image that `colour` and `sharpness` scale around, float32 [B, H, W, 3], or 0."""
     grey = tf.reduce_sum(pixels * colour.GREY, axis=-1, keepdims=True)
     is_colour = _is('colour', chosen)[:, None, None, None]
     is_sharpness = _is('sharpness', chosen)[:, None, None, None]
-    return tf.where(is_colour, grey, 0.0) + tf.where(is_sharpness, _blurred(images), 0.0)
+    return tf.where(is_colour, grey, 0.0) + tf.where(is_sharpness, _blur(images), 0.0)
 
 
-def _blurred(images: tf.Tensor) -> tf.Tensor:
-    """Each pixel five times and its eight neighbours once, over 13, as Pillow's SMOOTH."""
+def _blur(images: tf.Tensor) -> tf.Tensor:
+    """Blurs with weight 5 for a pixel and 1 for its eight neighbours, over 13: Pillow's SMOOTH."""
     values = tf.cast(images, tf.int16)
     padded = tf.pad(values, [[0, 0], [1, 1], [1, 1], [0, 0]], 'SYMMETRIC')
     rows = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]

@@ -26,8 +26,8 @@ from trainer.data import feature_shards as feature_source
 from trainer.data.data_set import DataSet
 from trainer.data.feature_shards import FeatureSource
 from trainer.inference.scores import product_starts
+from trainer.models import backbone_file
 from trainer.models import model as models
-from trainer.models import weights as backbone_file
 
 CLAIM = 'features.json'
 

@@ -55,7 +55,9 @@ class Answerer:
         A model that fuses views takes it as a product of one.
         """
         inputs = self._normal(images)
-        return self._probabilities([inputs, models.alone(inputs)] if self._fuses else inputs)
+        return self._probabilities(
+            [inputs, models.single_view_mask(inputs)] if self._fuses else inputs
+        )
 
     def products(self, images: tf.Tensor, product: tf.Tensor) -> tf.Tensor:
         """Probabilities of each product: [M, H, W, 3] and its number int64 [M] -> float32 [P, C].

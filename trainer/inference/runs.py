@@ -15,7 +15,7 @@ from trainer.data.data_set import DataInfo
 from trainer.inference import ensemble
 from trainer.inference import scores as predictions
 from trainer.inference.ensemble import Combination
-from trainer.models import tta as test_time
+from trainer.models.tta import build_tta_model
 from trainer.workdir import checkpoint, run_files
 
 
@@ -44,7 +44,7 @@ class Run:
       config: of the run; of an ensemble the common one. Pictures are decoded to its size, and
         scaled to each member's own on the device.
       info: what the first knows of its data.
-      tta: see `test_time`.
+      tta: see `trainer.models.tta`.
     """
 
     members: tuple[Member, ...]
@@ -99,7 +99,7 @@ def common_config(members: Sequence[Member]) -> TrainConfig:
 
 def _restore(workdir: str, *, tta: str = 'none') -> tuple[Member, DataInfo]:
     model, config, info = checkpoint.restore_model(workdir)
-    model = test_time.augmented(model, tta)
+    model = build_tta_model(model, tta)
     return Member(model, config, checkpoint.steps(workdir)[0]), info
 
 

@@ -94,7 +94,7 @@ def _split(model: keras.Model) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tens
 
     def run(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         features = backbone(images, training=False)
-        return features, head([features, models.alone(features)], training=False)
+        return features, head([features, models.single_view_mask(features)], training=False)
 
     return run
 

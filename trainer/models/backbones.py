@@ -1,7 +1,7 @@
-"""The backbones of `families`: pictures as `preprocess.normalize` gives them, to a map of features.
+"""The backbones by name: normalized images to feature maps. Their families: `config.backbones`.
 
-Those of keras.applications are models within the model, under their own name, so that groups of
-weights can be told apart by path.
+Backbones from keras.applications are models within the model, under our name, so that parameter
+groups can match them by path.
 """
 
 import keras
@@ -9,18 +9,18 @@ import keras
 from catalog.errors import UserError
 from trainer.config import backbones as families
 from trainer.config.model import ModelConfig
-from trainer.models import networks as small_networks
-from trainer.models.networks import efficientnet_lite0
+from trainer.models import small_networks
+from trainer.models.efficientnet_lite0 import efficientnet_lite0
 
-_MEAN = (0.485, 0.456, 0.406)  # of ImageNet's pixels over 255; and their standard deviation
+_MEAN = (0.485, 0.456, 0.406)  # ImageNet's pixels over 255: mean and standard deviation
 _DEVIATION = (0.229, 0.224, 0.225)
 
 
 def feature_map(image: keras.KerasTensor, config: ModelConfig) -> keras.KerasTensor:
-    """The map of a config's backbone: [B, H, W, 3] -> [B, h, w, c].
+    """Builds the backbone of a config: [B, H, W, 3] -> [B, h, w, c].
 
     Raises:
-      UserError: if the weights cannot be had.
+      UserError: If its initial weights are unavailable.
     """
     match config.name:
         case 'small_cnn':
@@ -49,10 +49,10 @@ def _from_keras(
 
 
 def _load(backbone: keras.Model, weights: str | None) -> None:
-    """Gives weights to a backbone whose layers never hang on whether it has any.
+    """Loads initial weights into a backbone whose layers do not depend on them.
 
-    (Keras builds EfficientNet with one layer more for `imagenet`: a model that is built without
-    weights to be restored from a checkpoint would lack it.)
+    Keras builds EfficientNet with one more layer for `imagenet`: a model built without weights, to
+    be restored from a checkpoint, would lack it.
     """
     if weights is None:
         return
@@ -71,11 +71,12 @@ def _load(backbone: keras.Model, weights: str | None) -> None:
 
 
 def _normalize_by_imagenet(backbone: keras.Model) -> None:
-    """Makes EfficientNet's own normalisation `(x / 255 - mean) / deviation`, always.
+    """Sets EfficientNet's own normalization to `(x / 255 - mean) / deviation`.
 
-    Keras's files hold the deviation where it takes a variance, mended by the layer that `_load`
-    tells of (github.com/tensorflow/tensorflow/issues/49930), and without a file it normalises
-    nothing. And its layer computes with constants that a checkpoint does not bring back.
+    Keras's weight files hold the deviation where the layer expects a variance, which Keras corrects
+    with the extra layer described in `_load` (github.com/tensorflow/tensorflow/issues/49930);
+    without a weight file it does not normalize at all. The layer computes with constants that a
+    checkpoint does not restore.
     """
     layer = next(x for x in backbone.layers if isinstance(x, keras.layers.Normalization))
     shape = layer.adapt_mean.shape

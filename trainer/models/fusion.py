@@ -1,7 +1,7 @@
-"""From the features of a product's views to those of the product. Knows no backbone and no data.
+"""Fuses the features of a product's views into features of the product. Knows no backbone.
 
-The order of the views and what lies at masked places change nothing. A product of one view is a
-legal product, so a picture alone can be asked about too.
+The result depends neither on the order of the views nor on the values at masked places. A product
+may have one view, so a single image can be classified too.
 """
 
 import keras
@@ -10,18 +10,18 @@ from keras import layers
 
 from trainer.config.model import FusionConfig
 
-VIEWS = 'views'  # the layer that the features of all pictures go into
+VIEWS = 'views'  # name of the layer that takes the features of all images
 
 
 class Views(layers.Layer):  # type: ignore[misc]  # Keras has no types
-    """Puts the features of pictures at the places of their products.
+    """Arranges the features of images by product: [features [N, d], mask bool [B, V]] -> [B, V, d].
 
-    Takes [features [N, d], mask bool [B, V]]: the features of the views that are real, product by
-    product, or of all N = B * V places, and which of these are real. Gives [B, V, d].
+    The mask marks the real views. The features are those of the real views, product by product, or
+    of all N = B * V places.
     """
 
     def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
-        """The features in their places; what stands at masked ones means nothing."""
+        """Returns the features in their places; the values at masked places are undefined."""
         features, mask = inputs
         if None not in mask.shape and features.shape[0] == mask.shape.num_elements():
             return tf.reshape(features, [*mask.shape, features.shape[-1]])
@@ -31,10 +31,10 @@ class Views(layers.Layer):  # type: ignore[misc]  # Keras has no types
 
 
 class MaskedMean(layers.Layer):  # type: ignore[misc]
-    """[views [B, V, d], mask bool [B, V]] -> [B, d], the mean of the real views."""
+    """Computes the mean of the real views: [views [B, V, d], mask bool [B, V]] -> [B, d]."""
 
     def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
-        """The sum over the number; zeros where no view is real."""
+        """Divides the sum by the count; zeros for products without a real view."""
         views, mask = inputs
         count = tf.reduce_sum(tf.cast(mask, views.dtype), axis=1, keepdims=True)
         summed = tf.reduce_sum(tf.where(mask[..., tf.newaxis], views, 0), axis=1)
@@ -42,19 +42,22 @@ class MaskedMean(layers.Layer):  # type: ignore[misc]
 
 
 class MaskedMax(layers.Layer):  # type: ignore[misc]
-    """[views [B, V, d], mask bool [B, V]] -> [B, d], the largest of the real views."""
+    """Computes the maximum of the real views: [views [B, V, d], mask bool [B, V]] -> [B, d]."""
 
     def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
-        """The maximum feature by feature."""
+        """Takes the maximum of each feature."""
         views, mask = inputs
         return tf.reduce_max(tf.where(mask[..., tf.newaxis], views, views.dtype.min), axis=1)
 
 
 class MaskedAttention(layers.Layer):  # type: ignore[misc]
-    """[views [B, V, d], scores [B, V, 1], mask bool [B, V]] -> [B, d], weighed by the scores."""
+    """Computes the mean of the real views, weighted by the softmax of their scores.
+
+    [views [B, V, d], scores [B, V, 1], mask bool [B, V]] -> [B, d].
+    """
 
     def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
-        """The sum of the real views, weighed by the softmax of their scores."""
+        """Computes the softmax in float32, over the real views."""
         views, scores, mask = inputs
         scores = tf.cast(scores[..., 0], tf.float32)
         weights = tf.nn.softmax(tf.where(mask, scores, scores.dtype.min), axis=1)
@@ -62,10 +65,10 @@ class MaskedAttention(layers.Layer):  # type: ignore[misc]
         return tf.reduce_sum(tf.cast(weights, views.dtype)[..., tf.newaxis] * real, axis=1)
 
 
-def fuse(
+def fuse_views(
     features: keras.KerasTensor, mask: keras.KerasTensor, config: FusionConfig
 ) -> keras.KerasTensor:
-    """The features of the products: [N, d] and bool [B, V], as `Views` takes them, -> [B, e]."""
+    """Builds the fusion of a config: [N, d] and bool [B, V], as `Views` takes them, -> [B, e]."""
     views = Views(name=VIEWS)([features, mask])
     match config.name:
         case 'mean':
@@ -82,7 +85,7 @@ def fuse(
 
 
 def _gated_scores(views: keras.KerasTensor, *, units: int) -> keras.KerasTensor:
-    """[B, V, d] -> [B, V, 1]: w' (tanh(V h) * sigmoid(U h)), without biases.
+    """Builds the scores `w' (tanh(V h) * sigmoid(U h))`, without biases: [B, V, d] -> [B, V, 1].
 
     Ilse, Tomczak and Welling, 2018, arXiv:1802.04712, equation 9.
     """
@@ -94,10 +97,10 @@ def _gated_scores(views: keras.KerasTensor, *, units: int) -> keras.KerasTensor:
 def _deep_set(
     views: keras.KerasTensor, mask: keras.KerasTensor, *, units: int
 ) -> keras.KerasTensor:
-    """[B, V, d] -> [B, units]: rho(mean of phi(view)), a layer with relu each.
+    """Builds `rho(mean of phi(view))`, each a dense layer with ReLU: [B, V, d] -> [B, units].
 
-    Zaheer et al., 2017, arXiv:1703.06114. By the order of the views one layer on all of them side
-    by side could know more; but who asks a server may send them in any order.
+    Zaheer et al., 2017, arXiv:1703.06114. A dense layer on the concatenated views could learn from
+    their order, but clients send views in any order.
     """
-    each = layers.Dense(units, 'relu', name='fusion_view')(views)
-    return layers.Dense(units, 'relu', name='fusion_product')(MaskedMean()([each, mask]))
+    hidden = layers.Dense(units, 'relu', name='fusion_view')(views)
+    return layers.Dense(units, 'relu', name='fusion_product')(MaskedMean()([hidden, mask]))

@@ -1,7 +1,7 @@
-"""Test-time augmentation: a picture and its mirror image, asked together. Twice the work.
+"""Test-time augmentation: the mean prediction of an image and its mirror image, at twice the cost.
 
-Simonyan and Zisserman, 2014, arXiv:1409.1556, section 3.2. (The views of a product are always asked
-together: `predictions`.)
+Simonyan and Zisserman, 2014, arXiv:1409.1556, section 3.2. (The views of a product are always
+averaged or fused: see `trainer.inference`.)
 """
 
 from typing import Any
@@ -16,26 +16,30 @@ CHOICES = ('none', 'flip')
 
 
 class Flip(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
-    """Mirrors pictures left to right: [B, H, W, 3] -> [B, H, W, 3]."""
+    """Mirrors images left to right: [B, H, W, 3] -> [B, H, W, 3]."""
 
     def call(self, images: Any) -> Any:
-        """The columns from the last to the first."""
+        """Reverses the order of the columns."""
         return ops.flip(images, axis=2)
 
 
 class LogMean(keras.layers.Layer):  # type: ignore[misc]
-    """Logits of the mean of probabilities: [logits [B, C], logits [B, C]] -> [B, C]."""
+    """Computes the log of a mean probability: [logits [B, C], logits [B, C]] -> [B, C]."""
 
     def call(self, logits: list[Any]) -> Any:
-        """The log of the mean, from logs: a probability that rounds to 0 keeps its log."""
+        """Stays in logs, so that a probability that rounds to 0 keeps its logarithm."""
         return ops.logaddexp(*(ops.log_softmax(one) for one in logits)) - ops.log(2.0)
 
 
-def augmented(model: keras.Model, tta: str) -> keras.Model:
-    """The model that answers as `tta` says, of the same weights and layers.
+def build_tta_model(model: keras.Model, tta: str) -> keras.Model:
+    """Builds the model that predicts with test-time augmentation, of the same layers and weights.
+
+    Args:
+      model: A model of images.
+      tta: One of `CHOICES`.
 
     Raises:
-      UserError: if a model that fuses the views of products should flip them.
+      UserError: If the images of a model that fuses views should be flipped.
     """
     if tta == 'none':
         return model

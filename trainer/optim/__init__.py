@@ -1,1 +1,1 @@
-"""."""
+"""The update of the weights: optimizer, parameter groups, learning rate by step, EMA."""

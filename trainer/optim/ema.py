@@ -1,7 +1,7 @@
-"""The exponential mean of a model's weights, which is evaluated and exported in their place.
+"""The exponential moving average (EMA) of a model's weights, which is evaluated and exported.
 
-Polyak and Juditsky, 1992; early steps count less by `min(decay, (1 + step) / (10 + step))`, as in
-TensorFlow's ExponentialMovingAverage. All weights, the moving figures of batch norm too.
+Polyak and Juditsky, 1992; in early steps the decay is `min(decay, (1 + step) / (10 + step))`, as in
+TensorFlow's ExponentialMovingAverage. Covers all weights, batch norm's moving statistics too.
 """
 
 import contextlib
@@ -11,53 +11,53 @@ import keras
 import tensorflow as tf
 
 
-def make(model: keras.Model) -> list[tf.Variable]:
-    """A mean for each of `model.weights`; make it in the strategy's scope."""
+def create_averages(model: keras.Model) -> list[tf.Variable]:
+    """Creates an average for each of `model.weights`; call it in the strategy's scope."""
     return [tf.Variable(tf.convert_to_tensor(w.value), trainable=False) for w in model.weights]
 
 
 def update(
-    means: Sequence[tf.Variable],
+    averages: Sequence[tf.Variable],
     model: keras.Model,
     *,
     decay: float,
     step: tf.Tensor,
     strategy: tf.distribute.Strategy,
 ) -> None:
-    """Moves the means by one step, on every device for itself; not in a replica's context."""
+    """Updates the averages after a step, on every device; call it in the cross-replica context."""
     step = tf.cast(step, tf.float32)
-    kept = tf.minimum(decay, (1 + step) / (10 + step))
+    decay = tf.minimum(decay, (1 + step) / (10 + step))
 
-    def move(mean: tf.Variable, weight: tf.Tensor) -> None:
-        if mean.dtype.is_floating:
-            mean.assign_sub((1 - kept) * (mean - weight))
-        else:  # a count has no mean
-            mean.assign(weight)
+    def update_one(average: tf.Variable, weight: tf.Tensor) -> None:
+        if average.dtype.is_floating:
+            average.assign_sub((1 - decay) * (average - weight))
+        else:  # a counter is not averaged
+            average.assign(weight)
 
-    for mean, weight in zip(means, model.weights, strict=True):
-        strategy.extended.update(mean, move, args=(weight.value,))
-
-
-def restart(means: Sequence[tf.Variable], model: keras.Model) -> None:
-    """Gives the weights of the model to the means."""
-    for mean, weight in zip(means, model.weights, strict=bool(means)):
-        mean.assign(tf.convert_to_tensor(weight.value))
+    for average, weight in zip(averages, model.weights, strict=True):
+        strategy.extended.update(average, update_one, args=(weight.value,))
 
 
-def take_over(means: Sequence[tf.Variable], model: keras.Model) -> None:
-    """Gives the means to the model."""
-    for mean, weight in zip(means, model.weights, strict=True):
-        weight.assign(mean.read_value())
+def reset(averages: Sequence[tf.Variable], model: keras.Model) -> None:
+    """Sets the averages to the weights of the model."""
+    for average, weight in zip(averages, model.weights, strict=bool(averages)):
+        average.assign(tf.convert_to_tensor(weight.value))
+
+
+def copy_to_model(averages: Sequence[tf.Variable], model: keras.Model) -> None:
+    """Sets the weights of the model to the averages."""
+    for average, weight in zip(averages, model.weights, strict=True):
+        weight.assign(average.read_value())
 
 
 @contextlib.contextmanager
-def in_place_of_weights(means: Sequence[tf.Variable], model: keras.Model) -> Iterator[None]:
-    """Gives the means to the model while the block runs; nothing where there are none."""
-    if not means:
+def swapped_in(averages: Sequence[tf.Variable], model: keras.Model) -> Iterator[None]:
+    """Sets the weights of the model to the averages during the block, if there are averages."""
+    if not averages:
         yield
         return
     before = [tf.convert_to_tensor(weight.value) for weight in model.weights]
-    take_over(means, model)
+    copy_to_model(averages, model)
     try:
         yield
     finally:

@@ -24,14 +24,14 @@ from trainer.data.input_pipeline import evaluation_batches
 from trainer.metrics import classification
 from trainer.metrics.classification import MetricsAccumulator
 from trainer.models.heads import LOGITS
-from trainer.optim import ema as averages
+from trainer.optim import ema
 from trainer.workdir import checkpoint
 
 TAUS = tuple(round(0.1 * tenth, 1) for tenth in range(11))
 
 
 @dataclass(frozen=True)
-class Tried:
+class TrialResult:
     """What a tau gives, a picture at a time."""
 
     tau: float
@@ -40,7 +40,7 @@ class Tried:
     macro_f1: float
 
 
-def fit(*, workdir: str, data_folder: str, split: str) -> list[Tried]:
+def fit(*, workdir: str, data_folder: str, split: str) -> list[TrialResult]:
     """Tries TAUS on the newest checkpoint of a workdir.
 
     Raises:
@@ -99,12 +99,12 @@ def _count(tally: MetricsAccumulator, logits: tf.Tensor, *, labels: tf.Tensor) -
     )
 
 
-def _tried(tau: float, tally: MetricsAccumulator) -> Tried:
+def _tried(tau: float, tally: MetricsAccumulator) -> TrialResult:
     metrics = classification.compute_metrics(tally)
-    return Tried(tau, metrics.accuracy, metrics.macro_recall, metrics.macro_f1)
+    return TrialResult(tau, metrics.accuracy, metrics.macro_recall, metrics.macro_f1)
 
 
-def normalize(*, workdir: str, output: str, tau: float, tried: Sequence[Tried] = ()) -> None:
+def normalize(*, workdir: str, output: str, tau: float, tried: Sequence[TrialResult] = ()) -> None:
     """Writes a workdir with the newest model of another one, tau-normalised.
 
     Raises:
@@ -118,7 +118,7 @@ def normalize(*, workdir: str, output: str, tau: float, tried: Sequence[Tried] =
     model, config = _model(workdir)
     kernel, bias = model.get_layer(LOGITS).get_weights()
     model.get_layer(LOGITS).set_weights([kernel * _lengths(kernel) ** -tau, np.zeros_like(bias)])
-    means = averages.make(model) if config.step.ema_decay else []
+    means = ema.create_averages(model) if config.step.ema_decay else []
     state = tf.train.Checkpoint(model=model, means=means)
     checkpoint.save(state, output, step=checkpoint.steps(workdir)[0], keep=1)
     document = {'tau': tau, 'workdir': workdir, 'tried': [dataclasses.asdict(t) for t in tried]}

@@ -19,12 +19,11 @@ from trainer.data import feature_shards as feature_source
 from trainer.data import input_pipeline, product_pipeline
 from trainer.data.data_set import DataSet
 from trainer.distribution.workers import Cluster
-from trainer.models import batch_norm, heads, weights
-from trainer.models import weights as backbone_file
+from trainer.models import backbone_file, batch_norm, heads, weights
 from trainer.models.model import build_model, feature_model
-from trainer.optim import ema as averages
+from trainer.optim import ema
 from trainer.optim.optimizers import build_optimizer
-from trainer.optim.schedules import Plateau
+from trainer.optim.plateau import Plateau
 from trainer.training import distillation as teacher
 from trainer.training.state import Best, State, Window
 from trainer.workdir import checkpoint
@@ -49,7 +48,7 @@ def build_state(
             taught_by = teacher.restore(config, data)
         plateau = Plateau() if config.optimizer.schedule.name == 'plateau' else None
         optimizer = _build_optimizer(config, model=branched or model, plateau=plateau)
-        means = averages.make(model) if config.step.ema_decay else []
+        means = ema.create_averages(model) if config.step.ema_decay else []
     return State(model, optimizer, iterator, Window(), means, Best(), plateau, branched, taught_by)
 
 
@@ -93,7 +92,7 @@ def _freeze_backbone(model: keras.Model, data: DataSet) -> None:
 def _with_heads(model: keras.Model, data: DataSet) -> keras.Model:
     tree = data.categories
     sizes = [int(nodes.max()) + 1 for nodes in (tree.level1, tree.level2)]
-    return heads.beside(model, sizes)
+    return heads.add_level_heads(model, sizes)
 
 
 def _build_optimizer(
@@ -122,7 +121,7 @@ def take_weights(state: State, config: StartConfig) -> None:
         return
     source, _, _ = checkpoint.restore_model(config.workdir)
     _take(state.model, source, config)
-    averages.restart(state.means, state.model)
+    ema.reset(state.means, state.model)
 
 
 def _take(model: keras.Model, source: keras.Model, config: StartConfig) -> None:

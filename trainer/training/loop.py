@@ -25,8 +25,7 @@ from trainer.distribution.workers import Workers, lost_peers_are_told
 from trainer.losses import objective
 from trainer.metrics.classification import Metrics
 from trainer.models import weights
-from trainer.monitoring import metric_writers
-from trainer.monitoring import metric_writers as boards
+from trainer.monitoring import metric_writers, wandb_sync
 from trainer.monitoring.profiler import Profiler
 from trainer.training import build, resume
 from trainer.training.build import build_state
@@ -37,7 +36,7 @@ from trainer.training.step import compile_steps
 from trainer.training.validation import Evaluator, Found
 from trainer.workdir import checkpoint
 
-Board = boards.Boards | boards.Silent
+Board = metric_writers.MetricWriter | metric_writers.NullMetricWriter
 Observe = Callable[[int, Metrics], None]
 
 
@@ -87,7 +86,7 @@ def train(
             state = build_state(config, data, strategy=strategy, cluster=cluster)
         _take_all_steps(_Run(config, data, workdir, workers, state, observe), strategy)
         workers.wait()  # for the chief's last line
-    return boards.read_metrics(workdir)[-1]
+    return metric_writers.read_metrics(workdir)[-1]
 
 
 def _take_all_steps(run: _Run, strategy: tf.distribute.Strategy) -> None:
@@ -109,8 +108,8 @@ def _take_all_steps(run: _Run, strategy: tf.distribute.Strategy) -> None:
     silent = not run.is_chief
     with (
         stopping.requests() as request,
-        metric_writers.open_mirror(run.workdir, config.board, silent=silent),
-        boards.open_boards(run.workdir, step=done, silent=silent) as board,
+        wandb_sync.sync_to_wandb(run.workdir, config.board, silent=silent),
+        metric_writers.open_metric_writer(run.workdir, step=done, silent=silent) as board,
         Profiler(
             storage.join(run.workdir, naming.TENSORBOARD), config.board, done=done, silent=silent
         ) as profiler,
@@ -118,9 +117,9 @@ def _take_all_steps(run: _Run, strategy: tf.distribute.Strategy) -> None:
             Reporter(board, config=config, info=info, state=state, done=done)
         ) as reporter,
     ):
-        board.config(configs.flat(config))
+        board.log_config(configs.flat(config))
         while done < config.total_steps and not run.is_over:
-            profiler.at(done)
+            profiler.on_step(done)
             steps = min(_steps_to_next_stop(done, config), profiler.steps_to_next_stop(done))
             with sources.damaged_input_is_named(data, split='train'):
                 compiled(sizes.at(config, done=done))(tf.constant(steps))
@@ -152,7 +151,7 @@ def _judge(run: _Run, found: Found, board: Board, reporter: Reporter, *, done: i
     """What follows from an evaluation: pictures, a lower learning rate, the best checkpoint."""
     config, state = run.config, run.state
     if len(found.pictures):
-        board.pictures('samples', found.pictures, step=done)
+        board.log_images('samples', found.pictures, step=done)
     if state.plateau:
         metric = config.optimizer.schedule.plateau_metric
         state.plateau.observe(getattr(found.metrics, metric), config.optimizer.schedule)
@@ -169,7 +168,7 @@ def _save(run: _Run, board: Board, reporter: Reporter, *, done: int) -> None:
     with reporter.saving():
         resume.save(run.state, run.workdir, step=done, keep=keep, workers=run.workers)
     if run.config.board.histograms:
-        board.histograms(dict(weights.weight_paths(run.state.network)), step=done)
+        board.log_histograms(dict(weights.weight_paths(run.state.network)), step=done)
 
 
 def _due(done: int, *, every: int, config: TrainConfig) -> bool:

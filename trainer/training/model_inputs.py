@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from trainer.augmentation import draws
+from trainer.augmentation import random_numbers
 from trainer.augmentation.mixing import mix
 from trainer.augmentation.pictures import augment
 from trainer.config import TrainConfig
@@ -38,8 +38,8 @@ def draw(config: TrainConfig, *, seed: tf.Tensor) -> tf.Tensor:
     """The draws for each picture of a batch: float32 [B, n], or of products [B, V, n]."""
     count, fusion = config.batch_size, config.model.fusion
     if not fusion.is_on:
-        return draws.draw(count, seed=seed, config=config.augment)
-    drawn = draws.draw(count * fusion.max_views, seed=seed, config=config.augment)
+        return random_numbers.draw(count, seed=seed, config=config.augment)
+    drawn = random_numbers.draw(count * fusion.max_views, seed=seed, config=config.augment)
     return tf.reshape(drawn, [count, fusion.max_views, drawn.shape[1]])
 
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from catalog.process.progress import Progress
 from trainer.config import TrainConfig
 from trainer.data.data_set import DataInfo
-from trainer.monitoring import metric_writers as boards
+from trainer.monitoring import metric_writers
 from trainer.optim.schedules import LearningRate
 from trainer.training.state import State
 
@@ -19,7 +19,7 @@ class Reporter:
 
     def __init__(
         self,
-        board: boards.Boards | boards.Silent,
+        board: metric_writers.MetricWriter | metric_writers.NullMetricWriter,
         *,
         config: TrainConfig,
         info: DataInfo,

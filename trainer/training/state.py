@@ -11,7 +11,7 @@ from catalog.errors import UserError
 from trainer.config.loop import ValidationConfig
 from trainer.metrics.classification import Metrics
 from trainer.models import heads
-from trainer.optim.schedules import Plateau
+from trainer.optim.plateau import Plateau
 from trainer.training.distillation import Teacher
 
 
@@ -121,7 +121,7 @@ class State:
         seeds = [v for v in self.model.variables if all(v is not w for w in self.model.weights)]
         return {
             'model': self.model,
-            'heads': heads.layers_of(self.network),
+            'heads': heads.level_head_layers(self.network),
             'optimizer': self.optimizer,
             'means': self.means,
             'window': self.window,

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from trainer.config import TrainConfig
 from trainer.losses.objective import Objective
-from trainer.optim import ema as averages
+from trainer.optim import ema
 from trainer.training import model_inputs as feed
 from trainer.training.state import State
 
@@ -161,7 +161,7 @@ def compile_steps(
         shares, hits = strategy.run(on_replica, args=(batch, draws, step))
         if state.means:
             decay = config.step.ema_decay
-            averages.update(state.means, state.model, decay=decay, step=step, strategy=strategy)
+            ema.update(state.means, state.model, decay=decay, step=step, strategy=strategy)
         mean_loss = strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None)
         correct = strategy.reduce(tf.distribute.ReduceOp.SUM, hits, axis=None)
         state.window.steps.assign_add(1)

@@ -25,8 +25,8 @@ from trainer.data.data_set import DataSet
 from trainer.distribution.workers import Workers
 from trainer.metrics import classification
 from trainer.metrics.classification import Metrics, MetricsAccumulator
-from trainer.monitoring import sample_pictures
-from trainer.optim import ema as averages
+from trainer.monitoring import sample_images
+from trainer.optim import ema
 from trainer.training import model_inputs as feed
 from trainer.training.state import State
 
@@ -193,7 +193,7 @@ class Evaluator:
         found = self._data.split(split)
         share(self._state.model, self._state.means, workers=self._workers)
         with (
-            averages.in_place_of_weights(self._state.means, self._state.model),
+            ema.swapped_in(self._state.means, self._state.model),
             sources.damaged_input_is_named(self._data, split=split),
         ):
             metrics = measure(
@@ -212,7 +212,7 @@ class Evaluator:
         batch = next(iter(self._batches.take(1)))
         batch = {name: column[:count] for name, column in batch.items()}
         images = batch['image'][:, 0] if 'mask' in batch else batch['image']
-        return sample_pictures.draw(
+        return sample_images.draw(
             images.numpy(),
             labels=batch['label'].numpy(),
             probabilities=tf.nn.softmax(self._forward(batch)).numpy(),

@@ -1,12 +1,12 @@
-r"""Searches for better values of a config: learning rate, dropout, network, whatever it has.
+r"""Searches for better values of a config: learning rate, dropout, network, or any other field.
 
 Every trial is a run in --output/trials with values drawn from --space (Optuna: tree-structured
-Parzen estimator). It is given up when an evaluation is worse than the median of the earlier trials'
-at that step. The config must evaluate while it trains (validation.every_steps), and
-validation.metric says what is better. The same command goes on where a search was stopped; a larger
---trials adds to it. Of all trials but the best the checkpoints are deleted.
+Parzen estimator). A trial is pruned when an evaluation is worse than the median of the earlier
+trials at that step. The config must evaluate during training (validation.every_steps), and
+validation.metric is the metric to optimize. The same command resumes an interrupted search; a
+larger --trials extends it. Only the best trial keeps its checkpoints.
 
-A space file defines get_space(): fields of the config, and a Range or a Choice for each.
+A space file defines get_space(): a Range or a Choice for each field of the config to vary.
 
 Examples:
   python -m trainer.tune --config=configs/tiny.py --space=configs/spaces/tiny.py --data=DIR \
@@ -18,31 +18,29 @@ import sys
 from absl import flags
 
 from catalog import command_line
-from trainer import startup as tensorflow_start
-from trainer.config import files as config_files
-from trainer.config import overrides
+from trainer import startup
+from trainer.config import files, overrides
 from trainer.data import data_set
-from trainer.tune import space as search_space
+from trainer.tune import search_space
 
 _CONFIG = flags.DEFINE_string('config', None, 'A file of configs/.', required=True)
 _SPACE = flags.DEFINE_string('space', None, 'A file of configs/spaces/.', required=True)
 _DATA = flags.DEFINE_string('data', None, 'The folder of the shards.', required=True)
 _OUTPUT = flags.DEFINE_string('output', None, 'The folder of the search.', required=True)
-_TRIALS = flags.DEFINE_integer('trials', 20, 'Trials in all, with those of an earlier start.')
-_UNPRUNED = flags.DEFINE_integer('unpruned', 5, 'First trials that run to their end.')
-_SEED = flags.DEFINE_integer('seed', 0, 'Another seed tries other values.')
+_TRIALS = flags.DEFINE_integer('trials', 20, 'Total number of trials, over all sessions.')
+_UNPRUNED = flags.DEFINE_integer('unpruned', 5, 'Number of first trials that are never pruned.')
+_SEED = flags.DEFINE_integer('seed', 0, 'Seed of the values that are drawn.')
 
 
 def main(argv: list[str]) -> None:
-    """`argv`: the program, then the overrides of the config as `a.b=value`."""
+    """Runs the search. `argv`: the program, then overrides of the config as `a.b=value`."""
     given = tuple(argv[1:])
-    config = config_files.load(_CONFIG.value, given)
+    config = files.load(_CONFIG.value, given)
     space = search_space.load(_SPACE.value, config)
     data = data_set.open_data_set(_DATA.value)
-    tensorflow_start.start()
-    from trainer.distribution import signals as stopping
-    from trainer.tune import results as search_report
-    from trainer.tune import search  # TensorFlow takes seconds: not for --help
+    startup.start()
+    from trainer.distribution import signals
+    from trainer.tune import results, search  # TensorFlow takes seconds: not for --help
 
     plan = search.Plan(
         config_path=_CONFIG.value,
@@ -53,20 +51,18 @@ def main(argv: list[str]) -> None:
         unpruned=_UNPRUNED.value,
         seed=_SEED.value,
     )
+
+    def print_trial(trial: results.TrialResult) -> None:
+        print(results.format_trial(trial, metric=config.validation.metric), flush=True)
+
     try:
-        report = search.search(
-            plan,
-            data,
-            tell=lambda trial: print(
-                search_report.line(trial, metric=config.validation.metric), flush=True
-            ),
-        )
-    except stopping.Stopped as stopped:
+        report = search.search(plan, data, on_trial=print_trial)
+    except signals.Stopped as stopped:
         print(stopped, file=sys.stderr, flush=True)
         sys.exit(128 + stopped.signal)
     command = ['python', '-m', 'trainer.task', f'--config={_CONFIG.value}']
     command += [f'--data={_DATA.value}', '--workdir=DIR', *(f'--config.{x}' for x in given)]
-    print(search_report.text(report, command=command))
+    print(results.format_report(report, command=command))
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""What a search found: every trial with what it tried, and the best of them as flags."""
+"""The results of a search: every trial with its values, and the best trial as flags."""
 
 import dataclasses
 import json
@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from catalog import storage
 from trainer.report import tables
-from trainer.tune.space import Space
+from trainer.tune.search_space import Space
 
 JSON = 'report.json'
 
@@ -25,17 +25,17 @@ _STATES = {
 
 
 @dataclass(frozen=True)
-class Tried:
-    """A trial.
+class TrialResult:
+    """The result of a trial.
 
     Attributes:
-      number: from 0.
+      number: Number of the trial, from 0.
       state: `done`, `pruned`, `failed` or `cut off`.
-      value: of the metric at its best evaluation; None before the first.
-      step: of that evaluation.
-      steps: of its last evaluation.
-      values: by field, as on the command line.
-      why: it failed.
+      value: The metric at the best evaluation; None before the first evaluation.
+      step: Step of the best evaluation.
+      steps: Step of the last evaluation.
+      values: Values by field, as on the command line.
+      why: The reason for the failure.
     """
 
     number: int
@@ -49,29 +49,30 @@ class Tried:
 
 @dataclass(frozen=True)
 class Report:
-    """A search.
+    """The results of a search.
 
     Attributes:
-      metric: that it went by, on validation.
-      trials: all of them.
-      best: of those that are done; None where none is.
+      metric: The metric of validation that the search optimizes.
+      trials: All trials.
+      best: The best of the trials that are done; None if no trial is done.
     """
 
     metric: str
-    trials: tuple[Tried, ...]
-    best: Tried | None
+    trials: tuple[TrialResult, ...]
+    best: TrialResult | None
 
 
-def of(study: optuna.Study, space: Space, *, metric: str) -> Report:
-    """The report of a study as it stands."""
-    tried = tuple(_tried(study, trial, space) for trial in study.trials)
-    done = any(trial.state == 'done' for trial in tried)
-    return Report(metric, tried, tried[study.best_trial.number] if done else None)
+def build_report(study: optuna.Study, space: Space, *, metric: str) -> Report:
+    """Builds the report of a study in its current state."""
+    trials = tuple(_result(study, trial, space) for trial in study.trials)
+    done = any(trial.state == 'done' for trial in trials)
+    return Report(metric, trials, trials[study.best_trial.number] if done else None)
 
 
-def _tried(study: optuna.Study, trial: FrozenTrial, space: Space) -> Tried:
-    step, value = best_of(study, trial.number) if trial.intermediate_values else (None, None)
-    return Tried(
+def _result(study: optuna.Study, trial: FrozenTrial, space: Space) -> TrialResult:
+    evaluated = bool(trial.intermediate_values)
+    step, value = best_evaluation(study, trial.number) if evaluated else (None, None)
+    return TrialResult(
         number=trial.number,
         state=_STATES[trial.state],
         value=value,
@@ -82,45 +83,45 @@ def _tried(study: optuna.Study, trial: FrozenTrial, space: Space) -> Tried:
     )
 
 
-def best_of(study: optuna.Study, number: int) -> tuple[int, float]:
-    """The step and value of a trial's best evaluation, the first of equal ones."""
+def best_evaluation(study: optuna.Study, number: int) -> tuple[int, float]:
+    """Returns the step and the value of a trial's best evaluation, the first of equal ones."""
     sign = 1 if study.direction == optuna.study.StudyDirection.MINIMIZE else -1
     values: dict[int, float] = study.trials[number].intermediate_values
     return min(values.items(), key=lambda item: (sign * item[1], item[0]))
 
 
-def write(report: Report, folder: str) -> None:
+def write_report(report: Report, folder: str) -> None:
     """Writes `report.json`."""
     document = json.dumps(dataclasses.asdict(report), indent=1)
     storage.write_bytes(storage.join(folder, JSON), f'{document}\n'.encode())
 
 
-def line(trial: Tried, *, metric: str) -> str:
-    """A trial in one line, as it ends."""
-    figure = 'nothing' if trial.value is None else f'{metric} {trial.value:.4f}'
-    tried = ' '.join(f'{name}={_short(value)}' for name, value in trial.values.items())
-    return f'trial {trial.number} {trial.state}: {figure} after {trial.steps:,} steps with {tried}'
+def format_trial(trial: TrialResult, *, metric: str) -> str:
+    """Formats a finished trial as one line."""
+    value = 'no evaluation' if trial.value is None else f'{metric} {trial.value:.4f}'
+    values = ' '.join(f'{name}={_short(value)}' for name, value in trial.values.items())
+    return f'trial {trial.number} {trial.state}: {value} after {trial.steps:,} steps with {values}'
 
 
-def text(report: Report, *, command: Sequence[str]) -> str:
-    """A table for the terminal, and the command that trains with the best values.
+def format_report(report: Report, *, command: Sequence[str]) -> str:
+    """Formats a table of all trials, and the command that trains with the best values.
 
     Args:
-      report: of the search.
-      command: of trainer.task, without what the best trial adds.
+      report: The results of the search.
+      command: The trainer.task command, without the values of the best trial.
     """
     names = list(report.trials[0].values)
     header = ['trial', '', report.metric, 'at step', 'of', *names]
     table = tables.format_table([_row(trial, names) for trial in report.trials], header=header)
     failed = [f'trial {trial.number} failed: {trial.why}' for trial in report.trials if trial.why]
     if report.best is None:
-        return '\n'.join([table, *failed, 'no trial is done: there is no best'])
+        return '\n'.join([table, *failed, 'no trial is done, so there is no best trial'])
     flags = [f'--config.{name}={value}' for name, value in report.best.values.items()]
     line = ' '.join(shlex.quote(part) for part in [*command, *flags])
     return '\n'.join([table, *failed, '', f'best: trial {report.best.number}', line])
 
 
-def _row(trial: Tried, names: Sequence[str]) -> list[str]:
+def _row(trial: TrialResult, names: Sequence[str]) -> list[str]:
     return [
         str(trial.number),
         trial.state,

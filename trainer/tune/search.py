@@ -1,8 +1,8 @@
-"""Searches for better values of a config: trials, one after another, each a run of its own.
+"""Runs the trials of a search, one after another; each is a run of its own.
 
-A folder holds it all: `search.journal` (Optuna's, appended to), `trials/00007` (a workdir),
-`report.json`. A search that is stopped or killed goes on: its trial from the last checkpoint, and
-what comes next is what would have come, because each trial draws by its number and the seed.
+A folder holds the search: `search.journal` (Optuna's, append-only), `trials/00007` (a workdir) and
+`report.json`. An interrupted search resumes: its trial from the last checkpoint, and the next
+trials with the same values, because each trial draws by its number and the seed.
 """
 
 import json
@@ -20,35 +20,33 @@ from optuna.trial import TrialState
 from catalog import storage
 from catalog.errors import UserError
 from trainer import naming
-from trainer.config import TrainConfig
-from trainer.config import files as config_files
+from trainer.config import TrainConfig, files
 from trainer.data.data_set import DataSet
 from trainer.metrics.classification import Metrics
 from trainer.training.loop import train
 from trainer.training.state import NotFinite
-from trainer.tune import results as search_report
-from trainer.tune import space as search_space
-from trainer.tune.results import Tried
-from trainer.tune.space import Space
+from trainer.tune import results, search_space
+from trainer.tune.results import Report, TrialResult
+from trainer.tune.search_space import Space
 
 JOURNAL = 'search.journal'
 TRIALS = 'trials'
 
-_FAILURES = (NotFinite, tf.errors.ResourceExhaustedError)  # the trial's own, not the data's
+_TRIAL_FAILURES = (NotFinite, tf.errors.ResourceExhaustedError)  # caused by the trial's values
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is searched.
+    """The parameters of a search.
 
     Attributes:
-      config_path: of the config that all trials begin with.
-      overrides: of it, for all trials.
-      space: what is varied.
-      output: a local folder, new or of this search.
-      trials: in all, with those that were tried before.
-      unpruned: the first so many trials run to their end whatever they show.
-      seed: of what is tried.
+      config_path: File of the config that all trials start from.
+      overrides: Overrides of the config, for all trials.
+      space: The fields to vary, and their possible values.
+      output: A local folder, new or with this search.
+      trials: Total number of trials, over all sessions.
+      unpruned: Number of first trials that are never pruned.
+      seed: Seed of the values that are drawn.
     """
 
     config_path: str
@@ -63,39 +61,41 @@ class Plan:
         if self.trials < 1:
             raise UserError(f'--trials must be at least 1, got {self.trials}')
         if storage.is_remote(self.output):
-            raise UserError(f'{self.output}: --output must be a local folder')
+            raise UserError(f'--output must be a local folder, got {self.output}')
 
     def config(self, drawn: tuple[str, ...] = ()) -> TrainConfig:
-        """The config of a trial."""
-        return config_files.load(self.config_path, [*self.overrides, *drawn])
+        """Returns the config of a trial with the drawn overrides."""
+        return files.load(self.config_path, [*self.overrides, *drawn])
 
 
 def search(
-    plan: Plan, data: DataSet, *, tell: Callable[[Tried], None] | None = None
-) -> search_report.Report:
-    """Tries until there are enough trials; after each, `report.json` is written and `tell` called.
+    plan: Plan, data: DataSet, *, on_trial: Callable[[TrialResult], None] | None = None
+) -> Report:
+    """Runs trials until there are `plan.trials`.
+
+    After each trial, writes `report.json` and calls `on_trial`.
 
     Raises:
-      UserError: if the folder holds another search, the config evaluates nothing, or a run is
-        stopped by its data.
-      stopping.Stopped: on SIGTERM or Ctrl-C; the same call goes on.
+      UserError: If the folder holds another search, the config does not evaluate, or the data are
+        damaged.
+      signals.Stopped: On SIGTERM or Ctrl-C; the same call resumes the search.
     """
     config = plan.config()
     if not config.validation.every_steps:
-        raise UserError('validation.every_steps must be set: a search goes by evaluations, got 0')
+        raise UserError('validation.every_steps must be above 0 for a search, got 0')
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = _open(plan, config, data)
-    while trial := _next(study, plan):
-        _try(trial, plan, data, drawn=tuple(search_space.draw(trial, plan.space)))
-        report = search_report.of(study, plan.space, metric=config.validation.metric)
-        search_report.write(report, plan.output)
-        if tell:
-            tell(report.trials[trial.number])
-        _keep_only(report.best, plan.output, numbers=range(len(study.trials)))
-    return search_report.of(study, plan.space, metric=config.validation.metric)
+    study = _open_study(plan, config, data)
+    while trial := _next_trial(study, plan):
+        _run_trial(trial, plan, data, drawn=tuple(search_space.draw(trial, plan.space)))
+        report = results.build_report(study, plan.space, metric=config.validation.metric)
+        results.write_report(report, plan.output)
+        if on_trial:
+            on_trial(report.trials[trial.number])
+        _delete_checkpoints(plan.output, best=report.best, numbers=range(len(study.trials)))
+    return results.build_report(study, plan.space, metric=config.validation.metric)
 
 
-def _open(plan: Plan, config: TrainConfig, data: DataSet) -> optuna.Study:
+def _open_study(plan: Plan, config: TrainConfig, data: DataSet) -> optuna.Study:
     Path(plan.output).mkdir(parents=True, exist_ok=True)
     journal = JournalFileBackend(storage.join(plan.output, JOURNAL))
     study = optuna.create_study(
@@ -105,54 +105,53 @@ def _open(plan: Plan, config: TrainConfig, data: DataSet) -> optuna.Study:
         pruner=optuna.pruners.MedianPruner(n_startup_trials=plan.unpruned),
         load_if_exists=True,
     )
-    mine = {
-        'config': json.loads(config_files.to_json(config)),
-        'space': search_space.told(plan.space),
+    identity = {
+        'config': json.loads(files.to_json(config)),
+        'space': search_space.describe(plan.space),
         'data': data.digest,
         'seed': plan.seed,
         'unpruned': plan.unpruned,
     }
-    for name, value in mine.items():
+    for name, value in identity.items():
         before = study.user_attrs.get(name, value)
         if before != value:
             raise UserError(
-                f'{plan.output}: a search must go on with the {name} that it began with; '
+                f'{plan.output}: a search must resume with the {name} that it began with; '
                 'take another --output'
             )
         study.set_user_attr(name, value)
     return study
 
 
-def _next(study: optuna.Study, plan: Plan) -> optuna.Trial | None:
-    """The trial that was cut off, a new one, or None where there are enough."""
+def _next_trial(study: optuna.Study, plan: Plan) -> optuna.Trial | None:
+    """Returns the interrupted trial, else a new one, or None if there are enough."""
     number = len(study.trials)
-    cut_off = [trial for trial in study.trials if trial.state == TrialState.RUNNING]
-    if not cut_off and number >= plan.trials:
+    interrupted = [trial for trial in study.trials if trial.state == TrialState.RUNNING]
+    if not interrupted and number >= plan.trials:
         return None
-    if cut_off:
-        number = cut_off[0].number
+    if interrupted:
+        number = interrupted[0].number
     entropy = np.random.SeedSequence([plan.seed, number]).generate_state(1)
     study.sampler = optuna.samplers.TPESampler(seed=int(entropy[0]))
-    return optuna.Trial(study, cut_off[0]._trial_id) if cut_off else study.ask()
+    return optuna.Trial(study, interrupted[0]._trial_id) if interrupted else study.ask()
 
 
-def _try(trial: optuna.Trial, plan: Plan, data: DataSet, *, drawn: tuple[str, ...]) -> None:
-    """Runs a trial and tells the study how it went."""
-    workdir = _workdir(plan.output, trial.number)
+def _run_trial(trial: optuna.Trial, plan: Plan, data: DataSet, *, drawn: tuple[str, ...]) -> None:
+    """Runs a trial and reports its outcome to the study."""
     try:
         config = plan.config(drawn)
     except UserError as error:
         _fail(trial, error)
         return
-    keras.backend.clear_session()  # or its layers are named after those of the trial before
+    keras.backend.clear_session()  # otherwise Keras numbers layers on from the trial before
     try:
-        train(config, data, workdir, observe=_observer(trial, config))
+        train(config, data, _workdir(plan.output, trial.number), observe=_observer(trial, config))
     except optuna.TrialPruned:
         trial.study.tell(trial, state=TrialState.PRUNED)
-    except _FAILURES as error:
+    except _TRIAL_FAILURES as error:
         _fail(trial, error)
     else:
-        trial.study.tell(trial, search_report.best_of(trial.study, trial.number)[1])
+        trial.study.tell(trial, results.best_evaluation(trial.study, trial.number)[1])
 
 
 def _observer(trial: optuna.Trial, config: TrainConfig) -> Callable[[int, Metrics], None]:
@@ -174,7 +173,7 @@ def _workdir(output: str, number: int) -> str:
     return storage.join(output, TRIALS, f'{number:05d}')
 
 
-def _keep_only(best: Tried | None, output: str, *, numbers: range) -> None:
+def _delete_checkpoints(output: str, *, best: TrialResult | None, numbers: range) -> None:
     """Deletes the checkpoints of all trials but the best; curves and configs stay."""
     for number in numbers:
         if best is None or number != best.number:

@@ -20,7 +20,7 @@ from trainer import naming
 from trainer.config import TrainConfig
 from trainer.data.data_set import DataInfo
 from trainer.models.model import build_model
-from trainer.optim import ema as averages
+from trainer.optim import ema
 from trainer.workdir import run_files
 
 _PREFIX = 'ckpt-'
@@ -198,9 +198,9 @@ def restore_model(workdir: str) -> tuple[keras.Model, TrainConfig, DataInfo]:
         num_classes=info.num_classes,
         input_shape=(config.input.height, config.input.width, 3),
     )
-    means = averages.make(model) if config.step.ema_decay else []
+    means = ema.create_averages(model) if config.step.ema_decay else []
     if restore(tf.train.Checkpoint(model=model, means=means), workdir) is None:
         raise UserError(f'{workdir}: there is no checkpoint yet; trainer.task writes them')
     if means:
-        averages.take_over(means, model)
+        ema.copy_to_model(means, model)
     return model, config, info

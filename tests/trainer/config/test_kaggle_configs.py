@@ -8,7 +8,7 @@ import pytest
 
 from trainer.config import files as config_files
 from trainer.data.data_set import open_data_set
-from trainer.monitoring import metric_writers as boards
+from trainer.monitoring import metric_writers
 from trainer.training import dry_run
 from trainer.training.loop import train
 
@@ -72,7 +72,7 @@ def test_a_recipe_takes_two_steps(name: str, folder: str, tmp_path: Path) -> Non
         flags.append('model.name=small_cnn')
     config = config_files.load(str(CONFIGS / f'{name}.py'), flags)
     train(config, open_data_set(folder), str(tmp_path / 'run'))
-    losses = [row['loss'] for row in boards.read_metrics(str(tmp_path / 'run'))]
+    losses = [row['loss'] for row in metric_writers.read_metrics(str(tmp_path / 'run'))]
     assert len(losses) == 2
     assert np.isfinite(losses).all()
     assert losses[0] == pytest.approx(np.log(CLASSES), rel=0.25)  # it knows nothing yet

@@ -13,7 +13,7 @@ from trainer.config import FusionConfig, InputConfig, ModelConfig, TrainConfig
 from trainer.config import files as config_files
 from trainer.data import input_pipeline, product_pipeline
 from trainer.data.data_set import DataSet, open_data_set
-from trainer.monitoring import metric_writers as boards
+from trainer.monitoring import metric_writers
 from trainer.training.loop import train
 
 
@@ -62,7 +62,7 @@ def _run(data: DataSet, workdir: Path, *flags: str) -> list[dict[str, float]]:
     small = ('batch_size=16', 'total_steps=16', 'log_every_steps=4', 'checkpoint_every_steps=8')
     more = ('model.channels=4', 'input.shuffle_records=40')
     train(config_files.load('configs/tiny.py', [*small, *more, *flags]), data, str(workdir))
-    return boards.read_metrics(str(workdir))
+    return metric_writers.read_metrics(str(workdir))
 
 
 def test_a_cached_run_logs_the_numbers_of_one_that_reads(data: DataSet, tmp_path: Path) -> None:

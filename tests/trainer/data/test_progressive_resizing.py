@@ -12,7 +12,7 @@ from trainer.config import FusionConfig, InputConfig, ModelConfig, SizeConfig, T
 from trainer.config import files as config_files
 from trainer.data import input_pipeline, preprocess, product_pipeline
 from trainer.data.data_set import DataSet, open_data_set
-from trainer.monitoring import metric_writers as boards
+from trainer.monitoring import metric_writers
 from trainer.training.loop import train
 from trainer.workdir import checkpoint
 
@@ -62,7 +62,7 @@ _RUN = (
 
 def _run(data: DataSet, workdir: Path, *flags: str) -> list[dict[str, float]]:
     train(config_files.load('configs/tiny.py', [*_RUN, *flags]), data, str(workdir))
-    return boards.read_metrics(str(workdir))
+    return metric_writers.read_metrics(str(workdir))
 
 
 @pytest.fixture(scope='module')
@@ -78,7 +78,7 @@ def test_a_run_stopped_before_an_edge_is_the_run_in_one(
 ) -> None:
     _run(data, tmp_path, 'total_steps=4')
     [*found, last] = _run(data, tmp_path)
-    [*expected, expected_last] = boards.read_metrics(str(workdir))
+    [*expected, expected_last] = metric_writers.read_metrics(str(workdir))
     assert last == expected_last
     assert [row['loss'] for row in found] == [row['loss'] for row in expected]
 
@@ -93,7 +93,7 @@ def test_evaluation_and_export_take_the_last_size(data: DataSet, workdir: Path) 
         logits = model(preprocess.normalize(batch['image'], config.model), training=False)
         right += int(np.sum(np.argmax(logits, axis=1) == batch['label'].numpy()))
         total += len(batch['label'])
-    [*_, last] = boards.read_metrics(str(workdir))
+    [*_, last] = metric_writers.read_metrics(str(workdir))
     assert right / total == pytest.approx(last['validation_accuracy'])
 
 

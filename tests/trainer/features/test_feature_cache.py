@@ -21,7 +21,7 @@ from trainer.export import saved_model as exporting
 from trainer.features import cache as feature_cache
 from trainer.models import weights
 from trainer.models.model import feature_model
-from trainer.monitoring import metric_writers as boards
+from trainer.monitoring import metric_writers
 from trainer.workdir import checkpoint
 
 _ON_FEATURES = ('input.features=true', 'augment.flip=false', 'model.fusion.name=gated')
@@ -139,7 +139,7 @@ def test_the_head_learns_and_the_backbone_stands_still(backbone: Path, head: Pat
     assert len(shared) > 10
     for path in shared:
         np.testing.assert_array_equal(after[path].numpy(), before[path].numpy(), err_msg=path)
-    assert boards.read_metrics(str(head))[-1]['accuracy'] > 0.95
+    assert metric_writers.read_metrics(str(head))[-1]['accuracy'] > 0.95
 
 
 def test_what_learned_on_features_is_a_whole_model_of_pictures(
@@ -152,7 +152,7 @@ def test_what_learned_on_features_is_a_whole_model_of_pictures(
         output=str(tmp_path / 'report'),
     )
     assert found.products.metrics.accuracy > 0.95
-    said = boards.read_metrics(str(head))[-1]  # by the features, which are rounded
+    said = metric_writers.read_metrics(str(head))[-1]  # by the features, which are rounded
     assert said['validation_accuracy'] == pytest.approx(found.products.metrics.accuracy, abs=0.02)
     assert said['validation_loss'] == pytest.approx(found.products.metrics.loss, rel=0.02)
 

@@ -13,7 +13,7 @@ from trainer.config import backbones as families
 from trainer.config import files as config_files
 from trainer.models import weights
 from trainer.models.model import build_model, count_parameters, feature_model, sketch
-from trainer.optim import optimizers
+from trainer.optim import parameter_groups
 
 CONFIGS = Path(__file__).parents[3] / 'configs'
 
@@ -85,7 +85,9 @@ def test_a_network_of_the_thesis_has_the_parameters_of_its_summary(name: str) ->
     shape = (config.input.height, config.input.width, 3)
     model = sketch(config.model, num_classes=5270, input_shape=shape)
     if config.optimizer.groups:
-        optimizers.freeze(model, optimizers.assign(model, config.optimizer.groups))
+        parameter_groups.freeze_layers(
+            model, parameter_groups.assign_weights(model, config.optimizer.groups)
+        )
     learning = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     assert (model.count_params(), learning) == THESIS[name]
 

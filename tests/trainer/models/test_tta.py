@@ -1,4 +1,4 @@
-"""A picture and its mirror image asked together: when measured, and in the model that leaves."""
+"""Test-time augmentation, in evaluations and in exported models."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ from trainer.evaluate import evaluation
 from trainer.evaluate.evaluation import EvaluateOptions
 from trainer.export import saved_model as exporting
 from trainer.inference import scores as predictions
-from trainer.models import tta as test_time
+from trainer.models.tta import CHOICES, build_tta_model
 from trainer.training.loop import train
 from trainer.workdir import checkpoint
 
@@ -43,32 +43,34 @@ def model(workdir: Path) -> tuple[keras.Model, TrainConfig]:
     return checkpoint.restore_model(str(workdir))[:2]
 
 
-def _both_ways(model: keras.Model, pixels: np.ndarray) -> np.ndarray:
-    """By hand: uint8 [N, H, W, 3] -> [N, C]."""
+def _flip_averaged(model: keras.Model, pixels: np.ndarray) -> np.ndarray:
+    """Computes the mean probability of both ways: uint8 [N, H, W, 3] -> [N, C]."""
     images = pixels.astype(np.float32) / 127.5 - 1
     one, other = (model(x, training=False).numpy() for x in (images, images[:, :, ::-1]))
     return (special.softmax(one, axis=1) + special.softmax(other, axis=1)) / 2
 
 
-def test_probabilities_are_the_mean_of_both_ways(
+def test_probabilities_are_the_mean_of_an_image_and_its_mirror_image(
     data: DataSet, model: tuple[keras.Model, TrainConfig]
 ) -> None:
     plain, config = model
     batches = list(evaluation_batches(data, 'validation', config))
-    both = test_time.augmented(plain, 'flip')
+    both = build_tta_model(plain, 'flip')
     for batch, scored in zip(
         batches, predictions.score(both, batches, model_config=config.model), strict=True
     ):
-        expected = _both_ways(plain, batch['image'].numpy())
+        expected = _flip_averaged(plain, batch['image'].numpy())
         np.testing.assert_allclose(scored.probabilities, expected, rtol=1e-4, atol=1e-7)
         of_label = expected[range(len(expected)), batch['label']]
         np.testing.assert_allclose(scored.label_log_probability, np.log(of_label), rtol=1e-4)
         assert np.abs(expected - special.softmax(plain(batch['image']), axis=1)).max() > 1e-3
 
 
-def test_a_report_says_how_it_was_measured(workdir: Path, data_folder: str, tmp_path: Path) -> None:
+def test_a_report_names_the_augmentation_of_its_evaluation(
+    workdir: Path, data_folder: str, tmp_path: Path
+) -> None:
     reports = {}
-    for tta in test_time.CHOICES:
+    for tta in CHOICES:
         evaluation.evaluate(
             workdir=str(workdir), data_folder=data_folder, split='validation',
             output=str(tmp_path / tta), options=EvaluateOptions(tta=tta),
@@ -79,7 +81,7 @@ def test_a_report_says_how_it_was_measured(workdir: Path, data_folder: str, tmp_
     assert "its mirror image's" in reports['flip']['definitions']['product']
 
 
-def test_the_model_that_leaves_answers_both_ways(
+def test_the_exported_model_averages_both_ways(
     workdir: Path, data_folder: str, model: tuple[keras.Model, TrainConfig], tmp_path: Path
 ) -> None:
     output = tmp_path / 'm' / '1'
@@ -87,7 +89,7 @@ def test_the_model_that_leaves_answers_both_ways(
     pictures = [jpeg(np.random.default_rng(label), label=label) for label in range(4)]
     pixels = np.stack([tf.io.decode_jpeg(picture, dct_method='INTEGER_ACCURATE').numpy()
                        for picture in pictures])  # fmt: skip
-    expected = _both_ways(model[0], pixels)
+    expected = _flip_averaged(model[0], pixels)
     served = tf.saved_model.load(str(output)).signatures
     answers = served['serving_default'](image_bytes=tf.constant(pictures))
     found = np.take_along_axis(expected, answers['label'].numpy(), axis=1)
@@ -100,7 +102,7 @@ def test_the_model_that_leaves_answers_both_ways(
     assert card['test_time_augmentation'] == 'flip'
 
 
-def test_a_temperature_is_for_the_way_that_it_was_fitted(
+def test_a_temperature_is_used_only_for_the_augmentation_that_it_was_fitted_with(
     data: DataSet, data_folder: str, tmp_path: Path
 ) -> None:
     train(config_files.load('configs/tiny.py', _SMALL), data, str(tmp_path / 'w'))
@@ -109,7 +111,7 @@ def test_a_temperature_is_for_the_way_that_it_was_fitted(
         output=str(tmp_path / 'w' / 'report'), options=EvaluateOptions(tta='flip'),
     )  # fmt: skip
     words = {}
-    for version, tta in enumerate(test_time.CHOICES, start=1):
+    for version, tta in enumerate(CHOICES, start=1):
         output = str(tmp_path / 'm' / str(version))
         baked = exporting.export(
             workdir=str(tmp_path / 'w'), output=output, top_k=4, threshold=0.5, tta=tta
@@ -119,8 +121,8 @@ def test_a_temperature_is_for_the_way_that_it_was_fitted(
     assert 'has --tta=flip, the model --tta=none' in words['none']
 
 
-def test_a_model_that_fuses_views_is_refused(data: DataSet, tmp_path: Path) -> None:
+def test_a_model_that_fuses_views_is_rejected(data: DataSet, tmp_path: Path) -> None:
     config = config_files.load('configs/tiny.py', [*_SMALL, 'model.fusion.name=max'])
     train(config, data, str(tmp_path))
     with pytest.raises(UserError, match='--tta must be none for a model that fuses views'):
-        test_time.augmented(checkpoint.restore_model(str(tmp_path))[0], 'flip')
+        build_tta_model(checkpoint.restore_model(str(tmp_path))[0], 'flip')

@@ -1,4 +1,4 @@
-"""What people see of a run: TensorBoard's curves, pictures, histograms, profile, and its mirror."""
+"""What a run writes for people: TensorBoard's curves, images, histograms, profile; wandb's copy."""
 
 import importlib.util
 import io
@@ -20,8 +20,7 @@ from catalog.errors import UserError
 from trainer import naming
 from trainer.config import BoardConfig, InputConfig, ModelConfig, TrainConfig, ValidationConfig
 from trainer.data.data_set import open_data_set
-from trainer.monitoring import metric_writers, sample_pictures
-from trainer.monitoring import metric_writers as boards
+from trainer.monitoring import metric_writers, sample_images, wandb_sync
 from trainer.training.loop import train
 
 LargestFile = Callable[[int], AbstractContextManager[None]]
@@ -55,26 +54,26 @@ def events(workdir: Path) -> EventAccumulator:
     ).Reload()
 
 
-def test_curves_of_training_and_validation_stand_at_their_steps(
+def test_training_and_validation_curves_are_logged_at_their_steps(
     events: EventAccumulator, workdir: Path
 ) -> None:
     for name in ('loss', 'accuracy', 'learning_rate', 'pictures_per_second', 'input_wait_share'):
         assert [event.step for event in events.Tensors(name)] == [4, 8, 12], name
-    rows = boards.read_metrics(str(workdir))
+    rows = metric_writers.read_metrics(str(workdir))
     assert [sorted(row) == sorted(rows[0]) for row in rows] == [True, False, False]
-    for figure in ('accuracy', 'loss', 'macro_precision', 'macro_recall', 'macro_f1'):
-        shown = events.Tensors(f'validation_{figure}')
-        assert [event.step for event in shown] == [8, 12], figure
+    for metric in ('accuracy', 'loss', 'macro_precision', 'macro_recall', 'macro_f1'):
+        shown = events.Tensors(f'validation_{metric}')
+        assert [event.step for event in shown] == [8, 12], metric
         values = [float(tf.make_ndarray(event.tensor_proto)) for event in shown]
-        assert values == pytest.approx([row[f'validation_{figure}'] for row in rows[1:]])
+        assert values == pytest.approx([row[f'validation_{metric}'] for row in rows[1:]])
 
 
-def test_the_share_of_time_that_waits_for_input_is_a_share(events: EventAccumulator) -> None:
+def test_the_input_wait_share_is_between_0_and_1(events: EventAccumulator) -> None:
     shares = [float(tf.make_ndarray(e.tensor_proto)) for e in events.Tensors('input_wait_share')]
     assert all(0 < share <= 1 for share in shares)
 
 
-def test_the_share_of_time_that_saving_took_stands_after_each_checkpoint(
+def test_the_saving_share_is_logged_after_each_checkpoint(
     events: EventAccumulator,
 ) -> None:
     shares = [float(tf.make_ndarray(e.tensor_proto)) for e in events.Tensors('saving_share')]
@@ -83,7 +82,7 @@ def test_the_share_of_time_that_saving_took_stands_after_each_checkpoint(
     assert 0 < shares[2] < 1
 
 
-def test_sample_pictures_show_what_the_model_says(events: EventAccumulator) -> None:
+def test_sample_images_are_logged_after_each_evaluation(events: EventAccumulator) -> None:
     shown = events.Tensors('samples')
     assert [event.step for event in shown] == [8, 12]
     width, height, *pictures = tf.make_ndarray(shown[0].tensor_proto)
@@ -92,28 +91,28 @@ def test_sample_pictures_show_what_the_model_says(events: EventAccumulator) -> N
     assert sizes == {(int(width), int(height))}
 
 
-def test_a_wrong_answer_is_red_and_a_right_one_is_green() -> None:
-    drawn = sample_pictures.draw(
+def test_a_correct_prediction_is_green_and_a_wrong_one_is_red() -> None:
+    drawn = sample_images.draw(
         np.full([2, 10, 20, 3], 128, np.uint8),
         labels=np.array([0, 0]),
         probabilities=np.array([[0.9, 0.1], [0.2, 0.8]]),
         names=['lamp', 'chair'],
     )
-    text = drawn[:, 96 + 14 :].astype(int)  # the picture is 192 wide and 96 high; the second line
+    text = drawn[:, 96 + 14 :].astype(int)  # the second line, below an image of 192 x 96
     green, red = (text[..., 1] - text[..., 0] > 50), (text[..., 0] - text[..., 1] > 50)
     assert (green[0].any(), red[0].any()) == (True, False)
     assert (green[1].any(), red[1].any()) == (False, True)
 
 
-def test_histograms_of_all_weights_stand_at_each_checkpoint(events: EventAccumulator) -> None:
+def test_histograms_of_all_weights_are_logged_at_each_checkpoint(events: EventAccumulator) -> None:
     assert [event.step for event in events.Tensors('weights/logits/kernel')] == [6, 12]
     counts = tf.make_ndarray(events.Tensors('weights/logits/kernel')[0].tensor_proto)[:, 2]
     assert counts.sum() == 16 * 4
     shown = [tag for tag in events.Tags()['tensors'] if tag.startswith('weights/')]
-    assert len(shown) == 3 * (1 + 4) + 2  # three stages of convolution and normalisation
+    assert len(shown) == 3 * (1 + 4) + 2  # three stages of convolution and batch norm
 
 
-def test_hyper_parameters_are_in_the_plugin_for_them(events: EventAccumulator) -> None:
+def test_hyperparameters_are_logged_for_the_hparams_plugin(events: EventAccumulator) -> None:
     content = events.PluginTagToContent('hparams')['_hparams_/session_start_info']
     info = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info
     assert info.hparams['batch_size'].number_value == 16
@@ -122,32 +121,30 @@ def test_hyper_parameters_are_in_the_plugin_for_them(events: EventAccumulator) -
     assert info.hparams['step.clip_norm'].string_value == 'null'
 
 
-def test_a_profile_is_where_tensorboard_looks_for_it(workdir: Path) -> None:
+def test_the_profile_is_in_the_folder_of_tensorboards_plugin(workdir: Path) -> None:
     traces = list((workdir / 'tensorboard/plugins/profile').glob('*/*.xplane.pb'))
     assert len(traces) == 1
     assert traces[0].stat().st_size > 1000
 
 
 def _log(folder: Path, *, step: int) -> None:
-    with boards.Boards(str(folder), step=step - 1) as board:
-        board.log({'step': step, 'loss': 0.5}, measured={})
+    with metric_writers.MetricWriter(str(folder), step=step - 1) as writer:
+        writer.log({'step': step, 'loss': 0.5}, measured={})
 
 
-def test_a_full_disk_is_told_in_one_line(largest_file: LargestFile, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_in_one_line(largest_file: LargestFile, tmp_path: Path) -> None:
     _log(tmp_path, step=1)
-    message = f'{tmp_path}: the boards must be written, got: .*events'
+    message = f'{tmp_path}: metrics and TensorBoard events must be writable, got: .*events'
     with largest_file(100), pytest.raises(UserError, match=message):
         _log(tmp_path, step=2)
-    assert boards.read_metrics(str(tmp_path))[0] == {'step': 1, 'loss': 0.5}
+    assert metric_writers.read_metrics(str(tmp_path))[0] == {'step': 1, 'loss': 0.5}
 
 
 @pytest.mark.skipif(
     importlib.util.find_spec('wandb') is None, reason='the extra `wandb` is not installed'
 )
-def test_the_mirror_holds_the_same_numbers_without_a_network(
-    data_folder: str, tmp_path: Path
-) -> None:
-    """In a process of its own: the mirror hooks TensorFlow's writer."""
+def test_wandb_offline_holds_the_same_metrics(data_folder: str, tmp_path: Path) -> None:
+    """In a process of its own: wandb hooks TensorFlow's writer."""
     flags = ['batch_size=16', 'total_steps=4', 'log_every_steps=2', 'model.channels=2']
     more = ['validation.every_steps=4', 'board.wandb=offline', 'board.sample_pictures=1']
     done = subprocess.run(
@@ -164,9 +161,9 @@ def test_the_mirror_holds_the_same_numbers_without_a_network(
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    (mirrored,) = tmp_path.glob('wandb/offline-run-*/run-*.wandb')
-    content = mirrored.read_bytes()
-    rows = boards.read_metrics(str(tmp_path))
+    (synced,) = tmp_path.glob('wandb/offline-run-*/run-*.wandb')
+    content = synced.read_bytes()
+    rows = metric_writers.read_metrics(str(tmp_path))
     for name, value in [
         ('loss', rows[0]['loss']),
         ('loss', rows[1]['loss']),
@@ -177,16 +174,16 @@ def test_the_mirror_holds_the_same_numbers_without_a_network(
     assert list(tmp_path.glob('wandb/offline-run-*/files/media/images/*.png'))
 
 
-def test_a_mirror_that_cannot_be_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    online = BoardConfig(wandb='offline')
+def test_wandb_that_cannot_start_is_rejected_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    offline = BoardConfig(wandb='offline')
     with (
-        pytest.raises(UserError, match=r'must be off where --workdir is remote, got gs://b/run'),
-        metric_writers.open_mirror('gs://b/run', online, silent=False),
+        pytest.raises(UserError, match=r'must be off if --workdir is remote, got gs://b/run'),
+        wandb_sync.sync_to_wandb('gs://b/run', offline, silent=False),
     ):
         pass
     monkeypatch.setitem(sys.modules, 'wandb', None)
     with (
         pytest.raises(UserError, match=r'board\.wandb=offline needs the package wandb'),
-        metric_writers.open_mirror('/run', online, silent=False),
+        wandb_sync.sync_to_wandb('/run', offline, silent=False),
     ):
         pass

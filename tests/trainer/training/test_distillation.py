@@ -20,7 +20,7 @@ from trainer.config import files as config_files
 from trainer.data import sampling
 from trainer.data.data_set import DataSet, open_data_set
 from trainer.losses import priors
-from trainer.monitoring import metric_writers as boards
+from trainer.monitoring import metric_writers
 from trainer.training import distillation
 from trainer.training import distillation as teacher
 from trainer.training.loop import train
@@ -48,7 +48,7 @@ def data(data_folder: str) -> DataSet:
 
 def _train(data: DataSet, workdir: Path, *flags: str) -> list[dict[str, float]]:
     train(config_files.load(TINY, [*SMALL, *flags]), data, str(workdir))
-    return boards.read_metrics(str(workdir))
+    return metric_writers.read_metrics(str(workdir))
 
 
 @pytest.fixture(scope='module')

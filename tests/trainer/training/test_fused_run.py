@@ -15,7 +15,7 @@ from trainer.config import FusionConfig, InputConfig, ModelConfig, TrainConfig
 from trainer.data.data_set import open_data_set
 from trainer.evaluate import evaluation
 from trainer.evaluate.result import Evaluation
-from trainer.monitoring import metric_writers as boards
+from trainer.monitoring import metric_writers
 from trainer.tau_norm import tau as tau_fitting
 from trainer.training import model_inputs as feed
 
@@ -93,7 +93,7 @@ def test_a_picture_of_the_report_is_a_product_of_one_view(
 def test_validation_while_training_is_of_products_as_in_the_report(
     fused_workdir: Path, report: Path
 ) -> None:
-    rows = boards.read_metrics(str(fused_workdir))
+    rows = metric_writers.read_metrics(str(fused_workdir))
     [row] = [row for row in rows if 'validation_loss' in row]
     document = json.loads((report / 'evaluation.json').read_text())
     for name in ('accuracy', 'macro_f1'):
@@ -103,7 +103,7 @@ def test_validation_while_training_is_of_products_as_in_the_report(
 
 def test_the_epoch_counts_products(half_evidence_folder: str, fused_workdir: Path) -> None:
     records = open_data_set(half_evidence_folder).split('train').records
-    assert boards.read_metrics(str(fused_workdir))[-1]['epoch'] == 150 * 30 / records
+    assert metric_writers.read_metrics(str(fused_workdir))[-1]['epoch'] == 150 * 30 / records
 
 
 def test_a_fused_run_in_two_sittings_is_the_run_in_one(
@@ -152,12 +152,12 @@ def test_the_model_is_given_the_real_views_each_flipped_by_its_own_draw() -> Non
     draws = tf.constant([[[0.1], [0.9], [0.1]], [[0.2], [0.9], [0.9]]])
     batch = {'image': tf.constant(images), 'mask': tf.constant(mask), 'label': tf.constant([4, 7])}
     varied = feed.augmented(batch, draws, _config())
-    pictures, truth = feed.training_pictures(varied, draws, _config())
+    pictures, labels = feed.training_pictures(varied, draws, _config())
     found, kept = feed.normal(pictures, varied, _config())
     expected = np.stack([images[0, 0, :, ::-1], images[0, 1], images[1, 0, :, ::-1]])
     np.testing.assert_allclose(found, expected / 127.5 - 1, atol=1e-6)
     np.testing.assert_array_equal(kept, mask)
-    assert truth.labels.numpy().tolist() == [4, 7]
+    assert labels.own.numpy().tolist() == [4, 7]
 
 
 def test_each_view_of_each_product_has_a_draw_of_its_own() -> None:

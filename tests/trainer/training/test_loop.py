@@ -19,7 +19,7 @@ from trainer.config import InputConfig, ModelConfig, OptimizerConfig, ScheduleCo
 from trainer.data import preprocess
 from trainer.data.data_set import DataSet, open_data_set
 from trainer.data.input_pipeline import evaluation_batches
-from trainer.monitoring import metric_writers as boards
+from trainer.monitoring import metric_writers
 from trainer.training.loop import train
 from trainer.workdir import checkpoint
 
@@ -76,19 +76,19 @@ def test_tensorboard_shows_the_same_numbers_and_the_rate(workdir: str) -> None:
     names = ['loss', 'accuracy', 'learning_rate', 'pictures_per_second']
     assert set(names) <= set(events.Tags()['tensors'])
     shown = [float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors('loss')]
-    assert shown == pytest.approx([row['loss'] for row in boards.read_metrics(workdir)])
+    assert shown == pytest.approx([row['loss'] for row in metric_writers.read_metrics(workdir)])
     assert all(tf.make_ndarray(e.tensor_proto) > 0 for e in events.Tensors('pictures_per_second'))
 
 
 def test_tensorboard_forgets_what_a_cut_off_run_logged_after_its_checkpoint(tmp_path: Path) -> None:
     folder = str(tmp_path)
-    with boards.Boards(folder, step=0) as board:
+    with metric_writers.MetricWriter(folder, step=0) as board:
         for step in (1, 2, 3, 4):
             board.log({'step': step, 'loss': 1.0 * step}, measured={})
-    with boards.Boards(folder, step=2) as board:
+    with metric_writers.MetricWriter(folder, step=2) as board:
         for step in (3, 4, 5):
             board.log({'step': step, 'loss': 10.0 * step}, measured={})
-    assert [row['loss'] for row in boards.read_metrics(folder)] == [1, 2, 30, 40, 50]
+    assert [row['loss'] for row in metric_writers.read_metrics(folder)] == [1, 2, 30, 40, 50]
     events = EventAccumulator(str(tmp_path / naming.TENSORBOARD)).Reload()
     assert [event.step for event in events.Tensors('loss')] == [1, 2, 3, 4, 5]
     shown = [float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors('loss')]
@@ -98,8 +98,8 @@ def test_tensorboard_forgets_what_a_cut_off_run_logged_after_its_checkpoint(tmp_
 def test_half_a_line_that_a_killed_run_left_is_dropped(tmp_path: Path) -> None:
     path = tmp_path / 'metrics.jsonl'
     path.write_text('{"step": 1, "loss": 0.5}\n{"step": 2, "lo')
-    assert boards.read_metrics(str(tmp_path)) == [{'step': 1, 'loss': 0.5}]
-    with boards.Boards(str(tmp_path), step=1):
+    assert metric_writers.read_metrics(str(tmp_path)) == [{'step': 1, 'loss': 0.5}]
+    with metric_writers.MetricWriter(str(tmp_path), step=1):
         pass
     assert path.read_text() == '{"step": 1, "loss": 0.5}\n'
 

@@ -13,7 +13,7 @@ from trainer.config import files as config_files
 from trainer.data.data_set import DataSet, open_data_set
 from trainer.data.input_pipeline import evaluation_batches
 from trainer.inference import scores as predictions
-from trainer.monitoring import metric_writers as boards
+from trainer.monitoring import metric_writers
 from trainer.training.loop import train
 from trainer.workdir import checkpoint
 
@@ -41,7 +41,7 @@ def data(data_folder: str) -> DataSet:
 def _train(data: DataSet, workdir: Path, *flags: str) -> list[dict[str, float]]:
     """As trainer.task does with these flags; the logged lines."""
     train(config_files.load('configs/tiny.py', [*_SMALL, *flags]), data, str(workdir))
-    return boards.read_metrics(str(workdir))
+    return metric_writers.read_metrics(str(workdir))
 
 
 def _column(rows: Sequence[dict[str, float]], name: str) -> list[float]:

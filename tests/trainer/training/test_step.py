@@ -24,7 +24,7 @@ from trainer.data import preprocess
 from trainer.data.data_set import DataInfo
 from trainer.distribution.strategy import build_strategy
 from trainer.losses import objective
-from trainer.optim import ema as averages
+from trainer.optim import ema
 from trainer.training.state import State, Window
 from trainer.training.step import compile_steps
 
@@ -64,7 +64,7 @@ def _state(config: TrainConfig, *, dtype: str = 'float32') -> State:
     options.autotune.enabled = False  # as the trainer's own input has it
     batches = tf.data.Dataset.from_tensors({'image': IMAGES, 'label': LABELS}).repeat()
     batches = batches.with_options(options)
-    means = averages.make(model) if config.step.ema_decay else []
+    means = ema.create_averages(model) if config.step.ema_decay else []
     return State(model, optimizer, iter(batches), Window(), means)
 
 
@@ -142,7 +142,7 @@ def test_the_means_follow_the_weights_by_their_decay() -> None:
         means = [kept * m + (1 - kept) * w for m, w in zip(means, weights, strict=True)]
     for found, expected in zip(state.means, means, strict=True):
         np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, atol=1e-6)
-    with averages.in_place_of_weights(state.means, state.model):
+    with ema.swapped_in(state.means, state.model):
         np.testing.assert_array_equal(state.model.weights[0].numpy(), state.means[0].numpy())
     np.testing.assert_array_equal(state.model.weights[0].numpy(), history[-1][0])
 
@@ -222,7 +222,7 @@ def weights(*, norm, devices, **step):
         batch_norm.fuse(model)
         optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
         optimizer.build(model.trainable_variables)
-        means = averages.make(model) if config.step.ema_decay else []
+        means = ema.create_averages(model) if config.step.ema_decay else []
     batches = forever({'image': images, 'label': labels})
     state = State(model, optimizer, iter(batches), Window(), means)
     take = compile_steps(state, strategy, config, objective=goal)

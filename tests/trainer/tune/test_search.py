@@ -12,11 +12,9 @@ import pytest
 from catalog.errors import UserError
 from trainer.config import files as config_files
 from trainer.data.data_set import DataSet, open_data_set
-from trainer.monitoring import metric_writers as boards
-from trainer.tune import results as search_report
-from trainer.tune import space as search_space
+from trainer.monitoring import metric_writers
+from trainer.tune import Choice, Range, Space, results, search_space
 from trainer.tune.search import Plan, search
-from trainer.tune.space import Choice, Range, Space
 from trainer.workdir import checkpoint
 
 TINY = str(Path(__file__).parents[3] / 'configs' / 'tiny.py')
@@ -38,7 +36,7 @@ SPACE = {
     'optimizer.name': Choice(('adamw', 'nadam')),
     'model.dropout': Range(0.0, 0.5, step=0.25),
 }
-SPACE_FILE = """from trainer.tune.space import Choice, Range
+SPACE_FILE = """from trainer.tune import Choice, Range
 
 
 def get_space():
@@ -66,17 +64,17 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope='module')
-def report(data: DataSet, output: Path) -> search_report.Report:
+def report(data: DataSet, output: Path) -> results.Report:
     return search(_plan(output), data)
 
 
 def _accuracies(output: Path, number: int) -> dict[int, float]:
-    rows = boards.read_metrics(str(output / 'trials' / f'{number:05d}'))
+    rows = metric_writers.read_metrics(str(output / 'trials' / f'{number:05d}'))
     return {int(row['step']): row['validation_accuracy'] for row in rows}
 
 
-def test_a_trial_tries_what_it_says_and_is_worth_its_best_evaluation(
-    report: search_report.Report, output: Path
+def test_a_trial_runs_with_its_values_and_scores_its_best_evaluation(
+    report: results.Report, output: Path
 ) -> None:
     assert [trial.number for trial in report.trials] == list(range(6))
     for trial in report.trials:
@@ -90,8 +88,8 @@ def test_a_trial_tries_what_it_says_and_is_worth_its_best_evaluation(
     assert len({trial.values['optimizer.learning_rate'] for trial in report.trials}) == 6
 
 
-def test_a_trial_worse_than_the_median_of_those_before_is_given_up(
-    report: search_report.Report, output: Path
+def test_a_trial_worse_than_the_median_of_earlier_trials_is_pruned(
+    report: results.Report, output: Path
 ) -> None:
     assert {trial.state for trial in report.trials[:2]} == {'done'}
     assert 'pruned' in {trial.state for trial in report.trials}
@@ -108,8 +106,8 @@ def test_a_trial_worse_than_the_median_of_those_before_is_given_up(
             assert (best < median and step < 12) == (is_last and trial.state == 'pruned')
 
 
-def test_the_best_of_those_that_are_done_is_kept_and_told(
-    report: search_report.Report, output: Path
+def test_the_best_finished_trial_keeps_its_checkpoints_and_is_reported(
+    report: results.Report, output: Path
 ) -> None:
     done = [trial for trial in report.trials if trial.state == 'done']
     assert report.best is not None
@@ -117,15 +115,15 @@ def test_the_best_of_those_that_are_done_is_kept_and_told(
     for trial in report.trials:
         workdir = str(output / 'trials' / f'{trial.number:05d}')
         assert bool(checkpoint.steps(workdir)) == (trial.number == report.best.number)
-    text = search_report.text(report, command=['python', '-m', 'trainer.task'])
+    text = results.format_report(report, command=['python', '-m', 'trainer.task'])
     rate = report.best.values['optimizer.learning_rate']
     assert f'--config.optimizer.learning_rate={rate}' in text.splitlines()[-1]
     written = json.loads((output / 'report.json').read_text())
     assert written == json.loads(json.dumps(dataclasses.asdict(report)))
 
 
-def test_a_search_that_was_killed_finds_what_an_undisturbed_one_does(
-    report: search_report.Report, data: DataSet, tmp_path: Path
+def test_a_killed_search_resumes_with_the_results_of_an_uninterrupted_one(
+    report: results.Report, data: DataSet, tmp_path: Path
 ) -> None:
     (tmp_path / 'space.py').write_text(SPACE_FILE)
     output = tmp_path / 'search'
@@ -137,30 +135,32 @@ def test_a_search_that_was_killed_finds_what_an_undisturbed_one_does(
         stderr=subprocess.PIPE,
     )
     second = output / 'trials' / '00001' / 'metrics.jsonl'
-    while not second.exists() or second.read_bytes().count(b'\n') < 3:  # step 6; 4 is saved
+    while (
+        not second.exists() or second.read_bytes().count(b'\n') < 3
+    ):  # step 6, after the checkpoint of step 4
         assert tune.poll() is None, tune.communicate()[1]
         time.sleep(0.05)
     os.kill(tune.pid, signal.SIGKILL)
-    told = tune.communicate()[0].decode().splitlines()
-    assert told[0].startswith(f'trial 0 done: accuracy {report.trials[0].value:.4f} after 12 steps')
+    printed = tune.communicate()[0].decode().splitlines()
+    assert printed[0].startswith(
+        f'trial 0 done: accuracy {report.trials[0].value:.4f} after 12 steps'
+    )
     assert search(_plan(output, trials=3), data).trials == report.trials[:3]
-    assert search(_plan(output), data) == report  # three more
-    assert search(_plan(output), data) == report  # none more
+    assert search(_plan(output), data) == report  # three more trials
+    assert search(_plan(output), data) == report  # no more trials
 
 
-def test_another_search_is_kept_out_of_the_folder(
-    report: search_report.Report, data: DataSet, output: Path
+def test_the_folder_of_another_search_is_rejected(
+    report: results.Report, data: DataSet, output: Path
 ) -> None:
     del report
-    with pytest.raises(UserError, match='must go on with the space that it began with'):
+    with pytest.raises(UserError, match='must resume with the space that it began with'):
         search(_plan(output, space={'seed': Range(0, 9)}), data)
-    with pytest.raises(UserError, match='must go on with the seed that it began with'):
+    with pytest.raises(UserError, match='must resume with the seed that it began with'):
         search(_plan(output, seed=1), data)
 
 
-def test_a_trial_that_cannot_be_or_diverges_fails_and_says_why(
-    data: DataSet, tmp_path: Path
-) -> None:
+def test_an_invalid_or_diverging_trial_fails_with_a_reason(data: DataSet, tmp_path: Path) -> None:
     diverging = Choice(('1e30', '1e31'))
     found = search(
         _plan(tmp_path / 'a', space={'optimizer.learning_rate': diverging}, trials=1), data
@@ -173,12 +173,14 @@ def test_a_trial_that_cannot_be_or_diverges_fails_and_says_why(
         _plan(tmp_path / 'b', space={'optimizer.schedule.name': impossible}, trials=1), data
     )
     assert 'schedule' in found.trials[0].why
-    assert 'trial 0 failed: ' in search_report.text(found, command=['python'])
+    assert 'trial 0 failed: ' in results.format_report(found, command=['python'])
 
 
 def _space(tmp_path: Path, body: str) -> Space:
     path = tmp_path / 'space.py'
-    path.write_text(f'from trainer.tune.space import *\n\n\ndef get_space():\n    return {body}\n')
+    path.write_text(
+        f'from trainer.tune import Choice, Range\n\n\ndef get_space():\n    return {body}\n'
+    )
     return search_space.load(str(path), config_files.load(TINY))
 
 
@@ -190,27 +192,27 @@ def _space(tmp_path: Path, body: str) -> Space:
         ("{'seed': Range(2, 2)}", 'low must be below high'),
         ("{'seed': Range(0, 2, log=True)}", 'low must be below high, and above 0 with log'),
         ("{'seed': Range(1, 2, log=True, step=1)}", 'step must be None with log'),
-        ("{'seed': Choice((1, 1))}", 'values must be two different ones or more'),
+        ("{'seed': Choice((1, 1))}", 'values must be a tuple of at least two different values'),
         ("{'seed': (1, 2)}", 'seed must be a Choice or a Range, got'),
-        ('[]', r'get_space\(\) must give fields and what they may be'),
+        ('[]', r'get_space\(\) must return a dictionary of fields and their values'),
     ],
 )
-def test_a_mistaken_space_is_refused_by_name(tmp_path: Path, body: str, message: str) -> None:
+def test_an_invalid_space_is_rejected_by_name(tmp_path: Path, body: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         _space(tmp_path, body)
 
 
-def test_a_search_needs_evaluations_and_a_local_folder(data: DataSet, tmp_path: Path) -> None:
-    blind = (*OVERRIDES, 'validation.every_steps=0')
-    with pytest.raises(UserError, match=r'validation\.every_steps must be set'):
-        search(_plan(tmp_path, overrides=blind), data)
+def test_a_search_requires_evaluations_and_a_local_folder(data: DataSet, tmp_path: Path) -> None:
+    without_evaluations = (*OVERRIDES, 'validation.every_steps=0')
+    with pytest.raises(UserError, match=r'validation\.every_steps must be above 0 for a search'):
+        search(_plan(tmp_path, overrides=without_evaluations), data)
     with pytest.raises(UserError, match='--output must be a local folder'):
         dataclasses.replace(_plan(tmp_path), output='gs://bucket/search')
     with pytest.raises(UserError, match='--trials must be at least 1, got 0'):
         _plan(tmp_path, trials=0)
 
 
-def test_the_spaces_of_the_repository_fit_their_configs() -> None:
+def test_the_search_spaces_of_the_repository_are_valid() -> None:
     config = config_files.load(TINY)
     for path in sorted((Path(TINY).parent / 'spaces').glob('[a-z]*.py')):
         assert search_space.load(str(path), config), path

@@ -1,4 +1,4 @@
-"""Pictures with what a model says of them, for people to look at. Knows no model, no board."""
+"""Draws sample images with their predictions, for TensorBoard. Knows no model."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-_WIDTH = 192  # of a drawing, in pixels
-_LINE = 14  # height of a line of text, in pixels
-_RIGHT, _WRONG = (0, 110, 0), (190, 0, 0)
+_WIDTH = 192  # of a drawing, pixels
+_LINE = 14  # height of a line of text, pixels
+_CORRECT, _WRONG = (0, 110, 0), (190, 0, 0)
 
 
 def draw(
@@ -18,16 +18,16 @@ def draw(
     probabilities: npt.NDArray[np.floating],
     names: Sequence[str],
 ) -> npt.NDArray[np.uint8]:
-    """Each picture over two lines: its category, and the likeliest one, green where it is right.
+    """Draws each image above its category and its prediction, green if correct, else red.
 
     Args:
       images: uint8 [N, H, W, 3].
       labels: int64 [N].
       probabilities: float [N, C].
-      names: of the categories [C].
+      names: Names of the categories, [C].
 
     Returns:
-      uint8 [N, h, w, 3]
+      Drawings, uint8 [N, h, w, 3].
     """
     rows = zip(images, labels.tolist(), probabilities, strict=True)
     return np.stack([_draw(image, label, shares, names) for image, label, shares in rows])
@@ -45,6 +45,6 @@ def _draw(
     canvas.paste(Image.fromarray(image).resize((_WIDTH, height)))
     pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=11)
     pen.text((2, height), names[label], fill='black', font=font)
-    said = f'{shares[best]:.2f} {names[best]}'
-    pen.text((2, height + _LINE), said, fill=_RIGHT if best == label else _WRONG, font=font)
+    prediction = f'{shares[best]:.2f} {names[best]}'
+    pen.text((2, height + _LINE), prediction, fill=_CORRECT if best == label else _WRONG, font=font)
     return np.asarray(canvas)

