@@ -17,8 +17,8 @@ def _ours(
     device: str = 'none',
 ) -> Counts:
     import tensorflow as tf
-
     from trainer.augmentation.draws import draw
+
     from trainer.augmentation.pictures import augment
     from trainer.config import InputConfig, TrainConfig
     from trainer.data import preprocess

@@ -133,7 +133,7 @@ def test_stages_unfreeze_at_their_steps() -> None:
 
 def test_a_pattern_that_fits_nothing_is_refused_by_name() -> None:
     config = OptimizerConfig(groups=(GroupConfig(pattern='^bakcbone/'),))
-    with pytest.raises(UserError, match=r"'\^bakcbone/' fits none of backbone/low/kernel, …"):
+    with pytest.raises(UserError, match=r"'\^bakcbone/' matches none of backbone/low/kernel, …"):
         build_optimizer(config, total_steps=10, model=_nested())
     with pytest.raises(ValueError, match='must be a regular expression'):
         GroupConfig(pattern='(')

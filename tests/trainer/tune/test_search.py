@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import UserError
-from trainer.config import files as config_files
+from trainer.config import files
 from trainer.data.data_set import DataSet, open_data_set
 from trainer.monitoring import metric_writers
 from trainer.tune import Choice, Range, Space, results, search_space
 from trainer.tune.search import Plan, search
-from trainer.workdir import checkpoint
+from trainer.workdir import checkpoint, run_files
 
 TINY = str(Path(__file__).parents[3] / 'configs' / 'tiny.py')
 OVERRIDES = (
@@ -78,7 +78,7 @@ def test_a_trial_runs_with_its_values_and_scores_its_best_evaluation(
 ) -> None:
     assert [trial.number for trial in report.trials] == list(range(6))
     for trial in report.trials:
-        config = config_files.restore(str(output / 'trials' / f'{trial.number:05d}'))
+        config = run_files.restore_config(str(output / 'trials' / f'{trial.number:05d}'))
         assert str(config.optimizer.learning_rate) == str(trial.values['optimizer.learning_rate'])
         assert config.optimizer.name == trial.values['optimizer.name']
         assert config.model.dropout == trial.values['model.dropout'] in (0.0, 0.25, 0.5)
@@ -181,7 +181,7 @@ def _space(tmp_path: Path, body: str) -> Space:
     path.write_text(
         f'from trainer.tune import Choice, Range\n\n\ndef get_space():\n    return {body}\n'
     )
-    return search_space.load(str(path), config_files.load(TINY))
+    return search_space.load(str(path), files.load(TINY))
 
 
 @pytest.mark.parametrize(
@@ -213,6 +213,6 @@ def test_a_search_requires_evaluations_and_a_local_folder(data: DataSet, tmp_pat
 
 
 def test_the_search_spaces_of_the_repository_are_valid() -> None:
-    config = config_files.load(TINY)
+    config = files.load(TINY)
     for path in sorted((Path(TINY).parent / 'spaces').glob('[a-z]*.py')):
         assert search_space.load(str(path), config), path
