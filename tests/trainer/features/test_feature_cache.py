@@ -230,7 +230,7 @@ def test_a_backbone_that_is_not_the_features_own_is_refused(cache: Path, tmp_pat
     document['options']['features']['model_sha256'] = '0' * 64
     path.write_text(json.dumps(document))
     with pytest.raises(
-        UserError, match='another model computed the features: run trainer.features again'
+        UserError, match=r'another model computed the features: run trainer.features again'
     ):
         fused.run(str(damaged), tmp_path / 'run', *_ON_FEATURES)
     weights = damaged / 'backbone.data-00000-of-00001'
