@@ -4,7 +4,7 @@ python -m trainer.tune --config=configs/tiny.py --space=configs/spaces/tiny.py -
   --output=DIR --trials=20 --config.validation.every_steps=300 --config.total_steps=900
 """
 
-from trainer.tune.space import Choice, Range, Space
+from trainer.tune import Choice, Range, Space
 
 
 def get_space() -> Space:
