@@ -17,13 +17,14 @@ def _ours(
     device: str = 'none',
 ) -> Counts:
     import tensorflow as tf
-    from trainer.augmentation.draws import draw
 
     from trainer.augmentation.pictures import augment
+    from trainer.augmentation.random_numbers import draw
     from trainer.config import InputConfig, TrainConfig
     from trainer.data import preprocess
+    from trainer.data.batches import train_batches
     from trainer.data.data_set import open_data_set
-    from trainer.data.input_pipeline import train_batches
+    from trainer.data.examples import batch_spec
 
     config = TrainConfig(
         batch_size=BATCH,
@@ -33,7 +34,7 @@ def _ours(
         ),
     )
 
-    batches = iter(train_batches(open_data_set(str(folder / kind)), config))
+    batches = iter(train_batches(open_data_set(str(folder / kind)), batch_spec(config)))
     normalize = tf.function(preprocess.normalize, jit_compile=True)  # as in the train step
 
     def one_step(step: tf.Tensor, seen: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -89,11 +90,11 @@ def ours_decoding(folder: Path, cores: int) -> Counts:
     import tensorflow as tf
 
     from trainer.config import InputConfig
-    from trainer.data import progressive_resizing as sizes
+    from trainer.data import progressive_resizing
 
     @tf.function(input_signature=[tf.TensorSpec([BATCH], tf.string)])
     def take(encoded: tf.Tensor) -> tf.Tensor:
-        return sizes.decode(encoded, InputConfig(height=SIDE, width=SIDE), step=None)
+        return progressive_resizing.decode(encoded, InputConfig(height=SIDE, width=SIDE), step=None)
 
     pictures = [picture for picture, _ in input_memory.pictures(folder)]
     starts = range(0, len(pictures) - BATCH + 1, BATCH)
@@ -105,11 +106,14 @@ def ours_decoding(folder: Path, cores: int) -> Counts:
 def ours_without_decoding(folder: Path, cores: int) -> Counts:
     """`ours_uint8` without decoding: reads, checks, parses and shuffles records to batches."""
     from trainer.config import InputConfig, TrainConfig
+    from trainer.data.batches import encoded_batches
     from trainer.data.data_set import open_data_set
-    from trainer.data.input_pipeline import pictures_of, train_stream
+    from trainer.data.examples import batch_spec
+    from trainer.data.sources import train_source
 
     size = InputConfig(height=SIDE, width=SIDE, shuffle_records=1024)
     config = TrainConfig(batch_size=BATCH, total_steps=1, input=size)
     data = open_data_set(str(folder / 'product'))
-    for batch in train_stream(data, config, group=pictures_of, make=lambda x, _: x):
+    source = train_source(data, size)
+    for batch in encoded_batches(data, batch_spec(config), source=source).prefetch(2):
         yield len(batch['encoded'])

@@ -22,8 +22,8 @@ import tensorflow as tf
 from absl import flags
 
 from catalog import command_line
-from trainer.export import loading as exported_models
-from trainer.export.loading import Models
+from trainer.export import loading
+from trainer.export.loading import ExportedModels
 from trainer.predict import decoding, dump_stream
 from trainer.predict import dump_predictions as predicting
 from trainer.predict.decoding import Decoded
@@ -44,13 +44,13 @@ def timed(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def decode(chunks: list[Chunk], models: Models) -> list[Decoded]:
+def decode(chunks: list[Chunk], models: ExportedModels) -> list[Decoded]:
     """Decodes all chunks on all cores."""
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         return list(pool.map(lambda chunk: decoding.decode(chunk, models.decoders), chunks))
 
 
-def run_model(decoded: list[Decoded], models: Models) -> None:
+def run_model(decoded: list[Decoded], models: ExportedModels) -> None:
     """Computes the probabilities of all chunks."""
     for chunk in decoded:
         _, numbers = np.unique(chunk.product, return_inverse=True)
@@ -73,10 +73,10 @@ def main(argv: list[str]) -> None:
     total = len(pictures) + sum(1 for _ in products)
     size = predicting.Options().chunk_products
     chunks = [pictures[i : i + size] for i in range(0, len(pictures), size)]
-    models = exported_models.load([_MODEL.value])
+    models = loading.load([_MODEL.value])
     decoded = decode(chunks, models)
     parts = {
-        'load': (lambda: exported_models.load([_MODEL.value]), 1),
+        'load': (lambda: loading.load([_MODEL.value]), 1),
         'decode': (lambda: decode(chunks, models), len(pictures)),
         'model': (lambda: run_model(decoded, models), len(pictures)),
         'predict': (predict, total),

@@ -133,8 +133,9 @@ def fit(case: Case, folder: Path) -> None:
     """Runs Keras's `fit`, with a turn after each epoch, which is a window long."""
     import keras
 
-    from trainer.data import input_pipeline
+    from trainer.data.batches import train_batches
     from trainer.data.data_set import open_data_set
+    from trainer.data.examples import batch_spec
     from trainer.models import batch_norm
     from trainer.models.model import build_model
     from trainer.optim.optimizers import build_optimizer
@@ -159,7 +160,7 @@ def fit(case: Case, folder: Path) -> None:
         steps_per_execution=_STEPS_PER_CALL,
         jit_compile=case.xla,
     )
-    batches = input_pipeline.train_batches(data, config).map(lambda x: (x['image'], x['label']))
+    batches = train_batches(data, batch_spec(config)).map(lambda x: (x['image'], x['label']))
     model.fit(
         batches,
         steps_per_epoch=case.window,

@@ -13,9 +13,9 @@ from catalog import record
 from catalog.formats import tfrecord
 from trainer.config import files as config_files
 from trainer.data.data_set import open_data_set
+from trainer.inference.runs import restore_member
 from trainer.monitoring import metric_writers
 from trainer.training.loop import train
-from trainer.workdir import checkpoint
 
 _SIZE = 12  # pixels
 _SMALL = (
@@ -53,7 +53,7 @@ def products(folder: str) -> list[record.Record]:
 
 @functools.cache
 def _model(workdir: Path) -> keras.Model:
-    return checkpoint.restore_model(str(workdir))[0]
+    return restore_member(str(workdir))[0].model
 
 
 def pixels(pictures: Sequence[bytes]) -> np.ndarray:

@@ -43,7 +43,7 @@ def test_a_dry_run_shows_everything_and_writes_nothing(data_folder: str, tmp_pat
     assert '161 pictures of 4 classes' in done.stdout
     assert '23.0 steps' in done.stdout
     assert re.search(r'^conv2d_1 +14 x 14 x 8 +288 +0\.11$', done.stdout, re.MULTILINE)
-    assert 'GFLOP a picture forward' in done.stdout
+    assert 'GFLOP per picture in the forward pass' in done.stdout
     assert 'memory: about 0.00 GB on each device' in done.stdout
     assert 'batch:  uint8 7 x 28 x 28 x 3, read and decoded' in done.stdout
     assert not (tmp_path / 'run').exists()

@@ -1,4 +1,4 @@
-"""A folder of shards, checked against its manifest. No TensorFlow."""
+"""A folder of shards, checked against its manifest, and what a run remembers of it."""
 
 import random
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from catalog import categories, manifest, storage
 from catalog.errors import UserError
 from catalog.manifest import Shard, Split
 
-SAMPLED_SHARDS = 4  # beside the first and the last of each split
+SAMPLED_SHARDS = 4  # in addition to the first and the last of each split
 
 Verify = Literal['sampled', 'full']
 
@@ -19,10 +19,10 @@ class DataSet:
     """A checked data set.
 
     Attributes:
-      folder: where the shards lie.
-      manifest: what it says of itself.
-      categories: the tree of its C classes.
-      digest: the manifest's SHA-256 in hex, the data set's identity.
+      folder: The folder of the shards.
+      manifest: Its manifest.
+      categories: The tree of its C classes.
+      digest: SHA-256 of the manifest in hex, the identity of the data set.
     """
 
     folder: str
@@ -32,29 +32,28 @@ class DataSet:
 
     @property
     def num_classes(self) -> int:
-        """C."""
+        """Number of classes C."""
         return len(self.categories)
 
     def split(self, name: str) -> Split:
-        """A split; a `UserError` names those there are."""
+        """Returns a split; an unknown name raises a `UserError` that lists the splits."""
         return manifest.get_split(self.manifest, name, folder=self.folder)
 
     def paths(self, name: str) -> list[str]:
-        """The paths of a split's shards, in order."""
+        """Returns the paths of a split's shards, in order."""
         return [storage.join(self.folder, shard.file) for shard in self.split(name).shards]
 
 
 @dataclass(frozen=True)
 class DataInfo:
-    """What a run remembers of the data it learned from.
+    """The identity and the class counts of a data set.
 
     Attributes:
-      digest: the manifest's SHA-256 in hex.
+      digest: SHA-256 of the manifest, in hex.
       num_classes: C.
-      examples_per_class: that an epoch shows, copies included [C]: of pictures, or of records where
-        an example is a product: the prior that was learned from. Expectations where reading
-        samples, see trainer/sampling.py.
-      natural_prior: class shares of all products [C].
+      examples_per_class: Examples of each class in an epoch, copies included [C]: the prior that
+        the model learns from. Expected values if `input.sampling_power` is set, see `sampling`.
+      natural_prior: Share of each class among all products [C].
     """
 
     digest: str
@@ -64,23 +63,23 @@ class DataInfo:
 
 
 def open_data_set(folder: str, *, verify: Verify = 'sampled') -> DataSet:
-    """Opens a data set and checks files, sizes and digests of every split.
+    """Opens a data set and checks the files, sizes and digests of every split.
 
     Args:
-      folder: local or `gs://`.
+      folder: A local folder or `gs://`.
       verify: `full` reads every shard; `sampled` the first, the last and a few between.
 
     Raises:
-      UserError: naming the shard that is missing, of another size or of other bytes.
+      UserError: Naming the shard that is missing, has another size or another digest.
     """
-    found = manifest.read(folder)
-    tree = manifest.read_categories(folder, found)
+    document = manifest.read(folder)
+    tree = manifest.read_categories(folder, document)
     digest = manifest.digest(folder)
-    for split in found.splits.values():
+    for split in document.splits.values():
         manifest.check_files(folder, split)
-        chosen = split.shards if verify == 'full' else _sample(split.shards, seed=digest)
-        check_digests(folder, chosen)
-    return DataSet(folder, found, tree, digest)
+        checked = split.shards if verify == 'full' else _sample(split.shards, seed=digest)
+        check_digests(folder, checked)
+    return DataSet(folder, document, tree, digest)
 
 
 def _sample(shards: Sequence[Shard], *, seed: str) -> list[Shard]:
@@ -91,16 +90,16 @@ def _sample(shards: Sequence[Shard], *, seed: str) -> list[Shard]:
 
 
 def check_digests(folder: str, shards: Sequence[Shard]) -> None:
-    """Reads shards and compares their SHA-256.
+    """Reads shards and compares their SHA-256 with the manifest.
 
     Raises:
-      UserError: naming the first shard that differs.
+      UserError: Naming the first shard that differs.
     """
     for shard in shards:
         path = storage.join(folder, shard.file)
-        found = storage.sha256(path)
-        if found != shard.sha256:
+        digest = storage.sha256(path)
+        if digest != shard.sha256:
             raise UserError(
-                f'{path}: its SHA-256 must be {shard.sha256} as the manifest says, got {found}; '
-                'the shard is damaged or of another data set: make the data set again'
+                f'{path}: SHA-256 must be {shard.sha256} as in the manifest, got {digest}; the '
+                'shard is damaged or belongs to another data set: shard the data again'
             )

@@ -1,15 +1,15 @@
-"""What the features of a cache are of, and whether a run fits them. No TensorFlow.
+"""The format of a feature cache: its manifest options, its records, and which runs can read it.
 
-A cache is a data set whose records hold features in the place of pictures (docs/fusion.md). Its
-manifest says so in `options.record`, and what of in `options.features`.
+A feature cache is a data set whose records hold features instead of pictures (docs/fusion.md). In
+its manifest, `options.record` is `features` and `options.features` is a `FeatureSource`.
 
-The record of a product's features: a `tf.Example` in a shard of a feature cache.
+The record of a product is a `tf.Example`:
 
 | feature | type | meaning |
 |---|---|---|
 | `image/features` | bytes [views] | float16 [d], little-endian, of each picture in source order |
 | `image/class/label` | int64 [1] | as in the records of pictures |
-| `product/id` | int64 [1] | likewise |
+| `product/id` | int64 [1] | as in the records of pictures |
 """
 
 import dataclasses
@@ -24,28 +24,29 @@ import tensorflow as tf
 from catalog import record, shards
 from catalog.errors import UserError
 from catalog.manifest import Manifest
-from trainer.config import TrainConfig
-from trainer.config.model import ModelConfig
+from trainer.config import InputConfig, ModelConfig
 
 RECORD = 'features'  # the kind of the records, beside those of `catalog.record`
+FEATURES = 'image/features'
+DTYPE = np.dtype('<f2')  # half the size of float32; the error is below 0.0005 of a value
 
-# What lies behind the features, or is over when they are made.
-_FREE = frozenset({'fusion', 'last_layer', 'cosine_scale', 'dropout', 'weights'})
+# Fields that act after the features, or that no longer matter once these are computed.
+_NOT_BACKBONE = frozenset({'fusion', 'last_layer', 'cosine_scale', 'dropout', 'weights'})
 
 _MODEL = pydantic.TypeAdapter(ModelConfig)
 
 
 @dataclass(frozen=True)
 class FeatureSource:
-    """What features are of.
+    """The pictures and the backbone that features were computed from.
 
     Attributes:
-      data_sha256: of the manifest of the data set with the pictures, in hex.
-      model_sha256: of the backbone's weights, in hex; they lie beside the features.
-      model: the fields of `ModelConfig` that make the backbone.
-      height: of the pictures that it took, in pixels.
-      width: likewise.
-      size: d, of the features of a picture.
+      data_sha256: SHA-256 of the manifest of the data set with the pictures, in hex.
+      model_sha256: SHA-256 of the backbone's weights, in hex; these are stored beside the features.
+      model: The fields of `ModelConfig` that define the backbone.
+      height: Height of the images that it took, in pixels.
+      width: Width of the images that it took, in pixels.
+      size: d, the number of features of a picture.
     """
 
     data_sha256: str
@@ -57,75 +58,81 @@ class FeatureSource:
 
 
 def backbone_fields(config: ModelConfig) -> dict[str, Any]:
-    """The fields that make the backbone."""
+    """Returns the fields that define the backbone."""
     document: dict[str, Any] = _MODEL.dump_python(config, mode='json')
-    return {name: value for name, value in document.items() if name not in _FREE}
+    return {name: value for name, value in document.items() if name not in _NOT_BACKBONE}
 
 
-def options(source: FeatureSource) -> dict[str, Any]:
-    """The options of a cache's manifest."""
+def manifest_options(source: FeatureSource) -> dict[str, Any]:
+    """Returns the options of a feature cache's manifest."""
     return {'record': RECORD, 'features': dataclasses.asdict(source)}
 
 
-def of(manifest: Manifest) -> FeatureSource:
-    """What a cache's manifest says."""
+def is_feature_cache(manifest: Manifest) -> bool:
+    """Returns whether a data set holds features instead of pictures."""
+    return bool(manifest.options.get('record') == RECORD)
+
+
+def feature_source(manifest: Manifest) -> FeatureSource:
+    """Reads the source of the features from a feature cache's manifest."""
     return FeatureSource(**manifest.options['features'])
 
 
-def check(manifest: Manifest, config: TrainConfig, *, folder: str) -> None:
-    """Checks that a run learns from what a data set's records hold.
+def check(
+    manifest: Manifest, model: ModelConfig, input_config: InputConfig, *, folder: str
+) -> None:
+    """Checks that the records of a data set are of the kind that a run reads.
 
     Raises:
-      UserError: naming what the run asks for and what came.
+      UserError: If they are pictures and the run reads features, or the other way round, or the
+        features are of another backbone.
     """
     kind = manifest.options.get('record')
-    if (kind == RECORD) != config.input.features:
+    if is_feature_cache(manifest) != input_config.features:
         raise UserError(
-            f'{folder}: input.features is {config.input.features}, but the records are of kind '
-            f'{kind!r}; python -m trainer.features makes features of pictures'
+            f'{folder}: input.features is {input_config.features}, but the records are of kind '
+            f'{kind!r}; python -m trainer.features computes features from pictures'
         )
-    if kind == RECORD:
-        _check_backbone(of(manifest), config, folder=folder)
-    elif config.model.fusion.is_on and kind != 'product':
+    if is_feature_cache(manifest):
+        _check_backbone(feature_source(manifest), model, input_config, folder=folder)
+    elif model.fusion.is_on and kind != 'product':
         raise UserError(
-            f'{folder}: model.fusion {config.model.fusion.name} needs records of whole products, '
-            f'these are of kind {kind!r}; make the data set with --record=product'
+            f'{folder}: model.fusion {model.fusion.name} needs one record per product, '
+            f'got records of kind {kind!r}; shard the data with --record=product'
         )
 
 
-def _check_backbone(source: FeatureSource, config: TrainConfig, *, folder: str) -> None:
+def _check_backbone(
+    source: FeatureSource, model: ModelConfig, input_config: InputConfig, *, folder: str
+) -> None:
     made = {
         **{f'model.{name}': value for name, value in source.model.items()},
         'input.height': source.height,
         'input.width': source.width,
     }
     wanted = {
-        **{f'model.{name}': value for name, value in backbone_fields(config.model).items()},
-        'input.height': config.input.height,
-        'input.width': config.input.width,
+        **{f'model.{name}': value for name, value in backbone_fields(model).items()},
+        'input.height': input_config.height,
+        'input.width': input_config.width,
     }
     for name in made | wanted:
         if made.get(name) != wanted.get(name):
             raise UserError(
-                f'{folder}: {name} must be that of its features, {made.get(name)!r}, got '
+                f'{folder}: {name} must be that of the features, {made.get(name)!r}, got '
                 f'{wanted.get(name)!r}'
             )
 
 
 def shard_file(file: str) -> str:
-    """The name of the shard of features of a shard of pictures, which may be compressed."""
+    """Returns the name of the shard of features of a shard of pictures, compressed or not."""
     name = shards.parse(file)
     if name is None:
         raise UserError(f'{file}: must be named like a shard')
     return name.file()
 
 
-FEATURES = 'image/features'
-DTYPE = np.dtype('<f2')  # half the room of float32; what is lost is below 0.0005 of a value
-
-
 def encode(features: npt.NDArray[np.float16], *, label: int, product_id: int) -> bytes:
-    """A product's features [views, d] as a serialized tf.Example."""
+    """Serializes the features of a product [views, d] as a tf.Example."""
     example = tf.train.Example()
     views = [view.astype(DTYPE).tobytes() for view in features]
     example.features.feature[FEATURES].bytes_list.value.extend(views)
@@ -136,6 +143,6 @@ def encode(features: npt.NDArray[np.float16], *, label: int, product_id: int) ->
 
 
 def decode(encoded: tf.Tensor, *, size: int) -> tf.Tensor:
-    """The features of pictures: string [N] -> float32 [N, size]."""
+    """Decodes the features of pictures: string [N] -> float32 [N, size]."""
     features = tf.ensure_shape(tf.io.decode_raw(encoded, tf.float16), [None, size])
     return tf.cast(features, tf.float32)

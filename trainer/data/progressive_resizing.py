@@ -1,9 +1,8 @@
-"""The size of the pictures by step: small ones first, which cost less.
+"""The image size by step: small images first, which cost less.
 
-The order of the pictures is that of a run of one size; what a step decodes them to is asked by the
-number of its batch, so one iterator, and its checkpoint, lasts for the whole run. Evaluation takes
-the last size throughout. Touvron et al., 2019, arXiv:1906.06423; Tan and Le, 2021,
-arXiv:2104.00298, section 4.2.
+The order of the examples does not depend on the size: a batch's number decides what it is decoded
+to, so one iterator, and its checkpoint, serves the entire run. Evaluation uses the last size.
+Touvron et al., 2019, arXiv:1906.06423; Tan and Le, 2021, arXiv:2104.00298, section 4.2.
 """
 
 import dataclasses
@@ -11,43 +10,47 @@ import functools
 
 import tensorflow as tf
 
-from trainer.config import InputConfig, TrainConfig
-from trainer.config.input import SizeConfig
+from trainer.config import InputConfig, SizeConfig
 from trainer.data import preprocess
 
 
 def stages(config: InputConfig) -> tuple[SizeConfig, ...]:
-    """All sizes in turn, the last without end."""
+    """Returns all sizes in turn; the last one has no end."""
     last = SizeConfig(until_step=1 << 62, height=config.height, width=config.width)
     return (*config.sizes, last)
 
 
-def at(config: TrainConfig, *, done: int) -> TrainConfig:
-    """The config of a run after so many steps: as if it had no other size than that of then."""
-    return _of(config, next(stage for stage in stages(config.input) if done < stage.until_step))
+@functools.cache  # called for each call of the device; building a checked config takes 0.6 ms
+def input_at(config: InputConfig, *, stage: SizeConfig) -> InputConfig:
+    """Returns the config of a run that has no other size than that of a stage."""
+    return dataclasses.replace(config, height=stage.height, width=stage.width, sizes=())
 
 
-@functools.cache  # asked at each call of the device; to make a config checks it, 0.6 ms
-def _of(config: TrainConfig, stage: SizeConfig) -> TrainConfig:
-    size = dataclasses.replace(config.input, height=stage.height, width=stage.width, sizes=())
-    return dataclasses.replace(config, input=size)
+def stage_at(config: InputConfig, *, step: int) -> SizeConfig:
+    """Returns the stage of a step, from 0."""
+    return next(stage for stage in stages(config) if step < stage.until_step)
 
 
-def steps_to_next(config: InputConfig, *, done: int) -> int:
-    """Steps that may be taken before the size changes."""
-    return next(stage.until_step - done for stage in stages(config) if done < stage.until_step)
+def steps_to_next(config: InputConfig, *, step: int) -> int:
+    """Returns the number of steps before the size changes."""
+    return stage_at(config, step=step).until_step - step
 
 
 def decode(encoded: tf.Tensor, config: InputConfig, *, step: tf.Tensor | None) -> tf.Tensor:
-    """The pictures of a step, None for evaluation: string [N], int64 [] -> uint8 [N, h, w, 3]."""
+    """Decodes the pictures of a step: string [N], int64 [] -> uint8 [N, h, w, 3].
 
-    found = stages(config)
-    if len(found) == 1 or step is None:
-        return _decode(encoded, config, found[-1])
+    Args:
+      encoded: The encoded pictures.
+      config: All sizes of the run.
+      step: The step, from 0; None decodes to the last size, for evaluation.
+    """
+    all_stages = stages(config)
+    if len(all_stages) == 1 or step is None:
+        return _decode(encoded, config, all_stages[-1])
     ends = tf.constant([stage.until_step for stage in config.sizes], tf.int64)
     number = tf.reduce_sum(tf.cast(step >= ends, tf.int32))
     images = tf.switch_case(
-        number, [lambda stage=stage: _decode(encoded, config, stage) for stage in found]
+        number, [lambda stage=stage: _decode(encoded, config, stage) for stage in all_stages]
     )
     return tf.ensure_shape(images, [encoded.shape[0], None, None, 3])
 
@@ -61,5 +64,5 @@ def _decode(encoded: tf.Tensor, config: InputConfig, stage: SizeConfig) -> tf.Te
     if config.decoder == 'tensorflow' or stage.ratio > 1:
         return in_graph(encoded)
     return preprocess.decode_jpeg_batch(
-        encoded, height=stage.height, width=stage.width, otherwise=in_graph
+        encoded, height=stage.height, width=stage.width, fallback=in_graph
     )

@@ -1,7 +1,7 @@
-"""Where the records of training come from: the shards, or the memory of a set that is small.
+"""Where training reads records from: the shards, or a decoded copy of a small set in memory.
 
-Both give the same records in the same order; a picture is its bytes for the one and its number,
-from 1, for the other, until it is decoded.
+Both give the same records in the same order. Until it is decoded, a picture is its bytes in the
+first case and its number, from 1, in the second.
 """
 
 import contextlib
@@ -17,40 +17,39 @@ import tensorflow as tf
 
 from catalog import manifest, record
 from catalog.errors import UserError
-from trainer.config import InputConfig, TrainConfig
-from trainer.data import data_set, feature_shards
-from trainer.data import feature_shards as feature_source
-from trainer.data import progressive_resizing as sizes
+from trainer.config import InputConfig
+from trainer.data import data_set, feature_shards, progressive_resizing
 from trainer.data.data_set import DataSet
 
 Columns = dict[str, Any]
 
-_BAD_INPUT = (
-    tf.errors.DataLossError,
-    tf.errors.FailedPreconditionError,  # a shard with fewer records than it should have
-    tf.errors.InvalidArgumentError,
-    tf.errors.NotFoundError,
-    tf.errors.OutOfRangeError,
-)
 UNLABELLED = -1
 PARSED_RECORDS = 1024  # at a time
 
 _DECODED_PICTURES = 256  # at a time
-_LARGEST_CACHE = 0.5  # of the machine's memory
+_MAX_MEMORY_SHARE = 0.5  # of the machine, for a cached set
+_BAD_INPUT = (
+    tf.errors.DataLossError,
+    tf.errors.FailedPreconditionError,  # a shard with fewer records than the manifest has
+    tf.errors.InvalidArgumentError,
+    tf.errors.NotFoundError,
+    tf.errors.OutOfRangeError,
+)
 
 
 @dataclass(frozen=True)
 class Source:
-    """Records, and how to come from them to pictures, or to features in their place.
+    """Records, and functions that turn them into images or features.
 
     Attributes:
-      parts: of each shard what `read` takes: tensors [S].
-      read: the records of a shard in turn.
-      parse: many of them to columns: `encoded`, ragged [R, (views)], `label` and `product_id`,
+      parts: The arguments of `read` for each shard: tensors [S].
+      read: Returns the records of a shard.
+      parse: Parses records to columns: `encoded`, ragged [R, (views)], `label` and `product_id`,
         int64 [R].
-      decode: `encoded` [N] of a step, int64 [], to pictures uint8 [N, h, w, 3] or features [N, d].
+      decode: Decodes `encoded` [N] for a step, int64 [], to images uint8 [N, h, w, 3] or features
+        float32 [N, d].
 
-    Where there is no picture, `encoded` may be filled up with the zero of its type.
+    `encoded` is padded with the zero of its dtype.
     """
 
     parts: tuple[tf.Tensor, ...]
@@ -59,45 +58,45 @@ class Source:
     decode: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
-def of_train(data: DataSet, config: TrainConfig) -> Source:
-    """The train split as the config asks for it.
+def train_source(data: DataSet, config: InputConfig) -> Source:
+    """Returns the source of the train split.
 
     Raises:
-      UserError: if it should lie in memory and is too large.
+      UserError: If it is to be cached in memory and is too large.
     """
-    if config.input.cache:
-        return _memory(data, config.input)
+    if config.cache:
+        return _memory(data, config)
     return Source(
         parts=shards(data, 'train'),
         read=reader(data, 'train'),
-        parse=parser(config.input),
-        decode=decoder(data, config.input),
+        parse=parser(config),
+        decode=decoder(data, config),
     )
 
 
 def decoder(data: DataSet, config: InputConfig) -> Callable[..., tf.Tensor]:
-    """A function of `encoded` [N] and the step, None for evaluation, to pictures or features."""
+    """Returns a function from `encoded` [N] and a step, or None, to images or features."""
     if not config.features:
-        return lambda encoded, step: sizes.decode(encoded, config, step=step)
-    size = feature_source.of(data.manifest).size
+        return lambda encoded, step: progressive_resizing.decode(encoded, config, step=step)
+    size = feature_shards.feature_source(data.manifest).size
     return lambda encoded, step: feature_shards.decode(encoded, size=size)
 
 
 def shards(data: DataSet, split: str) -> tuple[tf.Tensor, tf.Tensor]:
-    """The paths and the numbers of records of a split's shards: string [S], int64 [S]."""
+    """Returns the paths and record counts of a split's shards: string [S], int64 [S]."""
     records = [shard.records for shard in data.split(split).shards]
     return tf.constant(data.paths(split), tf.string), tf.constant(records, tf.int64)
 
 
 def reader(data: DataSet, split: str) -> Callable[[tf.Tensor, tf.Tensor], tf.data.Dataset]:
-    """A function of a shard's path and number of records, to these, serialized."""
+    """Returns a function from a shard's path and record count to its serialized records."""
     paths = data.paths(split)
     compression = 'GZIP' if paths and paths[0].endswith('.gz') else ''
 
     def read(path: tf.Tensor, records: tf.Tensor) -> tf.data.Dataset:
-        # One that was cut between two records would end like a whole one.
-        found = tf.data.TFRecordDataset(path, compression_type=compression)
-        return found.apply(tf.data.experimental.assert_cardinality(records))
+        # A shard that is cut between two records has no other sign of damage than its length.
+        dataset = tf.data.TFRecordDataset(path, compression_type=compression)
+        return dataset.apply(tf.data.experimental.assert_cardinality(records))
 
     return read
 
@@ -105,9 +104,9 @@ def reader(data: DataSet, split: str) -> Callable[[tf.Tensor, tf.Tensor], tf.dat
 def parser(
     config: InputConfig, more: Mapping[str, Any] = MappingProxyType({})
 ) -> Callable[[tf.Tensor], Columns]:
-    """A function from records, string [R], to columns: those of `Source`, and those of `more`.
+    """Returns a function from records, string [R], to the columns of `Source` and those of `more`.
 
-    Product records and picture records alike: a scalar feature is a list of one.
+    It parses product records and picture records: a scalar feature is a list of one.
     """
     views = feature_shards.FEATURES if config.features else record.ENCODED
     features = {
@@ -130,7 +129,7 @@ def parser(
 
 
 def _memory(data: DataSet, config: InputConfig) -> Source:
-    """All pictures decoded, all columns, and where the records of each shard begin."""
+    """Reads the train split into memory: decoded images, columns, bounds of the shards."""
     _check_memory(data, config)
     columns, images = _read_all(data, config)
     _, records = shards(data, 'train')
@@ -140,8 +139,8 @@ def _memory(data: DataSet, config: InputConfig) -> Source:
     def rows(numbers: tf.Tensor) -> Columns:
         limits = tf.gather(views, numbers)
         starts = limits - tf.gather(columns['views'], numbers)
-        found = {name: tf.gather(columns[name], numbers) for name in ('label', 'product_id')}
-        return {'encoded': tf.ragged.range(starts + 1, limits + 1), **found}
+        others = {name: tf.gather(columns[name], numbers) for name in ('label', 'product_id')}
+        return {'encoded': tf.ragged.range(starts + 1, limits + 1), **others}
 
     return Source(
         parts=(ends - records, ends),
@@ -153,16 +152,16 @@ def _memory(data: DataSet, config: InputConfig) -> Source:
 
 def _check_memory(data: DataSet, config: InputConfig) -> None:
     needed = data.split('train').pictures * config.height * config.width * 3
-    there = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
-    if needed > _LARGEST_CACHE * there:
+    installed = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
+    if needed > _MAX_MEMORY_SHARE * installed:
         raise UserError(
-            f'input.cache must take at most half of the {there / 1e9:.1f} GB of this machine, got '
-            f'{needed / 1e9:.1f} GB of pictures; leave it off'
+            f'input.cache must take at most half of the {installed / 1e9:.1f} GB of memory of this '
+            f'machine, got {needed / 1e9:.1f} GB of images; set input.cache=false'
         )
 
 
 def _read_all(data: DataSet, config: InputConfig) -> tuple[Columns, tf.Tensor]:
-    """`label`, `product_id`, `views` int64 [R], and the pictures uint8 [P, H, W, 3], in order."""
+    """Returns `label`, `product_id`, `views` int64 [R] and images uint8 [P, H, W, 3], in order."""
     records = tf.data.Dataset.from_tensor_slices(shards(data, 'train'))
     blocks = records.flat_map(reader(data, 'train')).batch(PARSED_RECORDS).map(parser(config))
     parsed = [
@@ -171,7 +170,7 @@ def _read_all(data: DataSet, config: InputConfig) -> tuple[Columns, tf.Tensor]:
     columns = [np.concatenate(column) for column in zip(*parsed, strict=True)]
     encoded = blocks.map(lambda block: block['encoded'].flat_values).rebatch(_DECODED_PICTURES)
     decoded = encoded.map(
-        lambda pictures: sizes.decode(pictures, config, step=None),
+        lambda pictures: progressive_resizing.decode(pictures, config, step=None),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
     count = data.split('train').pictures
@@ -185,22 +184,22 @@ def _read_all(data: DataSet, config: InputConfig) -> tuple[Columns, tf.Tensor]:
 
 
 @contextlib.contextmanager
-def damaged_input_is_named(data: DataSet, *, split: str) -> Iterator[None]:
-    """Turns what TensorFlow raises for a bad shard or picture into one line.
+def input_errors_named(data: DataSet, *, split: str) -> Iterator[None]:
+    """Turns the error that TensorFlow raises for a damaged shard or picture into one line.
 
     Raises:
-      UserError: naming the shard.
+      UserError: Naming the shard.
     """
     try:
         yield
     except _BAD_INPUT as error:
-        # The reader does not say which file it was in: the digests do. If all are right, the fault
-        # is not the data's.
+        # TensorFlow's error does not name the file; the digests do. If all of them match, the fault
+        # is not in the data.
         manifest.check_files(data.folder, data.split(split))
         data_set.check_digests(data.folder, data.split(split).shards)
         if not re.search(r'\bDecode', error.message):  # the node that failed
             raise
         raise UserError(
             f'{data.folder}: every picture of the {split} split must be decodable, one is not, '
-            'though the shards are whole: the shard job let it pass'
+            'although the shards match the manifest; shard the data again with --verify=decode'
         ) from error

@@ -1,4 +1,4 @@
-"""A request to stop (SIGTERM, Ctrl-C), kept until the loop is at a place where it can."""
+"""Requests to stop (SIGTERM, Ctrl-C), kept until the loop can save a checkpoint."""
 
 import contextlib
 import signal
@@ -11,32 +11,31 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stopped(Exception):
-    """A run that was asked to stop and has saved its state.
+    """A run stopped after a signal and saved its state.
 
     Attributes:
-      step: of the checkpoint that it left.
-      signal: that asked.
+      step: Step of the checkpoint that it saved.
+      signal: The signal.
     """
 
     def __init__(self, *, step: int, by: signal.Signals) -> None:
         super().__init__(
-            f'stopped by {by.name} after step {step}, which is saved; '
-            'the same command goes on from there'
+            f'stopped by {by.name}; step {step} is saved, and the same command resumes from there'
         )
         self.step = step
         self.signal = by
 
 
-class Request:
-    """Whether somebody asked."""
+class StopRequest:
+    """The first signal that was received, if any."""
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
 
 
 @contextlib.contextmanager
-def ctrl_c_ends_at_once() -> Iterator[None]:
-    """While the block runs, which waits inside TensorFlow: Python would not be asked there."""
+def ctrl_c_terminates() -> Iterator[None]:
+    """Lets Ctrl-C end the process while the block waits inside TensorFlow."""
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         yield
@@ -45,9 +44,9 @@ def ctrl_c_ends_at_once() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def requests() -> Iterator[Request]:
-    """Keeps the first signal while the block runs; the second does what it always does."""
-    request = Request()
+def stop_requests() -> Iterator[StopRequest]:
+    """Keeps the first signal while the block runs; a second one has its usual effect."""
+    request = StopRequest()
     before = {number: signal.getsignal(number) for number in _SIGNALS}
 
     def restore() -> None:
@@ -67,7 +66,7 @@ def requests() -> Iterator[Request]:
         restore()
 
 
-def agree(mine: signal.Signals | None, *, workers: Workers) -> signal.Signals | None:
-    """The signal that any worker was sent, so that all stop after the same step."""
-    votes = workers.total([float(mine == number) for number in _SIGNALS])
+def agree(received: signal.Signals | None, *, workers: Workers) -> signal.Signals | None:
+    """Returns the signal that any worker received, so that all stop after the same step."""
+    votes = workers.sum([float(received == number) for number in _SIGNALS])
     return next((number for number, vote in zip(_SIGNALS, votes, strict=True) if vote), None)

@@ -19,11 +19,13 @@ from trainer import naming
 from trainer.data import data_set
 from trainer.data.data_set import DataSet
 from trainer.ensemble import fitting as combination_fitting
+from trainer.inference import combination as combinations
 from trainer.inference import ensemble as ensembles
-from trainer.inference import runs as restoring
-from trainer.inference import split_scores as scoring
-from trainer.inference.ensemble import Combination, Compared, Ensemble, Named
+from trainer.inference import runs, split_scores
+from trainer.inference.combination import Combination
+from trainer.inference.ensemble import Candidate, Ensemble, MemberRun
 from trainer.inference.runs import Member
+from trainer.metrics.calibration import MIN_PROBABILITY
 from trainer.report import tables
 
 BEST = 'best'
@@ -51,15 +53,19 @@ class Said:
 
 
 WAYS: dict[str, Callable[[Said], Combination]] = {
-    'arithmetic': lambda said: ensembles.equal('arithmetic', models=len(said.probabilities)),
+    'arithmetic': lambda said: combinations.equal_weights(
+        'arithmetic', models=len(said.probabilities)
+    ),
     'fitted_arithmetic': lambda said: _fit('arithmetic', said),
-    'geometric': lambda said: ensembles.equal('geometric', models=len(said.probabilities)),
+    'geometric': lambda said: combinations.equal_weights(
+        'geometric', models=len(said.probabilities)
+    ),
     'fitted_geometric': lambda said: _fit('geometric', said),
     'stacking': lambda said: _fit('stacking', said),
 }
 
 
-def _fit(name: ensembles.Name, said: Said) -> Combination:
+def _fit(name: combinations.Name, said: Said) -> Combination:
     return combination_fitting.fit(name, said.probabilities, said.labels)
 
 
@@ -81,8 +87,8 @@ def make(
     if len(set(workdirs)) < max(len(workdirs), 2):
         raise UserError(f'--workdirs must be two different ones or more, got {list(workdirs)}')
     data = data_set.open_data_set(data_folder)
-    members = restoring.open_members(workdirs)
-    scoring.check(data, workdir=workdirs[0], split=split)
+    members = runs.open_members(workdirs)
+    split_scores.check_split(data, workdir=workdirs[0], split=split)
     with atomic_folder.create(output) as partial:
         said = sample(members, data, split)
         held = np.arange(len(said.labels)) % _COMPARED == 0
@@ -91,7 +97,7 @@ def make(
         if way == BEST:
             way = min(compared[len(workdirs) :], key=lambda one: one.loss).name
         named = [
-            Named(at if storage.is_remote(at) else os.path.abspath(at), member.step)
+            MemberRun(at if storage.is_remote(at) else os.path.abspath(at), member.step)
             for at, member in zip(workdirs, members, strict=True)
         ]
         ensemble = Ensemble(tuple(named), way, ways[way], tuple(compared))
@@ -103,11 +109,11 @@ def sample(members: Sequence[Member], data: DataSet, split: str) -> Said:
     """What the members say of a split's products, or of as many as fit into memory."""
     products = sum(data.split(split).products_per_class)
     wanted = min(_PRODUCTS, _BYTES // (4 * data.num_classes * len(members)))
-    pieces = scoring.each_says(
+    pieces = split_scores.score_members(
         members,
         data,
         split,
-        config=restoring.common_config(members),
+        config=runs.common_config(members),
         share=min(1.0, wanted / products),
     )
     rows = [
@@ -123,19 +129,21 @@ def sample(members: Sequence[Member], data: DataSet, split: str) -> Said:
     return Said(np.concatenate(probabilities, axis=1), np.concatenate(labels))
 
 
-def compare(said: Said, ways: dict[str, Combination], *, workdirs: Sequence[str]) -> list[Compared]:
+def compare(
+    said: Said, ways: dict[str, Combination], *, workdirs: Sequence[str]
+) -> list[Candidate]:
     """Each member alone, then each way to combine them."""
-    alone = np.log(np.maximum(said.probabilities, ensembles.SMALLEST))
+    alone = np.log(np.maximum(said.probabilities, MIN_PROBABILITY))
     logs = [
         *zip(workdirs, alone, strict=True),
         *(
-            (name, ensembles.log_probabilities(said.probabilities, rule).numpy())
+            (name, combinations.combined_log_probabilities(said.probabilities, rule).numpy())
             for name, rule in ways.items()
         ),
     ]
     rows = np.arange(len(said.labels))
     return [
-        Compared(
+        Candidate(
             name,
             loss=float(-log[rows, said.labels].mean()),
             accuracy=float((log.argmax(axis=1) == said.labels).mean()),

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.optimize
 
-from trainer.inference.ensemble import SMALLEST, Combination, Floats, Name
+from trainer.inference.combination import Combination, Floats, Name
+from trainer.metrics.calibration import MIN_PROBABILITY
 
 Probabilities = npt.NDArray[np.float32]  # [M, N, C]
 Labels = npt.NDArray[np.int64]  # [N]
@@ -43,7 +44,7 @@ def fit(
 
 def _fit_arithmetic(probabilities: Probabilities, labels: Labels) -> Combination:
     own = probabilities[:, np.arange(len(labels)), labels].astype(np.float64)  # [M, N]
-    own = np.maximum(own, SMALLEST)
+    own = np.maximum(own, MIN_PROBABILITY)
     weights = np.full((len(own), 1), 1 / len(own))
     for _ in range(_EM_STEPS):
         shares = weights * own
@@ -91,7 +92,7 @@ def _loss(
     models, products, classes = probabilities.shape
     loss, by_weight, by_bias = 0.0, np.zeros((models, classes)), np.zeros(classes)
     for start in range(0, products, _CHUNK):
-        logs = np.log(np.maximum(probabilities[:, start : start + _CHUNK], SMALLEST))
+        logs = np.log(np.maximum(probabilities[:, start : start + _CHUNK], MIN_PROBABILITY))
         chosen = labels[start : start + _CHUNK]
         rows = np.arange(len(chosen))
         logits = np.einsum('mnc,mc->nc', logs, np.broadcast_to(weights, (models, classes))) + bias

@@ -19,9 +19,10 @@ from trainer.data import data_set
 from trainer.data.data_set import DataSet
 from trainer.evaluate import document, page, sample_images, showcase
 from trainer.evaluate.result import Evaluation
-from trainer.inference import runs, scores, split_scores
-from trainer.inference.runs import Run
-from trainer.inference.split_scores import Piece
+from trainer.inference import split_scores
+from trainer.inference.runs import Run, open_run
+from trainer.inference.scores import top_predictions
+from trainer.inference.split_scores import ScoredProducts
 from trainer.metrics import bootstrap, coverage, prediction_table, shots
 from trainer.metrics.calibration import FittedTemperatures, Temperatures
 from trainer.metrics.classification import TOP
@@ -77,11 +78,11 @@ def evaluate(
       UserError: If the workdir has no checkpoint, or the data do not fit the run or the split.
     """
     options = options or EvaluateOptions()
-    run = runs.open_run(workdir, tta=options.tta)
+    run = open_run(workdir, tta=options.tta)
     data = data_set.open_data_set(data_folder)
-    split_scores.check(data, workdir=workdir, split=split)
+    split_scores.check_split(data, workdir=workdir, split=split)
     with atomic_folder.replace(output, files=FILES) as partial:
-        temperatures, pieces = split_scores.calibrated(run, data, split)
+        temperatures, pieces = split_scores.score_calibrated(run, data, split)
         counted = _count(
             pieces,
             data,
@@ -106,7 +107,7 @@ class _Counted:
 
 
 def _count(
-    pieces: Iterable[Piece],
+    pieces: Iterable[ScoredProducts],
     data: DataSet,
     *,
     split: str,
@@ -120,9 +121,9 @@ def _count(
     progress = Progress('evaluate', total=data.split(split).pictures, unit='picture')
     with prediction_table.open_writer(str(table)) as writer:
         for piece in pieces:
-            best = scores.top(piece.pictures, top_k=top_k, temperature=temperatures.picture)
+            best = top_predictions(piece.pictures, top_k=top_k, temperature=temperatures.picture)
             pictures.update(best, piece.pictures.probabilities)
-            best = scores.top(piece.products, top_k=top_k, temperature=temperatures.product)
+            best = top_predictions(piece.products, top_k=top_k, temperature=temperatures.product)
             products.update(best, piece.products.probabilities)
             auc.update(labels=piece.products.label, probabilities=piece.products.probabilities)
             writer.write(best)
@@ -178,9 +179,7 @@ def _evaluation(
         predictions=predictions,
         label_errors=label_errors,
         showcase=shown,
-        sample_images=sample_images.load_sample_images(
-            data, split, shown.product_ids(predictions), config=run.config
-        ),
+        sample_images=sample_images.load_sample_images(data, split, shown.product_ids(predictions)),
     )
 
 

@@ -7,42 +7,40 @@ import tensorflow as tf
 from PIL import Image
 
 from catalog.formats import image_header
-from trainer.config import TrainConfig
-from trainer.data import input_pipeline
+from trainer.data import batches, pictures
 from trainer.data.data_set import DataSet
 from trainer.evaluate.showcase import SampleImages
 
 MAX_VIEWS = 4  # of a product
 
-_SIDE = 200  # pixels; Kaggle's images have 180 and stay unchanged
+_BATCH = 128  # pictures at a time
+_SIDE = 200  # pixels; Kaggle's images have 180 and are kept unchanged
 
 
-def load_sample_images(
-    data: DataSet, split: str, product_ids: Iterable[int], *, config: TrainConfig
-) -> SampleImages:
-    """Returns the images of some products; reads the split once, decodes only large images."""
-    wanted = tf.constant(sorted(set(product_ids)), tf.int64)
+def load_sample_images(data: DataSet, split: str, products: Iterable[int]) -> SampleImages:
+    """Reads the pictures of some products, in one pass over a split; decodes large images only."""
+    wanted = tf.constant(sorted(set(products)), tf.int64)
     if not len(wanted):
         return {}
 
     def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-        pictures = input_pipeline.parse_pictures(serialized)
-        place = tf.searchsorted(wanted, pictures['product_id'])
-        found = tf.gather(wanted, tf.minimum(place, len(wanted) - 1)) == pictures['product_id']
+        columns = pictures.parse(serialized)
+        place = tf.searchsorted(wanted, columns['product_id'])
+        kept = tf.gather(wanted, tf.minimum(place, len(wanted) - 1)) == columns['product_id']
         names = ('product_id', 'index', 'encoded')
-        return {name: tf.boolean_mask(pictures[name], found) for name in names}
+        return {name: tf.boolean_mask(columns[name], kept) for name in names}
 
-    batches = input_pipeline.evaluation_stream(
-        data, split, config, parse=parse, decode=lambda pictures: pictures
+    stream = batches.map_split(
+        data, split, parse=parse, decode=lambda columns: columns, batch_size=_BATCH
     )
-    views: dict[int, dict[int, bytes]] = {}
-    for batch in batches.as_numpy_iterator():
+    views_of: dict[int, dict[int, bytes]] = {}
+    for batch in stream.as_numpy_iterator():
         columns = (batch['product_id'].tolist(), batch['index'].tolist(), batch['encoded'].tolist())
         for product_id, index, encoded in zip(*columns, strict=True):
-            views.setdefault(product_id, {})[index] = encoded  # oversampled copies are equal
+            views_of.setdefault(product_id, {})[index] = encoded  # copies are identical
     return {
-        product_id: tuple(shrink_to_thumbnail(own[i]) for i in sorted(own)[:MAX_VIEWS])
-        for product_id, own in views.items()
+        product_id: tuple(shrink_to_thumbnail(views[i]) for i in sorted(views)[:MAX_VIEWS])
+        for product_id, views in views_of.items()
     }
 
 

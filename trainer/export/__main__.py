@@ -1,51 +1,66 @@
-"""Exports a trained model as a SavedModel, one version folder of TensorFlow Serving.
+r"""Exports a trained model as a SavedModel in a version folder of TensorFlow Serving.
 
---output names the version: DIR/MODEL/VERSION, VERSION a whole number that is not there yet. The
-folder is written under another name and renamed, so that a server that watches DIR/MODEL sees it
-whole. Its signatures:
-  serving_default   image_bytes -> the likeliest --top_k categories of each picture
-  product           image_bytes, product -> the same for each product, its pictures taken together,
-                    and how deep in the tree the answer can be trusted (--threshold)
+--output is DIR/MODEL/VERSION, where VERSION is an integer that does not exist yet. The folder is
+written under a temporary name and renamed, so that a server that watches DIR/MODEL never sees an
+incomplete version. Its signatures:
+  serving_default   image_bytes -> the --top_k most probable categories of each picture
+  product           image_bytes, product -> the same for each product from all its pictures, and the
+                    deepest level of the tree that can be trusted (--threshold)
   embedding         image_bytes -> features for finding similar pictures
 
-Evaluate first, into WORKDIR/report: model_card.json then carries the figures, and confidence is
-calibrated: divided by the temperature that the evaluation fitted.
+Run trainer.evaluate with --output=WORKDIR/report first: model_card.json then has the metrics, and
+the confidence is calibrated by the temperature that the evaluation fitted.
 
-Example:
+The model predicts with the class prior that its loss was trained for. --target_prior shifts it
+without retraining: `natural` is the prior of the products in the source, `uniform` has all
+categories equally probable, and a file has a prior of its own: CSV with the header
+category_id,share and a row for each category.
+
+Examples:
   python -m trainer.export --workdir=run/workdir --output=run/models/product_categories/1
+  python -m trainer.export --workdir=run/workdir --output=run/models/product_categories/2 \
+    --target_prior=uniform
 """
 
 from absl import flags
 
 from catalog import command_line
-from trainer import startup as tensorflow_start
+from trainer import startup
 
-_WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the training run.', required=True)
-_OUTPUT = flags.DEFINE_string('output', None, 'DIR/MODEL/VERSION to write.', required=True)
-_TOP_K = flags.DEFINE_integer('top_k', 5, 'Categories in an answer.')
+_WORKDIR = flags.DEFINE_string(
+    'workdir', None, 'The workdir of a run or an ensemble.', required=True
+)
+_OUTPUT = flags.DEFINE_string(
+    'output', None, 'DIR/MODEL/VERSION, the folder to write.', required=True
+)
+_TOP_K = flags.DEFINE_integer('top_k', 5, 'Categories in a prediction.')
 _THRESHOLD = flags.DEFINE_float(
-    'threshold', 0.5, "Summed confidence from which a product's level is trusted, in [0, 1]."
+    'threshold', 0.5, 'Summed confidence from which a level of the tree is trusted, in [0, 1].'
 )
 _TTA = flags.DEFINE_enum(
     'tta',
     'none',
     ['none', 'flip'],
-    'flip: a picture and its mirror image together, twice the work.',
+    'Test-time augmentation. flip averages a picture and its mirror image, in twice the time.',
+)
+_TARGET_PRIOR = flags.DEFINE_string(
+    'target_prior', None, 'natural, uniform or a CSV file; by default the prior of training.'
 )
 
 
 def main(argv: list[str]) -> None:
-    """Reads the flags, exports."""
+    """Exports the model."""
     del argv
-    tensorflow_start.start()
-    from trainer.export import saved_model as exporting  # TensorFlow takes seconds: not for --help
+    startup.start()
+    from trainer.export.saved_model import export  # loads TensorFlow, which --help need not
 
-    calibration = exporting.export(
+    calibration = export(
         workdir=_WORKDIR.value,
         output=_OUTPUT.value,
         top_k=_TOP_K.value,
         threshold=_THRESHOLD.value,
         tta=_TTA.value,
+        target_prior=_TARGET_PRIOR.value,
     )
     print(f'written to {_OUTPUT.value}; confidence: {calibration.words}')
 

@@ -1,7 +1,7 @@
-"""Exported models, one or several together: loaded, checked, asked about decoded pictures.
+"""Loads and checks exported models and computes their predictions, of one or of several.
 
-Several answer with the mean of their calibrated probabilities. They must know the same categories;
-sizes of pictures may differ, each decodes as it was exported to.
+Several models predict with the mean of their calibrated probabilities. They must have the same
+categories; their image sizes may differ.
 """
 
 import hashlib
@@ -17,21 +17,21 @@ from catalog import categories
 from catalog.categories import Categories
 from catalog.errors import UserError
 from trainer import naming
-from trainer.export import saved_model as exporting
+from trainer.export.saved_model import digests
 
 Size = tuple[int, int]  # height, width in pixels
 Decoder = Callable[[tf.Tensor], tf.Tensor]  # string [N] -> uint8 [N, height, width, 3]
 
 
 @dataclass(frozen=True)
-class Model:
+class ExportedModel:
     """An exported model.
 
     Attributes:
-      folder: its version folder.
-      loaded: the SavedModel.
-      size: of the pictures that it takes.
-      card: what model_card.json says.
+      folder: Its version folder.
+      loaded: The SavedModel.
+      size: Height and width of its images.
+      card: The content of model_card.json.
     """
 
     folder: Path
@@ -41,34 +41,34 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Models:
-    """Exported models that answer together; `tree` is that of all of them."""
+class ExportedModels:
+    """Exported models that predict together, all with the same category tree."""
 
-    models: tuple[Model, ...]
+    models: tuple[ExportedModel, ...]
     tree: Categories
 
     @property
     def decoders(self) -> dict[Size, Decoder]:
-        """A decoder for each size, of the first model that takes it."""
+        """A decoder for each image size, of the first model with this size."""
         return {model.size: model.loaded.decode for model in reversed(self.models)}
 
     @property
     def threshold(self) -> float:
-        """The summed confidence from which a level is trusted, of the first model."""
+        """Summed confidence from which a level is trusted, of the first model."""
         return float(self.models[0].card['level_threshold'])
 
     @property
     def most_common(self) -> tuple[int, float]:
-        """The category that most products have, by the first model, and its share."""
-        found = self.models[0].card['most_common']
-        return int(found['category_id']), float(found['share'])
+        """The most frequent category and its share, from the card of the first model."""
+        most_common = self.models[0].card['most_common']
+        return int(most_common['category_id']), float(most_common['share'])
 
     def probabilities(self, images: Mapping[Size, tf.Tensor], product: tf.Tensor) -> tf.Tensor:
-        """The mean of the models' calibrated probabilities of products.
+        """Computes the mean of the models' calibrated probabilities of products.
 
         Args:
           images: uint8 [M, H, W, 3], by size.
-          product: int64 [M], which product a picture shows, 0 to P-1, none left out.
+          product: int64 [M], the product of each picture, every number from 0 to P-1.
 
         Returns:
           float32 [P, C]
@@ -79,12 +79,12 @@ class Models:
         return tf.add_n(each) / len(each)
 
 
-def load(folders: Sequence[str]) -> Models:
-    """Loads models.
+def load(folders: Sequence[str]) -> ExportedModels:
+    """Loads exported models.
 
     Raises:
-      UserError: if a folder is no version of an exported model, or a damaged one, or if the models
-        do not know the same categories.
+      UserError: If a folder is not a version of an exported model, or is damaged, or the models
+        have different categories.
     """
     if not folders:
         raise UserError('--model must name a version folder of an exported model, got none')
@@ -95,14 +95,14 @@ def load(folders: Sequence[str]) -> Models:
     for folder, tree in zip(folders, trees, strict=True):
         if tree.sha256 != trees[0].sha256:
             raise UserError(
-                f'{folder}: models that answer together must know the same categories, got others '
+                f'{folder}: models that predict together must have the same categories, got others '
                 f'than those of {folders[0]}'
             )
-    return Models(models, trees[0])
+    return ExportedModels(models, trees[0])
 
 
 def fingerprint(folders: Sequence[str]) -> str:
-    """What models are known again by: the digests of all their files."""
+    """Returns the identity of models: a SHA-256 over the digests of all their files, in hex."""
     digest = hashlib.sha256()
     for folder in folders:
         digest.update((Path(folder) / naming.DIGESTS).read_bytes())
@@ -114,31 +114,33 @@ def _check(folder: Path) -> None:
         versions = sorted(p.name for p in folder.glob('*') if (p / 'saved_model.pb').is_file())
         hint = f'; it holds the versions {", ".join(versions)}' if versions else ''
         raise UserError(
-            f'{folder}: --model must be a local version folder that trainer.export wrote, got none'
-            f'{hint}'
+            f'{folder}: --model must be a local version folder that trainer.export wrote, got '
+            f'another folder{hint}'
         )
     try:
-        said = json.loads((folder / naming.DIGESTS).read_bytes())['sha256']
+        expected = json.loads((folder / naming.DIGESTS).read_bytes())['sha256']
     except FileNotFoundError as error:
         raise UserError(f'{folder}: must have a {naming.DIGESTS}, got none') from error
-    found = exporting.digests(folder)
-    damaged = sorted(name for name in said if found.get(name) != said[name])
+    actual = digests(folder)
+    damaged = sorted(name for name in expected if actual.get(name) != expected[name])
     if damaged:
         raise UserError(
-            f'{folder / damaged[0]}: must have the SHA-256 that {naming.DIGESTS} says; the '
-            'model is damaged, copy it again'
+            f'{folder / damaged[0]}: must have the SHA-256 of {naming.DIGESTS}; the model is '
+            'damaged, copy it again'
         )
 
 
-def _load(folder: Path) -> Model:
+def _load(folder: Path) -> ExportedModel:
     loaded = tf.saved_model.load(str(folder))
     if not hasattr(loaded, 'product_probabilities') or not hasattr(loaded, 'decode'):
-        raise UserError(f'{folder}: was exported by an older version; export it again')
+        raise UserError(
+            f'{folder}: was exported by an older version of trainer.export; export it again'
+        )
     (function,) = loaded.decode.concrete_functions
     _, height, width, _ = function.structured_outputs.shape
     card = json.loads((folder / naming.MODEL_CARD).read_bytes())
-    return Model(folder, loaded, (height, width), card)
+    return ExportedModel(folder, loaded, (height, width), card)
 
 
-def _tree(model: Model) -> Categories:
+def _tree(model: ExportedModel) -> Categories:
     return categories.load(str(model.folder / 'assets' / categories.FILE_NAME))

@@ -1,4 +1,4 @@
-"""`model_card.json`: what a model is, what it learned from, how good it is. Knows no TensorFlow."""
+"""`model_card.json`: a model, its training data, its metrics, its licences. Knows no TensorFlow."""
 
 import dataclasses
 import datetime
@@ -12,34 +12,33 @@ import numpy as np
 from catalog import storage
 from catalog.categories import Categories
 from trainer import naming
-from trainer.config import InputConfig, LossConfig, ModelConfig
-from trainer.config import files as configs
+from trainer.config import InputConfig, LossConfig, ModelConfig, files
 from trainer.data.data_set import DataInfo
-from trainer.export import temperatures as baked
-from trainer.export.temperatures import Baked
-from trainer.inference import ensemble
+from trainer.export.temperatures import ExportCalibration, read_evaluation
+from trainer.inference.ensemble import read_ensemble
 
 if TYPE_CHECKING:
     from trainer.inference.runs import Run
 
 
-# Of evaluation.json; its tables of classes stay with the report.
-_KEPT_OUT = frozenset({'classes', 'most_confused', 'coverage_curve', 'definitions'})
+# Fields of evaluation.json with tables of classes, which stay in the report.
+_NOT_COPIED = frozenset({'classes', 'most_confused', 'coverage_curve', 'definitions'})
 
 
-def make(
+def build_card(
     *,
     workdir: str,
     name: str,
     version: int,
     run: 'Run',
     tree: Categories,
-    calibration: Baked,
+    calibration: ExportCalibration,
     top_k: int,
     threshold: float,
     tta: str,
+    target_prior: str | None,
 ) -> str:
-    """The card of a model, as JSON."""
+    """Returns the card of a model, as JSON."""
     config, info = run.config, run.info
     card = {
         'schema_version': 1,
@@ -58,8 +57,8 @@ def make(
         'most_common': most_common(info, tree),
         'signatures': signatures(top_k=top_k, calibration=calibration),
         'level_threshold': threshold,
-        'prior': _prior(config.loss, workdir=workdir),
-        'config': json.loads(configs.to_json(config)),
+        'prior': _prior(config.loss, workdir=workdir, target_prior=target_prior),
+        'config': json.loads(files.to_json(config)),
         **_ensemble(run, workdir=workdir),
         'licences': licences([member.config.model for member in run.members]),
     }
@@ -67,65 +66,67 @@ def make(
 
 
 def _evaluation(workdir: str) -> dict[str, Any] | None:
-    figures = baked.evaluation(workdir)
+    figures = read_evaluation(workdir)
     if figures is None:
         return None
-    return {key: value for key, value in figures.items() if key not in _KEPT_OUT}
+    return {key: value for key, value in figures.items() if key not in _NOT_COPIED}
 
 
 def _ensemble(run: 'Run', *, workdir: str) -> dict[str, Any]:
-    """The members of an ensemble and their weights; nothing for one model."""
-    found = ensemble.read(workdir)
-    if found is None:
+    """Describes the members of an ensemble and their weights; empty for one model."""
+    ensemble = read_ensemble(workdir)
+    if ensemble is None:
         return {}
-    means = found.combination.weights.mean(axis=1)  # of `stacking` over the classes
+    means = ensemble.combination.weights.mean(axis=1)  # for `stacking` over the classes
     return {
         'ensemble': {
-            'way': found.way,
-            'rule': found.combination.words,
+            'way': ensemble.way,
+            'rule': ensemble.combination.description,
             'members': [
                 {
                     **dataclasses.asdict(named),
                     'weight': weight,
-                    'config': json.loads(configs.to_json(member.config)),
+                    'config': json.loads(files.to_json(member.config)),
                 }
                 for named, weight, member in zip(
-                    found.members, means.tolist(), run.members, strict=True
+                    ensemble.members, means.tolist(), run.members, strict=True
                 )
             ],
-            'compared': [dataclasses.asdict(way) for way in found.compared],
+            'compared': [dataclasses.asdict(way) for way in ensemble.compared],
         }
     }
 
 
 def most_common(info: DataInfo, tree: Categories) -> dict[str, Any]:
-    """The category that most products have, and its share: what is said where nothing is seen."""
+    """Returns the most frequent category and its share: the prediction without any picture."""
     label = int(np.argmax(info.natural_prior))
     return {'category_id': int(tree.ids[label]), 'share': info.natural_prior[label]}
 
 
-def _prior(config: LossConfig, *, workdir: str) -> str:
-    """The prior that the model answers with."""
+def _prior(config: LossConfig, *, workdir: str, target_prior: str | None) -> str:
+    """Describes the prior that the model predicts with."""
+    if target_prior is not None:
+        return f'{Path(target_prior).name}, shifted at export'
     if storage.exists(storage.join(workdir, naming.TAU_NORM)):
-        return 'not known: the last layer is tau-normalised'
+        return 'unknown: the last layer is tau-normalized'
     if config.target_power is None:
-        return 'of the train shards, copies included, times the weights of the classes'
-    return f'natural ** {config.target_power}, normalised'
+        return 'that of the train shards, copies included, times the class weights'
+    return f'natural ** {config.target_power}, normalized'
 
 
 def preprocessing(config: InputConfig) -> dict[str, Any]:
-    """What becomes of a picture's bytes inside the model."""
+    """Describes how the model preprocesses the bytes of a picture."""
     return {
         'formats': ['JPEG', 'PNG', 'GIF', 'BMP', 'WebP'],
         'height': config.height,
         'width': config.width,
-        'resize': 'scaled to fit, sides in proportion, centred on white',
-        'where': 'inside the SavedModel (trainer/preprocess.py)',
+        'resize': 'scaled to fit, aspect ratio kept, centred on white',
+        'where': 'inside the SavedModel (trainer/data/preprocess.py)',
     }
 
 
-def signatures(*, top_k: int, calibration: Baked) -> dict[str, Any]:
-    """The inputs and outputs of each signature; N pictures, P products."""
+def signatures(*, top_k: int, calibration: ExportCalibration) -> dict[str, Any]:
+    """Describes the inputs and outputs of each signature; N pictures, P products."""
     classes = {
         'label': f'int64 [N, {top_k}]',
         'category_id': f'int64 [N, {top_k}]',
@@ -152,19 +153,21 @@ def signatures(*, top_k: int, calibration: Baked) -> dict[str, Any]:
 
 
 def licences(networks: Sequence[ModelConfig]) -> dict[str, str]:
-    """What is known of the licences of the parts."""
+    """Returns what is known of the licences of the parts."""
     return {
         'code': 'Apache-2.0',
-        'initial_weights': '; '.join(dict.fromkeys(_start(config) for config in networks)),
-        'training_data': "the owner's: ask whoever gave the pictures, named by the data digest",
+        'initial_weights': '; '.join(
+            dict.fromkeys(_initial_weights(config) for config in networks)
+        ),
+        'training_data': "the owner's: ask the provider of the data set that the digest names",
     }
 
 
-def _start(config: ModelConfig) -> str:
+def _initial_weights(config: ModelConfig) -> str:
     match config.weights:
         case None:
             return 'none: trained from random weights'
         case 'imagenet':
             return 'Keras applications, trained on ImageNet, whose terms allow research'
         case path:
-            return f'the weights of {Path(path).name}: ask whoever made them'
+            return f'those of {Path(path).name}: ask its provider'

@@ -1,7 +1,7 @@
-"""Writes a trained model as one version folder of TensorFlow Serving, whole or not at all.
+"""Writes a trained model atomically as a version folder of TensorFlow Serving.
 
-In the folder: the SavedModel, warm-up requests, `model_card.json`, and `digests.json`, written
-last: the SHA-256 of every other file, because a cut-off asset loads and serves in silence.
+It holds the SavedModel, warm-up requests, `model_card.json`, and `digests.json`, written last: the
+SHA-256 of every other file, because a truncated asset is loaded and served without an error.
 """
 
 import hashlib
@@ -14,26 +14,35 @@ from catalog import atomic_folder, categories, storage
 from catalog.errors import UserError
 from trainer import naming
 from trainer.export import model_card, warmup
-from trainer.export import temperatures as baked
 from trainer.export.serving_module import ServingModule
-from trainer.export.temperatures import Baked
-from trainer.inference import predictor as answerer
-from trainer.inference import runs as restoring
+from trainer.export.target_prior import read_shift
+from trainer.export.temperatures import ExportCalibration, read_calibration
+from trainer.inference.runs import open_run
 from trainer.workdir import run_files
 
 
-def export(*, workdir: str, output: str, top_k: int, threshold: float, tta: str = 'none') -> Baked:
-    """Exports the newest checkpoint of a workdir; what became of its confidence.
+def export(
+    *,
+    workdir: str,
+    output: str,
+    top_k: int,
+    threshold: float,
+    tta: str = 'none',
+    target_prior: str | None = None,
+) -> ExportCalibration:
+    """Exports the newest checkpoint of a workdir and returns the calibration of its confidence.
 
     Args:
-      workdir: of a run or an ensemble.
-      output: `DIR/MODEL/VERSION`, a folder that does not exist; the version is a whole number.
-      top_k: answers a picture, or as many as there are classes.
-      threshold: of `level` in the signature `product`, in [0, 1].
-      tta: `flip` asks each picture and its mirror image together, which takes twice as long.
+      workdir: The workdir of a run or an ensemble.
+      output: `DIR/MODEL/VERSION`, a folder that does not exist; the version is an integer.
+      top_k: Categories in a prediction, or all if there are fewer.
+      threshold: Threshold of `level` in the signature `product`, in [0, 1].
+      tta: `flip` averages each picture and its mirror image, which takes twice as long.
+      target_prior: See `target_prior.read_shift`.
 
     Raises:
-      UserError: if the version exists, a value is impossible or the workdir has no checkpoint.
+      UserError: If the version exists, a value is out of range, the workdir has no checkpoint, or
+        the prior cannot be shifted.
     """
     name, version = _name_and_version(output)
     if top_k < 1:
@@ -41,12 +50,14 @@ def export(*, workdir: str, output: str, top_k: int, threshold: float, tta: str 
     if not 0 <= threshold <= 1:
         raise UserError(f'--threshold must be in [0, 1], got {threshold}')
     with atomic_folder.create(output) as partial:
-        run, tree = restoring.open_run(workdir, tta=tta), run_files.restore_categories(workdir)
-        calibration = baked.restore(workdir, step=run.step, tta=tta)
+        run, tree = open_run(workdir, tta=tta), run_files.restore_categories(workdir)
+        calibration = read_calibration(workdir, step=run.step, tta=tta)
         module = ServingModule(
-            answerer.of(run),
+            run.predictor(),
             tree,
+            input_config=run.config.input,
             temperatures=calibration.temperatures,
+            prior_shift=read_shift(target_prior, run, tree, workdir=workdir),
             names_file=storage.join(workdir, categories.FILE_NAME),
             top_k=top_k,
             threshold=threshold,
@@ -54,10 +65,10 @@ def export(*, workdir: str, output: str, top_k: int, threshold: float, tta: str 
         signatures = module.signatures()
         tf.saved_model.save(module, str(partial), signatures=signatures)
         warmup.write(partial, model_name=name, input_config=run.config.input)
-        card = model_card.make(
+        card = model_card.build_card(
             workdir=workdir, name=name, version=version, run=run,
             tree=tree, calibration=calibration, top_k=min(top_k, len(tree)), threshold=threshold,
-            tta=tta,
+            tta=tta, target_prior=target_prior,
         )  # fmt: skip
         (partial / naming.MODEL_CARD).write_text(card, encoding='utf-8')
         write_digests(partial)
@@ -68,14 +79,14 @@ def _name_and_version(output: str) -> tuple[str, int]:
     parts = output.rstrip('/').split('/')
     if len(parts) < 2 or not parts[-2] or not parts[-1].isdecimal():
         raise UserError(
-            f'--output must be DIR/MODEL/VERSION, the version a whole number, got {output!r}; '
-            'TensorFlow Serving takes nothing else'
+            f'--output must be DIR/MODEL/VERSION with an integer version, as TensorFlow Serving '
+            f'needs it, got {output!r}'
         )
     return parts[-2], int(parts[-1])
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """The SHA-256, in hex, of every file below a folder but `digests.json`, by relative path."""
+    """Returns the SHA-256, in hex, of each file but `digests.json`, by relative path."""
     files = sorted(path for path in folder.rglob('*') if path.is_file())
     return {
         path.relative_to(folder).as_posix(): _sha256(path)

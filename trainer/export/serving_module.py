@@ -1,133 +1,166 @@
-"""The model as it leaves: bytes of pictures in, category names out. Knows no file and no run.
+"""The exported model: bytes of pictures in, category names out. Knows no file and no run.
 
-Decoding, normalising, the network and the category tree are all inside, so that whoever asks needs
-nothing but the picture's bytes. Signatures: docs/design.md, "The model that leaves".
+Decoding, preprocessing, the network and the category tree are inside, so that a client needs
+nothing but the bytes of a picture. The signatures are in docs/design.md, "The exported model".
 """
 
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from catalog.categories import Categories
 from trainer.config import InputConfig
 from trainer.data import preprocess
-from trainer.inference.predictor import Answerer, Committee, first_views, product_count
-from trainer.metrics.calibration import Temperatures
+from trainer.inference.predictor import (
+    EnsemblePredictor,
+    Predictor,
+    first_views,
+    product_count,
+)
+from trainer.metrics.calibration import MIN_PROBABILITY, Temperatures
 
-Answers = dict[str, tf.Tensor]
+Outputs = dict[str, tf.Tensor]
 
 _PICTURES = tf.TensorSpec([None], tf.string, name='image_bytes')
 _PRODUCTS = tf.TensorSpec([None], tf.int64, name='product')
 
 
 class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
-    """A trained model, or several together, with three signatures.
+    """A trained model or an ensemble with three signatures.
 
-    TensorFlow Serving restores variables by what this object tracks. A tracked Keras 3 model would
-    be restored into wrappers that the signatures do not read, so its raw variables are tracked and
-    the model itself is held in an object that it does not look into.
+    TensorFlow Serving restores the variables that this object tracks. A tracked Keras 3 model would
+    be restored into wrappers that the signatures do not read, so the raw variables are tracked and
+    the model is held by an object that TensorFlow does not track.
 
     Attributes:
-      variables_to_restore: everything the signatures read.
-      names_file: the category tree's file, copied into the SavedModel's assets.
-      decode: a function in the SavedModel beside the signatures, string [N] -> uint8 [N, H, W, 3];
-        one batch on one thread, for who decodes several at a time: `trainer.predict`.
-      product_probabilities: likewise, from these and their products int64 [N] to float32 [P, C],
-        calibrated: for who asks several models together.
+      variables_to_restore: All variables that the signatures read.
+      names_file: The file of the category tree, copied into the SavedModel's assets.
+      decode: A function beside the signatures, string [N] -> uint8 [N, H, W, 3], which decodes a
+        batch on one thread: `trainer.predict` decodes several batches at a time.
+      product_probabilities: A function beside the signatures, from decoded images and the product
+        of each, int64 [N], to calibrated probabilities float32 [P, C]: for ensembles of exports.
     """
 
     def __init__(
         self,
-        answerer: Answerer | Committee,
+        predictor: Predictor | EnsemblePredictor,
         tree: Categories,
         *,
+        input_config: InputConfig,
         names_file: str,
         temperatures: Temperatures,
+        prior_shift: npt.NDArray[np.float32] | None,
         top_k: int,
         threshold: float,
     ) -> None:
+        """Builds the functions of the model.
+
+        Args:
+          predictor: The forward path.
+          tree: The category tree.
+          input_config: The size that pictures are decoded to.
+          names_file: Path of the category tree's file.
+          temperatures: Temperatures of the confidence.
+          prior_shift: Added to log probabilities, float32 [C]; None keeps the prior of training.
+          top_k: Categories in a prediction, or all if there are fewer.
+          threshold: Summed confidence from which a level is trusted.
+        """
         super().__init__(name='product_categories')
-        self.variables_to_restore = answerer.variables
-        self._answerer = answerer
+        self.variables_to_restore = predictor.variables
+        self._predictor = predictor
+        self._input = input_config
+        self._prior_shift = prior_shift
         self.names_file = tf.saved_model.Asset(names_file)
         self._tree = tree
         self._top_k = min(top_k, len(tree))
         self._threshold = threshold
         self._temperatures = temperatures
-        decoded = tf.TensorSpec([None, answerer.input.height, answerer.input.width, 3], tf.uint8)
+        decoded = tf.TensorSpec([None, input_config.height, input_config.width, 3], tf.uint8)
         self.decode = tf.function(self._decode, [_PICTURES], autograph=False)
         self.product_probabilities = tf.function(
-            self._of_products, [decoded, _PRODUCTS], autograph=False
+            self._product_probabilities, [decoded, _PRODUCTS], autograph=False
         )
 
-    def signatures(self) -> dict[str, Callable[..., Answers]]:
-        """The functions to save, by name."""
+    def signatures(self) -> dict[str, Callable[..., Outputs]]:
+        """Returns the functions to save as signatures, by name."""
         return {
             'serving_default': tf.function(self.classify, [_PICTURES], autograph=False),
             'product': tf.function(self.classify_products, [_PICTURES, _PRODUCTS], autograph=False),
             'embedding': tf.function(self.embed, [_PICTURES], autograph=False),
         }
 
-    def classify(self, image_bytes: tf.Tensor) -> Answers:
-        """The likeliest k categories of each picture: string [N] -> `answers` of [N]."""
-        each = self._answerer.pictures(self._decoded(image_bytes))
-        probabilities = calibrated(each, self._temperatures.picture)
-        return answers(probabilities, self._tree, top_k=self._top_k)
+    def classify(self, image_bytes: tf.Tensor) -> Outputs:
+        """Classifies each picture: string [N] -> `top_categories` of [N]."""
+        uncalibrated = self._predictor.picture_probabilities(self._decode_each(image_bytes))
+        probabilities = self._calibrate(uncalibrated, self._temperatures.picture)
+        return top_categories(probabilities, self._tree, top_k=self._top_k)
 
-    def classify_products(self, image_bytes: tf.Tensor, product: tf.Tensor) -> Answers:
-        """The likeliest k categories of each product, all its pictures taken together.
+    def classify_products(self, image_bytes: tf.Tensor, product: tf.Tensor) -> Outputs:
+        """Classifies each product from all its pictures.
 
-        A model that fuses views takes the first `max_views` pictures of a product as they come, and
-        passes over the others; of any other model it is the mean of all pictures' probabilities.
+        A model that fuses views takes the first `max_views` pictures of a product and ignores the
+        others; any other model averages the probabilities of all pictures.
 
         Args:
           image_bytes: string [M].
-          product: int64 [M], which product a picture shows, 0 to P-1.
+          product: int64 [M], the product of each picture, 0 to P-1.
 
         Returns:
-          `answers` of [P], and `level` int64 [P], see `deepest_level`.
+          `top_categories` of [P], and `level` int64 [P], see `deepest_level`.
         """
         checks = _product_checks(image_bytes, product)
         with tf.control_dependencies(checks):
-            if max_views := self._answerer.max_views:  # the others need not be decoded
+            if max_views := self._predictor.max_views:  # the others need not be decoded
                 order, _ = first_views(product, max_views=max_views)
                 image_bytes, product = tf.gather(image_bytes, order), tf.gather(product, order)
-            probabilities = self.product_probabilities(self._decoded(image_bytes), product)
+            probabilities = self.product_probabilities(self._decode_each(image_bytes), product)
         return {
-            **answers(probabilities, self._tree, top_k=self._top_k),
+            **top_categories(probabilities, self._tree, top_k=self._top_k),
             'level': deepest_level(probabilities, self._tree, threshold=self._threshold),
         }
 
-    def embed(self, image_bytes: tf.Tensor) -> Answers:
-        """Features for finding similar pictures: string [N] -> `embedding` float32 [N, d].
+    def embed(self, image_bytes: tf.Tensor) -> Outputs:
+        """Computes features for finding similar pictures: string [N] -> `embedding` float32 [N, d].
 
         Each has length 1, so that a dot product is a cosine.
         """
-        return {'embedding': self._answerer.features(self._decoded(image_bytes))}
+        return {'embedding': self._predictor.embeddings(self._decode_each(image_bytes))}
 
-    def _decoded(self, image_bytes: tf.Tensor) -> tf.Tensor:
-        return decode_batch(image_bytes, self._answerer.input)
+    def _decode_each(self, image_bytes: tf.Tensor) -> tf.Tensor:
+        return decode_parallel(image_bytes, self._input)
 
     def _decode(self, image_bytes: tf.Tensor) -> tf.Tensor:
-        size = self._answerer.input
+        size = self._input
         return preprocess.decode_batch(image_bytes, height=size.height, width=size.width)
 
-    def _of_products(self, images: tf.Tensor, product: tf.Tensor) -> tf.Tensor:
-        probabilities = self._answerer.products(images, product)
-        return calibrated(probabilities, self._temperatures.product)
+    def _product_probabilities(self, images: tf.Tensor, product: tf.Tensor) -> tf.Tensor:
+        uncalibrated = self._predictor.product_probabilities(images, product)
+        return self._calibrate(uncalibrated, self._temperatures.product)
+
+    def _calibrate(self, probabilities: tf.Tensor, temperature: float) -> tf.Tensor:
+        return calibrated(probabilities, temperature=temperature, prior_shift=self._prior_shift)
 
 
-def calibrated(probabilities: tf.Tensor, temperature: float) -> tf.Tensor:
-    """`p ** (1 / T)`, normalised, as `calibration.apply_temperature`; T = 1: unchanged; [N, C]."""
-    if temperature == 1:
+def calibrated(
+    probabilities: tf.Tensor,
+    *,
+    temperature: float,
+    prior_shift: npt.NDArray[np.float32] | None = None,
+) -> tf.Tensor:
+    """Returns `p ** (1 / T) * exp(shift)`, normalized: float32 [N, C] -> float32 [N, C].
+
+    Without a shift, the same as `calibration.apply_temperature`; T = 1 changes nothing.
+    """
+    if temperature == 1 and prior_shift is None:
         return probabilities
-    smallest = np.finfo(np.float32).tiny
-    return tf.nn.softmax(tf.math.log(tf.maximum(probabilities, smallest)) / temperature)
+    logs = tf.math.log(tf.maximum(probabilities, MIN_PROBABILITY)) / temperature
+    return tf.nn.softmax(logs if prior_shift is None else logs + prior_shift)
 
 
-def decode_batch(image_bytes: tf.Tensor, config: InputConfig) -> tf.Tensor:
-    """Decodes a batch of pictures: string [N] -> uint8 [N, H, W, 3]."""
+def decode_parallel(image_bytes: tf.Tensor, config: InputConfig) -> tf.Tensor:
+    """Decodes the pictures of a batch in parallel: string [N] -> uint8 [N, H, W, 3]."""
     shape = (config.height, config.width, 3)
     return tf.map_fn(
         lambda encoded: preprocess.decode(encoded, height=config.height, width=config.width),
@@ -136,8 +169,8 @@ def decode_batch(image_bytes: tf.Tensor, config: InputConfig) -> tf.Tensor:
     )
 
 
-def answers(probabilities: tf.Tensor, tree: Categories, *, top_k: int) -> Answers:
-    """The likeliest categories: float32 [N, C] -> [N, k] each, the likeliest first.
+def top_categories(probabilities: tf.Tensor, tree: Categories, *, top_k: int) -> Outputs:
+    """Returns the most probable categories: float32 [N, C] -> [N, k] each, most probable first.
 
     Returns:
       `label` and `category_id` int64, `confidence` float32, `level1`, `level2`, `level3` string.
@@ -158,10 +191,10 @@ def answers(probabilities: tf.Tensor, tree: Categories, *, top_k: int) -> Answer
 
 
 def deepest_level(probabilities: tf.Tensor, tree: Categories, *, threshold: float) -> tf.Tensor:
-    """How deep the likeliest category can be trusted: float32 [P, C] -> int64 [P].
+    """Returns the deepest level that can be trusted: float32 [P, C] -> int64 [P].
 
-    3 if the leaf's confidence is at least the threshold, else 2 or 1 if the summed confidence of
-    all leaves under the leaf's parent on that level is, else 0.
+    3 if the confidence of the most probable leaf is at least the threshold; otherwise 2 or 1 if the
+    summed confidence of all leaves under its parent at that level is; otherwise 0.
     """
     best = tf.argmax(probabilities, axis=1)  # [P]
     level = tf.zeros_like(best)
@@ -175,16 +208,16 @@ def deepest_level(probabilities: tf.Tensor, tree: Categories, *, threshold: floa
 
 
 def _product_checks(image_bytes: tf.Tensor, product: tf.Tensor) -> list[tf.Operation]:
-    """Checks that a product number is given for each picture, and that none is left out."""
+    """Checks that each picture has a product number, and that these are 0 to P-1."""
     pictures = tf.size(image_bytes, tf.int64)
     numbers, _ = tf.unique(product)
     return [
         tf.debugging.Assert(
             tf.size(product, tf.int64) == pictures,
-            ['product must have one number a picture, got', tf.size(product), 'for', pictures],
+            ['product must have one number per picture, got', tf.size(product), 'for', pictures],
         ),
         tf.debugging.Assert(
             tf.reduce_all(product >= 0) & (tf.size(numbers, tf.int64) == product_count(product)),
-            ['product must number the products 0 to P-1 with none left out, got', product],
+            ['product must use every number from 0 to P-1, got', product],
         ),
     ]

@@ -1,7 +1,7 @@
-"""The temperatures that an exported model carries: those of the report of its run, if it has one.
+"""The calibration exported with a model: the temperatures in the report of its run, if any.
 
-`trainer.evaluate` fits and writes them into `WORKDIR/report/evaluation.json`; they are for the step
-that it measured and for no other. Knows no TensorFlow.
+`trainer.evaluate` fits them and writes them to `WORKDIR/report/evaluation.json`; they hold for the
+step that it evaluated and for no other. Knows no TensorFlow.
 """
 
 import json
@@ -17,23 +17,23 @@ _EVALUATION = f'{naming.REPORT}/{naming.EVALUATION}'
 
 
 @dataclass(frozen=True)
-class Baked:
-    """What becomes of a model's confidence.
+class ExportCalibration:
+    """The calibration exported with a model.
 
     Attributes:
-      temperatures: 1 and 1 where it is not calibrated.
-      words: `calibrated` and on what, or `not calibrated` and why.
+      temperatures: Both are 1 if the model is not calibrated.
+      words: `calibrated` with the data used, or `not calibrated` with the reason.
     """
 
     temperatures: Temperatures
     words: str
 
 
-def evaluation(workdir: str) -> dict[str, Any] | None:
-    """What the report of a run says, if there is one.
+def read_evaluation(workdir: str) -> dict[str, Any] | None:
+    """Reads the report of a run; returns None if there is none.
 
     Raises:
-      UserError: if it is not JSON.
+      UserError: If it is not JSON.
     """
     path = storage.join(workdir, _EVALUATION)
     if not storage.exists(path):
@@ -45,24 +45,31 @@ def evaluation(workdir: str) -> dict[str, Any] | None:
     return document
 
 
-def restore(workdir: str, *, step: int, tta: str) -> Baked:
-    """The temperatures for the model of a step that answers as `tta` says."""
-    document = evaluation(workdir)
+def read_calibration(workdir: str, *, step: int, tta: str) -> ExportCalibration:
+    """Reads the temperatures for the model of a step with or without test-time augmentation."""
+    document = read_evaluation(workdir)
     if document is None:
-        return _none(f'there is no {_EVALUATION}')
+        return _uncalibrated(f'there is no {_EVALUATION}')
     if 'temperature' not in document:
-        return _none(f'{_EVALUATION} has no temperature')
+        return _uncalibrated(f'{_EVALUATION} has no temperature')
     if document['step'] != step:
-        return _none(f'{_EVALUATION} is of step {document["step"]}, the model of step {step}')
-    measured = document.get('tta', 'none')  # reports did not always say
+        return _uncalibrated(
+            f'{_EVALUATION} is from step {document["step"]}, the model from step {step}'
+        )
+    measured = document.get('tta', 'none')  # older reports lack it
     if measured != tta:
-        return _none(f'{_EVALUATION} has --tta={measured}, the model --tta={tta}')
-    found = document['temperature']
-    return Baked(
-        Temperatures(picture=found['picture'], product=found['product']),
-        f'calibrated on {found["fitted_products"]:,} products of {found["fitted_on"]}',
+        return _uncalibrated(
+            f'{_EVALUATION} was made with --tta={measured}, the model with --tta={tta}'
+        )
+    fitted = document['temperature']
+    return ExportCalibration(
+        Temperatures(picture=fitted['picture'], product=fitted['product']),
+        f'calibrated on {fitted["fitted_products"]:,} products of {fitted["fitted_on"]}',
     )
 
 
-def _none(reason: str) -> Baked:
-    return Baked(Temperatures(), f'not calibrated: {reason}; evaluate into WORKDIR/report first')
+def _uncalibrated(reason: str) -> ExportCalibration:
+    return ExportCalibration(
+        Temperatures(),
+        f'not calibrated: {reason}; run trainer.evaluate with --output=WORKDIR/report first',
+    )

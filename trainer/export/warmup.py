@@ -1,4 +1,4 @@
-"""Warm-up requests, which TensorFlow Serving sends to a model before it answers anybody.
+"""Warm-up requests, which TensorFlow Serving sends to a model before it serves requests.
 
 `assets.extra/tf_serving_warmup_requests` is a TFRecord file of `PredictionLog`:
 https://www.tensorflow.org/tfx/serving/saved_model_warmup.
@@ -17,7 +17,7 @@ PATH = 'assets.extra/tf_serving_warmup_requests'
 
 
 def write(folder: Path, *, model_name: str, input_config: InputConfig) -> None:
-    """Writes one request a signature."""
+    """Writes one request for each signature."""
     path = folder / PATH
     path.parent.mkdir()
     picture = [_picture(input_config)]
@@ -40,7 +40,7 @@ def write(folder: Path, *, model_name: str, input_config: InputConfig) -> None:
 
 
 def _picture(config: InputConfig) -> bytes:
-    """A JPEG of noise in the model's own size: no product, but a legal picture."""
+    """Returns a JPEG of random pixels in the image size of the model."""
     pixels = np.random.default_rng(0).integers(0, 256, (config.height, config.width, 3), np.uint8)
     encoded: bytes = tf.io.encode_jpeg(pixels).numpy()
     return encoded

@@ -1,16 +1,16 @@
-"""Writes a feature cache: a data set of the same products, with features for pictures.
+"""Writes a feature cache: a data set of the same products, with features instead of pictures.
 
-Beside the shards, which have the names and the order of those of the pictures, lie the weights of
-the backbone. `features.json` is written first and says what the features are of; a shard appears
-whole, so that a stopped job goes on with the next one; the manifest is written last.
+The shards have the names and the order of those of the pictures; the weights of the backbone are
+stored beside them. `features.json` is written first and names the backbone and the data. A shard is
+written atomically, so that a stopped job resumes with the next one; the manifest is written last.
 """
 
 import dataclasses
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 
-import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
@@ -20,40 +20,48 @@ from catalog.errors import UserError
 from catalog.formats import tfrecord
 from catalog.manifest import Shard, Split
 from catalog.process.progress import Progress
-from trainer.config import TrainConfig
-from trainer.data import feature_shards, input_pipeline, preprocess
-from trainer.data import feature_shards as feature_source
+from trainer.config import InputConfig
+from trainer.data import feature_shards
+from trainer.data.batches import picture_batches
 from trainer.data.data_set import DataSet
 from trainer.data.feature_shards import FeatureSource
+from trainer.inference.runs import Member
 from trainer.inference.scores import product_starts
 from trainer.models import backbone_file
-from trainer.models import model as models
+from trainer.models.model import feature_model
 
-CLAIM = 'features.json'
-
-Backbone = Callable[[tf.Tensor], tf.Tensor]
+SOURCE_FILE = 'features.json'
 
 
-def write(model: keras.Model, config: TrainConfig, data: DataSet, *, output: str) -> FeatureSource:
-    """Writes the features of every labelled split of a data set, or what is missing of them.
+@dataclass(frozen=True)
+class _Job:
+    compute: Callable[[tf.Tensor], tf.Tensor]
+    input: InputConfig
+    batch_size: int
+    data: DataSet
+    output: str
+
+
+def write_cache(member: Member, data: DataSet, *, output: str) -> FeatureSource:
+    """Writes the features of every labelled split of a data set, or those that are missing.
 
     Args:
-      model: whose backbone makes them; it may fuse views or not.
-      config: of its run.
-      data: of pictures.
-      output: a new folder, or one that was begun for the same backbone and data.
+      member: The model whose backbone computes them, and its config.
+      data: A data set of pictures.
+      output: A new folder, or one that was begun for the same backbone and data.
 
     Raises:
-      UserError: if the folder holds something else, the data are no pictures, or a feature is too
-        large for float16.
+      UserError: If the folder holds something else, the data set is a feature cache, or a feature
+        is too large for float16.
     """
-    if data.manifest.options.get('record') == feature_source.RECORD:
-        raise UserError(f'{data.folder}: --data must hold pictures, these are features')
-    backbone = models.feature_model(model)
+    if feature_shards.is_feature_cache(data.manifest):
+        raise UserError(f'{data.folder}: --data must hold pictures, got a feature cache')
+    config = member.config
+    backbone = feature_model(member.model)
     source = FeatureSource(
         data_sha256=data.digest,
         model_sha256=backbone_file.digest(backbone),
-        model=feature_source.backbone_fields(config.model),
+        model=feature_shards.backbone_fields(config.model),
         height=config.input.height,
         width=config.input.width,
         size=int(backbone.output.shape[-1]),
@@ -62,21 +70,20 @@ def write(model: keras.Model, config: TrainConfig, data: DataSet, *, output: str
     tree = storage.read_bytes(storage.join(data.folder, categories.FILE_NAME))
     storage.write_bytes(storage.join(output, categories.FILE_NAME), tree)
     backbone_file.save(backbone, output)
-    splits = _write_splits(_compiled(backbone, config), config, data, output=output)
-    manifest.write(
-        dataclasses.replace(data.manifest, options=feature_source.options(source), splits=splits),
-        output,
-    )
+    splits = _write_splits(_Job(_compile(member), config.input, config.batch_size, data, output))
+    options = feature_shards.manifest_options(source)
+    manifest.write(dataclasses.replace(data.manifest, options=options, splits=splits), output)
     return source
 
 
 def _claim(output: str, source: FeatureSource) -> None:
-    path = storage.join(output, CLAIM)
+    path = storage.join(output, SOURCE_FILE)
     document = dataclasses.asdict(source)
     if not storage.exists(path):
         if others := storage.list_files(output):
             raise UserError(
-                f'{output}: must be new, or a feature cache, got {others[0]}; take another --output'
+                f'{output}: must be a new folder or a feature cache, got {others[0]}; take another '
+                '--output'
             )
         storage.write_bytes(path, (json.dumps(document, indent=1) + '\n').encode())
         return
@@ -84,83 +91,78 @@ def _claim(output: str, source: FeatureSource) -> None:
     for name, value in document.items():
         if before.get(name) != value:
             raise UserError(
-                f'{output}: holds features whose {name} is {before.get(name)!r}, got {value!r}; '
+                f'{output}: holds features with {name} {before.get(name)!r}, got {value!r}; '
                 'take another --output'
             )
 
 
-def _compiled(backbone: keras.Model, config: TrainConfig) -> Backbone:
-    def run(images: tf.Tensor) -> tf.Tensor:
-        features = backbone(preprocess.normalize(images, config.model), training=False)
-        return tf.cast(features, tf.float16)
+def _compile(member: Member) -> Callable[[tf.Tensor], tf.Tensor]:
+    predictor = member.predictor()
 
-    compiled: Backbone = tf.function(run, autograph=False, reduce_retracing=True)
+    def compute(images: tf.Tensor) -> tf.Tensor:
+        return tf.cast(predictor.features(images), tf.float16)
+
+    compiled: Callable[[tf.Tensor], tf.Tensor] = tf.function(
+        compute, autograph=False, reduce_retracing=True
+    )
     return compiled
 
 
-def _write_splits(
-    backbone: Backbone, config: TrainConfig, data: DataSet, *, output: str
-) -> dict[str, Split]:
+def _write_splits(job: _Job) -> dict[str, Split]:
     labelled = {
-        name: split for name, split in data.manifest.splits.items() if any(split.records_per_class)
+        name: split
+        for name, split in job.data.manifest.splits.items()
+        if any(split.records_per_class)
     }
     progress = Progress(
         'features', total=sum(split.pictures for split in labelled.values()), unit='picture'
     )
-    done, splits = 0, {}
+    pictures, splits = 0, {}
     for name, split in labelled.items():
         shards = []
         for shard in split.shards:
-            shards.append(_write_shard(backbone, config, data, (name, shard), output=output))
-            done += shard.pictures
-            progress.update(done)
+            shards.append(_write_shard(job, name, shard))
+            pictures += shard.pictures
+            progress.update(pictures)
         splits[name] = dataclasses.replace(split, shards=tuple(shards))
     progress.close()
     return splits
 
 
-def _write_shard(
-    backbone: Backbone,
-    config: TrainConfig,
-    data: DataSet,
-    place: tuple[str, Shard],
-    *,
-    output: str,
-) -> Shard:
-    """Writes the features of one shard, or finds them there."""
-    split, shard = place
-    file = feature_source.shard_file(shard.file)
-    path = storage.join(output, file)
+def _write_shard(job: _Job, split: str, shard: Shard) -> Shard:
+    """Writes the features of one shard, unless it exists."""
+    file = feature_shards.shard_file(shard.file)
+    path = storage.join(job.output, file)
     if storage.exists(path):
-        written = storage.read_bytes(path)
+        content = storage.read_bytes(path)
     else:
-        records = _records(backbone, config, _one_shard(data, split, shard), split=split)
+        records = _records(job, _single_shard(job.data, split, shard), split=split)
         if len(records) != shard.records:
             raise UserError(
-                f'{data.folder}: the pictures of a product must lie together in {shard.file}, '
-                f'which has {shard.records} records by the manifest, got {len(records)}'
+                f'{job.data.folder}: the pictures of a product must be adjacent in {shard.file}, '
+                f'which has {shard.records} records by its manifest, got {len(records)}'
             )
-        written = tfrecord.frames(records)
-        storage.write_bytes(path, written)
-    sha256 = hashlib.sha256(written).hexdigest()
-    return Shard(file, shard.records, shard.pictures, len(written), sha256)
+        content = tfrecord.frames(records)
+        storage.write_bytes(path, content)
+    sha256 = hashlib.sha256(content).hexdigest()
+    return Shard(file, shard.records, shard.pictures, len(content), sha256)
 
 
-def _one_shard(data: DataSet, split: str, shard: Shard) -> DataSet:
-    """The data set as if it had but this shard."""
-    only = dataclasses.replace(data.split(split), shards=(shard,))
+def _single_shard(data: DataSet, split: str, shard: Shard) -> DataSet:
+    """Returns the data set reduced to one shard."""
+    reduced = dataclasses.replace(data.split(split), shards=(shard,))
     return dataclasses.replace(
-        data, manifest=dataclasses.replace(data.manifest, splits={split: only})
+        data, manifest=dataclasses.replace(data.manifest, splits={split: reduced})
     )
 
 
-def _records(backbone: Backbone, config: TrainConfig, data: DataSet, *, split: str) -> list[bytes]:
+def _records(job: _Job, data: DataSet, *, split: str) -> list[bytes]:
     batches = [
         {
-            'features': _finite(backbone(batch['image']).numpy(), data),
+            'features': _check_finite(job.compute(batch['image']).numpy(), data),
             **{name: batch[name].numpy() for name in ('label', 'product_id', 'index')},
         }
-        for batch in input_pipeline.evaluation_batches(data, split, config)
+        for batch in picture_batches(data, split, job.input, batch_size=job.batch_size)
     ]
     columns = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
     starts = product_starts(columns['product_id'], columns['index'])
@@ -172,10 +174,10 @@ def _records(backbone: Backbone, config: TrainConfig, data: DataSet, *, split: s
     ]
 
 
-def _finite(features: npt.NDArray[np.float16], data: DataSet) -> npt.NDArray[np.float16]:
+def _check_finite(features: npt.NDArray[np.float16], data: DataSet) -> npt.NDArray[np.float16]:
     if not np.isfinite(features).all():
         raise UserError(
-            f'{data.folder}: features must be numbers below 65,504 to be kept as float16, some are '
-            'not'
+            f'{data.folder}: features must be finite and below 65,504 to be stored as float16, '
+            'some are not'
         )
     return features

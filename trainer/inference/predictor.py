@@ -1,7 +1,8 @@
-"""Asks a trained model, or several together, about decoded pictures. Part of what is exported.
+"""The forward path of trained models: decoded images to logits, probabilities and features.
 
-Pictures come in, uint8 or float32 [N, H, W, 3] of the size that `input` says; what goes on inside
-(scaling, normalising, fusing views) is each model's own.
+Evaluation, validation, feature caches, tau-normalization, distillation, ensembles and the exported
+model all compute predictions here. Images are uint8 or float32 [N, h, w, 3]; each model resizes and
+normalizes them itself.
 """
 
 from collections.abc import Sequence
@@ -10,135 +11,154 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
-from trainer.config import InputConfig, TrainConfig
+from trainer.config import ModelConfig
 from trainer.data import preprocess
-from trainer.data.preprocess import scaled
-from trainer.inference.ensemble import Combination, log_probabilities
-from trainer.inference.runs import Run
+from trainer.inference.combination import Combination, combined_log_probabilities
 from trainer.models import model as models
 
 
-@dataclass(frozen=True)
-class Answerer:
+class Predictor:
     """One model.
 
     Attributes:
-      model: with its weights.
-      config: of the run that made it.
+      height: Height of the images that the model takes, in pixels.
+      width: Width of the images that the model takes, in pixels.
+      max_views: Views of a product that count, its first ones; None if all pictures of a product
+        count, as the mean of their probabilities.
     """
 
-    model: keras.Model
-    config: TrainConfig
-
-    @property
-    def input(self) -> InputConfig:
-        """The size of the pictures."""
-        return self.config.input
-
-    @property
-    def max_views(self) -> int | None:
-        """Pictures of a product that count, its first ones; None for all of them."""
-        return self.config.model.fusion.max_views if self._fuses else None
+    def __init__(self, model: keras.Model, config: ModelConfig) -> None:
+        """Takes a model that `models.build_model` built from a config."""
+        self._model = model
+        self._config = config
+        self._fuses_views = models.takes_products(model)
+        self.height, self.width = model.inputs[0].shape[1:3]
+        self.max_views = config.fusion.max_views if self._fuses_views else None
+        if self._fuses_views:
+            self._head = models.head_model(model)
+        self._backbone = models.feature_model(model)
 
     @property
     def variables(self) -> list[tf.Variable]:
-        """Everything that an answer hangs on."""
-        return [variable.value for variable in self.model.variables]
+        """All variables that predictions depend on."""
+        return [variable.value for variable in self._model.variables]
 
-    @property
-    def _fuses(self) -> bool:
-        return models.takes_products(self.model)
+    def logits(self, images: tf.Tensor, mask: tf.Tensor | None = None) -> tf.Tensor:
+        """Computes logits: images [N, h, w, 3] -> float32 [N, C], or [P, C] with a mask.
 
-    def pictures(self, images: tf.Tensor) -> tf.Tensor:
-        """Probabilities of each picture: [N, H, W, 3] -> float32 [N, C].
-
-        A model that fuses views takes it as a product of one.
+        Args:
+          images: Pictures; with a mask, the views of products, as `fusion.Views` takes them.
+          mask: bool [P, V]; None makes each picture an example, for a model that fuses views a
+            product with one view.
         """
-        inputs = self._normal(images)
-        return self._probabilities(
-            [inputs, models.single_view_mask(inputs)] if self._fuses else inputs
-        )
-
-    def products(self, images: tf.Tensor, product: tf.Tensor) -> tf.Tensor:
-        """Probabilities of each product: [M, H, W, 3] and its number int64 [M] -> float32 [P, C].
-
-        Of a model that fuses no views, the mean of the pictures'.
-        """
-        if not self._fuses:
-            return tf.math.unsorted_segment_mean(
-                self.pictures(images), product, product_count(product)
-            )
-        order, mask = first_views(product, max_views=self.config.model.fusion.max_views)
-        return self._probabilities([self._normal(tf.gather(images, order)), mask])
+        inputs = self._preprocess(images)
+        if self._fuses_views:
+            inputs = [inputs, models.single_view_mask(inputs) if mask is None else mask]
+        return tf.cast(self._model(inputs, training=False), tf.float32)
 
     def features(self, images: tf.Tensor) -> tf.Tensor:
-        """Features of length 1 of each picture: [N, H, W, 3] -> float32 [N, d]."""
-        features = models.feature_model(self.model)(self._normal(images), training=False)
-        return tf.math.l2_normalize(tf.cast(features, tf.float32), axis=1)
+        """Computes the features that the head takes: [N, h, w, 3] -> [N, d]."""
+        return self._backbone(self._preprocess(images), training=False)
 
-    def _normal(self, images: tf.Tensor) -> tf.Tensor:
-        pixels = scaled(images, height=self.input.height, width=self.input.width)
-        return preprocess.normalize(pixels, self.config.model)
+    def logits_of_features(self, features: tf.Tensor, mask: tf.Tensor | None = None) -> tf.Tensor:
+        """Computes the logits of products from `features` of a model that fuses views.
 
-    def _probabilities(self, inputs: tf.Tensor | list[tf.Tensor]) -> tf.Tensor:
-        return tf.nn.softmax(tf.cast(self.model(inputs, training=False), tf.float32))
+        Args:
+          features: [N, d], as `fusion.Views` takes them.
+          mask: bool [P, V]; None makes each picture a product with one view.
+
+        Returns:
+          float32 [P, C]
+        """
+        views = models.single_view_mask(features) if mask is None else mask
+        return tf.cast(self._head([features, views], training=False), tf.float32)
+
+    def picture_probabilities(self, images: tf.Tensor) -> tf.Tensor:
+        """Computes the probabilities of each picture: [N, h, w, 3] -> float32 [N, C]."""
+        return tf.nn.softmax(self.logits(images))
+
+    def product_probabilities(self, images: tf.Tensor, product: tf.Tensor) -> tf.Tensor:
+        """Computes the probabilities of each product: [M, h, w, 3], int64 [M] -> float32 [P, C].
+
+        Args:
+          images: Pictures of products.
+          product: The product of each picture, 0 to P-1.
+        """
+        if self.max_views is None:
+            return mean_over_views(self.picture_probabilities(images), product)
+        order, mask = first_views(product, max_views=self.max_views)
+        return tf.nn.softmax(self.logits(tf.gather(images, order), mask))
+
+    def embeddings(self, images: tf.Tensor) -> tf.Tensor:
+        """Computes features of length 1: [N, h, w, 3] -> float32 [N, d]."""
+        return tf.math.l2_normalize(tf.cast(self.features(images), tf.float32), axis=1)
+
+    def _preprocess(self, images: tf.Tensor) -> tf.Tensor:
+        if self.height is not None:
+            images = preprocess.resize(images, height=self.height, width=self.width)
+        return preprocess.normalize(images, self._config)
 
 
 @dataclass(frozen=True)
-class Committee:
+class EnsemblePredictor:
     """Several models.
 
     Attributes:
-      members: of any size and way of being fed.
-      combination: of their probabilities.
-      input: the size of the pictures; each member scales them to its own.
+      members: Models of any image size and preprocessing.
+      combination: How their probabilities are combined.
     """
 
-    members: tuple[Answerer, ...]
+    members: tuple[Predictor, ...]
     combination: Combination
-    input: InputConfig
 
     @property
     def max_views(self) -> int | None:
-        """Pictures of a product that count, its first ones; None for all of them."""
+        """Views of a product that count, its first ones; None if all of them do."""
         views = [member.max_views for member in self.members]
         return None if None in views else max(count for count in views if count is not None)
 
     @property
     def variables(self) -> list[tf.Variable]:
-        """Everything that an answer hangs on."""
+        """All variables that predictions depend on."""
         return [variable for member in self.members for variable in member.variables]
 
-    def pictures(self, images: tf.Tensor) -> tf.Tensor:
-        """Probabilities of each picture: [N, H, W, 3] -> float32 [N, C]."""
-        return self._combined([member.pictures(images) for member in self.members])
+    def picture_probabilities(self, images: tf.Tensor) -> tf.Tensor:
+        """Computes the probabilities of each picture: [N, h, w, 3] -> float32 [N, C]."""
+        return self._combine([member.picture_probabilities(images) for member in self.members])
 
-    def products(self, images: tf.Tensor, product: tf.Tensor) -> tf.Tensor:
-        """Of each product: [M, H, W, 3] and its number int64 [M] -> float32 [P, C]."""
-        return self._combined([member.products(images, product) for member in self.members])
+    def product_probabilities(self, images: tf.Tensor, product: tf.Tensor) -> tf.Tensor:
+        """Computes the probabilities of each product: [M, h, w, 3], int64 [M] -> float32 [P, C]."""
+        return self._combine(
+            [member.product_probabilities(images, product) for member in self.members]
+        )
 
-    def features(self, images: tf.Tensor) -> tf.Tensor:
-        """All members' features, so that a dot product is the mean of theirs: float32 [N, d]."""
-        each = [member.features(images) for member in self.members]
+    def embeddings(self, images: tf.Tensor) -> tf.Tensor:
+        """Concatenates the members' embeddings to length 1: [N, h, w, 3] -> float32 [N, d].
+
+        A dot product is the mean of the members' cosines.
+        """
+        each = [member.embeddings(images) for member in self.members]
         return tf.concat(each, axis=1) / len(each) ** 0.5
 
-    def _combined(self, probabilities: Sequence[tf.Tensor]) -> tf.Tensor:
-        return tf.exp(log_probabilities(tf.stack(probabilities), self.combination))
+    def _combine(self, probabilities: Sequence[tf.Tensor]) -> tf.Tensor:
+        return tf.exp(combined_log_probabilities(tf.stack(probabilities), self.combination))
 
 
-def of(run: Run) -> Answerer | Committee:
-    """What answers for a run, or for an ensemble."""
-    members = tuple(Answerer(member.model, member.config) for member in run.members)
-    if run.combination is None:
-        return members[0]
-    return Committee(members, run.combination, run.config.input)
+def mean_over_views(probabilities: tf.Tensor, product: tf.Tensor) -> tf.Tensor:
+    """Averages the probabilities of each product's pictures: [M, C], int64 [M] -> [P, C]."""
+    return tf.math.unsorted_segment_mean(probabilities, product, product_count(product))
 
 
 def first_views(product: tf.Tensor, *, max_views: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """The first pictures of each product: product numbers int64 [M] -> int64 [N], bool [P, V].
+    """Selects the first pictures of each product: int64 [M] -> int64 [N], bool [P, V].
 
-    Which pictures they are, product by product, each in the order in which they came, and how many
-    of V = `max_views` places each product has filled.
+    Args:
+      product: The product of each picture, 0 to P-1.
+      max_views: V.
+
+    Returns:
+      The rows of the selected pictures, product by product and in their order within each; and
+      which of its V places each product fills.
     """
     order = tf.argsort(product, stable=True)  # [M]
     counts = tf.math.bincount(tf.cast(product, tf.int32), dtype=tf.int64)  # [P]
@@ -149,5 +169,5 @@ def first_views(product: tf.Tensor, *, max_views: int) -> tuple[tf.Tensor, tf.Te
 
 
 def product_count(product: tf.Tensor) -> tf.Tensor:
-    """P of product numbers 0 to P-1: int64 [M] -> int64 []."""
+    """Returns P of product numbers 0 to P-1: int64 [M] -> int64 []."""
     return tf.reduce_max(tf.concat([tf.constant([-1], tf.int64), product], axis=0)) + 1

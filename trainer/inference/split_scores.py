@@ -1,6 +1,6 @@
-"""What a run, or an ensemble, says of the pictures and products of a split; the temperatures.
+"""The scores of a split by a run or an ensemble, and the temperatures that calibrate them.
 
-Temperatures are fitted on the validation split where it has labels, on the evaluated one otherwise:
+Temperatures are fitted on the validation split if it has labels, otherwise on the evaluated split:
 on all of its products, or on a share of them, drawn by product, that fits into memory.
 """
 
@@ -14,13 +14,12 @@ import tensorflow as tf
 
 from catalog.errors import UserError
 from trainer.config import TrainConfig
-from trainer.data import feature_shards as feature_source
-from trainer.data import input_pipeline
+from trainer.data import batches, feature_shards
 from trainer.data.data_set import DataSet
-from trainer.inference import scores as predictions
-from trainer.inference.ensemble import Combination, log_probabilities
+from trainer.inference import scores
+from trainer.inference.combination import Combination, combined_log_probabilities
 from trainer.inference.runs import Member, Run
-from trainer.inference.scores import Scored
+from trainer.inference.scores import Scores
 from trainer.metrics import calibration
 from trainer.metrics.calibration import FittedTemperatures, Temperatures
 from trainer.workdir import run_files
@@ -30,107 +29,122 @@ _FIT_BYTES = 256 << 20  # 256 MiB of probabilities
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Pictures of whole products, and these products."""
+class ScoredProducts:
+    """The scores of some products and of all their pictures."""
 
-    pictures: Scored
-    products: Scored
+    pictures: Scores
+    products: Scores
 
 
-def check(data: DataSet, *, workdir: str, split: str) -> None:
-    """Checks that a split can be used to measure a workdir's model.
+def check_split(data: DataSet, *, workdir: str, split: str) -> None:
+    """Checks that a model of a workdir can be evaluated on a split.
 
     Raises:
-      UserError: if it has no pictures or no labels, or the data another category tree than the
-        model.
+      UserError: If the split has no pictures or no labels, or the data set has another category
+        tree than the model.
     """
-    if data.manifest.options.get('record') == feature_source.RECORD:
+    if feature_shards.is_feature_cache(data.manifest):
         raise UserError(
-            f'{data.folder}: --data must hold pictures, these are features of them; the run is a '
-            'whole model: measure it on the shards that the features were made of'
+            f'{data.folder}: --data must hold pictures, got a feature cache; a run on features is '
+            'a complete model: evaluate it on the shards that the features were computed from'
         )
     if not any(data.split(split).products_per_class):
         raise UserError(f'{data.folder}: evaluation needs labels, split {split!r} has none')
     learned = run_files.restore_categories(workdir)
     if learned.sha256 != data.categories.sha256:
         raise UserError(
-            f'{data.folder}: its category_names.csv must be the one that {workdir} learned, of '
-            f'SHA-256 {learned.sha256}, got {data.categories.sha256}'
+            f'{data.folder}: category_names.csv must be that of {workdir}, of SHA-256 '
+            f'{learned.sha256}, got {data.categories.sha256}'
         )
 
 
-def pieces(run: Run, data: DataSet, split: str, *, share: float = 1.0) -> Iterator[Piece]:
-    """What a run says of the products of a split, or of a share of them."""
-    for said in each_says(run.members, data, split, config=run.config, share=share):
+def score_split(
+    run: Run, data: DataSet, split: str, *, share: float = 1.0
+) -> Iterator[ScoredProducts]:
+    """Computes the scores of a split, or of a share of its products, some products at a time."""
+    for each in score_members(run.members, data, split, config=run.config, share=share):
         if run.combination is None:
-            yield said[0]
+            yield each[0]
         else:
-            pictures, products = zip(*((one.pictures, one.products) for one in said), strict=True)
-            yield Piece(_combined(pictures, run.combination), _combined(products, run.combination))
+            yield ScoredProducts(
+                _combine([one.pictures for one in each], run.combination),
+                _combine([one.products for one in each], run.combination),
+            )
 
 
-def each_says(
+def score_members(
     members: Sequence[Member], data: DataSet, split: str, *, config: TrainConfig, share: float
-) -> Iterator[tuple[Piece, ...]]:
-    """What each of several models says of the same products, piece by piece.
+) -> Iterator[tuple[ScoredProducts, ...]]:
+    """Computes the scores of the same products by each of several models.
 
-    `config` has the size of the pictures; each model scales them to its own.
+    Args:
+      members: The models.
+      data: The data set.
+      split: Name of the split.
+      config: Image size and batch size; each model resizes the images to its own size.
+      share: Share of the products, drawn by product.
     """
-    batches = input_pipeline.evaluation_batches(data, split, config, share=share)
-    copies = itertools.tee(batches, len(members))  # all ask for the same batch in turn
-    return zip(*(_says(*one) for one in zip(members, copies, strict=True)), strict=True)
+    decoded = batches.picture_batches(
+        data, split, config.input, batch_size=config.batch_size, share=share
+    )
+    streams = itertools.tee(decoded, len(members))  # all members take a batch before the next
+    return zip(*(_score(*one) for one in zip(members, streams, strict=True)), strict=True)
 
 
-def _says(member: Member, batches: Iterable[dict[str, tf.Tensor]]) -> Iterator[Piece]:
-    scored = predictions.score(member.model, batches, model_config=member.config.model)
-    fuse = predictions.fuser(member.model, member.config.model.fusion)
-    for pictures in predictions.whole_products(scored):
-        yield Piece(pictures, fuse(pictures))
+def _score(member: Member, decoded: Iterable[dict[str, tf.Tensor]]) -> Iterator[ScoredProducts]:
+    predictor = member.predictor()
+    fuse = scores.build_fusion(predictor)
+    for pictures in scores.split_at_products(scores.score_pictures(predictor, decoded)):
+        yield ScoredProducts(pictures, fuse(pictures))
 
 
-def _combined(said: Sequence[Scored], rule: Combination) -> Scored:
-    """The same examples with the probabilities of all models together."""
-    logs = log_probabilities(np.stack([one.probabilities for one in said]), rule).numpy()
+def _combine(each: Sequence[Scores], rule: Combination) -> Scores:
+    """Returns the same examples with the combined probabilities of all models."""
+    probabilities = np.stack([one.probabilities for one in each])
+    logs = combined_log_probabilities(probabilities, rule).numpy()
     return dataclasses.replace(
-        said[0],
-        pictures=np.max([one.pictures for one in said], axis=0),
-        label_log_probability=logs[np.arange(len(logs)), said[0].label].astype(np.float64),
+        each[0],
+        pictures=np.max([one.pictures for one in each], axis=0),
+        label_log_probability=logs[np.arange(len(logs)), each[0].label].astype(np.float64),
         probabilities=np.exp(logs),
         features=np.zeros([len(logs), 0], np.float32),
     )
 
 
-def calibrated(run: Run, data: DataSet, split: str) -> tuple[FittedTemperatures, Iterator[Piece]]:
-    """The temperatures for a split, and its pieces: none runs through the model twice if all of
-    them fit into memory.
+def score_calibrated(
+    run: Run, data: DataSet, split: str
+) -> tuple[FittedTemperatures, Iterator[ScoredProducts]]:
+    """Fits the temperatures for a split and scores it.
+
+    No picture passes through the model twice if the probabilities of all products fit into memory.
     """
     fitted = 'validation' if _has_labels(data, 'validation') else split
-    share = _share(data, fitted)
-    sample = list(pieces(run, data, fitted, share=share))
-    found = FittedTemperatures(
+    share = _fit_share(data, fitted)
+    sample = list(score_split(run, data, fitted, share=share))
+    calibrated = FittedTemperatures(
         temperatures=Temperatures(
-            picture=_fit([piece.pictures for piece in sample]),
-            product=_fit([piece.products for piece in sample]),
+            picture=_fit([part.pictures for part in sample]),
+            product=_fit([part.products for part in sample]),
         ),
         split=fitted,
-        products=sum(len(piece.products) for piece in sample),
+        products=sum(len(part.products) for part in sample),
     )
     if fitted == split and share == 1:
-        return found, iter(sample)
-    return found, pieces(run, data, split)
+        return calibrated, iter(sample)
+    return calibrated, score_split(run, data, split)
 
 
 def _has_labels(data: DataSet, split: str) -> bool:
     return split in data.manifest.splits and any(data.split(split).products_per_class)
 
 
-def _share(data: DataSet, split: str) -> float:
+def _fit_share(data: DataSet, split: str) -> float:
     products, pictures = sum(data.split(split).products_per_class), data.split(split).pictures
     needed_bytes = 4 * data.num_classes * (products + pictures)
     return min(1.0, _FIT_PRODUCTS / products, _FIT_BYTES / needed_bytes)
 
 
-def _fit(examples: Sequence[Scored]) -> float:
+def _fit(examples: Sequence[Scores]) -> float:
     if not examples:
         return 1.0
     return calibration.fit_temperature(

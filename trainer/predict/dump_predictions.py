@@ -20,7 +20,7 @@ import tensorflow as tf
 from catalog.errors import UserError
 from catalog.process.progress import Progress
 from trainer.export import loading as exported_models
-from trainer.export.loading import Models
+from trainer.export.loading import ExportedModels
 from trainer.export.serving_module import deepest_level
 from trainer.predict import decoding, dump_stream, resumable_file, submission
 from trainer.predict.decoding import Decoded
@@ -103,7 +103,9 @@ def _identity(models: Sequence[str], paths: Sequence[str], options: Options) -> 
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def _write(file: ResumableFile, models: Models, paths: Sequence[str], options: Options) -> Counts:
+def _write(
+    file: ResumableFile, models: ExportedModels, paths: Sequence[str], options: Options
+) -> Counts:
     place, counts = _restored(file.state)
     if file.state is None:
         file.write(options.columns.header().encode(), _state(place, counts))
@@ -138,7 +140,7 @@ def _counted(counts: Counts, products: Sequence[Found], decoded: Decoded) -> Cou
 
 
 def _decoded(
-    found: Iterator[Found], models: Models, *, chunk: int
+    found: Iterator[Found], models: ExportedModels, *, chunk: int
 ) -> Iterator[tuple[list[Found], Decoded]]:
     """Chunks of products, decoded a few ahead of the one that is asked about."""
     cores = len(os.sched_getaffinity(0))
@@ -168,7 +170,9 @@ def _chunks(found: Iterator[Found], size: int) -> Iterator[list[Found]]:
         yield chunk
 
 
-def _rows(products: Sequence[Found], decoded: Decoded, models: Models, options: Options) -> str:
+def _rows(
+    products: Sequence[Found], decoded: Decoded, models: ExportedModels, options: Options
+) -> str:
     """The lines of a chunk."""
     seen, numbers = np.unique(decoded.product, return_inverse=True)
     category_id, share = models.most_common
@@ -185,7 +189,7 @@ def _rows(products: Sequence[Found], decoded: Decoded, models: Models, options: 
     )
 
 
-def _answers(probabilities: tf.Tensor, models: Models, options: Options) -> list[Answer]:
+def _answers(probabilities: tf.Tensor, models: ExportedModels, options: Options) -> list[Answer]:
     """What is said of each product: float32 [P, C] -> [P]."""
     k = min(options.columns.top_k, len(models.tree))
     confidence, label = tf.math.top_k(probabilities, k)

@@ -1,9 +1,7 @@
-"""A trained model that another learns from: what it says of the pictures that the student is shown.
+"""Knowledge distillation: a trained model as the teacher of another.
 
-Both see the same picture, with the same augmentation, in the student's size, scaled where the
-teacher's is another (Beyer et al., 2022, arXiv:2106.05237, "consistent teaching").
-
-How far a student's opinion is from its teacher's.
+Teacher and student see the same image with the same augmentation, in the student's size, resized if
+the teacher's is another (Beyer et al., 2022, arXiv:2106.05237, "consistent teaching").
 """
 
 from dataclasses import dataclass
@@ -13,15 +11,12 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from catalog.errors import UserError
-from trainer.config import TrainConfig
-from trainer.config.loss import DistillConfig
-from trainer.data import sampling
-from trainer.data.data_set import DataSet
-from trainer.inference import predictor as answerer
-from trainer.inference import runs as restoring
-from trainer.inference.ensemble import SMALLEST
-from trainer.inference.predictor import Answerer, Committee
+from trainer.config.loss import DistillConfig, LossConfig
+from trainer.data.data_set import DataInfo, DataSet
+from trainer.inference.predictor import EnsemblePredictor, Predictor
+from trainer.inference.runs import open_run
 from trainer.losses import priors
+from trainer.metrics.calibration import MIN_PROBABILITY
 from trainer.workdir import run_files
 
 
@@ -30,61 +25,72 @@ class Teacher:
     """A teacher.
 
     Attributes:
-      answerer: the model, or several together.
-      shift: what makes it answer with the student's prior, float32 [C].
-      config: how much it counts.
+      predictor: The model, or an ensemble.
+      shift: Added to its log probabilities, so that it predicts with the student's prior; float32
+        [C].
+      config: Weight and temperature of its loss.
     """
 
-    answerer: Answerer | Committee
+    predictor: Predictor | EnsemblePredictor
     shift: npt.NDArray[np.float32]
     config: DistillConfig
 
     def logits(self, images: tf.Tensor) -> tf.Tensor:
-        """Logarithms of its shifted probabilities: pixels [B, H, W, 3] -> float32 [B, C]."""
-        probabilities = self.answerer.pictures(images)
-        return tf.math.log(tf.maximum(probabilities, SMALLEST)) + self.shift
+        """Computes the shifted log probabilities: [B, H, W, 3] -> float32 [B, C]."""
+        probabilities = self.predictor.picture_probabilities(images)
+        return tf.math.log(tf.maximum(probabilities, MIN_PROBABILITY)) + self.shift
 
-    def losses(self, own: tf.Tensor, *, logits: tf.Tensor, taught: tf.Tensor) -> tf.Tensor:
-        """The student's losses by the labels [B], and by what it was taught: float32 [B].
+    def losses(
+        self, label_losses: tf.Tensor, *, logits: tf.Tensor, teacher_logits: tf.Tensor
+    ) -> tf.Tensor:
+        """Combines the student's losses from labels with those from the teacher: float32 [B].
 
         Args:
-          own: by the labels alone.
-          logits: the student's, float32 [B, C].
-          taught: the teacher's `logits` of the same pictures.
+          label_losses: Losses from the labels alone, float32 [B].
+          logits: Logits of the student, float32 [B, C].
+          teacher_logits: `logits` of the teacher for the same images.
         """
-        apart = divergence(logits, taught, temperature=self.config.temperature)
-        return (1 - self.config.weight) * own + self.config.weight * apart
+        divergences = divergence(logits, teacher_logits, temperature=self.config.temperature)
+        return (1 - self.config.weight) * label_losses + self.config.weight * divergences
 
 
-def restore(config: TrainConfig, data: DataSet) -> Teacher | None:
-    """The teacher of a run, None where it has none; make it where the student is made.
+def restore_teacher(
+    config: DistillConfig, loss: LossConfig, *, info: DataInfo, data: DataSet
+) -> Teacher | None:
+    """Restores the teacher of a run; call it in the strategy's scope.
+
+    Args:
+      config: Which teacher; None is returned if there is none.
+      loss: The loss of the student.
+      info: The class counts of the student's data.
+      data: The student's data set.
 
     Raises:
-      UserError: if the teacher has no checkpoint, or knows another category tree.
+      UserError: If the teacher has no checkpoint, or another category tree.
     """
-    workdir = config.distill.teacher
+    workdir = config.teacher
     if workdir is None:
         return None
-    run = restoring.open_run(workdir)
+    run = open_run(workdir)
     learned = run_files.restore_categories(workdir)
     if learned.sha256 != data.categories.sha256:
         raise UserError(
-            f'{workdir}: distill.teacher must know the categories of {data.folder}, of SHA-256 '
+            f'{workdir}: distill.teacher must have the category tree of {data.folder}, of SHA-256 '
             f'{data.categories.sha256}, got {learned.sha256}'
         )
-    target = priors.compute_priors(sampling.data_info(data, config), config.loss).target
+    target = priors.compute_priors(info, loss).target
     trained_for = priors.compute_priors(run.info, run.config.loss).target
     shift = priors.prior_shift(trained_for, target=target)
-    return Teacher(answerer.of(run), shift, config.distill)
+    return Teacher(run.predictor(), shift, config)
 
 
 def divergence(logits: tf.Tensor, teacher: tf.Tensor, *, temperature: float) -> tf.Tensor:
-    """`T^2 KL(teacher || student)`, both softened by T: float32 [B, C] twice -> float32 [B].
+    """Computes `T^2 KL(teacher || student)`, both softened by T: float32 [B, C] -> float32 [B].
 
     Hinton, Vinyals and Dean, 2015, arXiv:1503.02531, section 2; T^2 keeps the gradients' scale. The
-    teacher's entropy is taken off, which has no gradient: 0 where both agree.
+    teacher's entropy, which has no gradient, is subtracted: the divergence is 0 if both agree.
     """
-    student = tf.nn.log_softmax(logits / temperature)
-    taught = tf.nn.log_softmax(teacher / temperature)
-    apart = tf.reduce_sum(tf.exp(taught) * (taught - student), axis=-1)
-    return temperature**2 * apart
+    student_logs = tf.nn.log_softmax(logits / temperature)
+    teacher_logs = tf.nn.log_softmax(teacher / temperature)
+    terms = tf.exp(teacher_logs) * (teacher_logs - student_logs)
+    return temperature**2 * tf.reduce_sum(terms, axis=-1)

@@ -1,10 +1,11 @@
-"""The loop: steps, a line of metrics, a checkpoint, until the last step or a request to stop.
+"""The training loop: steps, logging, evaluation and checkpoints until the last step or a signal.
 
-Owns the order of things in a run. What a step does is in `step`, what a checkpoint holds in
-`checkpoint`, what is told to people in `boards`.
+This module orders the parts of a run. A step is in `step`, the content of a checkpoint in `state`,
+its files in `workdir.checkpoint`, logging in `reporter`.
 """
 
 import contextlib
+import dataclasses
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,26 +15,24 @@ import tensorflow as tf
 from catalog import storage
 from catalog.errors import UserError
 from trainer import naming
-from trainer.config import TrainConfig
-from trainer.config import files as configs
-from trainer.data import progressive_resizing as sizes
-from trainer.data import sampling, sources
-from trainer.data.data_set import DataSet
-from trainer.distribution import signals as stopping
-from trainer.distribution.strategy import build_strategy, cluster_of
-from trainer.distribution.workers import Workers, lost_peers_are_told
+from trainer.config import SizeConfig, TrainConfig, files
+from trainer.data import progressive_resizing, sources
+from trainer.data.data_set import DataInfo, DataSet
+from trainer.data.info import data_info
+from trainer.distribution import signals
+from trainer.distribution.strategy import build_strategy, find_cluster
+from trainer.distribution.workers import Workers, lost_workers_named
 from trainer.losses import objective
 from trainer.metrics.classification import Metrics
 from trainer.models import weights
 from trainer.monitoring import metric_writers, wandb_sync
 from trainer.monitoring.profiler import Profiler
-from trainer.training import build, resume
-from trainer.training.build import build_state
+from trainer.training import resume
+from trainer.training.build import build_state, load_initial_weights
 from trainer.training.reporter import Reporter
-from trainer.training.resume import claim
 from trainer.training.state import State, check_loss, check_weights
 from trainer.training.step import compile_steps
-from trainer.training.validation import Evaluator, Found
+from trainer.training.validation import Evaluation, Evaluator, logged_metrics
 from trainer.workdir import checkpoint
 
 Board = metric_writers.MetricWriter | metric_writers.NullMetricWriter
@@ -44,6 +43,7 @@ Observe = Callable[[int, Metrics], None]
 class _Run:
     config: TrainConfig
     data: DataSet
+    info: DataInfo
     workdir: str
     workers: Workers
     state: State
@@ -62,124 +62,139 @@ class _Run:
 def train(
     config: TrainConfig, data: DataSet, workdir: str, *, observe: Observe | None = None
 ) -> dict[str, float]:
-    """Trains from where the workdir stands to `total_steps`; the metrics of the last logged step.
+    """Trains from the newest checkpoint of the workdir to `total_steps`.
 
     Args:
-      config: of the run.
-      data: to learn from.
-      workdir: of the run, new or its own.
-      observe: called with the step and the metrics of each evaluation; what it raises ends the run.
+      config: The config of the run.
+      data: The data set to learn from.
+      workdir: A new folder, or the workdir of this run.
+      observe: Called with step and metrics of each evaluation; an exception from it ends the run.
+
+    Returns:
+      The metrics of the last logged step; `step` alone if metrics.jsonl has been deleted.
 
     Raises:
-      UserError: if the workdir holds another run, the devices are absent, a shard is damaged, the
-        loss is no longer finite, or a checkpoint cannot be read or written.
-      stopping.Stopped: on SIGTERM or Ctrl-C, after a checkpoint.
+      UserError: If the workdir holds another run, devices are missing, a shard is damaged, the loss
+        is not finite, or a checkpoint cannot be read or written.
+      signals.Stopped: After SIGTERM or Ctrl-C, once a checkpoint is saved.
     """
-    cluster = cluster_of(config)
+    cluster = find_cluster(config.strategy)
     if config.step.deterministic_ops:
         tf.config.experimental.enable_op_determinism()
-    with lost_peers_are_told(cluster):
+    with lost_workers_named(cluster):
         strategy = build_strategy(config)
         workers = Workers(cluster, strategy)
-        claim(workdir, config=config, data=data, workers=workers)
-        with sources.damaged_input_is_named(data, split='train'):  # some read it all
-            state = build_state(config, data, strategy=strategy, cluster=cluster)
-        _take_all_steps(_Run(config, data, workdir, workers, state, observe), strategy)
-        workers.wait()  # for the chief's last line
-    return metric_writers.read_metrics(workdir)[-1]
+        info = data_info(data, config)
+        resume.claim_workdir(workdir, config=config, data=data, info=info, workers=workers)
+        with sources.input_errors_named(data, split='train'):  # a cached set is read here
+            state = build_state(config, data, info, strategy=strategy, cluster=cluster)
+        _train_to_end(_Run(config, data, info, workdir, workers, state, observe), strategy)
+        workers.wait()  # for the last line of the chief
+    logged = metric_writers.read_metrics(workdir)
+    return logged[-1] if logged else {'step': state.step}
 
 
-def _take_all_steps(run: _Run, strategy: tf.distribute.Strategy) -> None:
+def _train_to_end(run: _Run, strategy: tf.distribute.Strategy) -> None:
     config, state, data = run.config, run.state, run.data
-    done = resume.restore(state, run.workdir, workers=run.workers)
-    if not done:
-        build.take_weights(state, config.start)
-    if done > config.total_steps:
-        raise UserError(f'total_steps must be at least the {done} done, got {config.total_steps}')
-    info = sampling.data_info(data, config)
-    goal = objective.build_objective(config.loss, info=info, tree=data.categories)
-    count = run.workers.cluster.count
+    step = resume.restore(state, run.workdir, workers=run.workers)
+    if not step:
+        load_initial_weights(state, config.start)
+    if step > config.total_steps:
+        raise UserError(
+            f'total_steps must be at least {step}, which the run has completed, got '
+            f'{config.total_steps}'
+        )
+    loss = objective.build_objective(config.loss, info=run.info, tree=data.categories)
+    num_workers = run.workers.cluster.count
 
     @functools.cache
-    def compiled(now: TrainConfig) -> Callable[[tf.Tensor], None]:
-        return compile_steps(state, strategy, now, objective=goal, num_workers=count)
+    def steps_of(stage: SizeConfig) -> Callable[[tf.Tensor], None]:
+        stage_input = progressive_resizing.input_at(config.input, stage=stage)
+        stage_config = dataclasses.replace(config, input=stage_input)
+        return compile_steps(state, strategy, stage_config, objective=loss, num_workers=num_workers)
 
     evaluator = Evaluator(state, config, data, strategy=strategy, workers=run.workers)
     silent = not run.is_chief
     with (
-        stopping.requests() as request,
+        signals.stop_requests() as request,
         wandb_sync.sync_to_wandb(run.workdir, config.board, silent=silent),
-        metric_writers.open_metric_writer(run.workdir, step=done, silent=silent) as board,
+        metric_writers.open_metric_writer(run.workdir, step=step, silent=silent) as board,
         Profiler(
-            storage.join(run.workdir, naming.TENSORBOARD), config.board, done=done, silent=silent
+            storage.join(run.workdir, naming.TENSORBOARD), config.board, done=step, silent=silent
         ) as profiler,
         contextlib.closing(
-            Reporter(board, config=config, info=info, state=state, done=done)
+            Reporter(board, config=config, info=run.info, state=state, step=step)
         ) as reporter,
     ):
-        board.log_config(configs.flat(config))
-        while done < config.total_steps and not run.is_over:
-            profiler.on_step(done)
-            steps = min(_steps_to_next_stop(done, config), profiler.steps_to_next_stop(done))
-            with sources.damaged_input_is_named(data, split='train'):
-                compiled(sizes.at(config, done=done))(tf.constant(steps))
-            done += steps
-            check_loss(state.window, done=done)
-            found = _evaluate(run, evaluator, done=done)
-            if _due(done, every=config.log_every_steps, config=config):
-                reporter.log(done=done, validation=found.told() if found else {})
-            if found:
-                _judge(run, found, board, reporter, done=done)
-            signal = stopping.agree(request.signal, workers=run.workers)
+        board.log_config(files.flat(config))
+        while step < config.total_steps and not run.is_over:
+            profiler.on_step(step)
+            count = min(_steps_to_next_event(step, config), profiler.steps_to_next_stop(step))
+            stage = progressive_resizing.stage_at(config.input, step=step)
+            with sources.input_errors_named(data, split='train'):
+                steps_of(stage)(tf.constant(count))
+            step += count
+            check_loss(state.window, step=step)
+            evaluation = _evaluate(run, evaluator, step=step)
+            if _is_due(step, every=config.log_every_steps, config=config):
+                reporter.log(
+                    step=step,
+                    validation=logged_metrics(evaluation.metrics) if evaluation else {},
+                )
+            if evaluation:
+                _use_evaluation(run, evaluation, board, reporter, step=step)
+            signal = signals.agree(request.signal, workers=run.workers)
             every = config.checkpoint_every_steps
-            if signal or run.is_over or _due(done, every=every, config=config):
-                _save(run, board, reporter, done=done)
-            if signal and done < config.total_steps:
-                run.workers.wait()  # for the chief's checkpoint
-                raise stopping.Stopped(step=done, by=signal)
+            if signal or run.is_over or _is_due(step, every=every, config=config):
+                _save(run, board, reporter, step=step)
+            if signal and step < config.total_steps:
+                run.workers.wait()  # for the checkpoint of the chief
+                raise signals.Stopped(step=step, by=signal)
 
 
-def _evaluate(run: _Run, evaluator: Evaluator, *, done: int) -> Found | None:
+def _evaluate(run: _Run, evaluator: Evaluator, *, step: int) -> Evaluation | None:
     every = run.config.validation.every_steps
-    if not every or not _due(done, every=every, config=run.config):
+    if not every or not _is_due(step, every=every, config=run.config):
         return None
-    check_weights(run.state, done=done)
+    check_weights(run.state, step=step)
     return evaluator.evaluate()
 
 
-def _judge(run: _Run, found: Found, board: Board, reporter: Reporter, *, done: int) -> None:
-    """What follows from an evaluation: pictures, a lower learning rate, the best checkpoint."""
+def _use_evaluation(
+    run: _Run, evaluation: Evaluation, board: Board, reporter: Reporter, *, step: int
+) -> None:
+    """Logs the pictures of an evaluation, adapts the learning rate, and keeps the best weights."""
     config, state = run.config, run.state
-    if len(found.pictures):
-        board.log_images('samples', found.pictures, step=done)
+    if len(evaluation.pictures):
+        board.log_images('samples', evaluation.pictures, step=step)
     if state.plateau:
         metric = config.optimizer.schedule.plateau_metric
-        state.plateau.observe(getattr(found.metrics, metric), config.optimizer.schedule)
-    if state.best.observe(found.metrics, config.validation, step=done) and run.is_chief:
+        state.plateau.observe(getattr(evaluation.metrics, metric), config.optimizer.schedule)
+    if state.best.observe(evaluation.metrics, config.validation, step=step) and run.is_chief:
         with reporter.saving():
-            checkpoint.save_best(state.shared_checkpoint(), run.workdir, step=done)
+            checkpoint.save_best(state.shared_checkpoint(), run.workdir, step=step)
     if run.observe:
-        run.observe(done, found.metrics)
+        run.observe(step, evaluation.metrics)
 
 
-def _save(run: _Run, board: Board, reporter: Reporter, *, done: int) -> None:
-    check_weights(run.state, done=done)
+def _save(run: _Run, board: Board, reporter: Reporter, *, step: int) -> None:
+    check_weights(run.state, step=step)
     keep = run.config.keep_checkpoints
     with reporter.saving():
-        resume.save(run.state, run.workdir, step=done, keep=keep, workers=run.workers)
+        resume.save(run.state, run.workdir, step=step, keep=keep, workers=run.workers)
     if run.config.board.histograms:
-        board.log_histograms(dict(weights.weight_paths(run.state.network)), step=done)
+        board.log_histograms(dict(weights.weight_paths(run.state.network)), step=step)
 
 
-def _due(done: int, *, every: int, config: TrainConfig) -> bool:
-    return done % every == 0 or done == config.total_steps
+def _is_due(step: int, *, every: int, config: TrainConfig) -> bool:
+    return step % every == 0 or step == config.total_steps
 
 
-def _steps_to_next_stop(done: int, config: TrainConfig) -> int:
+def _steps_to_next_event(step: int, config: TrainConfig) -> int:
     return min(
         config.steps_per_call,
-        config.log_every_steps - done % config.log_every_steps,
-        config.checkpoint_every_steps - done % config.checkpoint_every_steps,
-        config.total_steps - done,
-        sizes.steps_to_next(config.input, done=done),
+        config.log_every_steps - step % config.log_every_steps,
+        config.checkpoint_every_steps - step % config.checkpoint_every_steps,
+        config.total_steps - step,
+        progressive_resizing.steps_to_next(config.input, step=step),
     )

@@ -1,11 +1,7 @@
-"""From a batch to what the model takes: the real views of products, augmented and normalised.
-
-A batch is of pictures {'image' [B, H, W, 3]}, or of products {'image' [B, V, H, W, 3], 'mask'
-[B, V]}, or of products whose views are features already, {'features' [B, V, d], 'mask' [B, V]};
-see `input_pipeline` and `product_pipeline`.
-"""
+"""From a batch to the inputs of the network: real views, augmented, mixed and normalized."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -14,84 +10,96 @@ import tensorflow as tf
 from trainer.augmentation import random_numbers
 from trainer.augmentation.mixing import mix
 from trainer.augmentation.pictures import augment
-from trainer.config import TrainConfig
+from trainer.config import AugmentConfig, ModelConfig, TrainConfig
 from trainer.data import preprocess
+from trainer.data.examples import ExampleSpec, example_spec
 from trainer.losses.objective import MixedLabels
 from trainer.models import model as models
 
 Batch = dict[str, tf.Tensor]
 
-_OF_MODEL = ('image', 'features', 'mask')
+_LABELS = ('label',)
 
 
-def of_model(batch: Mapping[str, Any]) -> dict[str, Any]:
-    """What a batch, or its specification, holds for the model."""
-    return {name: value for name, value in batch.items() if name in _OF_MODEL}
+@dataclass(frozen=True)
+class ModelInputs:
+    """Turns batches of `data.batches` into what the network takes.
 
-
-def network(model: keras.Model, config: TrainConfig) -> keras.Model:
-    """What takes the inputs below: the model, or of features what is behind its backbone."""
-    return models.head_model(model) if config.input.features else model
-
-
-def draw(config: TrainConfig, *, seed: tf.Tensor) -> tf.Tensor:
-    """The draws for each picture of a batch: float32 [B, n], or of products [B, V, n]."""
-    count, fusion = config.batch_size, config.model.fusion
-    if not fusion.is_on:
-        return random_numbers.draw(count, seed=seed, config=config.augment)
-    drawn = random_numbers.draw(count * fusion.max_views, seed=seed, config=config.augment)
-    return tf.reshape(drawn, [count, fusion.max_views, drawn.shape[1]])
-
-
-def augmented(batch: Batch, drawn: tf.Tensor, config: TrainConfig) -> Batch:
-    """A batch with each picture varied by its own numbers, `drawn` by `draw`.
-
-    Masked places too: their number is known beforehand, so XLA can do it, which is quicker.
+    Attributes:
+      example: What an example is.
+      model: The network, for its normalization.
+      augment: The augmentation of training.
+      pads_views: Whether the masked places of products are computed too, which gives fixed shapes.
     """
-    if config.input.features:
-        return batch
-    images = batch['image']
-    pictures = tf.reshape(images, [-1, *images.shape[-3:]])
-    numbers = tf.reshape(drawn, [tf.shape(pictures)[0], drawn.shape[-1]])
-    varied = augment(pictures, numbers, config.augment)
-    return {**batch, 'image': tf.reshape(varied, images.shape)}
+
+    example: ExampleSpec
+    model: ModelConfig
+    augment: AugmentConfig
+    pads_views: bool
+
+    def network(self, model: keras.Model) -> keras.Model:
+        """Returns the part of a model that takes these inputs: for cached features, the head."""
+        return models.head_model(model) if self.example.is_cached else model
+
+    def draw(self, count: int, *, seed: tf.Tensor) -> tf.Tensor:
+        """Draws the random numbers of augmentation for `count` examples.
+
+        Returns:
+          float32 [count, n] for pictures, [count, V, n] for products.
+        """
+        numbers = random_numbers.draw(count * self.example.views, seed=seed, config=self.augment)
+        if not self.example.is_product:
+            return numbers
+        return tf.reshape(numbers, [count, self.example.views, numbers.shape[1]])
+
+    def augmented(self, batch: Batch, numbers: tf.Tensor) -> Batch:
+        """Returns a batch with each image augmented by its own numbers, drawn by `draw`.
+
+        Masked places are augmented too: their number is fixed, so XLA can compile it, which is
+        faster.
+        """
+        if self.example.is_cached:
+            return batch
+        images = batch['image']
+        flat = tf.reshape(images, [-1, *images.shape[-3:]])
+        flat_numbers = tf.reshape(numbers, [tf.shape(flat)[0], numbers.shape[-1]])
+        augmented = augment(flat, flat_numbers, self.augment)
+        return {**batch, 'image': tf.reshape(augmented, images.shape)}
+
+    def mixed(self, batch: Batch, numbers: tf.Tensor) -> tuple[tf.Tensor, MixedLabels]:
+        """Returns the views of an augmented batch and its labels, mixed if the config says so.
+
+        Only pictures are mixed, never the views of products.
+        """
+        return mix(self.views(batch), batch['label'], numbers, self.augment)
+
+    def views(self, batch: Batch) -> tf.Tensor:
+        """Returns the images or features that are computed: [B, …] or [B, V, …] -> [N, …].
+
+        For products these are the real views: masked places cost nothing and do not count in batch
+        normalization. XLA compiles a program for each shape, so there all places are computed, and
+        the fusion ignores the masked ones.
+        """
+        values = batch[self.example.column]
+        if not self.example.is_product:
+            return values
+        if self.pads_views:
+            return tf.reshape(values, [-1, *values.shape[2:]])
+        return tf.boolean_mask(values, batch['mask'])
+
+    def network_inputs(self, views: tf.Tensor, batch: Batch) -> Any:
+        """Returns what `network` takes: the normalized views, with the mask of products."""
+        if not self.example.is_cached:
+            views = preprocess.normalize(views, self.model)
+        return [views, batch['mask']] if self.example.is_product else views
 
 
-def training_pictures(
-    batch: Batch, drawn: tf.Tensor, config: TrainConfig
-) -> tuple[tf.Tensor, MixedLabels]:
-    """The pictures of a batch that is `augmented`, mixed if the config says so, and their labels.
-
-    Args:
-      batch: of examples.
-      drawn: for them, by `draw`.
-      config: of the run; where it fuses views, it mixes no pictures.
-    """
-    return mix(_computed(batch, config), batch['label'], drawn, config.augment)
+def model_inputs(config: TrainConfig) -> ModelInputs:
+    """Returns how a run turns batches into inputs of its network."""
+    pads_views = config.step.xla or config.strategy == 'tpu'
+    return ModelInputs(example_spec(config), config.model, config.augment, pads_views)
 
 
-def normal(images: tf.Tensor, batch: Batch, config: TrainConfig) -> Any:
-    """What the model takes of `training_pictures`."""
-    if not config.input.features:
-        images = preprocess.normalize(images, config.model)
-    return [images, batch['mask']] if 'mask' in batch else images
-
-
-def inputs(batch: Batch, config: TrainConfig) -> Any:
-    """What the model takes of a batch to answer."""
-    return normal(_computed(batch, config), batch, config)
-
-
-def _computed(batch: Batch, config: TrainConfig) -> tf.Tensor:
-    """The pictures of a batch, or their features; of products in a row, those that are computed.
-
-    Those are the real views: [B, V, …] -> [N, …]. The others cost nothing and do not count in batch
-    norm. But XLA compiles a program for each shape: there all places are computed, and the fusion
-    passes over some.
-    """
-    values = batch['features' if config.input.features else 'image']
-    if 'mask' not in batch:
-        return values
-    if config.step.xla or config.strategy == 'tpu':
-        return tf.reshape(values, [-1, *values.shape[2:]])
-    return tf.boolean_mask(values, batch['mask'])
+def without_labels(batch: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the columns of a batch, or of its specification, that the network reads."""
+    return {name: value for name, value in batch.items() if name not in _LABELS}

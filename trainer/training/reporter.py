@@ -1,4 +1,4 @@
-"""Turns the sums of a window into a line: on disk, on TensorBoard, on the terminal."""
+"""Logs the sums of a window: to metrics.jsonl, to TensorBoard, to the terminal."""
 
 import contextlib
 import time
@@ -9,13 +9,14 @@ import tensorflow as tf
 from catalog.process.progress import Progress
 from trainer.config import TrainConfig
 from trainer.data.data_set import DataInfo
+from trainer.data.examples import example_spec
 from trainer.monitoring import metric_writers
 from trainer.optim.schedules import LearningRate
 from trainer.training.state import State
 
 
 class Reporter:
-    """Tells how a run goes."""
+    """Logs the progress of a run."""
 
     def __init__(
         self,
@@ -24,7 +25,7 @@ class Reporter:
         config: TrainConfig,
         info: DataInfo,
         state: State,
-        done: int,
+        step: int,
     ) -> None:
         self._board = board
         self._config = config
@@ -35,42 +36,40 @@ class Reporter:
             drop=None if state.plateau is None else state.plateau.factor,
         )
         self._epoch_examples = sum(info.examples_per_class)
-        self._examples = 'products' if config.model.fusion.is_on else 'pictures'
-        self._logged_step = done
+        self._unit = example_spec(config).unit
+        self._logged_step = step
         self._logged_at = time.monotonic()
         self._saving_seconds = 0.0
         self._progress = Progress('training', total=config.total_steps, unit='step')
-        self._progress.update(done)
+        self._progress.update(step)
 
-    def log(self, *, done: int, validation: Mapping[str, float]) -> None:
-        """Logs the window that ends with step number `done`, from 1, and what was measured then."""
-        means = self._state.window.take(batch_size=self._config.batch_size)
+    def log(self, *, step: int, validation: Mapping[str, float]) -> None:
+        """Logs the window that ends after `step` steps, with the metrics of an evaluation."""
+        means = self._state.window.reset(batch_size=self._config.batch_size)
         now = time.monotonic()
-        examples = (done - self._logged_step) * self._config.batch_size
+        examples = (step - self._logged_step) * self._config.batch_size
         seconds = now - self._logged_at
         rate = examples / seconds
-        self._logged_step, self._logged_at = done, now
+        self._logged_step, self._logged_at = step, now
         metrics = {
-            'step': done,
+            'step': step,
             **means,
-            'learning_rate': float(self._learning_rate(tf.constant(done - 1))),
-            'epoch': done * self._config.batch_size / self._epoch_examples,
+            'learning_rate': float(self._learning_rate(tf.constant(step - 1))),
+            'epoch': step * self._config.batch_size / self._epoch_examples,
             **validation,
         }
         measured = {
-            f'{self._examples}_per_second': rate,
+            f'{self._unit}_per_second': rate,
             'input_wait_share': self._input_wait_share(seconds=seconds),
             'saving_share': self._saving_seconds / seconds,
         }
         self._saving_seconds = 0.0
         self._board.log(metrics, measured=measured)
-        self._progress.update(
-            done, note=f'loss {means["loss"]:.3f}, {rate:,.0f} {self._examples}/s'
-        )
+        self._progress.update(step, note=f'loss {means["loss"]:.3f}, {rate:,.0f} {self._unit}/s')
 
     @contextlib.contextmanager
     def saving(self) -> Iterator[None]:
-        """Counts the time of the block as lost to saving."""
+        """Counts the time of the block as time spent saving."""
         start = time.monotonic()
         yield
         self._saving_seconds += time.monotonic() - start
@@ -81,5 +80,5 @@ class Reporter:
         return min(waited / seconds, 1.0)
 
     def close(self) -> None:
-        """Leaves the last line on the terminal."""
+        """Ends the progress line on the terminal."""
         self._progress.close()

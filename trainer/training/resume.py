@@ -1,9 +1,8 @@
-"""The state of all workers, saved and restored together. What a checkpoint is: `checkpoint`.
+"""Claims a workdir for a run, and saves and restores the state of all its workers together.
 
-The chief saves what all workers share. Every other worker saves its own iterator first, so that
-a checkpoint that is there is whole; all must be able to read it, or the one before is taken.
-
-Makes a workdir one run's own, and keeps every other run out of it.
+The chief saves what all workers share. Every other worker saves its own iterator before that, so
+that a checkpoint is complete once it appears. All workers must be able to read it; otherwise the
+one before it is used.
 """
 
 import tensorflow as tf
@@ -12,8 +11,7 @@ from catalog import storage
 from catalog.errors import UserError
 from trainer import naming
 from trainer.config import TrainConfig
-from trainer.data import sampling
-from trainer.data.data_set import DataSet
+from trainer.data.data_set import DataInfo, DataSet
 from trainer.distribution.workers import Workers
 from trainer.training.state import State
 from trainer.workdir import checkpoint, run_files
@@ -23,39 +21,42 @@ def save(state: State, workdir: str, *, step: int, keep: int, workers: Workers) 
     """Writes a checkpoint of all workers.
 
     Raises:
-      UserError: if it cannot be written; those before are as they were.
+      UserError: If it cannot be written; the earlier ones are unchanged.
     """
     cluster = workers.cluster
     if not cluster.is_chief:
-        checkpoint.save_part(_own(state), workdir, step=step, worker=cluster.index)
+        checkpoint.save_part(_iterator_checkpoint(state), workdir, step=step, worker=cluster.index)
     workers.wait()
     if cluster.is_chief:
         checkpoint.save(state.checkpoint(), workdir, step=step, keep=keep)
 
 
 def restore(state: State, workdir: str, *, workers: Workers) -> int:
-    """Restores the newest checkpoint that every worker can read; its step, 0 if there is none.
+    """Restores the newest checkpoint that every worker can read.
+
+    Returns:
+      Its step, or 0 if there is none.
 
     Raises:
-      UserError: if there are checkpoints, but none can be read.
+      UserError: If there are checkpoints, but none can be read.
     """
     if workers.cluster.count == 1:
         return checkpoint.restore(state.checkpoint(), workdir) or 0
     while True:
-        step = int(workers.chiefs(_newest(workdir) if workers.cluster.is_chief else 0))
+        step = int(workers.value_of_chief(_newest(workdir) if workers.cluster.is_chief else 0))
         if not step:
             return 0
-        if workers.all(_read(state, workdir, step=step, workers=workers)):
+        if workers.all_true(_read(state, workdir, step=step, workers=workers)):
             return step
         if workers.cluster.is_chief:
             checkpoint.set_aside(workdir, step=step, reason='a worker cannot read it')
 
 
 def _newest(workdir: str) -> int:
-    found = checkpoint.steps(workdir)
-    if not found:
-        checkpoint.refuse_to_start_again(workdir)
-    return found[0] if found else 0
+    steps = checkpoint.steps(workdir)
+    if not steps:
+        checkpoint.refuse_restart(workdir)
+    return steps[0] if steps else 0
 
 
 def _read(state: State, workdir: str, *, step: int, workers: Workers) -> bool:
@@ -63,41 +64,45 @@ def _read(state: State, workdir: str, *, step: int, workers: Workers) -> bool:
     if cluster.is_chief:
         return checkpoint.read(state.checkpoint(), workdir, step=step)
     return checkpoint.read(state.shared_checkpoint(), workdir, step=step) and checkpoint.read_part(
-        _own(state), workdir, step=step, worker=cluster.index
+        _iterator_checkpoint(state), workdir, step=step, worker=cluster.index
     )
 
 
-def _own(state: State) -> tf.train.Checkpoint:
+def _iterator_checkpoint(state: State) -> tf.train.Checkpoint:
     return tf.train.Checkpoint(iterator=state.iterator)
 
 
-def claim(workdir: str, *, config: TrainConfig, data: DataSet, workers: Workers) -> None:
-    """Claims a workdir: the chief first, then the others, who must see what it wrote.
+def claim_workdir(
+    workdir: str, *, config: TrainConfig, data: DataSet, info: DataInfo, workers: Workers
+) -> None:
+    """Makes a folder the workdir of a run, or checks that it is the workdir of this run.
+
+    The chief writes; the other workers check that they see what it wrote.
 
     Raises:
-      UserError: if the workdir holds another run, or the workers do not share it.
+      UserError: If the workdir holds another run, or the workers do not share the folder.
     """
     if workers.cluster.is_chief:
-        _claim(workdir, config=config, data=data)
+        _write_or_check(workdir, config=config, data=data, info=info)
     workers.wait()
     if not workers.cluster.is_chief:
         if not storage.exists(storage.join(workdir, naming.CONFIG)):
             raise UserError(
                 f'{workdir}: --workdir must be a folder that all workers share, worker '
-                f'{workers.cluster.index} does not find there what the chief wrote'
+                f'{workers.cluster.index} does not see the files of the chief'
             )
         _check(workdir, config=config, data=data)
 
 
-def _claim(workdir: str, *, config: TrainConfig, data: DataSet) -> None:
+def _write_or_check(workdir: str, *, config: TrainConfig, data: DataSet, info: DataInfo) -> None:
     if storage.exists(storage.join(workdir, naming.CONFIG)):
         _check(workdir, config=config, data=data)
     elif checkpoint.steps(workdir):
         raise UserError(
             f'{workdir}: a workdir with checkpoints must have a {naming.CONFIG}, got none; '
-            'bring it back, or take another --workdir'
+            'restore it from a copy, or take another --workdir'
         )
-    run_files.save_info(sampling.data_info(data, config), data, workdir)
+    run_files.save_info(info, data, workdir)
     run_files.save_config(config, workdir)  # last: it makes the folder a workdir
 
 
@@ -106,6 +111,6 @@ def _check(workdir: str, *, config: TrainConfig, data: DataSet) -> None:
     before = run_files.restore_info(workdir).digest
     if before != data.digest:
         raise UserError(
-            f'{workdir}: a run must go on with the data it began with (manifest {before[:12]}),'
-            f' got {data.folder} (manifest {data.digest[:12]}); take another --workdir'
+            f'{workdir}: a run must resume with its own data (manifest {before[:12]}), got '
+            f'{data.folder} (manifest {data.digest[:12]}); take another --workdir'
         )

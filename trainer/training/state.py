@@ -1,4 +1,7 @@
-"""The state of a run: all that a step changes, and whether it may be saved."""
+"""The state of a run: all that a step changes, and whether it is fit to be saved.
+
+The names of attributes and of `State.checkpoint` are part of the checkpoint format.
+"""
 
 import math
 from dataclasses import dataclass, field
@@ -16,16 +19,16 @@ from trainer.training.distillation import Teacher
 
 
 class NotFinite(UserError):
-    """A loss or weights that are infinite or not a number."""
+    """The loss or a weight is infinite or not a number."""
 
 
 class Best(tf.Module):  # type: ignore[misc]
     """The best evaluation so far; part of the checkpoint.
 
     Attributes:
-      value: of the metric, float64 [].
-      step: after which it was measured, int64 []; 0 before the first.
-      waited: evaluations since, int64 [].
+      value: Value of the metric, float64 [].
+      step: Step after which it was measured, int64 []; 0 before the first.
+      waited: Evaluations since then, int64 [].
     """
 
     def __init__(self) -> None:
@@ -35,7 +38,7 @@ class Best(tf.Module):  # type: ignore[misc]
         self.waited = tf.Variable(0, dtype=tf.int64, trainable=False)
 
     def observe(self, metrics: Metrics, config: ValidationConfig, *, step: int) -> bool:
-        """Takes in an evaluation; whether it is the best."""
+        """Adds an evaluation and returns whether it is the best."""
         value, best = float(getattr(metrics, config.metric)), float(self.value.numpy())
         gain = best - value if config.metric == 'loss' else value - best
         better = not int(self.step.numpy()) or gain > 0
@@ -46,7 +49,7 @@ class Best(tf.Module):  # type: ignore[misc]
         return better
 
     def is_over(self, config: ValidationConfig) -> bool:
-        """Whether the run should end early."""
+        """Returns whether the run should stop early."""
         return bool(config.patience) and int(self.waited.numpy()) >= config.patience
 
 
@@ -54,9 +57,9 @@ class Window(tf.Module):  # type: ignore[misc]
     """Sums over the steps since the last logged one; part of the checkpoint.
 
     Attributes:
-      steps: int64 [].
-      loss: the sum of the mean losses, float64 [].
-      correct: examples whose class had the highest logit, int64 [].
+      steps: Number of steps, int64 [].
+      loss: Sum of the mean losses, float64 [].
+      correct: Examples whose class had the highest logit, int64 [].
     """
 
     def __init__(self) -> None:
@@ -65,8 +68,8 @@ class Window(tf.Module):  # type: ignore[misc]
         self.loss = tf.Variable(0.0, dtype=tf.float64, trainable=False)
         self.correct = tf.Variable(0, dtype=tf.int64, trainable=False)
 
-    def take(self, *, batch_size: int) -> dict[str, float]:
-        """The means, `loss` and `accuracy`; the window starts anew."""
+    def reset(self, *, batch_size: int) -> dict[str, float]:
+        """Returns the means `loss` and `accuracy`, and resets the sums."""
         steps = int(self.steps.numpy())
         means = {
             'loss': float(self.loss.numpy()) / steps,
@@ -82,68 +85,68 @@ class State:
     """All that a step changes.
 
     Attributes:
-      model: with its weights: what is evaluated and exported.
-      optimizer: its `iterations` counts the steps.
-      iterator: of the batches.
-      window: of the metrics.
-      means: of the weights, empty where they are not averaged.
-      best: evaluation so far.
-      plateau: of the learning rate, where it follows the evaluations.
-      branched: the model with heads beside its last layer, where it learns with such.
-      teacher: that the model learns from; not in the checkpoint.
-      input_seconds: that the steps of this process have waited for batches, float64 []; a clock's,
-        so not in the checkpoint.
+      model: The model that is evaluated and exported.
+      optimizer: The optimizer; its `iterations` counts the steps.
+      iterator: The iterator of the batches.
+      window: Sums for the metrics.
+      ema: Exponential moving averages of the weights; empty if the run keeps none.
+      best: The best evaluation so far.
+      plateau: State of the schedule `plateau`, if the run has it.
+      model_with_heads: The model with auxiliary heads for the levels, if the run trains them.
+      teacher: The teacher of distillation; not in the checkpoint.
+      input_seconds: Time that the steps of this process waited for batches, float64 []; not in the
+        checkpoint, since it depends on a clock.
     """
 
     model: keras.Model
     optimizer: keras.optimizers.Optimizer
     iterator: Any
     window: Window
-    means: list[tf.Variable] = field(default_factory=list)
+    ema: list[tf.Variable] = field(default_factory=list)
     best: Best = field(default_factory=Best)
     plateau: Plateau | None = None
-    branched: keras.Model | None = None
+    model_with_heads: keras.Model | None = None
     teacher: Teacher | None = None
     input_seconds: tf.Variable = field(
         default_factory=lambda: tf.Variable(0.0, dtype=tf.float64, trainable=False)
     )
 
     def checkpoint(self) -> tf.train.Checkpoint:
-        """Everything that must come back for the next step to be the same, bit for bit."""
+        """Returns everything that the next step depends on, bit for bit."""
         return tf.train.Checkpoint(**self._shared(), iterator=self.iterator)
 
     def shared_checkpoint(self) -> tf.train.Checkpoint:
-        """The same without the iterator: what is one for all workers."""
+        """Returns the same without the iterator: the part that all workers share."""
         return tf.train.Checkpoint(**self._shared())
 
     def _shared(self) -> dict[str, Any]:
-        # Keras calls them variables but not weights, and tf.train.Checkpoint does not find them.
+        # Seed states are variables but not weights of Keras, and tf.train.Checkpoint lacks them.
         seeds = [v for v in self.model.variables if all(v is not w for w in self.model.weights)]
         return {
             'model': self.model,
             'heads': heads.level_head_layers(self.network),
             'optimizer': self.optimizer,
-            'means': self.means,
+            'means': self.ema,
             'window': self.window,
             'best': self.best,
             **({'plateau': self.plateau} if self.plateau else {}),
-            # Or a checkpoint lacks the scale of the loss: Keras does not track it.
+            # Keras does not track the scale of the loss: without these the checkpoint lacks it.
             'optimizer_variables': [variable.value for variable in self.optimizer.variables],
             'seeds': [seed.value for seed in seeds],
         }
 
     @property
     def network(self) -> keras.Model:
-        """What is trained: the model, or the same with heads beside its last layer."""
-        return self.branched or self.model
+        """The network that is trained: the model, or the model with auxiliary heads."""
+        return self.model_with_heads or self.model
 
     @property
     def step(self) -> int:
-        """Steps done."""
+        """The number of completed steps."""
         return int(self.optimizer.iterations.numpy())
 
     def is_finite(self) -> bool:
-        """Whether no weight and no state of the optimizer is infinite or not a number."""
+        """Returns whether all weights and the state of the optimizer are finite."""
         return all(
             bool(tf.reduce_all(tf.math.is_finite(variable.value)))
             for variable in [*self.network.weights, *self.optimizer.variables]
@@ -151,28 +154,29 @@ class State:
         )
 
 
-def check_loss(window: Window, *, done: int) -> None:
+def check_loss(window: Window, *, step: int) -> None:
     """Checks that the loss is finite.
 
     Raises:
-      NotFinite: if it is not.
+      NotFinite: If it is not.
     """
     loss = float(window.loss.numpy())
     if not math.isfinite(loss):
         raise NotFinite(
-            f'the loss must be finite, got {loss} by step {done}; '
-            'the last checkpoint is from before: lower optimizer.learning_rate or warm up longer'
+            f'the loss must be finite, got {loss} by step {step}; the last checkpoint is from an '
+            'earlier step: lower optimizer.learning_rate or lengthen the warm-up'
         )
 
 
-def check_weights(state: State, *, done: int) -> None:
-    """Checks that what is about to be saved is finite.
+def check_weights(state: State, *, step: int) -> None:
+    """Checks that the state to be saved is finite.
 
     Raises:
-      NotFinite: if it is not.
+      NotFinite: If it is not.
     """
     if not state.is_finite():
         raise NotFinite(
-            f'the weights must be finite, some are not after step {done}, which is not saved; '
-            'the last checkpoint is from before: lower optimizer.learning_rate or warm up longer'
+            f'the weights must be finite, some are not after step {step}, which is not saved; the '
+            'last checkpoint is from an earlier step: lower optimizer.learning_rate or lengthen '
+            'the warm-up'
         )

@@ -1,4 +1,4 @@
-"""The steps of a run on the device: one compiled call takes several. Knows no disk, no clock."""
+"""Training steps on the devices: one compiled call takes several. Knows no disk and no clock."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,74 +6,77 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from trainer.config import TrainConfig
+from trainer.config import StepConfig, TrainConfig
 from trainer.losses.objective import Objective
 from trainer.optim import ema
-from trainer.training import model_inputs as feed
+from trainer.training.model_inputs import Batch, ModelInputs, model_inputs
 from trainer.training.state import State
 
-Batch = dict[str, tf.Tensor]
 Gradients = Callable[..., tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]]
 
 
-def _part(number: tf.Tensor, size: int) -> slice:
+def _slice(number: tf.Tensor, size: int) -> slice:
     return slice(number * size, (number + 1) * size)
 
 
-def _rows(batch: Batch, chosen: slice, *, count: int) -> Batch:
-    """Some of a batch's examples, `count` of them."""
+def _take_rows(batch: Batch, rows: slice, *, count: int) -> Batch:
+    """Returns `count` examples of a batch."""
     return {
-        name: tf.ensure_shape(column[chosen], [count, *column.shape[1:]])
+        name: tf.ensure_shape(column[rows], [count, *column.shape[1:]])
         for name, column in batch.items()
     }
 
 
-def _compile_gradients(
+def _build_gradients(
     state: State,
-    config: TrainConfig,
+    config: StepConfig,
     *,
+    inputs: ModelInputs,
     network: keras.Model,
     objective: Objective,
-    examples: int,
+    global_batch: int,
+    replica_batch: int,
 ) -> Gradients:
-    """A function of a replica's batch and draws, and of the step: gradients, share of the loss,
-    hits.
+    """Returns a function from a replica's batch, its draws and the step to gradients, the replica's
+    share of the mean loss, and the number of correct examples.
     """
     optimizer = state.optimizer
 
-    def gradients_of(
+    def compute(
         batch: Batch, draws: tf.Tensor, step: tf.Tensor
     ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
-        images, labels = feed.training_pictures(batch, draws, config)
-        inputs = feed.normal(images, batch, config)
-        taught = state.teacher.logits(images) if state.teacher else None
+        views, labels = inputs.mixed(batch, draws)
+        network_inputs = inputs.network_inputs(views, batch)
+        teacher_logits = state.teacher.logits(views) if state.teacher else None
         with tf.GradientTape() as tape:
-            outputs = tf.nest.flatten(network(inputs, training=True))
+            outputs = tf.nest.flatten(network(network_inputs, training=True))
             outputs = [tf.cast(logits, tf.float32) for logits in outputs]
             losses = objective.losses(outputs, labels, step=step)
             if state.teacher:
-                losses = state.teacher.losses(losses, logits=outputs[0], taught=taught)
-            share = tf.reduce_sum(losses) / config.batch_size  # the parts add up to the mean
+                losses = state.teacher.losses(
+                    losses, logits=outputs[0], teacher_logits=teacher_logits
+                )
+            share = tf.reduce_sum(losses) / global_batch  # the replicas' shares add up to the mean
             scaled = optimizer.scale_loss(share)
         gradients = tape.gradient(scaled, network.trainable_variables)
         hits = objective.hits(outputs[0], labels, step=step)
         return gradients, share, tf.reduce_sum(tf.cast(hits, tf.int64))
 
-    one = tf.function(gradients_of, jit_compile=True) if config.step.xla else gradients_of
-    if config.step.accumulate == 1:
-        return one
-    return _accumulated(one, parts=config.step.accumulate, size=examples // config.step.accumulate)
+    compiled = tf.function(compute, jit_compile=True) if config.xla else compute
+    if config.accumulate == 1:
+        return compiled
+    return _accumulate(compiled, parts=config.accumulate, size=replica_batch // config.accumulate)
 
 
-def _accumulated(one: Gradients, *, parts: int, size: int) -> Gradients:
-    """The same function, taking its examples in parts, one after another."""
+def _accumulate(compute: Gradients, *, parts: int, size: int) -> Gradients:
+    """Returns the same function, which takes its examples in parts, one after another."""
 
-    def all_parts(
+    def compute_parts(
         batch: Batch, draws: tf.Tensor, step: tf.Tensor
     ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
         def part(number: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
-            mine = _part(number, size)
-            return one(_rows(batch, mine, count=size), draws[mine], step)
+            rows = _slice(number, size)
+            return compute(_take_rows(batch, rows, count=size), draws[rows], step)
 
         def add(number: tf.Tensor, sums: Any) -> tuple[tf.Tensor, Any]:
             return number + 1, tf.nest.map_structure(tf.add, sums, part(number))
@@ -85,30 +88,35 @@ def _accumulated(one: Gradients, *, parts: int, size: int) -> Gradients:
         )
         return gradients, share, hits
 
-    return all_parts
+    return compute_parts
 
 
-def _clipped(gradients: list[tf.Tensor], largest: tf.Tensor, *, replicas: int) -> list[tf.Tensor]:
-    """Each replica's equal share of the sum over all, scaled down to a norm of `largest`."""
+def _clip(gradients: list[tf.Tensor], max_norm: tf.Tensor, *, replicas: int) -> list[tf.Tensor]:
+    """Returns each replica's equal share of the sum, scaled down to a norm of `max_norm`."""
     context = tf.distribute.get_replica_context()
     summed = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-    clipped, _ = tf.clip_by_global_norm(summed, largest)
+    clipped, _ = tf.clip_by_global_norm(summed, max_norm)
     return [gradient / replicas for gradient in clipped]  # Keras sums them again
 
 
-def _next_batch(state: State, config: TrainConfig, *, after: tf.Tensor) -> Batch:
-    """The next batch; how long it took is added to `input_seconds`."""
+def _next_batch(state: State, *, after: tf.Tensor, image_size: tuple[int, int]) -> Batch:
+    """Returns the next batch and adds the time that it took to `input_seconds`.
+
+    Args:
+      state: The state, with the iterator.
+      after: A tensor that must be computed before.
+      image_size: Height and width of the images of the batch, in pixels.
+    """
     with tf.control_dependencies([after]):
-        asked = tf.timestamp()
-    with tf.control_dependencies([asked]):
+        start = tf.timestamp()
+    with tf.control_dependencies([start]):
         batch: Batch = next(state.iterator)
     with tf.control_dependencies(tf.nest.flatten(batch)):
-        state.input_seconds.assign_add(tf.timestamp() - asked)
-    if config.input.features:
+        state.input_seconds.assign_add(tf.timestamp() - start)
+    if 'image' not in batch:  # cached features
         return batch
     images = batch['image']
-    shape = [*images.shape[:-3], config.input.height, config.input.width, 3]
-    return {**batch, 'image': tf.ensure_shape(images, shape)}
+    return {**batch, 'image': tf.ensure_shape(images, [*images.shape[:-3], *image_size, 3])}
 
 
 def compile_steps(
@@ -119,49 +127,58 @@ def compile_steps(
     objective: Objective,
     num_workers: int = 1,
 ) -> Callable[[tf.Tensor], None]:
-    """A function of a number of steps, int32 [], that takes them.
+    """Returns a function of a number of steps, int32 [], that takes them.
 
     Args:
-      state: what the steps change.
-      strategy: each replica takes its part of the batch; gradients are summed over all.
-      config: of the run, with the size of the pictures that these steps take.
-      objective: what they minimise.
-      num_workers: processes of the run; each iterator holds one's part of the batch.
+      state: The state that the steps change.
+      strategy: Each replica takes its part of the batch; gradients are summed over all replicas.
+      config: Config of the run, with the image size of these steps.
+      objective: The loss to minimize.
+      num_workers: Processes of the run; each iterator returns the part of its worker.
     """
     optimizer = state.optimizer
     replica_batch = config.batch_size // strategy.num_replicas_in_sync
     local_replicas = strategy.num_replicas_in_sync // num_workers
-    network = feed.network(state.network, config)
-    gradients_of = _compile_gradients(
-        state, config, network=network, objective=objective, examples=replica_batch
+    image_size = (config.input.height, config.input.width)
+    inputs = model_inputs(config)
+    network = inputs.network(state.network)
+    compute_gradients = _build_gradients(
+        state,
+        config.step,
+        inputs=inputs,
+        network=network,
+        objective=objective,
+        global_batch=config.batch_size,
+        replica_batch=replica_batch,
     )
 
     def on_replica(batch: Batch, draws: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         with tf.device('cpu:0'):  # so that no replica is sent more than its part
-            mine = _part(replica % local_replicas, replica_batch)  # of this worker's batch
-            batch = _rows(batch, mine, count=replica_batch)
-            draws = draws[_part(replica, replica_batch)]  # of the whole batch's
-        batch = feed.augmented(batch, draws, config)
-        gradients, share, hits = gradients_of(batch, draws, step)
+            rows = _slice(replica % local_replicas, replica_batch)  # in this worker's batch
+            batch = _take_rows(batch, rows, count=replica_batch)
+            draws = draws[_slice(replica, replica_batch)]  # of the global batch
+        batch = inputs.augmented(batch, draws)
+        gradients, share, hits = compute_gradients(batch, draws, step)
         if config.step.clip_norm is not None:
-            largest = optimizer.scale_loss(tf.constant(config.step.clip_norm))
-            gradients = _clipped(gradients, largest, replicas=strategy.num_replicas_in_sync)
+            max_norm = optimizer.scale_loss(tf.constant(config.step.clip_norm))
+            gradients = _clip(gradients, max_norm, replicas=strategy.num_replicas_in_sync)
         variables = network.trainable_variables
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return share, hits
 
     def one_step(done: tf.Tensor) -> list[tf.Tensor]:
-        # A tensor, or a cast to its own type would be the variable, read after the update.
+        # A tensor: a cast to the variable's own dtype would return the variable, read after the
+        # update.
         step = tf.cast(tf.convert_to_tensor(optimizer.iterations.value), tf.int64)
         seed = tf.stack([tf.constant(config.seed, tf.int64), step])
-        with tf.device('cpu:0'):  # of the host, whatever the devices: the same numbers
-            draws = feed.draw(config, seed=seed)
-        batch = _next_batch(state, config, after=done)
+        with tf.device('cpu:0'):  # the same numbers for any kind of device
+            draws = inputs.draw(config.batch_size, seed=seed)
+        batch = _next_batch(state, after=done, image_size=image_size)
         shares, hits = strategy.run(on_replica, args=(batch, draws, step))
-        if state.means:
+        if state.ema:
             decay = config.step.ema_decay
-            ema.update(state.means, state.model, decay=decay, step=step, strategy=strategy)
+            ema.update(state.ema, state.model, decay=decay, step=step, strategy=strategy)
         mean_loss = strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None)
         correct = strategy.reduce(tf.distribute.ReduceOp.SUM, hits, axis=None)
         state.window.steps.assign_add(1)
@@ -169,8 +186,8 @@ def compile_steps(
         state.window.correct.assign_add(correct)
         return [done + 1]
 
-    def take(count: tf.Tensor) -> None:
+    def take_steps(count: tf.Tensor) -> None:
         tf.while_loop(lambda done: done < count, one_step, [tf.constant(0)])
 
-    compiled: Callable[[tf.Tensor], None] = tf.function(take, autograph=False)
+    compiled: Callable[[tf.Tensor], None] = tf.function(take_steps, autograph=False)
     return compiled

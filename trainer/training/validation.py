@@ -1,159 +1,154 @@
-"""Measures a model while it trains, on the devices it trains on. An example is what the model
-learns: a picture, or a product whose views it fuses. `evaluation` measures both, after the run.
+"""Evaluates a model while it trains, on the devices that it trains on.
 
-Evaluates a run's model while it trains: the metrics of a split, and its first pictures.
-
-The moving figures of batch norm, of which every device has its own. Knows no disk.
-
-A device averages what it saw itself (Keras 3 does not bring them together); a checkpoint holds
-those of the chief's first device. So they are what is evaluated, too.
+An example is what the model learns: a picture, or a product whose views it fuses. The command
+`trainer.evaluate` measures both after the run.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
 from catalog.errors import UserError
 from trainer.config import TrainConfig
-from trainer.data import input_pipeline, product_pipeline, sources
+from trainer.data import batches as input_batches
+from trainer.data import sources
 from trainer.data.data_set import DataSet
+from trainer.data.examples import batch_spec
+from trainer.distribution import moving_statistics
 from trainer.distribution.workers import Workers
+from trainer.inference.predictor import Predictor
 from trainer.metrics import classification
 from trainer.metrics.classification import Metrics, MetricsAccumulator
 from trainer.monitoring import sample_images
 from trainer.optim import ema
-from trainer.training import model_inputs as feed
+from trainer.training.model_inputs import Batch, ModelInputs, model_inputs, without_labels
 from trainer.training.state import State
 
-Batch = dict[str, tf.Tensor]
 Forward = Callable[[Batch], tf.Tensor]
 
-_TOLD = ('accuracy', 'top5_accuracy', 'loss', 'macro_precision', 'macro_recall', 'macro_f1')
+_LOGGED = ('accuracy', 'top5_accuracy', 'loss', 'macro_precision', 'macro_recall', 'macro_f1')
 
 
-def told(metrics: Metrics) -> dict[str, float]:
-    """The metrics as they stand in metrics.jsonl: `validation_accuracy` and the like."""
+def logged_metrics(metrics: Metrics) -> dict[str, float]:
+    """Returns the metrics under their names in metrics.jsonl, such as `validation_accuracy`."""
     values = dataclasses.asdict(metrics)
-    return {f'validation_{name}': values[name] for name in _TOLD}
+    return {f'validation_{name}': values[name] for name in _LOGGED}
 
 
 def compile_forward(
-    model: keras.Model,
+    predictor: Predictor,
+    inputs: ModelInputs,
     strategy: tf.distribute.Strategy,
-    config: TrainConfig,
     *,
+    batch_size: int,
     batches: tf.data.Dataset,
     num_workers: int,
 ) -> Forward:
-    """A function of a batch of at most `batch_size` examples: logits float32 [B, C].
+    """Returns a function from a batch of at most `batch_size` examples to logits float32 [B, C].
 
-    The batch is filled up and parted among this worker's devices.
+    The batch is padded and divided among the replicas of this worker.
 
     Args:
-      model: of the run.
-      strategy: of the run.
-      config: of the run.
-      batches: that it will be asked about.
-      num_workers: of the run.
+      predictor: The forward path of the model.
+      inputs: How batches become inputs.
+      strategy: The strategy of the run.
+      batch_size: The global batch size.
+      batches: The batches that it will take.
+      num_workers: Processes of the run.
     """
-    devices = strategy.num_replicas_in_sync // num_workers
-    part = config.batch_size // devices
-    network = feed.network(model, config)
+    replicas = strategy.num_replicas_in_sync // num_workers
+    replica_batch = batch_size // replicas
+    forward_views = predictor.logits_of_features if inputs.example.is_cached else predictor.logits
 
     def on_replica(batch: Batch) -> tf.Tensor:
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group % devices
-        with tf.device('cpu:0'):  # so that no device is sent more than its part
-            mine = {
-                name: column[replica * part : (replica + 1) * part]
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group % replicas
+        with tf.device('cpu:0'):  # so that no replica is sent more than its part
+            part = {
+                name: column[replica * replica_batch : (replica + 1) * replica_batch]
                 for name, column in batch.items()
             }
-        return tf.cast(network(feed.inputs(mine, config), training=False), tf.float32)
+        return forward_views(inputs.views(part), part.get('mask'))
 
     def forward(batch: Batch) -> tf.Tensor:
         count = tf.shape(tf.nest.flatten(batch)[0])[0]
-        rows = tf.range(part * devices) % count  # filled up with examples that are there
-        filled = {name: tf.gather(column, rows) for name, column in batch.items()}
-        logits = strategy.experimental_local_results(strategy.run(on_replica, args=(filled,)))
+        rows = tf.range(replica_batch * replicas) % count  # padded with examples of the batch
+        padded = {name: tf.gather(column, rows) for name, column in batch.items()}
+        logits = strategy.experimental_local_results(strategy.run(on_replica, args=(padded,)))
         return tf.concat(logits, axis=0)[:count]
 
-    spec = feed.of_model(batches.element_spec)
-    compiled = tf.function(forward, input_signature=[spec], autograph=False)
-    return lambda batch: compiled(feed.of_model(batch))
+    signature = without_labels(batches.element_spec)
+    compiled = tf.function(forward, input_signature=[signature], autograph=False)
+    return lambda batch: compiled(without_labels(batch))
 
 
 def measure(
     forward: Forward, batches: Iterable[Batch], *, num_classes: int, examples: int, workers: Workers
 ) -> Metrics:
-    """The metrics of all workers' examples; every worker gets the same.
+    """Computes the metrics over the examples of all workers; every worker gets the same.
 
     Args:
-      forward: of `compile_forward`.
-      batches: this worker's, of pictures or of products.
+      forward: A function of `compile_forward`.
+      batches: The batches of this worker.
       num_classes: C.
-      examples: in the batches of all workers.
-      workers: of the run.
+      examples: Number of examples in the batches of all workers.
+      workers: The processes of the run.
     """
-    top = min(classification.TOP, num_classes)
-    rows = [_rows(forward(batch), batch['label'], top=top) for batch in batches]
-    mine = np.concatenate(rows) if rows else np.zeros([0, top + 2])
-    found = _gathered(mine, total=examples, workers=workers)
-    tally = MetricsAccumulator(num_classes)
-    tally.update(
-        labels=found[:, 0].astype(np.int64),
-        predicted=found[:, 1:-1].astype(np.int64),
-        label_log_probability=found[:, -1],
+    top_k = min(classification.TOP, num_classes)
+    rows = [_rows(forward(batch), batch['label'], top_k=top_k) for batch in batches]
+    own = np.concatenate(rows) if rows else np.zeros([0, top_k + 2])
+    all_rows = _gather(own, total=examples, workers=workers)
+    accumulator = MetricsAccumulator(num_classes)
+    accumulator.update(
+        labels=all_rows[:, 0].astype(np.int64),
+        predicted=all_rows[:, 1:-1].astype(np.int64),
+        label_log_probability=all_rows[:, -1],
     )
-    return classification.compute_metrics(tally)
+    return classification.compute_metrics(accumulator)
 
 
-def _rows(logits: tf.Tensor, labels: tf.Tensor, *, top: int) -> npt.NDArray[np.float64]:
-    """Label, the likeliest classes and the log probability of the label: float64 [B, top + 2]."""
+def _rows(logits: tf.Tensor, labels: tf.Tensor, *, top_k: int) -> npt.NDArray[np.float64]:
+    """Returns label, top-k classes and log probability of the label: float64 [B, top_k + 2]."""
     log_probability = tf.gather(tf.nn.log_softmax(logits), labels, batch_dims=1)
-    predicted = tf.math.top_k(logits, top).indices
+    predicted = tf.math.top_k(logits, top_k).indices
     columns = [labels[:, None], predicted, log_probability[:, None]]
     return np.concatenate([column.numpy().astype(np.float64) for column in columns], axis=1)
 
 
-def _gathered(
-    mine: npt.NDArray[np.float64], *, total: int, workers: Workers
+def _gather(
+    own: npt.NDArray[np.float64], *, total: int, workers: Workers
 ) -> npt.NDArray[np.float64]:
-    """The rows of all workers: each fills its own place, the sum is the whole."""
+    """Returns the rows of all workers: each fills its own rows of a matrix; their sum is taken."""
     if workers.cluster.count == 1:
-        return mine
+        return own
     counts = np.zeros(workers.cluster.count)
-    counts[workers.cluster.index] = len(mine)
-    ends = np.cumsum(workers.total(counts.tolist())).astype(int)
-    filled = np.zeros([total, mine.shape[1]])
+    counts[workers.cluster.index] = len(own)
+    ends = np.cumsum(workers.sum(counts.tolist())).astype(int)
+    matrix = np.zeros([total, own.shape[1]])
     end = ends[workers.cluster.index]
-    filled[end - len(mine) : end] = mine
-    return np.array(workers.total(filled.ravel().tolist())).reshape(filled.shape)
+    matrix[end - len(own) : end] = own
+    return np.array(workers.sum(matrix.ravel().tolist())).reshape(matrix.shape)
 
 
 @dataclass(frozen=True)
-class Found:
-    """What an evaluation found.
+class Evaluation:
+    """The result of an evaluation while training.
 
     Attributes:
-      metrics: of all examples of the split: pictures, or products where their views are fused.
-      pictures: the first ones (of a product its first view) with what the model says of them, uint8
-        [N, h, w, 3].
+      metrics: Metrics over all examples of the split.
+      pictures: Images of the first examples (of a product its first view) with the predictions of
+        the model drawn below, uint8 [N, h, w, 3].
     """
 
     metrics: Metrics
     pictures: npt.NDArray[np.uint8]
 
-    def told(self) -> dict[str, float]:
-        """The metrics as they stand in metrics.jsonl."""
-        return told(self.metrics)
-
 
 class Evaluator:
-    """Measures the weights of a run, or their means where it keeps them."""
+    """Evaluates the weights of a run, or their EMA if the run keeps it."""
 
     def __init__(
         self,
@@ -164,90 +159,64 @@ class Evaluator:
         strategy: tf.distribute.Strategy,
         workers: Workers,
     ) -> None:
-        """Checks the split; compiles nothing before it is asked.
+        """Checks the split; compiles nothing before the first evaluation.
 
         Raises:
-          UserError: if the run evaluates, and the split has no labels.
+          UserError: If the run evaluates and the split has no labels.
         """
-        self._state, self._config, self._data, self._workers = state, config, data, workers
+        self._state, self._data, self._workers = state, data, workers
+        self._split, self._sample_count = config.validation.split, config.board.sample_pictures
+        self._inputs = model_inputs(config)
         if not config.validation.every_steps:
             return
-        split, cluster = config.validation.split, workers.cluster
-        if not any(data.split(split).products_per_class):
-            raise UserError(f'{data.folder}: validation.split must have labels, {split!r} has none')
-        pipeline = product_pipeline if config.model.fusion.is_on else input_pipeline
-        self._batches = pipeline.evaluation_batches(
-            data, split, config, worker=cluster.index, num_workers=cluster.count
+        if not any(data.split(self._split).products_per_class):
+            raise UserError(
+                f'{data.folder}: validation.split must have labels, {self._split!r} has none'
+            )
+        cluster = workers.cluster
+        self._batches = input_batches.evaluation_batches(
+            data, self._split, batch_spec(config), worker=cluster.index, num_workers=cluster.count
         )
         self._forward = compile_forward(
-            state.model, strategy, config, batches=self._batches, num_workers=cluster.count
+            Predictor(state.model, config.model),
+            self._inputs,
+            strategy,
+            batch_size=config.batch_size,
+            batches=self._batches,
+            num_workers=cluster.count,
         )
 
-    def evaluate(self) -> Found:
-        """One pass over the split; every worker gets the same metrics, the chief the pictures.
+    def evaluate(self) -> Evaluation:
+        """Evaluates the split once; every worker gets the same metrics, the chief the pictures.
 
         Raises:
-          UserError: naming a damaged shard.
+          UserError: Naming a damaged shard.
         """
-        split = self._config.validation.split
-        found = self._data.split(split)
-        share(self._state.model, self._state.means, workers=self._workers)
+        state = self._state
+        moving_statistics.broadcast(state.model, state.ema, workers=self._workers)
         with (
-            ema.swapped_in(self._state.means, self._state.model),
-            sources.damaged_input_is_named(self._data, split=split),
+            ema.swapped_in(state.ema, state.model),
+            sources.input_errors_named(self._data, split=self._split),
         ):
             metrics = measure(
                 self._forward,
                 self._batches,
                 num_classes=self._data.num_classes,
-                examples=found.records if self._config.model.fusion.is_on else found.pictures,
+                examples=self._inputs.example.count(self._data.split(self._split)),
                 workers=self._workers,
             )
-            return Found(metrics, self._sample())
+            return Evaluation(metrics, self._sample())
 
     def _sample(self) -> npt.NDArray[np.uint8]:
-        count = self._config.board.sample_pictures
-        if not count or self._config.input.features or not self._workers.cluster.is_chief:
+        example = self._inputs.example
+        if not self._sample_count or example.is_cached or not self._workers.cluster.is_chief:
             return np.zeros([0, 1, 1, 3], np.uint8)
         batch = next(iter(self._batches.take(1)))
-        batch = {name: column[:count] for name, column in batch.items()}
-        images = batch['image'][:, 0] if 'mask' in batch else batch['image']
+        batch = {name: column[: self._sample_count] for name, column in batch.items()}
+        images = batch['image'][:, 0] if example.is_product else batch['image']
         return sample_images.draw(
             images.numpy(),
             labels=batch['label'].numpy(),
             probabilities=tf.nn.softmax(self._forward(batch)).numpy(),
             names=[path[-1] for path in self._data.categories.names],
         )
-
-
-def share(model: keras.Model, means: Sequence[tf.Variable], *, workers: Workers) -> None:
-    """Gives those of the chief's first device to all devices of all processes.
-
-    Args:
-      model: that learns; a step does not read them.
-      means: of `model.weights`, where the run keeps such: they stand for the model then.
-      workers: of the run.
-    """
-    weights = model.weights
-    names = {id(weight) for layer in model._flatten_layers() for weight in _moving(layer)}
-    places = [place for place, weight in enumerate(weights) if id(weight) in names]
-    variables = [means[place] if means else weights[place].value for place in places]
-    values = [tf.convert_to_tensor(variable).numpy() for variable in variables]
-    for variable, value in zip(variables, _of_the_chief(values, workers), strict=True):
-        variable.assign(value)
-
-
-def _moving(layer: keras.layers.Layer) -> list[keras.Variable]:
-    is_norm = isinstance(layer, keras.layers.BatchNormalization)
-    return [layer.moving_mean, layer.moving_variance] if is_norm else []
-
-
-def _of_the_chief(values: list[np.ndarray], workers: Workers) -> list[np.ndarray]:
-    if workers.cluster.count == 1 or not values:
-        return values
-    mine = np.concatenate([np.ravel(value) for value in values]).astype(np.float64)
-    given = mine if workers.cluster.is_chief else np.zeros_like(mine)
-    found = np.array(workers.total(given.tolist()), np.float32)
-    ends = np.cumsum([value.size for value in values])
-    parts = np.split(found, ends[:-1])
-    return [part.reshape(value.shape) for part, value in zip(parts, values, strict=True)]

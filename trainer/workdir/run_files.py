@@ -9,8 +9,8 @@ from trainer import naming
 from trainer.config import TrainConfig, files
 from trainer.data.data_set import DataInfo, DataSet
 
-# A run that goes on may change these. (Under a cosine the rate follows the new total.)
-_FREE_TO_CHANGE = frozenset(
+# A run may resume with other values of these. (A cosine schedule follows the new total.)
+_MUTABLE_FIELDS = frozenset(
     {'total_steps', 'log_every_steps', 'checkpoint_every_steps', 'keep_checkpoints'}
 )
 
@@ -24,7 +24,7 @@ def restore_config(workdir: str) -> TrainConfig:
     """Reads `workdir/config.json`.
 
     Raises:
-      UserError: if there is none, or one that this version cannot read.
+      UserError: If it is missing, or this version cannot read it.
     """
     path = storage.join(workdir, naming.CONFIG)
     try:
@@ -39,34 +39,34 @@ def restore_config(workdir: str) -> TrainConfig:
 
 
 def check_resumable(config: TrainConfig, workdir: str) -> None:
-    """Checks that a workdir's run may go on with a config.
+    """Checks that the run of a workdir can resume with a config.
 
     Raises:
-      UserError: naming the fields that differ and may not.
+      UserError: Naming the fields that differ and must not.
     """
     if not config.input.deterministic:
         raise UserError(
-            f'{workdir}: a run with input.deterministic=False cannot go on exactly where it '
+            f'{workdir}: a run with input.deterministic=False cannot resume exactly where it '
             'stopped; take another --workdir'
         )
     before = files.flat(restore_config(workdir))
     now = files.flat(config)
     changed = [
-        f'{name} was {before[name]!r} and is {now[name]!r}'
+        f'{name} was {before[name]!r} and now is {now[name]!r}'
         for name in now
-        if name not in _FREE_TO_CHANGE
+        if name not in _MUTABLE_FIELDS
         and not name.startswith('board.')
         and before[name] != now[name]
     ]
     if changed:
         raise UserError(
-            f'{workdir}: a run must go on with the config it began with, but '
-            f'{"; ".join(changed)}; take another --workdir'
+            f'{workdir}: a run must resume with its own config, but {"; ".join(changed)}; '
+            'take another --workdir'
         )
 
 
 def save_info(info: DataInfo, data: DataSet, workdir: str) -> None:
-    """Writes `workdir/data.json`, and a copy of the category tree."""
+    """Writes `workdir/data.json` and a copy of the category tree."""
     tree = storage.read_bytes(storage.join(data.folder, categories.FILE_NAME))
     storage.write_bytes(storage.join(workdir, categories.FILE_NAME), tree)
     document = json.dumps(dataclasses.asdict(info))
@@ -77,7 +77,7 @@ def restore_info(workdir: str) -> DataInfo:
     """Reads `workdir/data.json`.
 
     Raises:
-      UserError: if there is none, or one that this version cannot read.
+      UserError: If it is missing, or this version cannot read it.
     """
     path = storage.join(workdir, naming.DATA)
     try:
@@ -95,10 +95,10 @@ def restore_info(workdir: str) -> DataInfo:
         )
     except KeyError as error:
         raise UserError(
-            f'{path}: must have {error}, it has none; another version of trainer.task wrote it'
+            f'{path}: must have the field {error}; another version of trainer.task wrote it'
         ) from error
 
 
 def restore_categories(workdir: str) -> categories.Categories:
-    """The category tree that a run learned."""
+    """Loads the category tree that a run learned."""
     return categories.load(storage.join(workdir, categories.FILE_NAME))

@@ -7,6 +7,7 @@ import pytest
 from catalog.errors import UserError
 from trainer.config import ModelConfig, OptimizerConfig, TrainConfig, overrides
 from trainer.config import files as config_files
+from trainer.workdir import run_files
 
 TINY = str(Path(__file__).parents[3] / 'configs' / 'tiny.py')
 
@@ -123,34 +124,34 @@ def test_a_config_cannot_be_changed_in_place() -> None:
 
 def test_a_saved_config_comes_back_equal_with_every_field_written_out(tmp_path: Path) -> None:
     saved = config_files.load(TINY, ['optimizer.learning_rate=0.1', 'model.dropout=0'])
-    config_files.save(saved, str(tmp_path))
+    run_files.save_config(saved, str(tmp_path))
     document = json.loads((tmp_path / 'config.json').read_text())
     assert document['optimizer']['learning_rate'] == 0.1
     assert document['loss']['target_power'] == 1.0
-    assert config_files.restore(str(tmp_path)) == saved
+    assert run_files.restore_config(str(tmp_path)) == saved
 
 
 def test_a_config_json_that_is_absent_or_wrong_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r'must have a config\.json, got none'):
-        config_files.restore(str(tmp_path))
+        run_files.restore_config(str(tmp_path))
     (tmp_path / 'config.json').write_text('{"batch_size": 8')
     with pytest.raises(UserError, match='must be JSON'):
-        config_files.restore(str(tmp_path))
+        run_files.restore_config(str(tmp_path))
     (tmp_path / 'config.json').write_text('{"batch_size": 8, "total_steps": 1, "lr": 1}')
     with pytest.raises(UserError, match="there is no field 'lr'"):
-        config_files.restore(str(tmp_path))
+        run_files.restore_config(str(tmp_path))
 
 
 def test_a_run_goes_on_with_more_steps_but_not_with_another_learning_rate(tmp_path: Path) -> None:
     first = TrainConfig(batch_size=8, total_steps=10)
-    config_files.save(first, str(tmp_path))
-    config_files.check_resumable(
+    run_files.save_config(first, str(tmp_path))
+    run_files.check_resumable(
         TrainConfig(batch_size=8, total_steps=99, log_every_steps=1, checkpoint_every_steps=5),
         str(tmp_path),
     )
     other = TrainConfig(batch_size=16, total_steps=10, optimizer=OptimizerConfig(learning_rate=0.5))
     with pytest.raises(UserError) as caught:
-        config_files.check_resumable(other, str(tmp_path))
+        run_files.check_resumable(other, str(tmp_path))
     assert 'batch_size was 8 and is 16; optimizer.learning_rate was 0.001 and is 0.5' in str(
         caught.value
     )

@@ -11,8 +11,9 @@ import tensorflow as tf
 from catalog.errors import UserError
 from trainer.config import FusionConfig, InputConfig, ModelConfig, TrainConfig
 from trainer.config import files as config_files
-from trainer.data import input_pipeline, product_pipeline
+from trainer.data.batches import train_batches
 from trainer.data.data_set import DataSet, open_data_set
+from trainer.data.examples import batch_spec
 from trainer.monitoring import metric_writers
 from trainer.training.loop import train
 
@@ -33,14 +34,12 @@ def _config(*, fusion: str = 'none', **given: object) -> TrainConfig:
 
 
 @pytest.mark.parametrize('more', [{}, {'sampling_power': 0.0}, {'height': 20, 'width': 24}])
-@pytest.mark.parametrize(
-    ('fusion', 'pipeline'), [('none', input_pipeline), ('mean', product_pipeline)]
-)
+@pytest.mark.parametrize('fusion', ['none', 'mean'])
 def test_a_cached_set_gives_the_same_batches_in_the_same_order(
-    data: DataSet, fusion: str, pipeline: object, more: dict[str, object]
+    data: DataSet, fusion: str, more: dict[str, object]
 ) -> None:
-    plain = pipeline.train_batches(data, _config(fusion=fusion, **more))
-    cached = pipeline.train_batches(data, _config(fusion=fusion, cache=True, **more))
+    plain = train_batches(data, batch_spec(_config(fusion=fusion, **more)))
+    cached = train_batches(data, batch_spec(_config(fusion=fusion, cache=True, **more)))
     assert cached.element_spec == plain.element_spec
     for expected, found in zip(plain.take(25), cached, strict=False):  # several epochs
         for name in expected:
@@ -48,11 +47,11 @@ def test_a_cached_set_gives_the_same_batches_in_the_same_order(
 
 
 def test_a_cached_stream_goes_on_from_its_checkpoint(data: DataSet, tmp_path: Path) -> None:
-    iterator = iter(input_pipeline.train_batches(data, _config(cache=True)))
+    iterator = iter(train_batches(data, batch_spec(_config(cache=True))))
     for _ in range(7):
         next(iterator)
     path = tf.train.Checkpoint(iterator=iterator).write(str(tmp_path / 'iterator'))
-    resumed = iter(input_pipeline.train_batches(data, _config(cache=True)))
+    resumed = iter(train_batches(data, batch_spec(_config(cache=True))))
     tf.train.Checkpoint(iterator=resumed).read(path).assert_consumed()
     for _ in range(12):
         np.testing.assert_array_equal(next(resumed)['image'], next(iterator)['image'])
@@ -77,7 +76,7 @@ def test_a_set_larger_than_half_of_the_memory_is_not_cached(
 ) -> None:
     monkeypatch.setattr(os, 'sysconf', lambda name: 512)  # a machine of 262 KB
     with pytest.raises(UserError, match=r'input\.cache must take at most half of the 0\.0 GB'):
-        input_pipeline.train_batches(data, _config(cache=True))
+        train_batches(data, batch_spec(_config(cache=True)))
 
 
 def test_a_damaged_shard_is_named_before_the_first_step(

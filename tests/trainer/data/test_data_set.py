@@ -6,7 +6,8 @@ import pytest
 
 from catalog.errors import UserError
 from trainer.config import FusionConfig, ModelConfig, TrainConfig
-from trainer.data import data_set, sampling
+from trainer.data import data_set
+from trainer.data.info import data_info
 from trainer.workdir import run_files
 
 MakeDataSet = Callable[..., str]
@@ -87,9 +88,9 @@ def test_a_shard_of_another_run_is_named_even_where_its_size_is_right(folder: Pa
 
 def test_a_run_remembers_its_data(folder: Path, tmp_path: Path) -> None:
     data = data_set.open_data_set(str(folder))
-    run_files.save_info(sampling.data_info(data, PICTURES), data, str(tmp_path / 'run'))
+    run_files.save_info(data_info(data, PICTURES), data, str(tmp_path / 'run'))
     info = run_files.restore_info(str(tmp_path / 'run'))
-    assert info == sampling.data_info(data, PICTURES)
+    assert info == data_info(data, PICTURES)
     assert (info.num_classes, sum(info.examples_per_class)) == (2, data.split('train').pictures)
     assert info.natural_prior == pytest.approx((36 / 62, 26 / 62))
     assert run_files.restore_categories(str(tmp_path / 'run')).names == data.categories.names
@@ -102,7 +103,7 @@ def test_data_without_labels_cannot_be_learned_from(folder: Path) -> None:
         manifest['splits']['train'][name] = []
     path.write_text(json.dumps(manifest))
     with pytest.raises(UserError, match='no labels'):
-        sampling.data_info(data_set.open_data_set(str(folder)), PICTURES)
+        data_info(data_set.open_data_set(str(folder)), PICTURES)
 
 
 def test_data_without_pictures_cannot_be_learned_from(
@@ -110,21 +111,21 @@ def test_data_without_pictures_cannot_be_learned_from(
 ) -> None:
     data = data_set.open_data_set(make_data_set(tmp_path / 'data', counts=(0, 0)))
     with pytest.raises(UserError, match='the train split has none'):
-        sampling.data_info(data, PICTURES)
+        data_info(data, PICTURES)
 
 
 def test_a_run_that_fuses_views_remembers_how_many_records_it_learned_from(folder: Path) -> None:
     data = data_set.open_data_set(str(folder))
-    assert sampling.data_info(data, PRODUCTS).examples_per_class == (30, 20)
-    assert sampling.data_info(data, PICTURES).examples_per_class != (30, 20)
+    assert data_info(data, PRODUCTS).examples_per_class == (30, 20)
+    assert data_info(data, PICTURES).examples_per_class != (30, 20)
 
 
 def test_records_of_single_pictures_cannot_be_fused(
     make_data_set: MakeDataSet, tmp_path: Path
 ) -> None:
     data = data_set.open_data_set(make_data_set(tmp_path / 'data', kind='image'))
-    with pytest.raises(UserError, match=r'model\.fusion mean needs records of whole products'):
-        sampling.data_info(data, PRODUCTS)
+    with pytest.raises(UserError, match=r'model\.fusion mean needs one record per product'):
+        data_info(data, PRODUCTS)
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:

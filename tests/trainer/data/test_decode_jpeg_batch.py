@@ -24,11 +24,11 @@ def _encode(image: Image.Image, form: str = 'JPEG', **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def _decode(pictures: list[bytes], otherwise: Callable[[tf.Tensor], tf.Tensor]) -> np.ndarray:
+def _decode(pictures: list[bytes], fallback: Callable[[tf.Tensor], tf.Tensor]) -> np.ndarray:
     """In a stream of several batches at a time, as the input pipeline does."""
     batches = tf.data.Dataset.from_tensors(tf.constant(pictures, tf.string)).repeat(3)
     decoded = batches.map(
-        lambda x: preprocess.decode_jpeg_batch(x, height=HEIGHT, width=WIDTH, otherwise=otherwise),
+        lambda x: preprocess.decode_jpeg_batch(x, height=HEIGHT, width=WIDTH, fallback=fallback),
         num_parallel_calls=2,
     )
     assert decoded.element_spec == tf.TensorSpec([len(pictures), HEIGHT, WIDTH, 3], tf.uint8)

@@ -10,11 +10,13 @@ import tensorflow as tf
 from catalog.errors import UserError
 from trainer.config import FusionConfig, InputConfig, ModelConfig, SizeConfig, TrainConfig
 from trainer.config import files as config_files
-from trainer.data import input_pipeline, preprocess, product_pipeline
+from trainer.data import preprocess
+from trainer.data.batches import evaluation_batches, train_batches
 from trainer.data.data_set import DataSet, open_data_set
+from trainer.data.examples import batch_spec
+from trainer.inference.runs import restore_member
 from trainer.monitoring import metric_writers
 from trainer.training.loop import train
-from trainer.workdir import checkpoint
 
 FUSED = FusionConfig(name='mean', max_views=2)
 GROWING = (
@@ -34,8 +36,8 @@ def _config(*sizes: SizeConfig) -> TrainConfig:
 
 
 def test_a_batch_has_the_size_of_its_step_and_the_pictures_of_any(data: DataSet) -> None:
-    plain = list(input_pipeline.train_batches(data, _config()).take(8))
-    growing = list(input_pipeline.train_batches(data, _config(*GROWING)).take(8))
+    plain = list(train_batches(data, batch_spec(_config())).take(8))
+    growing = list(train_batches(data, batch_spec(_config(*GROWING))).take(8))
     sizes = [tuple(batch['image'].shape[1:3]) for batch in growing]
     assert sizes == [(14, 14)] * 2 + [(20, 16)] * 3 + [(28, 28)] * 3
     for expected, found in zip(plain, growing, strict=True):
@@ -84,9 +86,10 @@ def test_a_run_stopped_before_an_edge_is_the_run_in_one(
 
 
 def test_evaluation_and_export_take_the_last_size(data: DataSet, workdir: Path) -> None:
-    model, config, _ = checkpoint.restore_model(str(workdir))
+    member, _ = restore_member(str(workdir))
+    model, config = member.model, member.config
     assert model.input_shape == (None, 28, 28, 3)
-    batches = input_pipeline.evaluation_batches(data, 'validation', config)
+    batches = evaluation_batches(data, 'validation', batch_spec(config))
     right = total = 0
     for batch in batches:
         assert batch['image'].shape[1:] == (28, 28, 3)
@@ -99,7 +102,7 @@ def test_evaluation_and_export_take_the_last_size(data: DataSet, workdir: Path) 
 
 def test_products_grow_too(data: DataSet) -> None:
     config = dataclasses.replace(_config(*GROWING), model=ModelConfig(fusion=FUSED))
-    batches = product_pipeline.train_batches(data, config).take(3)
+    batches = train_batches(data, batch_spec(config)).take(3)
     assert [batch['image'].shape[1:4] for batch in batches] == [(2, 14, 14)] * 2 + [(2, 20, 16)]
 
 

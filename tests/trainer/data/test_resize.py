@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer.data.preprocess import scaled
+from trainer.data.preprocess import resize
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 18, 23, 3)).astype(np.uint8)
 
@@ -11,10 +11,10 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (2, 18, 23, 3)).astype(np.uin
 @pytest.mark.parametrize('size', [(9, 7), (18, 40), (5, 23), (33, 31), (1, 1)])
 def test_scaling_is_that_of_tensorflow(size: tuple[int, int], xla: bool) -> None:
     height, width = size
-    function = tf.function(lambda x: scaled(x, height=height, width=width), jit_compile=xla)
+    function = tf.function(lambda x: resize(x, height=height, width=width), jit_compile=xla)
     expected = tf.image.resize(IMAGES, size, antialias=True)
     np.testing.assert_allclose(function(tf.constant(IMAGES)), expected, atol=0.01)
 
 
 def test_pictures_of_the_size_stay_as_they_are() -> None:
-    np.testing.assert_array_equal(scaled(tf.constant(IMAGES), height=18, width=23), IMAGES)
+    np.testing.assert_array_equal(resize(tf.constant(IMAGES), height=18, width=23), IMAGES)

@@ -9,10 +9,12 @@ import pytest
 import tensorflow as tf
 
 from trainer.config import FusionConfig, InputConfig, LossConfig, ModelConfig, TrainConfig
-from trainer.data import data_set, product_pipeline, sampling
+from trainer.data import data_set, sampling
+from trainer.data.batches import train_batches
 from trainer.data.data_set import DataSet
-from trainer.data.input_pipeline import train_batches
-from trainer.losses import priors as loss
+from trainer.data.examples import batch_spec
+from trainer.data.info import data_info
+from trainer.losses import priors
 
 COUNTS = (160, 40, 10)  # products
 PRODUCTS = ModelConfig(fusion=FusionConfig(name='mean', max_views=1))
@@ -32,7 +34,7 @@ def _config(*, seed: int = 0, model: ModelConfig = PRODUCTS, **sampled: object) 
 def _seen(data: DataSet, config: TrainConfig, *, epochs: int) -> Counter[tuple[bytes, int]]:
     """How often each product was seen, by its first picture, and its label."""
     found: Counter[tuple[bytes, int]] = Counter()
-    batches = product_pipeline.train_batches(data, config)
+    batches = train_batches(data, batch_spec(config))
     for batch in batches.take(epochs * sum(COUNTS) // config.batch_size).as_numpy_iterator():
         pictures = [picture.tobytes() for picture in batch['image'][:, 0]]
         found.update(zip(pictures, batch['label'].tolist(), strict=True))
@@ -65,22 +67,26 @@ def test_a_class_is_seen_by_its_count_to_the_power_and_its_products_alike(
 
 def test_the_loss_knows_the_prior_that_is_seen_of_pictures_too(data: DataSet) -> None:
     config = _config(sampling_power=0.5, model=ModelConfig())
-    info = sampling.data_info(data, config)
-    told = loss.priors(info, LossConfig()).written
+    info = data_info(data, config)
+    told = priors.compute_priors(info, LossConfig()).written
     np.testing.assert_allclose(told, np.sqrt(COUNTS) / np.sqrt(COUNTS).sum(), atol=0.005)
     assert sum(info.examples_per_class) == pytest.approx(data.split('train').pictures)
     steps = 30 * data.split('train').pictures // config.batch_size
-    labels = [batch['label'].numpy() for batch in train_batches(data, config).take(steps)]
+    labels = [
+        batch['label'].numpy() for batch in train_batches(data, batch_spec(config)).take(steps)
+    ]
     found = np.bincount(np.concatenate(labels)) / (steps * config.batch_size)
     np.testing.assert_allclose(found, told, atol=0.01)
 
 
 def test_shards_that_are_balanced_already_are_brought_to_the_same_shares() -> None:
     """Of 90 and 10 products, the second written three times."""
-    found = sampling.seen((90, 30), (90, 10), power=0.5)
+    found = sampling.examples_per_epoch((90, 30), (90, 10), power=0.5)
     assert found == pytest.approx((90.0, 30.0))
-    assert sampling.copies_due((90, 30), (90, 10), power=1.0) == pytest.approx((1.2, 0.4))
-    assert sampling.seen((90, 0, 30), (90, 0, 10), power=0.0) == pytest.approx((60, 0, 60))
+    assert sampling.expected_copies((90, 30), (90, 10), power=1.0) == pytest.approx((1.2, 0.4))
+    assert sampling.examples_per_epoch((90, 0, 30), (90, 0, 10), power=0.0) == pytest.approx(
+        (60, 0, 60)
+    )
 
 
 def test_what_is_passed_over_hangs_on_the_seed_alone(data: DataSet) -> None:
@@ -101,8 +107,10 @@ def test_a_sample_of_the_products_is_sampled_by_class(data: DataSet) -> None:
 
 def test_the_workers_parts_are_the_batches_of_one(data: DataSet) -> None:
     config = dataclasses.replace(_config(sampling_power=0.0, model=ModelConfig()), batch_size=20)
-    whole = iter(train_batches(data, config))
-    parts = [iter(train_batches(data, config, worker=w, num_workers=2)) for w in range(2)]
+    whole = iter(train_batches(data, batch_spec(config)))
+    parts = [
+        iter(train_batches(data, batch_spec(config), worker=w, num_workers=2)) for w in range(2)
+    ]
     for _ in range(30):  # some epochs
         expected = next(whole)
         found = [next(part) for part in parts]
@@ -113,11 +121,11 @@ def test_the_workers_parts_are_the_batches_of_one(data: DataSet) -> None:
 
 def test_an_iterator_goes_on_from_its_checkpoint(data: DataSet, tmp_path: object) -> None:
     config = _config(sampling_power=0.3, model=ModelConfig())
-    iterator = iter(train_batches(data, config))
+    iterator = iter(train_batches(data, batch_spec(config)))
     for _ in range(25):
         next(iterator)
     path = tf.train.Checkpoint(iterator=iterator).write(f'{tmp_path}/iterator')
-    resumed = iter(train_batches(data, config))
+    resumed = iter(train_batches(data, batch_spec(config)))
     tf.train.Checkpoint(iterator=resumed).read(path).assert_consumed()
     for _ in range(10):
         np.testing.assert_array_equal(next(resumed)['image'], next(iterator)['image'])

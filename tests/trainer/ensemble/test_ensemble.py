@@ -22,10 +22,10 @@ from trainer.data.data_set import open_data_set
 from trainer.ensemble import build as ensembling
 from trainer.evaluate import evaluation
 from trainer.export import saved_model as exporting
-from trainer.inference import runs as restoring
+from trainer.inference import runs
+from trainer.inference.runs import restore_member
 from trainer.training import distillation as teacher
 from trainer.training.loop import train
-from trainer.workdir import checkpoint
 
 SMALL = (
     'batch_size=16',
@@ -102,7 +102,7 @@ def _each_says(workdirs: dict[str, str], pictures: list[bytes]) -> list[np.ndarr
     """What the members say of one product, written out: float64 [C] each."""
     pixels = np.stack([_pixels(encoded) for encoded in pictures]).astype(np.float32)
     small = tf.image.resize(pixels, [28, 28], antialias=True).numpy()
-    models = {name: checkpoint.restore_model(path)[0] for name, path in workdirs.items()}
+    models = {name: restore_member(path)[0].model for name, path in workdirs.items()}
     count = min(len(pictures), 4)
     return [
         _softmax(models['cnn'](small / 127.5 - 1)).mean(axis=0),
@@ -194,7 +194,7 @@ def test_the_best_way_is_that_with_the_smallest_loss(
     )
     ways = [one for one in made.compared if one.name in ensembling.WAYS]
     assert made.way == min(ways, key=lambda one: one.loss).name
-    run = restoring.open_run(str(tmp_path / 'two'))
+    run = runs.open_run(str(tmp_path / 'two'))
     np.testing.assert_array_equal(run.combination.weights, made.combination.weights)
 
 
@@ -218,10 +218,10 @@ def test_a_member_that_has_gone_on_is_refused(folder: str, tmp_path: Path) -> No
     document['members'][1]['step'] = 7
     (tmp_path / 'ensemble.json').write_text(json.dumps(document))
     with pytest.raises(UserError, match=r'xception: a member must be as it was .* at step 7, got'):
-        restoring.open_run(str(tmp_path))
+        runs.open_run(str(tmp_path))
     (tmp_path / 'ensemble.json').write_text('{}')
     with pytest.raises(UserError, match=r'must be what trainer\.ensemble writes'):
-        restoring.open_run(str(tmp_path))
+        runs.open_run(str(tmp_path))
 
 
 def test_members_that_do_not_fit_are_refused(

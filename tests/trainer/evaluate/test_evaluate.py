@@ -26,8 +26,8 @@ from catalog.formats import tfrecord
 from trainer.config import InputConfig, ModelConfig, OptimizerConfig, TrainConfig
 from trainer.data import data_set
 from trainer.evaluate import evaluation
+from trainer.inference.runs import restore_member
 from trainer.training import loop as train
-from trainer.workdir import checkpoint
 
 FILES = ['evaluation.html', 'evaluation.json', 'predictions.parquet', 'suspects.csv']
 
@@ -66,7 +66,7 @@ def _run_command(**flags: object) -> subprocess.CompletedProcess[str]:
 
 def _expected(data_folder: str, workdir: str) -> list[tuple[record.Record, np.ndarray]]:
     """Records and probabilities of each product's pictures, read without the pipeline."""
-    model, _, _ = checkpoint.restore_model(workdir)
+    model = restore_member(workdir)[0].model
     products = []
     for name in sorted(os.listdir(data_folder)):
         if not name.startswith('validation'):

@@ -24,8 +24,9 @@ from trainer.config import InputConfig, ModelConfig, OptimizerConfig, TrainConfi
 from trainer.data import data_set
 from trainer.export import saved_model as exporting
 from trainer.export import serving_module
+from trainer.inference.runs import restore_member
 from trainer.training import loop as train
-from trainer.workdir import checkpoint, run_files
+from trainer.workdir import run_files
 
 SIZE = 28  # pixels
 
@@ -75,7 +76,7 @@ def _picture(
 
 def _in_memory(workdir: str, encoded: list[bytes]) -> np.ndarray:
     """Probabilities of the model before it was exported: float64 [N, C]."""
-    model, _, _ = checkpoint.restore_model(workdir)
+    model = restore_member(workdir)[0].model
     pixels = np.stack([Image.open(io.BytesIO(data)) for data in encoded])
     logits = model(pixels.astype(np.float32) / 127.5 - 1, training=False).numpy()
     exponents = np.exp(logits.astype(np.float64))
@@ -201,9 +202,9 @@ def test_a_product_is_the_mean_of_its_pictures(loaded: Any, workdir: str) -> Non
 @pytest.mark.parametrize(
     ('product', 'message'),
     [
-        ([0, 2], 'product must number the products 0 to P-1 with none left out'),
-        ([-1, 0], 'product must number the products 0 to P-1 with none left out'),
-        ([0], 'product must have one number a picture'),
+        ([0, 2], 'product must use every number from 0 to P-1'),
+        ([-1, 0], 'product must use every number from 0 to P-1'),
+        ([0], 'product must have one number per picture'),
     ],
 )
 def test_product_numbers_that_make_no_sense_are_refused(
@@ -221,7 +222,7 @@ def test_an_embedding_has_length_one_and_is_that_of_the_features(loaded: Any, wo
     found = loaded.signatures['embedding'](image_bytes=tf.constant(encoded))['embedding'].numpy()
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
 
-    model, _, _ = checkpoint.restore_model(workdir)
+    model = restore_member(workdir)[0].model
     features = keras.Model(model.inputs, model.layers[-2].output)  # the last layer gives logits
     pixels = np.stack([Image.open(io.BytesIO(data)) for data in encoded])
     expected = features([pixels.astype(np.float32) / 127.5 - 1], training=False).numpy()
@@ -256,7 +257,7 @@ def test_the_level_is_the_deepest_whose_summed_confidence_passes() -> None:
 
 
 def test_names_come_out_as_they_went_in() -> None:
-    answers = serving_module.answers(
+    answers = serving_module.top_categories(
         tf.constant([[0.1, 0.0, 0.2, 0.7], [1.0, 0, 0, 0]]), _tree(), top_k=2
     )
     assert answers['level3'].numpy().tolist() == [
@@ -401,7 +402,7 @@ def test_temperatures_of_another_step_are_not_taken(workdir: str, tmp_path: Path
     _calibrated(workdir, tmp_path, step=6)
     card = json.loads((tmp_path / 'm' / '1' / 'model_card.json').read_text())
     assert card['calibration']['product'] == 1
-    assert 'is of step 6, the model of step 12' in card['calibration']['words']
+    assert 'is from step 6, the model from step 12' in card['calibration']['words']
 
 
 def test_a_function_beside_the_signatures_has_all_probabilities(loaded: Any, workdir: str) -> None:
@@ -461,7 +462,7 @@ def test_a_server_that_watches_the_folder_never_sees_half_a_version(
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        ({'output': 'clothes/latest'}, 'must be DIR/MODEL/VERSION, the version a whole number'),
+        ({'output': 'clothes/latest'}, 'must be DIR/MODEL/VERSION with an integer version'),
         ({'output': '5'}, 'must be DIR/MODEL/VERSION'),
         ({'output': 'gs://bucket/clothes/1'}, 'must be a local folder'),
         ({'top_k': 0}, '--top_k must be at least 1, got 0'),

@@ -19,10 +19,10 @@ from trainer.data.data_set import open_data_set
 from trainer.evaluate import evaluation
 from trainer.export import saved_model as exporting
 from trainer.features import cache as feature_cache
+from trainer.inference.runs import restore_member
 from trainer.models import weights
 from trainer.models.model import feature_model
 from trainer.monitoring import metric_writers
-from trainer.workdir import checkpoint
 
 _ON_FEATURES = ('input.features=true', 'augment.flip=false', 'model.fusion.name=gated')
 
@@ -46,7 +46,7 @@ def cache(
         [sys.executable, '-m', 'trainer.features', *flags], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert '16 features a picture' in done.stdout
+    assert '16 features per picture' in done.stdout
     return folder
 
 
@@ -60,7 +60,8 @@ def head(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _write(workdir: Path, folder: str, output: Path) -> None:
-    model, config, _ = checkpoint.restore_model(str(workdir))
+    member, _ = restore_member(str(workdir))
+    model, config = member.model, member.config
     feature_cache.write(model, config, open_data_set(folder), output=str(output))
 
 
@@ -75,7 +76,7 @@ def _examples(folder: Path) -> list[tf.train.Example]:
 def test_the_records_hold_what_the_backbone_sees_in_each_view(
     half_evidence_folder: str, backbone: Path, cache: Path
 ) -> None:
-    model, _, _ = checkpoint.restore_model(str(backbone))
+    model = restore_member(str(backbone))[0].model
     products, examples = fused.products(half_evidence_folder), _examples(cache)
     assert len(products) == len(examples)
     for product, example in zip(products[:9], examples, strict=False):
@@ -120,20 +121,20 @@ def test_a_stopped_job_goes_on_with_the_shards_that_are_missing(
 def test_features_of_another_backbone_or_of_other_data_are_refused_by_name(
     half_evidence_folder: str, fused_workdir: Path, backbone: Path, cache: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match=r"holds features whose model_sha256 is '[0-9a-f]{64}'"):
+    with pytest.raises(UserError, match=r"holds features with model_sha256 '[0-9a-f]{64}'"):
         _write(fused_workdir, half_evidence_folder, cache)
     other = tmp_path / 'data'
     shutil.copytree(half_evidence_folder, other)
     found = manifest.read(str(other))
     manifest.write(dataclasses.replace(found, source={**found.source, 'documents': 7}), str(other))
-    with pytest.raises(UserError, match=r"holds features whose data_sha256 is '[0-9a-f]{64}'"):
+    with pytest.raises(UserError, match=r"holds features with data_sha256 '[0-9a-f]{64}'"):
         _write(backbone, str(other), cache)
-    with pytest.raises(UserError, match='must be new, or a feature cache'):
+    with pytest.raises(UserError, match='must be a new folder or a feature cache'):
         _write(backbone, half_evidence_folder, backbone)
 
 
 def test_the_head_learns_and_the_backbone_stands_still(backbone: Path, head: Path) -> None:
-    first, whole = (checkpoint.restore_model(str(workdir))[0] for workdir in (backbone, head))
+    first, whole = (restore_member(str(workdir))[0].model for workdir in (backbone, head))
     before, after = dict(weights.weight_paths(first)), dict(weights.weight_paths(whole))
     shared = [path for path in before if not path.startswith('logits/')]
     assert len(shared) > 10
@@ -187,8 +188,8 @@ def test_a_run_on_features_in_two_sittings_is_the_run_in_one(cache: Path, tmp_pa
 @pytest.mark.parametrize(
     ('flags', 'message'),
     [
-        (('model.channels=8',), r'model\.channels must be that of its features, 4, got 8'),
-        (('input.height=16',), r'input\.height must be that of its features, 12, got 16'),
+        (('model.channels=8',), r'model\.channels must be that of the features, 4, got 8'),
+        (('input.height=16',), r'input\.height must be that of the features, 12, got 16'),
         (('input.features=false',), r"input\.features is False, but the records are of kind 'feat"),
     ],
 )
@@ -229,9 +230,7 @@ def test_a_backbone_that_is_not_the_features_own_is_refused(cache: Path, tmp_pat
     document = json.loads(path.read_text())
     document['options']['features']['model_sha256'] = '0' * 64
     path.write_text(json.dumps(document))
-    with pytest.raises(
-        UserError, match=r'another model computed the features: run trainer.features again'
-    ):
+    with pytest.raises(UserError, match='another model computed the features'):
         fused.run(str(damaged), tmp_path / 'run', *_ON_FEATURES)
     weights = damaged / 'backbone.data-00000-of-00001'
     weights.write_bytes(weights.read_bytes()[:-40])
@@ -242,7 +241,7 @@ def test_a_backbone_that_is_not_the_features_own_is_refused(cache: Path, tmp_pat
 def test_features_are_nothing_to_measure_a_whole_model_on(
     cache: Path, head: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match='--data must hold pictures, these are features'):
+    with pytest.raises(UserError, match='--data must hold pictures, got a feature cache'):
         evaluation.evaluate(
             workdir=str(head),
             data_folder=str(cache),
@@ -257,4 +256,4 @@ def test_a_config_without_weights_makes_no_features(half_evidence_folder: str) -
         [sys.executable, '-m', 'trainer.features', *flags], capture_output=True, text=True
     )
     assert done.returncode == 2
-    assert 'model.weights must be given, or --workdir' in done.stderr
+    assert 'model.weights must be set, or --workdir given' in done.stderr

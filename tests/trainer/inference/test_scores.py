@@ -10,16 +10,19 @@ import tensorflow as tf
 
 from catalog.errors import UserError
 from trainer.config import ModelConfig
-from trainer.inference import scores as predictions
+from trainer.inference import scores
+from trainer.inference.predictor import Predictor
+from trainer.inference.scores import Scores
 from trainer.metrics import prediction_table
 from trainer.metrics.prediction_table import Predictions
+from trainer.models.heads import LOGITS
 
 CLASSES = 6
 PRODUCTS = [(11, 3), (12, 1), (14, 2), (15, 4), (19, 1), (20, 3)]  # (product_id, pictures)
 
 
 def _pictures() -> dict[str, np.ndarray]:
-    """The pictures of PRODUCTS with random pixels, as `evaluation_batches` gives them."""
+    """The pictures of PRODUCTS with random pixels, as `picture_batches` gives them."""
     random = np.random.default_rng(5)
     count = sum(views for _, views in PRODUCTS)
     product_id = np.repeat(*np.array(PRODUCTS).T)
@@ -40,7 +43,9 @@ def _batches(pictures: dict[str, np.ndarray], size: int) -> tf.data.Dataset:
 def model() -> keras.Model:
     keras.utils.set_random_seed(1)
     image = keras.Input((8, 8, 3))
-    return keras.Model(image, keras.layers.Dense(CLASSES)(keras.layers.Flatten()(image)))
+    return keras.Model(
+        image, keras.layers.Dense(CLASSES, name=LOGITS)(keras.layers.Flatten()(image))
+    )
 
 
 def _probabilities(model: keras.Model, pictures: dict[str, np.ndarray]) -> np.ndarray:
@@ -49,12 +54,10 @@ def _probabilities(model: keras.Model, pictures: dict[str, np.ndarray]) -> np.nd
     return exponents / exponents.sum(axis=1, keepdims=True)
 
 
-def _score(
-    model: keras.Model, pictures: dict[str, np.ndarray], *, size: int
-) -> list[predictions.Scored]:
+def _score(model: keras.Model, pictures: dict[str, np.ndarray], *, size: int) -> list[Scores]:
     batches = _batches(pictures, size)
-    scored = predictions.score(model, batches, model_config=ModelConfig())
-    return list(predictions.whole_products(scored))
+    scored = scores.score_pictures(Predictor(model, ModelConfig()), batches)
+    return list(scores.split_at_products(scored))
 
 
 @pytest.mark.parametrize('size', [1, 2, 3, 5, 14, 100])
@@ -64,7 +67,7 @@ def test_a_product_is_the_mean_of_its_pictures_wherever_the_batches_are_cut(
     pictures = _pictures()
     expected = _probabilities(model, pictures)
 
-    products = [predictions.fuse(piece) for piece in _score(model, pictures, size=size)]
+    products = [scores.average_views(piece) for piece in _score(model, pictures, size=size)]
 
     found = {
         int(product_id): (probabilities, log_probability, bool(leaked))
@@ -96,7 +99,7 @@ def test_every_picture_comes_once_and_no_product_in_two_pieces(model: keras.Mode
 def test_two_copies_of_a_product_in_a_row_are_two_products(model: keras.Model) -> None:
     pictures = _pictures()
     twice = {name: np.concatenate([rows[:3], rows[:3]]) for name, rows in pictures.items()}
-    pieces = [predictions.fuse(piece) for piece in _score(model, twice, size=4)]
+    pieces = [scores.average_views(piece) for piece in _score(model, twice, size=4)]
     assert np.concatenate([piece.product_id for piece in pieces]).tolist() == [11, 11]
 
 
@@ -107,8 +110,8 @@ def test_a_probability_that_rounds_to_zero_still_has_its_loss(model: keras.Model
 
     (piece,) = _score(sure, pictures, size=8)
 
-    assert predictions.fuse(piece).probabilities[0, 5] == 0
-    assert predictions.fuse(piece).label_log_probability[0] == pytest.approx(-500)
+    assert scores.average_views(piece).probabilities[0, 5] == 0
+    assert scores.average_views(piece).label_log_probability[0] == pytest.approx(-500)
 
 
 def test_the_likeliest_come_first_and_of_equals_the_smaller_label(model: keras.Model) -> None:
@@ -116,12 +119,12 @@ def test_the_likeliest_come_first_and_of_equals_the_smaller_label(model: keras.M
     (piece,) = _score(model, pictures, size=1)
     piece.probabilities[:] = [0.1, 0.3, 0.1, 0.3, 0.15, 0.05]
 
-    best = predictions.top(piece, top_k=4)
+    best = scores.top_predictions(piece, top_k=4)
 
     assert best.predicted.tolist() == [[1, 3, 4, 0]]
     np.testing.assert_allclose(best.confidence, [[0.3, 0.3, 0.15, 0.1]], atol=1e-7)
     np.testing.assert_array_equal(best.probability, best.confidence)
-    assert predictions.top(piece, top_k=50).predicted.shape == (1, CLASSES)
+    assert scores.top_predictions(piece, top_k=50).predicted.shape == (1, CLASSES)
 
 
 @pytest.mark.parametrize('temperature', [0.5, 3.0])
@@ -129,7 +132,7 @@ def test_the_confidence_is_the_probability_after_the_temperature(
     model: keras.Model, temperature: float
 ) -> None:
     piece, _ = _score(model, _pictures(), size=100)
-    best = predictions.top(piece, top_k=CLASSES, temperature=temperature)
+    best = scores.top_predictions(piece, top_k=CLASSES, temperature=temperature)
     powers = piece.probabilities.astype(np.float64) ** (1 / temperature)
     expected = powers / powers.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(

@@ -13,15 +13,16 @@ from catalog.errors import UserError
 from tests.trainer.conftest import jpeg
 from trainer.config import TrainConfig
 from trainer.config import files as config_files
+from trainer.data.batches import picture_batches
 from trainer.data.data_set import DataSet, open_data_set
-from trainer.data.input_pipeline import evaluation_batches
 from trainer.evaluate import evaluation
 from trainer.evaluate.evaluation import EvaluateOptions
 from trainer.export import saved_model as exporting
-from trainer.inference import scores as predictions
+from trainer.inference.predictor import Predictor
+from trainer.inference.runs import restore_member
+from trainer.inference.scores import score_pictures
 from trainer.models.tta import CHOICES, build_tta_model
 from trainer.training.loop import train
-from trainer.workdir import checkpoint
 
 _SMALL = ('batch_size=16', 'total_steps=12', 'model.channels=4', 'input.shuffle_records=40')
 
@@ -40,7 +41,8 @@ def workdir(data: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope='module')
 def model(workdir: Path) -> tuple[keras.Model, TrainConfig]:
-    return checkpoint.restore_model(str(workdir))[:2]
+    member, _ = restore_member(str(workdir))
+    return member.model, member.config
 
 
 def _flip_averaged(model: keras.Model, pixels: np.ndarray) -> np.ndarray:
@@ -54,10 +56,10 @@ def test_probabilities_are_the_mean_of_an_image_and_its_mirror_image(
     data: DataSet, model: tuple[keras.Model, TrainConfig]
 ) -> None:
     plain, config = model
-    batches = list(evaluation_batches(data, 'validation', config))
+    batches = list(picture_batches(data, 'validation', config.input, batch_size=config.batch_size))
     both = build_tta_model(plain, 'flip')
     for batch, scored in zip(
-        batches, predictions.score(both, batches, model_config=config.model), strict=True
+        batches, score_pictures(Predictor(both, config.model), batches), strict=True
     ):
         expected = _flip_averaged(plain, batch['image'].numpy())
         np.testing.assert_allclose(scored.probabilities, expected, rtol=1e-4, atol=1e-7)
@@ -118,11 +120,11 @@ def test_a_temperature_is_used_only_for_the_augmentation_that_it_was_fitted_with
         )
         words[tta] = baked.words
     assert words['flip'].startswith('calibrated on 18 products')
-    assert 'has --tta=flip, the model --tta=none' in words['none']
+    assert 'was made with --tta=flip, the model --tta=none' in words['none']
 
 
 def test_a_model_that_fuses_views_is_rejected(data: DataSet, tmp_path: Path) -> None:
     config = config_files.load('configs/tiny.py', [*_SMALL, 'model.fusion.name=max'])
     train(config, data, str(tmp_path))
     with pytest.raises(UserError, match='--tta must be none for a model that fuses views'):
-        build_tta_model(checkpoint.restore_model(str(tmp_path))[0], 'flip')
+        build_tta_model(restore_member(str(tmp_path))[0].model, 'flip')

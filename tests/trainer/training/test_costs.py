@@ -8,12 +8,12 @@ import pytest
 from trainer.config import InputConfig, ModelConfig, OptimizerConfig, StepConfig, TrainConfig
 from trainer.data.data_set import DataSet, open_data_set
 from trainer.models.model import build_model, sketch
-from trainer.training import dry_run
+from trainer.training import costs
 
 
-def _rows(name: str, side: int, *, classes: int = 1000) -> list[dry_run.Row]:
+def _layer_costs(name: str, side: int, *, classes: int = 1000) -> list[costs.LayerCost]:
     config = ModelConfig(name=name)
-    return dry_run.rows(sketch(config, num_classes=classes, input_shape=(side, side, 3)))
+    return costs.layer_costs(sketch(config, num_classes=classes, input_shape=(side, side, 3)))
 
 
 @pytest.mark.parametrize(
@@ -27,12 +27,12 @@ def _rows(name: str, side: int, *, classes: int = 1000) -> list[dry_run.Row]:
 def test_operations_are_two_for_each_multiply_add_of_the_paper(
     name: str, side: int, multiply_adds: float
 ) -> None:
-    found = sum(row.operations for row in _rows(name, side))
-    assert found == pytest.approx(2 * multiply_adds, rel=0.03)
+    operations = sum(layer.operations for layer in _layer_costs(name, side))
+    assert operations == pytest.approx(2 * multiply_adds, rel=0.03)
 
 
 def test_a_layer_is_counted_by_hand() -> None:
-    first, *_, last = _rows('small_cnn', 32, classes=10)
+    first, *_, last = _layer_costs('small_cnn', 32, classes=10)
     assert (first.output, first.parameters) == ((32, 32, 32), 9 * 3 * 32)
     assert (first.operations, first.activations) == (2 * 9 * 3 * 32 * 1024, 32 * 1024)
     assert (last.name, last.parameters, last.operations) == ('logits', 128 * 10 + 10, 2 * 128 * 10)
@@ -43,11 +43,11 @@ def data(data_folder: str) -> DataSet:
     return open_data_set(data_folder)
 
 
-def _memory(data: DataSet, **changes: object) -> dry_run.Memory:
+def _memory(data: DataSet, **changes: object) -> costs.Memory:
     config = TrainConfig(
         **{'batch_size': 64, 'total_steps': 1, 'input': InputConfig(height=28, width=28), **changes}  # type: ignore[arg-type]
     )
-    return dry_run.memory(config, data, _rows('small_cnn', 28, classes=4))
+    return costs.estimate_memory(config, data, _layer_costs('small_cnn', 28, classes=4))
 
 
 def test_memory_of_the_weights_is_what_keras_makes_of_them(data: DataSet) -> None:
@@ -69,7 +69,7 @@ def test_memory_falls_with_the_devices_the_parts_and_the_precision(data: DataSet
     assert _memory(data, step=StepConfig(precision='bfloat16')).activations == whole // 2
 
 
-def test_a_cached_set_lies_in_the_memory_of_the_host(data: DataSet) -> None:
+def test_a_cached_set_counts_as_memory_of_the_host(data: DataSet) -> None:
     pixels = data.split('train').pictures * 28 * 28 * 3
     cached = InputConfig(height=28, width=28, cache=True)
     assert _memory(data, input=cached).input > pixels

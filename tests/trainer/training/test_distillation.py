@@ -17,14 +17,14 @@ from trainer.config import (
     TrainConfig,
 )
 from trainer.config import files as config_files
-from trainer.data import sampling
 from trainer.data.data_set import DataSet, open_data_set
+from trainer.data.info import data_info
+from trainer.inference.runs import restore_member
 from trainer.losses import priors
 from trainer.monitoring import metric_writers
 from trainer.training import distillation
 from trainer.training import distillation as teacher
 from trainer.training.loop import train
-from trainer.workdir import checkpoint
 
 TINY = 'configs/tiny.py'
 SMALL = (
@@ -98,12 +98,10 @@ def test_a_teacher_answers_for_the_pictures_and_the_prior_of_its_student(
     found = teacher.restore(_config(taught_by, loss=LossConfig(target_power=1.0)), data)
     images = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 3)).astype(np.uint8)
     logits = tf.function(found.logits, jit_compile=jit_compile)(tf.constant(images))
-    model, _, _ = checkpoint.restore_model(taught_by)
+    model = restore_member(taught_by)[0].model
     small = tf.image.resize(images.astype(np.float32), [20, 24], antialias=True)
     own = model(small / 127.5 - 1).numpy()
-    natural = priors.compute_priors(
-        sampling.data_info(data, _config(taught_by)), LossConfig()
-    ).natural
+    natural = priors.compute_priors(data_info(data, _config(taught_by)), LossConfig()).natural
     expected = scipy.special.softmax(own, axis=-1) * natural * 4  # its own prior is a quarter each
     expected /= expected.sum(axis=-1, keepdims=True)
     np.testing.assert_allclose(scipy.special.softmax(logits, axis=-1), expected, atol=2e-3)
@@ -144,7 +142,7 @@ def test_a_teacher_of_other_categories_is_refused(
     make_data_set: Callable[..., str], taught_by: str, tmp_path: Path
 ) -> None:
     other = open_data_set(make_data_set(tmp_path, counts=(5, 5)))
-    with pytest.raises(UserError, match=r'distill\.teacher must know the categories of'):
+    with pytest.raises(UserError, match=r'distill\.teacher must have the category tree of'):
         teacher.restore(_config(taught_by), other)
 
 

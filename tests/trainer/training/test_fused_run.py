@@ -1,6 +1,5 @@
 """Runs that fuse the views of a product: what they learn, what is fed to them, their figures."""
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -16,8 +15,8 @@ from trainer.data.data_set import open_data_set
 from trainer.evaluate import evaluation
 from trainer.evaluate.result import Evaluation
 from trainer.monitoring import metric_writers
-from trainer.tau_norm import tau as tau_fitting
-from trainer.training import model_inputs as feed
+from trainer.tau_norm import tau
+from trainer.training.model_inputs import model_inputs
 
 _AUGMENTED = (
     'augment.flip=true',
@@ -87,7 +86,7 @@ def test_a_picture_of_the_report_is_a_product_of_one_view(
     ]
     assert document['pictures']['examples'] == len(right)
     assert document['pictures']['accuracy'] == pytest.approx(np.mean(right), abs=1e-9)
-    assert 'first 2 pictures together (gated)' in document['definitions']['product']
+    assert 'fusion of its first 2 pictures (gated)' in document['definitions']['product']
 
 
 def test_validation_while_training_is_of_products_as_in_the_report(
@@ -151,9 +150,10 @@ def test_the_model_is_given_the_real_views_each_flipped_by_its_own_draw() -> Non
     mask = np.array([[True, True, False], [True, False, False]])
     draws = tf.constant([[[0.1], [0.9], [0.1]], [[0.2], [0.9], [0.9]]])
     batch = {'image': tf.constant(images), 'mask': tf.constant(mask), 'label': tf.constant([4, 7])}
-    varied = feed.augmented(batch, draws, _config())
-    pictures, labels = feed.training_pictures(varied, draws, _config())
-    found, kept = feed.normal(pictures, varied, _config())
+    inputs = model_inputs(_config())
+    augmented = inputs.augmented(batch, draws)
+    views, labels = inputs.mixed(augmented, draws)
+    found, kept = inputs.network_inputs(views, augmented)
     expected = np.stack([images[0, 0, :, ::-1], images[0, 1], images[1, 0, :, ::-1]])
     np.testing.assert_allclose(found, expected / 127.5 - 1, atol=1e-6)
     np.testing.assert_array_equal(kept, mask)
@@ -161,7 +161,7 @@ def test_the_model_is_given_the_real_views_each_flipped_by_its_own_draw() -> Non
 
 
 def test_each_view_of_each_product_has_a_draw_of_its_own() -> None:
-    draws = feed.draw(dataclasses.replace(_config(), batch_size=50), seed=tf.constant([1, 2]))
+    draws = model_inputs(_config()).draw(50, seed=tf.constant([1, 2]))
     assert draws.shape[:2] == (50, 3)
     assert len(np.unique(draws)) == 150
 
@@ -170,6 +170,6 @@ def test_tau_cannot_be_fitted_on_the_pictures_of_a_model_that_fuses_them(
     half_evidence_folder: str, fused_workdir: Path
 ) -> None:
     with pytest.raises(UserError, match='got a model that fuses views'):
-        tau_fitting.fit(
+        tau.evaluate_taus(
             workdir=str(fused_workdir), data_folder=half_evidence_folder, split='validation'
         )

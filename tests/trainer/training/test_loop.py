@@ -17,8 +17,10 @@ from catalog.errors import UserError
 from trainer import naming
 from trainer.config import InputConfig, ModelConfig, OptimizerConfig, ScheduleConfig, TrainConfig
 from trainer.data import preprocess
+from trainer.data.batches import evaluation_batches
 from trainer.data.data_set import DataSet, open_data_set
-from trainer.data.input_pipeline import evaluation_batches
+from trainer.data.examples import batch_spec
+from trainer.inference.runs import restore_member
 from trainer.monitoring import metric_writers
 from trainer.training.loop import train
 from trainer.workdir import checkpoint
@@ -50,11 +52,12 @@ def workdir(data: DataSet, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_a_run_learns_what_its_pictures_show(workdir: str, data: DataSet) -> None:
-    model, config, info = checkpoint.restore_model(workdir)
+    member, info = restore_member(workdir)
+    model, config = member.model, member.config
     assert config == CONFIG
     assert info.digest == data.digest
     right = total = 0
-    for batch in evaluation_batches(data, 'validation', config):
+    for batch in evaluation_batches(data, 'validation', batch_spec(config)):
         logits = model(preprocess.normalize(batch['image'], config.model), training=False)
         right += int(np.sum(np.argmax(logits, axis=1) == batch['label'].numpy()))
         total += len(batch['label'])
@@ -115,9 +118,12 @@ def test_a_finished_run_is_left_as_it_is(workdir: str, data: DataSet) -> None:
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        ({'batch_size': 8}, 'batch_size was 16 and is 8'),
-        ({'seed': 5}, 'seed was 0 and is 5'),
-        ({'total_steps': 30}, 'total_steps must be at least the 40 done, got 30'),
+        ({'batch_size': 8}, 'batch_size was 16 and now is 8'),
+        ({'seed': 5}, 'seed was 0 and now is 5'),
+        (
+            {'total_steps': 30},
+            'must be at least 40, which the run has completed, got 30',
+        ),
     ],
 )
 def test_a_workdir_is_not_taken_over_by_another_config(
@@ -131,7 +137,7 @@ def test_a_workdir_is_not_taken_over_by_other_data(
     workdir: str, make_data_set: MakeDataSet, tmp_path: Path
 ) -> None:
     other = open_data_set(make_data_set(tmp_path / 'other', seed=1))
-    with pytest.raises(UserError, match='must go on with the data it began with'):
+    with pytest.raises(UserError, match='must resume with its own data'):
         train(CONFIG, other, workdir)
 
 
@@ -146,11 +152,11 @@ def test_checkpoints_without_a_config_are_not_overwritten(data: DataSet, tmp_pat
     ('change', 'message'),
     [
         ({'strategy': 'multi_worker'}, 'TF_CONFIG must be set for multi_worker'),
-        ({'strategy': 'tpu'}, 'strategy tpu must find a TPU'),
+        ({'strategy': 'tpu'}, 'strategy tpu needs a TPU'),
         ({'device': 'gpu'}, 'TensorFlow sees none'),
         ({'strategy': 'mirrored'}, 'at most the 0 GPUs that TensorFlow sees, got 1'),
         ({'strategy': 'mirrored', 'num_devices': 4}, 'at most the 0 GPUs .* got 4'),
-        ({'num_devices': 2}, 'num_devices must be 1 under one_device, got 2'),
+        ({'num_devices': 2}, 'num_devices must be 1 for one_device, got 2'),
     ],
 )
 @pytest.mark.skipif(
@@ -220,14 +226,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 from trainer.config import AugmentConfig, InputConfig, LossConfig, OptimizerConfig, TrainConfig
-from trainer.data_set import info_of, open_data_set
-from trainer.input_pipeline import train_batches
-from trainer import objective
-from trainer.optimizers import build_optimizer
-from trainer.step import State, Window, compile_steps
-from trainer.strategy import build_strategy
-from trainer import naming
-from trainer.data import sampling
+from trainer.data.batches import train_batches
+from trainer.data.data_set import open_data_set
+from trainer.data.examples import batch_spec
+from trainer.data.info import data_info
+from trainer.distribution.strategy import build_strategy
+from trainer.losses import objective
+from trainer.optim.optimizers import build_optimizer
+from trainer.training.state import State, Window
+from trainer.training.step import compile_steps
 
 def losses(**devices):
     config = TrainConfig(
@@ -245,14 +252,14 @@ def losses(**devices):
         optimizer = build_optimizer(config.optimizer, total_steps=12)
         optimizer.build(model.trainable_variables)
     data = open_data_set(sys.argv[1])
-    state = State(model, optimizer, iter(train_batches(data, config)), Window())
-    info = sampling.data_info(data, config)
-    goal = objective.build(config.loss, info=info, tree=data.categories)
+    state = State(model, optimizer, iter(train_batches(data, batch_spec(config))), Window())
+    info = data_info(data, config)
+    goal = objective.build_objective(config.loss, info=info, tree=data.categories)
     take = compile_steps(state, strategy, config, objective=goal)
     found = []
     for _ in range(12):
         take(tf.constant(1))
-        found.append(state.window.take(batch_size=16)['loss'])
+        found.append(state.window.reset(batch_size=16)['loss'])
     return strategy.num_replicas_in_sync, found
 
 two = losses(strategy='mirrored', device='cpu', num_devices=2)

@@ -17,9 +17,12 @@ import tensorflow as tf
 from catalog.errors import UserError
 from tests import ports
 from trainer import naming
-from trainer.data import input_pipeline, preprocess
+from trainer.data import preprocess
+from trainer.data.batches import evaluation_batches
 from trainer.data.data_set import open_data_set
+from trainer.data.examples import batch_spec
 from trainer.distribution import workers
+from trainer.inference.runs import restore_member
 from trainer.workdir import checkpoint
 
 _FLAGS = (
@@ -114,7 +117,7 @@ def test_two_workers_go_on_with_the_same_numbers_after_each_was_killed(
         survivor = processes[1 - victim]
         _, errors = survivor.communicate(timeout=_NOTICED_SECONDS)
         assert survivor.returncode == 2, errors
-        message = f'error: worker {1 - victim}: all 2 workers must be alive, one is lost'
+        message = f'error: worker {1 - victim}: all 2 workers must be running, one is lost'
         assert errors.strip().splitlines()[-1].startswith(message), errors
         assert 'Traceback' not in errors
         processes[victim].communicate()
@@ -132,10 +135,11 @@ def test_two_workers_go_on_with_the_same_numbers_after_each_was_killed(
 
 def _check_evaluation(folder: str, workdir: Path) -> None:
     """What two workers measured together is what one process finds."""
-    model, config, _ = checkpoint.restore_model(str(workdir))
+    member, _ = restore_member(str(workdir))
+    model, config = member.model, member.config
     data = open_data_set(folder)
     labels, logits = [], []
-    for batch in input_pipeline.evaluation_batches(data, 'validation', config):
+    for batch in evaluation_batches(data, 'validation', batch_spec(config)):
         labels.append(batch['label'].numpy())
         logits.append(model(preprocess.normalize(batch['image'], config.model)).numpy())
     truth, found = np.concatenate(labels), np.concatenate(logits)
@@ -155,7 +159,7 @@ def test_sigterm_to_one_worker_stops_both_after_the_same_step(
     for code, _, errors in _ends(processes):
         assert code == 128 + signal.SIGTERM, errors
         step = checkpoint.steps(str(tmp_path))[0]
-        assert f'stopped by SIGTERM after step {step}, which is saved' in errors
+        assert f'stopped by SIGTERM; step {step} is saved' in errors
 
 
 def _listens(port: int) -> bool:
@@ -185,16 +189,18 @@ import sys
 import keras
 import numpy as np
 import tensorflow as tf
-from trainer import input_pipeline, objective, product_pipeline
 from trainer.config import (
     AugmentConfig, FusionConfig, InputConfig, LossConfig, ModelConfig, OptimizerConfig, TrainConfig)
-from trainer.data_set import info_of, open_data_set
-from trainer.fusion import fuse
-from trainer.optimizers import build_optimizer
-from trainer.step import State, Window, compile_steps
-from trainer.strategy import build_strategy, cluster_of
-from trainer import naming
-from trainer.data import sampling
+from trainer.data.batches import train_batches
+from trainer.data.data_set import open_data_set
+from trainer.data.examples import batch_spec
+from trainer.data.info import data_info
+from trainer.distribution.strategy import build_strategy, find_cluster
+from trainer.losses import objective
+from trainer.models.fusion import fuse
+from trainer.optim.optimizers import build_optimizer
+from trainer.training.state import State, Window
+from trainer.training.step import compile_steps
 
 def make_config(fusion, **devices):
     mixing = {'mixup': 0.4, 'cutmix': 1.0} if fusion == 'none' else {}
@@ -215,24 +221,23 @@ def make_model(config):
     return keras.Model(inputs, keras.layers.Dense(4)(x))
 
 def losses(strategy, config):
-    cluster = cluster_of(config)
+    cluster = find_cluster(config.strategy)
     keras.utils.set_random_seed(0)
     with strategy.scope():
         model = make_model(config)
         optimizer = build_optimizer(config.optimizer, total_steps=12)
         optimizer.build(model.trainable_variables)
     data = open_data_set(sys.argv[1])
-    pipeline = product_pipeline if config.model.fusion.is_on else input_pipeline
-    batches = pipeline.train_batches(
-        data, config, worker=cluster.index, num_workers=cluster.count)
+    batches = train_batches(
+        data, batch_spec(config), worker=cluster.index, num_workers=cluster.count)
     state = State(model, optimizer, iter(batches), Window())
-    info = sampling.data_info(data, config)
-    goal = objective.build(config.loss, info=info, tree=data.categories)
+    info = data_info(data, config)
+    goal = objective.build_objective(config.loss, info=info, tree=data.categories)
     take = compile_steps(state, strategy, config, objective=goal, num_workers=cluster.count)
     found = []
     for _ in range(12):
         take(tf.constant(1))
-        found.append(state.window.take(batch_size=16)['loss'])
+        found.append(state.window.reset(batch_size=16)['loss'])
     return found
 
 two, one = (build_strategy(make_config('none', strategy=s)) for s in ('multi_worker', 'one_device'))
@@ -258,7 +263,7 @@ def test_two_workers_give_the_losses_of_one_device(data_folder: str) -> None:
         ('{"cluster": {}, "task": {"index": 0}}', 'TF_CONFIG must be like'),
         (
             '{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "ps", "index": 0}}',
-            'must name workers only',
+            'must list workers only',
         ),
         (
             '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 2}}',

@@ -145,7 +145,7 @@ def test_a_run_stopped_by_sigterm_goes_on_with_the_same_numbers(
     assert code == 128 + signal.SIGTERM
     stopped = checkpoint.steps(str(workdir))[0]
     assert 36 <= stopped < 150
-    assert f'stopped by SIGTERM after step {stopped}, which is saved' in errors
+    assert f'stopped by SIGTERM; step {stopped} is saved' in errors
 
     code, errors = _finish(_start(data_folder, workdir))
     assert code == 0, errors
@@ -202,5 +202,5 @@ def test_a_run_whose_disk_is_full_says_so_and_goes_on_where_there_is_room(
     [error] = [line for line in done.stderr.splitlines() if line.startswith('error: ')]
     assert f'{tmp_path}/checkpoints/ckpt-' in error
     assert 'No space left on device' in error
-    assert 'the checkpoints before it are whole' in error
+    assert 'the earlier checkpoints are intact' in error
     assert done.stdout == (undisturbed / 'metrics.jsonl').read_text()

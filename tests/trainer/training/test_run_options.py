@@ -10,9 +10,11 @@ import tensorflow as tf
 from catalog.errors import UserError
 from trainer import naming
 from trainer.config import files as config_files
+from trainer.data.batches import picture_batches
 from trainer.data.data_set import DataSet, open_data_set
-from trainer.data.input_pipeline import evaluation_batches
-from trainer.inference import scores as predictions
+from trainer.inference.predictor import Predictor
+from trainer.inference.runs import restore_member
+from trainer.inference.scores import score_pictures
 from trainer.monitoring import metric_writers
 from trainer.training.loop import train
 from trainer.workdir import checkpoint
@@ -140,7 +142,7 @@ def test_half_precision_learns_what_the_pictures_show(
         'log_every_steps=60',
     )
     assert rows[-1]['validation_accuracy'] > 0.8
-    model, _, _ = checkpoint.restore_model(str(tmp_path))
+    model = restore_member(str(tmp_path))[0].model
     assert {weight.dtype for weight in model.weights} == {'float32'}
 
 
@@ -158,15 +160,16 @@ def test_heads_of_the_levels_learn_and_are_left_out_of_the_model(
     kernels = [name for name in before if before[name].ndim == 2]  # of last layers
     assert sorted(before[name].shape[1] for name in kernels) == [2, 4, 4]  # nodes of each level
     assert all((before[name] != after[name]).any() for name in kernels)
-    model, _, _ = checkpoint.restore_model(str(tmp_path))
+    model = restore_member(str(tmp_path))[0].model
     assert model.output_shape == (None, 4)
 
 
 def _accuracy(workdir: Path, data: DataSet) -> float:
     """Of the model that evaluation and export take."""
-    model, config, _ = checkpoint.restore_model(str(workdir))
-    batches = evaluation_batches(data, 'validation', config)
-    scored = list(predictions.score(model, batches, model_config=config.model))
+    member, _ = restore_member(str(workdir))
+    model, config = member.model, member.config
+    batches = picture_batches(data, 'validation', config.input, batch_size=config.batch_size)
+    scored = list(score_pictures(Predictor(model, config.model), batches))
     right = [one.probabilities.argmax(axis=1) == one.label for one in scored]
     return float(np.concatenate(right).mean())
 

@@ -16,10 +16,10 @@ from trainer.config import ModelConfig
 from trainer.config import files as config_files
 from trainer.data.data_set import DataSet, open_data_set
 from trainer.export import saved_model as exporting
+from trainer.inference.runs import restore_member
 from trainer.models import heads, weights
-from trainer.tau_norm import tau as tau_fitting
+from trainer.tau_norm import tau
 from trainer.training.loop import train
-from trainer.workdir import checkpoint
 
 _SMALL = (
     'batch_size=16',
@@ -49,7 +49,7 @@ def _train(data: DataSet, workdir: Path, *flags: str) -> Weights:
 
 
 def _weights(workdir: Path) -> Weights:
-    model, _, _ = checkpoint.restore_model(str(workdir))
+    model = restore_member(str(workdir))[0].model
     return {path: weight.numpy() for path, weight in weights.weight_paths(model)}
 
 
@@ -101,7 +101,7 @@ def test_weights_that_the_other_run_does_not_have_are_named(
         _train(other, tmp_path / 'five', f'start.workdir={first}')
     with pytest.raises(UserError, match=r'logits/scale of shape \(4,\), got none; start.pattern'):
         _train(data, tmp_path / 'scale', f'start.workdir={first}', 'model.last_layer=scaled')
-    with pytest.raises(UserError, match="must fit a weight, 'lgits' fits none"):
+    with pytest.raises(UserError, match="must match a weight, 'lgits' matches none"):
         _train(data, tmp_path / 'none', f'start.workdir={first}', 'start.pattern=lgits')
     with pytest.raises(UserError, match=r'must have a config\.json, got none'):
         _train(data, tmp_path / 'absent', f'start.workdir={tmp_path}/nowhere')
@@ -147,14 +147,14 @@ def test_features_of_no_length_have_a_slope() -> None:
 
 def test_tau_divides_by_a_power_of_the_lengths(first: Path, tmp_path: Path) -> None:
     before = _weights(first)
-    tau_fitting.normalize(workdir=str(first), output=str(tmp_path / 'half'), tau=0.5)
+    tau.write_normalized(workdir=str(first), output=str(tmp_path / 'half'), tau=0.5)
     after = _weights(tmp_path / 'half')
     kernel = before['logits/kernel']
     expected = kernel / np.linalg.norm(kernel, axis=0) ** 0.5
     np.testing.assert_allclose(after['logits/kernel'], expected, rtol=1e-5)
     assert (after['logits/bias'] == 0).all()
     assert _moved(before, after) == {'logits/kernel', 'logits/bias'}
-    tau_fitting.normalize(workdir=str(first), output=str(tmp_path / 'one'), tau=1.0)
+    tau.write_normalized(workdir=str(first), output=str(tmp_path / 'one'), tau=1.0)
     lengths = np.linalg.norm(_weights(tmp_path / 'one')['logits/kernel'], axis=0)
     np.testing.assert_allclose(lengths, 1, rtol=1e-5)
 
@@ -164,9 +164,9 @@ def test_each_tau_is_tried_as_the_model_that_it_would_make(
 ) -> None:
     from trainer.evaluate import evaluation
 
-    tried = tau_fitting.fit(workdir=str(first), data_folder=data_folder, split='validation')
-    assert [row.tau for row in tried] == list(tau_fitting.TAUS)
-    tau_fitting.normalize(workdir=str(first), output=str(tmp_path / 'w'), tau=0.7, tried=tried)
+    tried = tau.evaluate_taus(workdir=str(first), data_folder=data_folder, split='validation')
+    assert [row.tau for row in tried] == list(tau.TAUS)
+    tau.write_normalized(workdir=str(first), output=str(tmp_path / 'w'), tau=0.7, evaluated=tried)
     measured = evaluation.evaluate(
         workdir=str(tmp_path / 'w'),
         data_folder=data_folder,
@@ -182,7 +182,7 @@ def test_each_tau_is_tried_as_the_model_that_it_would_make(
 
 
 def test_the_card_of_a_tau_normalised_model_claims_no_prior(first: Path, tmp_path: Path) -> None:
-    tau_fitting.normalize(workdir=str(first), output=str(tmp_path / 'w'), tau=1.0)
+    tau.write_normalized(workdir=str(first), output=str(tmp_path / 'w'), tau=1.0)
     output = tmp_path / 'model' / '1'
     exporting.export(workdir=str(tmp_path / 'w'), output=str(output), top_k=2, threshold=0.5)
     card = json.loads((output / 'model_card.json').read_text())
@@ -193,12 +193,12 @@ def test_what_cannot_be_tau_normalised_is_refused(
     data: DataSet, data_folder: str, first: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=r'--tau must be in \[0, 1\], got 1.5'):
-        tau_fitting.normalize(workdir=str(first), output=str(tmp_path / 'w'), tau=1.5)
+        tau.write_normalized(workdir=str(first), output=str(tmp_path / 'w'), tau=1.5)
     with pytest.raises(UserError, match='--output must be a new folder'):
-        tau_fitting.normalize(workdir=str(first), output=str(first), tau=1.0)
+        tau.write_normalized(workdir=str(first), output=str(first), tau=1.0)
     with pytest.raises(UserError, match="labels, split 'predict' has none"):
-        tau_fitting.fit(workdir=str(first), data_folder=data_folder, split='predict')
+        tau.evaluate_taus(workdir=str(first), data_folder=data_folder, split='predict')
     flags = ('model.last_layer=cosine', 'loss.name=ldam', 'loss.ldam_margin=15', 'total_steps=6')
     _train(data, tmp_path / 'cosine', *flags)
-    with pytest.raises(UserError, match='last_layer must be dense for tau-normalisation, got cos'):
-        tau_fitting.normalize(workdir=str(tmp_path / 'cosine'), output=str(tmp_path / 'x'), tau=1.0)
+    with pytest.raises(UserError, match='last_layer must be dense for tau-normalization, got cos'):
+        tau.write_normalized(workdir=str(tmp_path / 'cosine'), output=str(tmp_path / 'x'), tau=1.0)

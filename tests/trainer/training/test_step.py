@@ -140,10 +140,10 @@ def test_the_means_follow_the_weights_by_their_decay() -> None:
         # A step's own number is that before it is counted.
         kept = min(0.3, (1 + step) / (10 + step))
         means = [kept * m + (1 - kept) * w for m, w in zip(means, weights, strict=True)]
-    for found, expected in zip(state.means, means, strict=True):
+    for found, expected in zip(state.ema, means, strict=True):
         np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, atol=1e-6)
-    with ema.swapped_in(state.means, state.model):
-        np.testing.assert_array_equal(state.model.weights[0].numpy(), state.means[0].numpy())
+    with ema.swapped_in(state.ema, state.model):
+        np.testing.assert_array_equal(state.model.weights[0].numpy(), state.ema[0].numpy())
     np.testing.assert_array_equal(state.model.weights[0].numpy(), history[-1][0])
 
 
@@ -175,14 +175,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 from catalog import categories
-from trainer import averages, batch_norm, moving, objective
 from trainer.config import (
     AugmentConfig, FusionConfig, InputConfig, LossConfig, ModelConfig, StepConfig, TrainConfig)
-from trainer.data_set import DataInfo
-from trainer.fusion import fuse
-from trainer.step import State, Window, compile_steps
-from trainer.strategy import build_strategy
-from trainer.workers import Cluster, Workers
+from trainer.data.data_set import DataInfo
+from trainer.distribution import moving_statistics
+from trainer.distribution.strategy import build_strategy
+from trainer.distribution.workers import Cluster, Workers
+from trainer.losses import objective
+from trainer.models import batch_norm
+from trainer.models.fusion import fuse
+from trainer.optim import ema
+from trainer.training.state import State, Window
+from trainer.training.step import compile_steps
 
 rng = np.random.default_rng(0)
 images = rng.integers(0, 256, (8, 12, 12, 3)).astype(np.uint8)
@@ -232,11 +236,11 @@ def weights(*, norm, devices, **step):
     return np.concatenate([np.ravel(w.numpy()) for w in model.trainable_weights])
 
 def check_moving(model, means, strategy):
-    '''Each device has its own moving figures, until the first one's are given to all.'''
+    '''Each device has its own moving statistics until those of the first are broadcast.'''
     mean = means[4] if means else model.layers[1].moving_mean.value
     first, second = (part.numpy() for part in mean.values)
     assert np.abs(first - second).max() > 1e-3
-    moving.share(model, means, workers=Workers(Cluster(), strategy))
+    moving_statistics.broadcast(model, means, workers=Workers(Cluster(), strategy))
     for part in mean.values:
         np.testing.assert_array_equal(part.numpy(), first)
 

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from catalog.errors import UserError
+from trainer.inference.runs import restore_member
 from trainer.workdir import checkpoint
 
 LargestFile = Callable[[int], AbstractContextManager[None]]
@@ -88,7 +89,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     damage(tmp_path / 'checkpoints' / f'ckpt-00000020{suffix}')
     assert _restored(tmp_path) == (10, 10.0)
     if (suffix, damage) != ('.index', Path.unlink):
-        assert 'ckpt-00000020 is damaged and set aside' in ''.join(capfd.readouterr())
+        assert 'ckpt-00000020 is damaged and renamed to .damaged' in ''.join(capfd.readouterr())
     _save_steps(tmp_path, 20)
     assert _restored(tmp_path) == (20, 20.0)
 
@@ -113,9 +114,9 @@ def test_a_run_never_starts_again_because_all_checkpoints_are_damaged(
     _save_steps(tmp_path, 10, 20)
     for path in (tmp_path / 'checkpoints').glob('*.index'):
         damage(path)
-    with pytest.raises(UserError, match='must be whole, none of these is'):
+    with pytest.raises(UserError, match='at least one checkpoint must be intact, none is'):
         _restored(tmp_path)
-    with pytest.raises(UserError, match='must be whole, none of these is'):
+    with pytest.raises(UserError, match='at least one checkpoint must be intact, none is'):
         _restored(tmp_path)  # and not at the second attempt either
 
 
@@ -131,4 +132,4 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
 
 def test_a_workdir_without_a_checkpoint_has_no_model(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r'must have a config\.json'):
-        checkpoint.restore_model(str(tmp_path))
+        restore_member(str(tmp_path))

@@ -13,8 +13,9 @@ from catalog.formats import tfrecord
 from trainer.config import FusionConfig, InputConfig, ModelConfig, TrainConfig
 from trainer.config import files as config_files
 from trainer.data import preprocess
+from trainer.data.batches import evaluation_batches, train_batches
 from trainer.data.data_set import DataSet, open_data_set
-from trainer.data.product_pipeline import evaluation_batches, train_batches
+from trainer.data.examples import batch_spec
 
 
 def _config(*, max_views: int, batch_size: int = 20) -> TrainConfig:
@@ -69,13 +70,13 @@ def _expected(data: DataSet, split: str, *, max_views: int) -> list[Example]:
 def test_an_epoch_has_each_product_once_with_its_views_in_order_and_a_mask(data: DataSet) -> None:
     products = data.split('train').records
     assert products % 20 == 0
-    batches = train_batches(data, _config(max_views=2)).take(products // 20)
+    batches = train_batches(data, batch_spec(_config(max_views=2))).take(products // 20)
     found = Counter(_seen(batches.as_numpy_iterator()))
     assert found == Counter(_expected(data, 'train', max_views=2))
 
 
 def test_where_a_product_has_too_few_views_its_own_stand_there_again(data: DataSet) -> None:
-    [batch] = train_batches(data, _config(max_views=5)).take(1).as_numpy_iterator()
+    [batch] = train_batches(data, batch_spec(_config(max_views=5))).take(1).as_numpy_iterator()
     counts = batch['mask'].sum(axis=1)
     assert set(counts) == {1, 2, 3}
     for images, count in zip(batch['image'], counts, strict=True):
@@ -83,15 +84,20 @@ def test_where_a_product_has_too_few_views_its_own_stand_there_again(data: DataS
 
 
 def test_evaluation_sees_every_product_once_in_order(data: DataSet) -> None:
-    batches = list(evaluation_batches(data, 'validation', _config(max_views=3)).as_numpy_iterator())
+    batches = list(
+        evaluation_batches(data, 'validation', batch_spec(_config(max_views=3))).as_numpy_iterator()
+    )
     assert [len(batch['label']) for batch in batches] == [18]
     assert _seen(batches) == _expected(data, 'validation', max_views=3)
 
 
 def test_the_workers_parts_are_the_batches_of_one(data: DataSet) -> None:
     config = _config(max_views=3)
-    whole = list(train_batches(data, config).take(6))
-    parts = [list(train_batches(data, config, worker=w, num_workers=2).take(6)) for w in range(2)]
+    whole = list(train_batches(data, batch_spec(config)).take(6))
+    parts = [
+        list(train_batches(data, batch_spec(config), worker=w, num_workers=2).take(6))
+        for w in range(2)
+    ]
     for step, batch in enumerate(whole):
         for name, expected in batch.items():
             found = np.concatenate([part[step][name] for part in parts])
@@ -100,9 +106,14 @@ def test_the_workers_parts_are_the_batches_of_one(data: DataSet) -> None:
 
 def test_the_workers_evaluation_batches_are_those_of_one(data: DataSet) -> None:
     config = _config(max_views=3, batch_size=4)
-    whole = [b['label'].numpy().tolist() for b in evaluation_batches(data, 'validation', config)]
+    whole = [
+        b['label'].numpy().tolist()
+        for b in evaluation_batches(data, 'validation', batch_spec(config))
+    ]
     for worker in range(2):
-        part = evaluation_batches(data, 'validation', config, worker=worker, num_workers=2)
+        part = evaluation_batches(
+            data, 'validation', batch_spec(config), worker=worker, num_workers=2
+        )
         assert [b['label'].numpy().tolist() for b in part] == whole[worker::2]
 
 

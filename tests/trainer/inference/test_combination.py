@@ -4,8 +4,11 @@ import scipy.special
 from sklearn.linear_model import LogisticRegression
 
 from trainer.ensemble import fitting as combination_fitting
-from trainer.inference import ensemble as combination
-from trainer.inference.ensemble import Combination, log_probabilities
+from trainer.inference.combination import (
+    Combination,
+    combined_log_probabilities,
+    equal_weights,
+)
 
 MODELS, PRODUCTS, CLASSES = 3, 400, 5
 
@@ -22,15 +25,15 @@ def labelled() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _log_loss(rule: Combination, probabilities: np.ndarray, labels: np.ndarray) -> float:
-    logs = log_probabilities(probabilities, rule).numpy()
+    logs = combined_log_probabilities(probabilities, rule).numpy()
     return float(-logs[np.arange(len(labels)), labels].mean())
 
 
 def test_equal_means_are_those_of_arithmetic_and_geometry(labelled) -> None:
     probabilities, _ = labelled
-    mean = log_probabilities(probabilities, combination.equal('arithmetic', models=MODELS))
+    mean = combined_log_probabilities(probabilities, equal_weights('arithmetic', models=MODELS))
     np.testing.assert_allclose(np.exp(mean), probabilities.mean(axis=0), rtol=1e-5)
-    root = log_probabilities(probabilities, combination.equal('geometric', models=MODELS))
+    root = combined_log_probabilities(probabilities, equal_weights('geometric', models=MODELS))
     expected = probabilities.prod(axis=0) ** (1 / MODELS)
     expected /= expected.sum(axis=-1, keepdims=True)
     np.testing.assert_allclose(np.exp(root), expected, rtol=1e-5)
@@ -42,7 +45,7 @@ def test_any_rule_gives_probabilities_also_where_models_give_none(name, labelled
     rule = combination_fitting.fit(name, probabilities, labels)
     certain = np.zeros((MODELS, 2, CLASSES), np.float32)
     certain[:, 0, 1], certain[:, 1, 2] = 1, 1
-    logs = log_probabilities(certain, rule).numpy()
+    logs = combined_log_probabilities(certain, rule).numpy()
     assert np.isfinite(logs).all()
     np.testing.assert_allclose(np.exp(logs).sum(axis=-1), 1, rtol=1e-5)
     assert logs.argmax(axis=-1).tolist() == [1, 2]
@@ -84,8 +87,8 @@ def test_a_fit_is_better_than_equal_weights_and_stacking_better_still(labelled) 
         loss(combination_fitting.fit(name, probabilities, labels))
         for name in ('arithmetic', 'geometric', 'stacking')
     )
-    assert arithmetic < loss(combination.equal('arithmetic', models=MODELS))
-    assert geometric < loss(combination.equal('geometric', models=MODELS))
+    assert arithmetic < loss(equal_weights('arithmetic', models=MODELS))
+    assert geometric < loss(equal_weights('geometric', models=MODELS))
     assert stacking < geometric
 
 
@@ -101,7 +104,9 @@ def test_stacking_mends_a_class_that_models_slight() -> None:
     assert stacked.bias.argmax() == 2
 
     def accuracy(rule: Combination) -> float:
-        return float((log_probabilities(probabilities, rule).numpy().argmax(-1) == labels).mean())
+        return float(
+            (combined_log_probabilities(probabilities, rule).numpy().argmax(-1) == labels).mean()
+        )
 
     assert accuracy(stacked) > accuracy(plain) + 0.1
     held = combination_fitting.fit('stacking', probabilities, labels, penalty=1e6)

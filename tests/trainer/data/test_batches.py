@@ -14,10 +14,11 @@ from catalog import record
 from catalog.errors import UserError
 from catalog.formats import tfrecord
 from trainer.config import FusionConfig, InputConfig, ModelConfig, TrainConfig
-from trainer.config import files as config_files
-from trainer.data import preprocess, product_pipeline
+from trainer.data import preprocess
+from trainer.data.batches import evaluation_batches, picture_batches, train_batches
 from trainer.data.data_set import DataSet, open_data_set
-from trainer.data.input_pipeline import evaluation_batches, train_batches
+from trainer.data.examples import batch_spec
+from trainer.workdir import run_files
 
 MakeDataSet = Callable[..., str]
 
@@ -56,7 +57,7 @@ def _pictures(data: DataSet, split: str) -> Counter[tuple[bytes, int]]:
 
 def _stream(data: DataSet, config: TrainConfig, *, pictures: int) -> list[tuple[bytes, int]]:
     seen: list[tuple[bytes, int]] = []
-    for batch in train_batches(data, config):
+    for batch in train_batches(data, batch_spec(config)):
         labels = batch['label'].numpy().tolist()
         seen += [
             (image.tobytes(), label)
@@ -68,7 +69,7 @@ def _stream(data: DataSet, config: TrainConfig, *, pictures: int) -> list[tuple[
 
 
 def test_training_batches_are_full_and_of_uint8(data: DataSet) -> None:
-    spec = train_batches(data, _config()).element_spec
+    spec = train_batches(data, batch_spec(_config())).element_spec
     assert spec['image'] == tf.TensorSpec([20, 28, 28, 3], tf.uint8)
     assert spec['label'] == tf.TensorSpec([20], tf.int64)
 
@@ -116,14 +117,14 @@ def test_views_of_a_product_do_not_lie_side_by_side(
 def test_an_iterator_goes_on_from_its_checkpoint(
     data: DataSet, tmp_path: Path, batches: int
 ) -> None:
-    stream = train_batches(data, _config())
+    stream = train_batches(data, batch_spec(_config()))
     iterator = iter(stream)
     for _ in range(batches):
         next(iterator)
     path = tf.train.Checkpoint(iterator=iterator).write(str(tmp_path / 'iterator'))
     expected = [next(iterator) for _ in range(12)]
 
-    resumed = iter(train_batches(data, _config()))
+    resumed = iter(train_batches(data, batch_spec(_config())))
     tf.train.Checkpoint(iterator=resumed).read(path).assert_consumed()
     for batch in expected:
         found = next(resumed)
@@ -136,7 +137,8 @@ def test_evaluation_sees_every_picture_once_in_order(
     make_data_set: MakeDataSet, tmp_path: Path, kind: str
 ) -> None:
     data = open_data_set(make_data_set(tmp_path / 'data', kind=kind))
-    found = list(evaluation_batches(data, 'validation', _config()).as_numpy_iterator())
+    batches = picture_batches(data, 'validation', _config().input, batch_size=20)
+    found = list(batches.as_numpy_iterator())
     products = _records(data, 'validation')
     pictures = data.split('validation').pictures
     assert [len(batch['label']) for batch in found] == [20] * (pictures // 20) + [pictures % 20]
@@ -156,7 +158,7 @@ def test_evaluation_sees_every_picture_once_in_order(
 
 
 def test_unlabelled_pictures_have_the_label_minus_one(data: DataSet) -> None:
-    [batch] = evaluation_batches(data, 'predict', _config(batch_size=100)).as_numpy_iterator()
+    [batch] = picture_batches(data, 'predict', _config().input, batch_size=100).as_numpy_iterator()
     assert batch['label'].tolist() == [-1] * data.split('predict').pictures
     assert batch['leaked'].tolist() == [0] * data.split('predict').pictures
 
@@ -177,15 +179,18 @@ def test_pictures_of_another_size_come_out_in_the_size_of_the_config(
     make_data_set: MakeDataSet, tmp_path: Path
 ) -> None:
     data = open_data_set(make_data_set(tmp_path / 'data', counts=(9, 9), size=50))
-    [batch] = train_batches(data, _config(batch_size=8)).take(1)
+    [batch] = train_batches(data, batch_spec(_config(batch_size=8))).take(1)
     assert batch['image'].shape == (8, 28, 28, 3)
 
 
 def test_the_workers_parts_are_the_batches_of_one(data_folder: str) -> None:
     data = open_data_set(data_folder)
     config = TrainConfig(batch_size=6, total_steps=1, input=InputConfig(height=28, width=28))
-    whole = list(train_batches(data, config).take(40))
-    parts = [list(train_batches(data, config, worker=w, num_workers=3).take(40)) for w in range(3)]
+    whole = list(train_batches(data, batch_spec(config)).take(40))
+    parts = [
+        list(train_batches(data, batch_spec(config), worker=w, num_workers=3).take(40))
+        for w in range(3)
+    ]
     for step, batch in enumerate(whole):
         for name, expected in batch.items():
             found = np.concatenate([part[step][name] for part in parts])
@@ -195,9 +200,14 @@ def test_the_workers_parts_are_the_batches_of_one(data_folder: str) -> None:
 def test_the_workers_evaluation_batches_are_those_of_one(data_folder: str) -> None:
     data = open_data_set(data_folder)
     config = TrainConfig(batch_size=8, total_steps=1, input=InputConfig(height=28, width=28))
-    whole = [b['label'].numpy().tolist() for b in evaluation_batches(data, 'validation', config)]
+    whole = [
+        b['label'].numpy().tolist()
+        for b in evaluation_batches(data, 'validation', batch_spec(config))
+    ]
     for worker in range(2):
-        part = evaluation_batches(data, 'validation', config, worker=worker, num_workers=2)
+        part = evaluation_batches(
+            data, 'validation', batch_spec(config), worker=worker, num_workers=2
+        )
         assert [b['label'].numpy().tolist() for b in part] == whole[worker::2]
 
 
@@ -228,7 +238,7 @@ def test_a_sample_is_a_share_of_each_class_the_same_in_every_epoch(
         sample = InputConfig(height=8, width=8, shuffle_records=100, sample_fraction=0.25)
         model = ModelConfig(fusion=FusionConfig(name='mean', max_views=1))
         config = _config(seed=seed, input=sample, model=model)
-        batches = product_pipeline.train_batches(data, config).take(40).as_numpy_iterator()
+        batches = train_batches(data, batch_spec(config)).take(40).as_numpy_iterator()
         return Counter(
             (image.tobytes(), int(label))
             for batch in batches
@@ -246,7 +256,7 @@ def test_a_sample_is_a_share_of_each_class_the_same_in_every_epoch(
 def test_a_sample_of_hardly_any_products_is_refused(data: DataSet) -> None:
     config = _config(input=InputConfig(height=28, width=28, sample_fraction=0.01))
     with pytest.raises(UserError, match='must leave at least 20 products, got'):
-        train_batches(data, config)
+        train_batches(data, batch_spec(config))
 
 
 def test_an_order_that_is_not_deterministic_still_holds_each_picture_once(data: DataSet) -> None:
@@ -263,9 +273,9 @@ def test_an_order_that_is_not_deterministic_still_holds_each_picture_once(data: 
 
 def test_a_run_whose_order_is_not_deterministic_cannot_go_on(tmp_path: Path) -> None:
     config = _config(input=InputConfig(deterministic=False))
-    config_files.save(config, str(tmp_path))
-    with pytest.raises(UserError, match='cannot go on exactly where it stopped'):
-        config_files.check_resumable(config, str(tmp_path))
+    run_files.save_config(config, str(tmp_path))
+    with pytest.raises(UserError, match='cannot resume exactly where it stopped'):
+        run_files.check_resumable(config, str(tmp_path))
 
 
 def _resident_mb() -> float:
@@ -274,7 +284,7 @@ def _resident_mb() -> float:
 
 
 def test_memory_stays_flat_over_epochs(data: DataSet) -> None:
-    batches = iter(train_batches(data, _config()))
+    batches = iter(train_batches(data, batch_spec(_config())))
 
     def read(epochs: int) -> float:
         for _ in range(epochs * data.split('train').pictures // 20):

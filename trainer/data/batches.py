@@ -1,0 +1,237 @@
+"""Shards to batches: order, epochs and parts of workers.
+
+What a batch holds is in `pictures` and `products`.
+
+Records travel serialized and are parsed by the thousand; pictures travel encoded and are decoded
+by the batch, several batches at a time: fewer and larger elements cost tf.data less.
+"""
+
+import functools
+import os
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from catalog.errors import UserError
+from trainer.config import InputConfig
+from trainer.data import pictures, products, progressive_resizing, sampling, sources
+from trainer.data.data_set import DataSet
+from trainer.data.examples import BatchSpec, ExampleSpec
+from trainer.data.pictures import Decode
+from trainer.data.sampling import Sampler
+from trainer.data.sources import Columns, Source
+
+Map = Callable[[Any], Columns]
+Group = Callable[[Columns], Columns]
+MakeBatch = Callable[[Columns, Decode], Columns]
+
+PREFETCHED_BATCHES = 2
+
+_OPEN_SHARDS = 16
+_EPOCHS = 1 << 40  # without end
+_MIN_SAMPLED_PRODUCTS = 20  # the chance that an epoch is empty is then 2e-9
+_SHARE_SEED = 1  # of a share of products to evaluate
+
+
+def train_batches(
+    data: DataSet, spec: BatchSpec, *, worker: int = 0, num_workers: int = 1
+) -> tf.data.Dataset:
+    """Returns the train split without end: each example once an epoch, shuffled anew in each epoch.
+
+    Every worker reads all records and decodes its own part of each batch, so that a batch holds the
+    same examples for any number of workers; there may be fewer shards than workers.
+
+    The last batch of an epoch is filled from the next epoch, so that no example is dropped. The
+    stream is a function of shards, seed and batch size alone, and its iterator can be checkpointed:
+    reading is deterministic and every draw is stateless.
+
+    Args:
+      data: A data set with a train split.
+      spec: What a batch holds.
+      worker: Index of this worker.
+      num_workers: Number of workers that share each batch.
+
+    Returns:
+      A dataset of `pictures.batch` or `products.batch`, b = batch_size / num_workers; H and W are
+      None if the config has several sizes.
+    """
+    source = sources.train_source(data, spec.input)
+    _, make_batch = _example_functions(spec.example)
+    part = spec.batch_size // num_workers
+    own_part = slice(worker * part, (worker + 1) * part)
+
+    def decode_part(step: tf.Tensor, examples: Columns) -> Columns:
+        return make_batch(
+            {name: column[own_part] for name, column in examples.items()},
+            lambda encoded: source.decode(encoded, step),
+        )
+
+    batches = encoded_batches(data, spec, source=source).enumerate()
+    batches = batches.map(
+        decode_part,
+        num_parallel_calls=_parallel_decoders(),
+        deterministic=spec.input.deterministic,
+    )
+    # An iterator's checkpoint holds what is read ahead, about two blocks of encoded pictures.
+    # Symbolic checkpoints would be 12 KB, but TensorFlow 2.21 sometimes ends in a segmentation
+    # fault when an iterator with them is deleted.
+    return _prefetched(batches)
+
+
+def _example_functions(example: ExampleSpec) -> tuple[Group, MakeBatch]:
+    if example.max_views is None:
+        return pictures.group, pictures.batch
+    return (
+        functools.partial(products.group, max_views=example.max_views),
+        functools.partial(products.batch, example=example),
+    )
+
+
+def encoded_batches(data: DataSet, spec: BatchSpec, *, source: Source) -> tf.data.Dataset:
+    """Returns the global batches of `train_batches` before they are decoded, epoch after epoch.
+
+    Returns:
+      A dataset of {'encoded': [B, …], 'label': int64 [B]}.
+    """
+    _check_fraction(data, spec.input)
+    group, _ = _example_functions(spec.example)
+    sampler = sampling.build_sampler(data, spec)
+    epochs = tf.data.Dataset.range(_EPOCHS)
+    blocks = epochs.flat_map(
+        lambda epoch: _epoch(spec, source=source, group=group, sampler=sampler, epoch=epoch)
+    )
+    return blocks.prefetch(1).rebatch(spec.batch_size, drop_remainder=True)
+
+
+def _check_fraction(data: DataSet, config: InputConfig) -> None:
+    # An epoch without a product would be read again and again, without end.
+    products_left = config.sample_fraction * sum(data.split('train').products_per_class)
+    if config.sample_fraction < 1 and products_left < _MIN_SAMPLED_PRODUCTS:
+        raise UserError(
+            f'input.sample_fraction must leave at least {_MIN_SAMPLED_PRODUCTS} products, got '
+            f'{config.sample_fraction}, which leaves about {products_left:.0f}'
+        )
+
+
+def _epoch(
+    spec: BatchSpec, *, source: Source, group: Group, sampler: Sampler, epoch: tf.Tensor
+) -> tf.data.Dataset:
+    """Returns one epoch in blocks of shuffled examples, encoded."""
+    seed = tf.stack([tf.constant(spec.seed, tf.int64), epoch])
+    order = tf.random.experimental.stateless_shuffle(tf.range(len(source.parts[0])), seed)
+    parts = tf.data.Dataset.from_tensor_slices(tuple(tf.gather(x, order) for x in source.parts))
+    records = parts.interleave(
+        source.read,
+        cycle_length=_OPEN_SHARDS,
+        num_parallel_calls=_parallel_decoders(),
+        deterministic=spec.input.deterministic,
+    )
+
+    def shuffle(number: tf.Tensor, block: tf.Tensor) -> Columns:
+        """Shuffles the examples of a block, the views of a product separately.
+
+        Dataset.shuffle draws from a stateful generator and from TensorFlow's global seed.
+        """
+        examples = group(source.parse(block))
+        rows = sampler.sample(examples['label'], examples['product_id'], epoch=epoch)
+        block_seed = tf.random.experimental.stateless_fold_in(seed, number)
+        rows = tf.random.experimental.stateless_shuffle(rows, block_seed)
+        return {name: tf.gather(examples[name], rows) for name in ('encoded', 'label')}
+
+    return records.batch(spec.input.shuffle_records).enumerate().map(shuffle)
+
+
+def evaluation_batches(
+    data: DataSet, split: str, spec: BatchSpec, *, worker: int = 0, num_workers: int = 1
+) -> tf.data.Dataset:
+    """Returns every example of a split once, in the order of the shards; the last batch may be
+    smaller.
+
+    Of several workers, each decodes every `num_workers`-th batch. A batch holds what one of
+    `train_batches` does.
+    """
+    parse, decode = sources.parser(spec.input), sources.decoder(data, spec.input)
+    group, make_batch = _example_functions(spec.example)
+    return map_split(
+        data,
+        split,
+        parse=lambda serialized: group(parse(serialized)),
+        decode=lambda examples: make_batch(examples, lambda encoded: decode(encoded, None)),
+        batch_size=spec.batch_size,
+        shard=(num_workers, worker),
+    )
+
+
+def picture_batches(
+    data: DataSet, split: str, config: InputConfig, *, batch_size: int, share: float = 1.0
+) -> tf.data.Dataset:
+    """Returns every picture of a split once, with all that is known of it.
+
+    Args:
+      data: A data set of pictures.
+      split: Name of the split.
+      config: Image size.
+      batch_size: Pictures in a batch; the last batch may be smaller.
+      share: Share of the products, drawn by product, whose pictures are read.
+
+    Returns:
+      A dataset of {'image': uint8 [B, H, W, 3], 'label': int64 [B] (-1 if unlabelled),
+      'product_id': int64 [B], 'index': int64 [B], the picture's position in its product,
+      'leaked': int64 [B]}.
+    """
+
+    def parse(serialized: tf.Tensor) -> Columns:
+        columns = pictures.parse(serialized)
+        if share == 1:
+            return columns
+        kept = sampling.in_fraction(columns['product_id'], fraction=share, seed=_SHARE_SEED)
+        return {name: tf.boolean_mask(column, kept) for name, column in columns.items()}
+
+    def decode(columns: Columns) -> Columns:
+        image = progressive_resizing.decode(columns.pop('encoded'), config, step=None)
+        return {'image': image, **columns}
+
+    return map_split(data, split, parse=parse, decode=decode, batch_size=batch_size)
+
+
+def map_split(
+    data: DataSet,
+    split: str,
+    *,
+    parse: Map,
+    decode: Map,
+    batch_size: int,
+    shard: tuple[int, int] = (1, 0),
+) -> tf.data.Dataset:
+    """Returns a split in the order of its shards, for examples of any kind.
+
+    Args:
+      data: A data set with the split.
+      split: Name of the split.
+      parse: Serialized records, string [R], to examples.
+      decode: A batch of examples to the element that is wanted.
+      batch_size: Examples in a batch.
+      shard: Number of workers that share the batches, and the index of this one.
+    """
+    shards = tf.data.Dataset.from_tensor_slices(sources.shards(data, split))
+    records = shards.flat_map(sources.reader(data, split))
+    examples = records.batch(sources.PARSED_RECORDS).map(parse)
+    batches = examples.rebatch(batch_size).shard(*shard)
+    batches = batches.map(decode, num_parallel_calls=_parallel_decoders(), deterministic=True)
+    return _prefetched(batches)
+
+
+def _prefetched(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Reads ahead a fixed number of batches, without the autotuner.
+
+    Its thread kept a worker that had lost its peer from ending (TensorFlow 2.21).
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return batches.prefetch(PREFETCHED_BATCHES).with_options(options)
+
+
+def _parallel_decoders() -> int:
+    # AUTOTUNE used one of two cores: 6,400 pictures/s of 180x180 against 7,800 on a busy machine.
+    return len(os.sched_getaffinity(0))
