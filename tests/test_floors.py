@@ -50,30 +50,30 @@ ROOMS = {
         'options': '',
     },
     'trainer': {
+        'predict': 'export startup',
+        'summary': 'config evaluate metrics naming report workdir',
         'task': 'config data distribution startup training',
         'tune': 'config data distribution metrics naming report startup training',
-        'summary': 'config evaluate metrics naming report workdir',
-        'evaluate': 'config data inference metrics naming report startup',
-        'ensemble': 'data inference naming report startup',
-        'features': 'config data inference models startup workdir',
-        'tau_norm': 'config data metrics models naming optim startup workdir',
-        'lite0_weights': 'models',
-        'predict': 'export startup',
-        'export': 'config data inference metrics naming startup workdir',
-        'training': 'augmentation config data distribution inference losses metrics models'
-        ' monitoring naming optim workdir',
-        'inference': 'config data metrics models naming workdir',
-        'workdir': 'config data models naming optim',
+        'ensemble': 'data inference metrics naming report startup',
+        'evaluate': 'data inference metrics naming report startup',
+        'export': 'config data inference losses metrics naming startup workdir',
+        'features': 'config data inference models startup',
+        'tau_norm': 'data inference metrics models naming optim startup workdir',
+        'training': 'augmentation config data distribution inference losses metrics models monitoring'
+        ' naming optim workdir',
         'augmentation': 'config losses',
+        'inference': 'config data metrics models naming optim workdir',
+        'lite0_weights': 'models',
         'losses': 'config data',
         'optim': 'config models',
-        'models': 'config',
+        'workdir': 'config data naming',
         'data': 'config',
         'distribution': 'config',
+        'models': 'config',
         'monitoring': 'config naming',
         'report': 'metrics',
-        'metrics': '',
         'config': '',
+        'metrics': '',
         'naming': '',
         'startup': '',
     },
@@ -86,7 +86,7 @@ ROOMS = {
         'protocol': '',
     },
 }
-NOT_YET = {('trainer.export', 'trainer.predict')}
+NOT_YET: set[tuple[str, str]] = set()
 NOT_YET_DESCRIBED = {
     'trainer': 'data distribution ensemble evaluate export features inference metrics models'
     ' monitoring optim predict report summary tau_norm training tune workdir',
