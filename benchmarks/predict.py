@@ -24,10 +24,9 @@ from absl import flags
 from catalog import command_line
 from trainer.export import loading
 from trainer.export.loading import ExportedModels
-from trainer.predict import decoding, dump_stream
-from trainer.predict import dump_predictions as predicting
-from trainer.predict.decoding import Decoded
-from trainer.predict.dump_stream import Place
+from trainer.predict import decoding, dump_predictions, dump_stream
+from trainer.predict.decoding import DecodedPictures
+from trainer.predict.dump_stream import DumpPosition
 
 _MODEL = flags.DEFINE_string('model', None, 'Version folder of an exported model.', required=True)
 _INPUT = flags.DEFINE_string('input', None, 'BSON files with products.', required=True)
@@ -44,13 +43,15 @@ def timed(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def decode(chunks: list[Chunk], models: ExportedModels) -> list[Decoded]:
+def decode(chunks: list[Chunk], models: ExportedModels) -> list[DecodedPictures]:
     """Decodes all chunks on all cores."""
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        return list(pool.map(lambda chunk: decoding.decode(chunk, models.decoders), chunks))
+        return list(
+            pool.map(lambda chunk: decoding.decode_pictures(chunk, models.decoders), chunks)
+        )
 
 
-def run_model(decoded: list[Decoded], models: ExportedModels) -> None:
+def run_model(decoded: list[DecodedPictures], models: ExportedModels) -> None:
     """Computes the probabilities of all chunks."""
     for chunk in decoded:
         _, numbers = np.unique(chunk.product, return_inverse=True)
@@ -60,7 +61,7 @@ def run_model(decoded: list[Decoded], models: ExportedModels) -> None:
 def predict() -> None:
     """Predicts the input, including loading."""
     with tempfile.TemporaryDirectory() as folder:
-        predicting.predict(
+        dump_predictions.predict(
             models=[_MODEL.value], pattern=_INPUT.value, output=os.path.join(folder, 'a.csv')
         )
 
@@ -68,10 +69,10 @@ def predict() -> None:
 def main(argv: list[str]) -> None:
     """Measures and prints a table."""
     del argv
-    products = dump_stream.products(dump_stream.find_files(_INPUT.value), start=Place())
+    products = dump_stream.read_products(dump_stream.find_files(_INPUT.value), start=DumpPosition())
     pictures = [product.pictures for product in itertools.islice(products, _PRODUCTS.value)]
     total = len(pictures) + sum(1 for _ in products)
-    size = predicting.Options().chunk_products
+    size = dump_predictions.PredictOptions().chunk_products
     chunks = [pictures[i : i + size] for i in range(0, len(pictures), size)]
     models = loading.load([_MODEL.value])
     decoded = decode(chunks, models)

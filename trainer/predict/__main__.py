@@ -1,16 +1,16 @@
-r"""Categories for every product of a BSON dump, as a CSV in the form of Kaggle's submissions.
+r"""Predicts the category of every product of a BSON dump, as a CSV file for Kaggle.
 
---model names one exported version folder, or several, comma-separated: these answer with the mean
-of their calibrated probabilities. --input names BSON files, local or gs://, comma-separated, with
-wildcards; .gz is unpacked on the way. A product whose pictures cannot be used gets the category
-that most products have (confidence: its share; level 0), and is counted.
+--model is one exported version folder, or several, comma-separated: several predict with the mean
+of their calibrated probabilities. --input is BSON files, local or gs://, comma-separated, with
+wildcards; .gz files are decompressed. A product without a decodable picture gets the most common
+category (confidence: its share; level 0) and is counted.
 
-The rows follow the products of the files: `_id,category_id`, and with --top_k=5 --confidence
---level also category_id_2 to _5, confidence to confidence_5, and how deep in the tree the answer
-can be trusted (1 to 3; 0: not at all).
+The rows are in the order of the dump: `_id,category_id`, and with --top_k=5 --confidence --level
+also category_id_2 to _5, confidence to confidence_5, and the deepest level of the tree whose
+summed confidence reaches the threshold (1 to 3, or 0).
 
-Stopped or killed, the same command goes on where it was, and gives the same bytes. The output has
-its name when it is whole.
+The same command resumes after an interruption, even kill -9, and writes the same bytes. The output
+gets its name when it is complete.
 
 Examples:
   python -m trainer.predict --model=run/models/product_categories/1 --input=test.bson \
@@ -22,35 +22,35 @@ Examples:
 from absl import flags
 
 from catalog import command_line
-from trainer import startup as tensorflow_start
+from trainer import startup
 
 _MODEL = flags.DEFINE_list('model', None, 'Version folders of exported models.', required=True)
 _INPUT = flags.DEFINE_string('input', None, 'BSON files with products.', required=True)
 _OUTPUT = flags.DEFINE_string('output', None, 'CSV file to write.', required=True)
-_TOP_K = flags.DEFINE_integer('top_k', 1, 'Categories a product.')
+_TOP_K = flags.DEFINE_integer('top_k', 1, 'Number of categories for each product.')
 _CONFIDENCE = flags.DEFINE_bool('confidence', False, 'Also write the confidence of each category.')
-_LEVEL = flags.DEFINE_bool('level', False, 'Also write the deepest level that can be trusted.')
-_THRESHOLD = flags.DEFINE_float(
-    'threshold', None, "Summed confidence from which a level is trusted; the first model's."
+_LEVEL = flags.DEFINE_bool(
+    'level', False, 'Also write the deepest level that reaches the threshold.'
 )
-_CHUNK_PRODUCTS = flags.DEFINE_integer('chunk_products', 128, 'Products a model is asked at once.')
-_OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Replace an output, or the beginning of one.')
+_THRESHOLD = flags.DEFINE_float(
+    'threshold', None, "Minimum summed confidence of a level; by default the first model's."
+)
+_CHUNK_PRODUCTS = flags.DEFINE_integer('chunk_products', 128, 'Products in a batch.')
+_OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Replace an existing or incomplete output.')
 
 
 def main(argv: list[str]) -> None:
-    """Reads the flags, predicts, prints what was done."""
+    """Parses the flags, predicts, and prints the counts."""
     del argv
-    tensorflow_start.start()
-    from trainer.predict import (
-        dump_predictions as predicting,  # TensorFlow takes seconds: not for --help
-    )
+    startup.start()
+    from trainer.predict import dump_predictions  # TensorFlow takes seconds: not for --help
     from trainer.predict.submission import Columns
 
-    counts = predicting.predict(
+    counts = dump_predictions.predict(
         models=_MODEL.value,
         pattern=_INPUT.value,
         output=_OUTPUT.value,
-        options=predicting.Options(
+        options=dump_predictions.PredictOptions(
             columns=Columns(_TOP_K.value, confidence=_CONFIDENCE.value, level=_LEVEL.value),
             threshold=_THRESHOLD.value,
             chunk_products=_CHUNK_PRODUCTS.value,
@@ -60,8 +60,9 @@ def main(argv: list[str]) -> None:
     print(f'written to {_OUTPUT.value}: {counts.products:,} products, {counts.pictures:,} pictures')
     if counts.unusable_pictures or counts.unseen_products:
         print(
-            f'{counts.unusable_pictures:,} pictures could not be used; {counts.unseen_products:,} '
-            'products without any that can have the most common category'
+            f'skipped {counts.unusable_pictures:,} undecodable pictures; '
+            f'{counts.unseen_products:,} products without a decodable picture got the most common '
+            'category'
         )
 
 

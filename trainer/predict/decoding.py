@@ -1,4 +1,4 @@
-"""Pictures of several products to pixels, as models decode them; what is no picture is left out."""
+"""Decodes the pictures of several products as models do, and skips undecodable ones."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from trainer.export.loading import Decoder, Size
 
 
 @dataclass(frozen=True)
-class Decoded:
-    """The pictures of several products that can be used.
+class DecodedPictures:
+    """The decodable pictures of several products.
 
     Attributes:
-      images: uint8 [M, H, W, 3], by size.
-      product: int64 [M], the row of each picture's product, ascending.
-      unusable: how many pictures were left out.
+      images: uint8 [M, height, width, 3], by size.
+      product: Row of each picture's product, int64 [M], ascending.
+      unusable: Number of skipped pictures.
     """
 
     images: Mapping[Size, tf.Tensor]
@@ -27,16 +27,18 @@ class Decoded:
     unusable: int
 
 
-def decode(products: Sequence[Sequence[bytes]], decoders: Mapping[Size, Decoder]) -> Decoded:
+def decode_pictures(
+    products: Sequence[Sequence[bytes]], decoders: Mapping[Size, Decoder]
+) -> DecodedPictures:
     """Decodes the pictures of products, for models of several sizes."""
     rows = [(row, data) for row, pictures in enumerate(products) for data in pictures]
     good = [(row, data) for row, data in rows if _has_header(data)]
     try:
         images = _decode_all([data for _, data in good], decoders)
-    except tf.errors.InvalidArgumentError:  # one picture fails all: find out which
+    except tf.errors.InvalidArgumentError:  # one picture fails the batch: decode each
         good = [(row, data) for row, data in good if _decodes(data, decoders)]
         images = _decode_all([data for _, data in good], decoders)
-    return Decoded(
+    return DecodedPictures(
         images=images,
         product=np.array([row for row, _ in good], np.int64),
         unusable=len(rows) - len(good),
@@ -44,7 +46,7 @@ def decode(products: Sequence[Sequence[bytes]], decoders: Mapping[Size, Decoder]
 
 
 def _has_header(data: bytes) -> bool:
-    """Whether the bytes begin like a picture that is small enough to be decoded."""
+    """Whether the bytes have the header of an image that is small enough to decode."""
     try:
         image_header.read_header(data)
     except BadPicture:

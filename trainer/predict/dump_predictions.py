@@ -1,8 +1,8 @@
-"""Answers for every product of BSON dumps, as a file that goes on where it was interrupted.
+"""Predicts every product of BSON dumps into a file that resumes after an interruption.
 
-Products travel in chunks that follow from the files alone, so that every sitting asks a model about
-the same pictures together, and writes the same bytes. Chunks are decoded on all cores while the
-models answer the one before.
+Products are processed in chunks that depend on the dump alone, so that a resumed run passes the
+same pictures to the model together and writes the same bytes. Chunks are decoded on all cores while
+the models predict the previous one.
 """
 
 import collections
@@ -19,25 +19,25 @@ import tensorflow as tf
 
 from catalog.errors import UserError
 from catalog.process.progress import Progress
-from trainer.export import loading as exported_models
+from trainer.export import loading
 from trainer.export.loading import ExportedModels
 from trainer.export.serving_module import deepest_level
 from trainer.predict import decoding, dump_stream, resumable_file, submission
-from trainer.predict.decoding import Decoded
-from trainer.predict.dump_stream import Found, Place
+from trainer.predict.decoding import DecodedPictures
+from trainer.predict.dump_stream import DumpPosition, DumpProduct
 from trainer.predict.resumable_file import ResumableFile
-from trainer.predict.submission import Answer, Columns
+from trainer.predict.submission import Columns, ProductPrediction
 
 
 @dataclass(frozen=True)
-class Options:
+class PredictOptions:
     """What to write, and how.
 
     Attributes:
-      columns: of a row.
-      threshold: summed confidence from which a level is trusted; None for the first model's own.
-      chunk_products: products that are asked about together.
-      overwrite: whether an existing output, or the beginning of one, may be replaced.
+      columns: Columns of a row.
+      threshold: Minimum summed confidence of a level; None for the first model's own.
+      chunk_products: Products in a batch.
+      overwrite: Whether to replace an existing, or incomplete, output.
     """
 
     columns: Columns = field(default_factory=Columns)
@@ -54,13 +54,13 @@ class Options:
 
 @dataclass(frozen=True)
 class Counts:
-    """What was answered so far.
+    """What was predicted so far; part of the progress file.
 
     Attributes:
-      products: rows.
-      pictures: of these.
-      unusable_pictures: of these, that are no pictures.
-      unseen_products: that have no usable picture; the most common category is said of them.
+      products: Number of rows.
+      pictures: Number of pictures.
+      unusable_pictures: Number of undecodable pictures.
+      unseen_products: Number of products without a decodable picture.
     """
 
     products: int = 0
@@ -70,33 +70,37 @@ class Counts:
 
 
 def predict(
-    *, models: Sequence[str], pattern: str, output: str, options: Options | None = None
+    *, models: Sequence[str], pattern: str, output: str, options: PredictOptions | None = None
 ) -> Counts:
     """Writes a row for each product of the files, in their order.
 
     Args:
-      models: version folders.
-      pattern: of BSON files, comma-separated patterns, local or `gs://`; `.gz` is unpacked.
-      output: a local file, which appears when it is whole.
-      options: what to write, and how.
+      models: Version folders.
+      pattern: BSON files: comma-separated patterns, local or `gs://`; `.gz` is decompressed.
+      output: A local file, which appears when it is complete.
+      options: What to write, and how.
 
     Raises:
-      UserError: if a file or a model is not as it must be, or the output exists.
+      UserError: If a file or a model is invalid, or the output exists. An existing output is only
+        deleted once the models are loaded and the first product of each file is read.
     """
-    options = options or Options()
-    resumable_file.prepare(output, overwrite=options.overwrite)
+    options = options or PredictOptions()
+    resumable_file.check_output(output, overwrite=options.overwrite)
     paths = dump_stream.find_files(pattern)
-    loaded = exported_models.load(models)
+    dump_stream.check_files(paths)
+    loaded = loading.load(models)
     identity = _identity(models, paths, options)
+    if options.overwrite:
+        resumable_file.delete_output(output)
     with ResumableFile(output, identity=identity) as file:
         counts = _write(file, loaded, paths, options)
         file.finish()
     return counts
 
 
-def _identity(models: Sequence[str], paths: Sequence[str], options: Options) -> str:
+def _identity(models: Sequence[str], paths: Sequence[str], options: PredictOptions) -> str:
     parts = [
-        exported_models.fingerprint(models),
+        loading.fingerprint(models),
         dump_stream.fingerprint(paths),
         asdict(replace(options, overwrite=False)),
     ]
@@ -104,33 +108,33 @@ def _identity(models: Sequence[str], paths: Sequence[str], options: Options) -> 
 
 
 def _write(
-    file: ResumableFile, models: ExportedModels, paths: Sequence[str], options: Options
+    file: ResumableFile, models: ExportedModels, paths: Sequence[str], options: PredictOptions
 ) -> Counts:
-    place, counts = _restored(file.state)
+    position, counts = _restore(file.state)
     if file.state is None:
-        file.write(options.columns.header().encode(), _state(place, counts))
+        file.write(options.columns.header().encode(), _state(position, counts))
     progress = Progress('predict', total=dump_stream.total_bytes(paths), unit='bytes')
-    found = dump_stream.products(paths, start=place)
-    for products, decoded in _decoded(found, models, chunk=options.chunk_products):
+    stream = dump_stream.read_products(paths, start=position)
+    for products, decoded in _decode_ahead(stream, models, chunk=options.chunk_products):
         rows = _rows(products, decoded, models, options)
-        counts = _counted(counts, products, decoded)
+        counts = _add(counts, products, decoded)
         file.write(rows.encode(), _state(products[-1].end, counts))
         progress.update(products[-1].read_bytes, note=f'{counts.products:,} products')
     progress.close()
     return counts
 
 
-def _state(place: Place, counts: Counts) -> dict[str, Any]:
-    return {'place': asdict(place), 'counts': asdict(counts)}
+def _state(position: DumpPosition, counts: Counts) -> dict[str, Any]:
+    return {'place': asdict(position), 'counts': asdict(counts)}
 
 
-def _restored(state: Mapping[str, Any] | None) -> tuple[Place, Counts]:
+def _restore(state: Mapping[str, Any] | None) -> tuple[DumpPosition, Counts]:
     if state is None:
-        return Place(), Counts()
-    return Place(**state['place']), Counts(**state['counts'])
+        return DumpPosition(), Counts()
+    return DumpPosition(**state['place']), Counts(**state['counts'])
 
 
-def _counted(counts: Counts, products: Sequence[Found], decoded: Decoded) -> Counts:
+def _add(counts: Counts, products: Sequence[DumpProduct], decoded: DecodedPictures) -> Counts:
     return Counts(
         products=counts.products + len(products),
         pictures=counts.pictures + sum(len(product.pictures) for product in products),
@@ -139,17 +143,18 @@ def _counted(counts: Counts, products: Sequence[Found], decoded: Decoded) -> Cou
     )
 
 
-def _decoded(
-    found: Iterator[Found], models: ExportedModels, *, chunk: int
-) -> Iterator[tuple[list[Found], Decoded]]:
-    """Chunks of products, decoded a few ahead of the one that is asked about."""
+def _decode_ahead(
+    stream: Iterator[DumpProduct], models: ExportedModels, *, chunk: int
+) -> Iterator[tuple[list[DumpProduct], DecodedPictures]]:
+    """Chunks of products, decoded a few ahead of the model."""
     cores = len(os.sched_getaffinity(0))
     decoders = models.decoders
-    ahead: collections.deque[tuple[list[Found], Future[Decoded]]] = collections.deque()
+    ahead: collections.deque[tuple[list[DumpProduct], Future[DecodedPictures]]]
+    ahead = collections.deque()
     with ThreadPoolExecutor(cores) as pool:
-        for products in _chunks(found, chunk):
+        for products in _chunks(stream, chunk):
             pictures = [product.pictures for product in products]
-            ahead.append((products, pool.submit(decoding.decode, pictures, decoders)))
+            ahead.append((products, pool.submit(decoding.decode_pictures, pictures, decoders)))
             if len(ahead) > cores + 1:
                 products, future = ahead.popleft()
                 yield products, future.result()
@@ -158,10 +163,10 @@ def _decoded(
             yield products, future.result()
 
 
-def _chunks(found: Iterator[Found], size: int) -> Iterator[list[Found]]:
-    """So many products at a time; none of two files, so that files end where chunks do."""
-    chunk: list[Found] = []
-    for product in found:
+def _chunks(stream: Iterator[DumpProduct], size: int) -> Iterator[list[DumpProduct]]:
+    """Chunks of `size` products; a chunk also ends where a file ends."""
+    chunk: list[DumpProduct] = []
+    for product in stream:
         if chunk and (len(chunk) == size or product.end.file != chunk[-1].end.file):
             yield chunk
             chunk = []
@@ -171,26 +176,31 @@ def _chunks(found: Iterator[Found], size: int) -> Iterator[list[Found]]:
 
 
 def _rows(
-    products: Sequence[Found], decoded: Decoded, models: ExportedModels, options: Options
+    products: Sequence[DumpProduct],
+    decoded: DecodedPictures,
+    models: ExportedModels,
+    options: PredictOptions,
 ) -> str:
     """The lines of a chunk."""
     seen, numbers = np.unique(decoded.product, return_inverse=True)
     category_id, share = models.most_common
-    answers = [Answer([category_id], [share], level=0)] * len(products)
+    predictions = [ProductPrediction([category_id], [share], level=0)] * len(products)
     if len(seen):
         probabilities = models.probabilities(decoded.images, tf.constant(numbers, tf.int64))
-        for row, answer in zip(
-            seen.tolist(), _answers(probabilities, models, options), strict=True
+        for row, prediction in zip(
+            seen.tolist(), _predictions(probabilities, models, options), strict=True
         ):
-            answers[row] = answer
+            predictions[row] = prediction
     return ''.join(
-        submission.row(product.product_id, answer, options.columns)
-        for product, answer in zip(products, answers, strict=True)
+        submission.format_row(product.product_id, prediction, options.columns)
+        for product, prediction in zip(products, predictions, strict=True)
     )
 
 
-def _answers(probabilities: tf.Tensor, models: ExportedModels, options: Options) -> list[Answer]:
-    """What is said of each product: float32 [P, C] -> [P]."""
+def _predictions(
+    probabilities: tf.Tensor, models: ExportedModels, options: PredictOptions
+) -> list[ProductPrediction]:
+    """The predictions of P products from their probabilities, float32 [P, C]."""
     k = min(options.columns.top_k, len(models.tree))
     confidence, label = tf.math.top_k(probabilities, k)
     level = [0] * len(label)
@@ -199,4 +209,4 @@ def _answers(probabilities: tf.Tensor, models: ExportedModels, options: Options)
         level = deepest_level(probabilities, models.tree, threshold=threshold).numpy().tolist()
     category_ids = models.tree.ids[label.numpy()].tolist()
     rows = zip(category_ids, confidence.numpy().tolist(), level, strict=True)
-    return [Answer(*row) for row in rows]
+    return [ProductPrediction(*row) for row in rows]

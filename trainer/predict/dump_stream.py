@@ -1,7 +1,7 @@
-"""Products of BSON dumps, one after another in the order of the files. Knows no TensorFlow.
+"""Reads the products of BSON dumps, in the order of the files. Uses no TensorFlow.
 
-Reads on from any place that it named. A dump is believed: the first document that is not whole is
-an error that says where. A product whose pictures cannot be found is still a product.
+Reading can start at any position that it returned. An incomplete document is an error with its position: a truncated dump must not pass as a complete
+test set. A product whose pictures cannot be found is still a product.
 """
 
 import contextlib
@@ -18,53 +18,63 @@ from catalog.formats.bson_document import BadDocument
 from catalog.storage import Reader
 
 _BLOCK_BYTES = 8 << 20  # 8 MiB: a request to an object store
-_PROBE_BYTES = 64 << 10  # at each end of a file, to know it again
+_PROBE_BYTES = 64 << 10  # at each end of a file, to recognize it
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a document begins: offset in bytes (unpacked, of a .gz file) in a file of several."""
+class DumpPosition:
+    """Where a document starts: number of the file, offset in its (decompressed) bytes."""
 
     file: int = 0
     offset: int = 0
 
 
 @dataclass(frozen=True)
-class Found:
-    """A product.
+class DumpProduct:
+    """A product of a dump.
 
     Attributes:
       product_id: `_id`.
-      pictures: encoded, in source order; none where they cannot be found.
-      end: where the next document begins.
-      read_bytes: of all files, as they lie, up to there or a little further.
+      pictures: Encoded, in source order; empty if they cannot be found.
+      end: Where the next document starts.
+      read_bytes: Bytes read of all files, compressed, at least up to `end`.
     """
 
     product_id: int
     pictures: tuple[bytes, ...]
-    end: Place
+    end: DumpPosition
     read_bytes: int
 
 
 def find_files(pattern: str) -> list[str]:
-    """The files of patterns, comma-separated; each pattern's sorted.
+    """Returns the files of comma-separated patterns; those of each pattern are sorted.
 
     Raises:
-      UserError: if a pattern matches none.
+      UserError: If a pattern matches no file.
     """
     paths = []
     for part in filter(None, pattern.split(',')):
-        found = storage.glob(part)
-        if not found:
-            raise UserError(f'--input must name files that are there, got {part!r}')
-        paths += found
+        matches = storage.glob(part)
+        if not matches:
+            raise UserError(f'--input must name existing files, got {part!r}')
+        paths += matches
     if not paths:
         raise UserError('--input must name a file, got none')
     return paths
 
 
+def check_files(paths: Sequence[str]) -> None:
+    """Reads the first product of each file.
+
+    Raises:
+      UserError: If a file does not start with a product.
+    """
+    for path in paths:
+        next(read_products([path], start=DumpPosition()), None)
+
+
 def fingerprint(paths: Sequence[str]) -> str:
-    """What a run that goes on knows the files by: names, sizes, and the bytes at their ends."""
+    """Returns a digest of the files' names, sizes, and first and last bytes."""
     digest = hashlib.sha256()
     for path in paths:
         size = storage.size(path)
@@ -75,24 +85,24 @@ def fingerprint(paths: Sequence[str]) -> str:
 
 
 def total_bytes(paths: Sequence[str]) -> int:
-    """The size of all files, as they lie."""
+    """Returns the size of all files, compressed."""
     return sum(map(storage.size, paths))
 
 
-def products(paths: Sequence[str], *, start: Place) -> Iterator[Found]:
-    """The products from a place on.
+def read_products(paths: Sequence[str], *, start: DumpPosition) -> Iterator[DumpProduct]:
+    """Yields the products from a position on.
 
     Raises:
-      UserError: naming the file and the byte of a document that is not whole, or is no product.
+      UserError: If a document is incomplete or not a product, naming its file and byte.
     """
     before = total_bytes(paths[: start.file])
     for file in range(start.file, len(paths)):
         with _open(paths[file]) as source:
-            at = start.offset if file == start.file else 0
-            for data, position in _documents(source, at=at, path=paths[file]):
+            offset = start.offset if file == start.file else 0
+            for data, position in _documents(source, offset, path=paths[file]):
                 product_id, pictures = _product(data, position, path=paths[file])
-                end = Place(file, position + len(data))
-                yield Found(product_id, pictures, end, before + source.raw_bytes)
+                end = DumpPosition(file, position + len(data))
+                yield DumpProduct(product_id, pictures, end, before + source.raw_bytes)
         before += storage.size(paths[file])
 
 
@@ -107,9 +117,9 @@ def _product(data: bytes, position: int, *, path: str) -> tuple[int, tuple[bytes
     return product.product_id, pictures
 
 
-def _documents(source: '_Source', *, at: int, path: str) -> Iterator[tuple[bytes, int]]:
-    """The bytes of each document and where it begins."""
-    window, start = b'', 0  # the window begins at `at`, the next document at `start` within it
+def _documents(source: '_Source', at: int, *, path: str) -> Iterator[tuple[bytes, int]]:
+    """The bytes of each document from `at` on, and where it starts."""
+    window, start = b'', 0  # the window starts at `at`, the next document at `start` within it
     while True:
         length = bson_document.framed_length(window, start)
         if length and start + length <= len(window):
@@ -122,24 +132,33 @@ def _documents(source: '_Source', *, at: int, path: str) -> Iterator[tuple[bytes
             return
         if not more or (not length and left >= bson_document.MIN_BYTES):
             raise UserError(
-                f'{path}, byte {at + start}: must be a whole BSON document, got bytes that are '
-                'none; is the file whole?'
+                f'{path}, byte {at + start}: must be a complete BSON document, found invalid data; '
+                'is the file truncated?'
             )
         window, at, start = window[start:] + more, at + start, 0
 
 
+@contextlib.contextmanager
+def _open(path: str) -> Iterator['_Source']:
+    with storage.open_reader(path) as reader:
+        try:
+            yield _Source(reader, compressed=path.endswith('.gz'))
+        except (gzip.BadGzipFile, EOFError) as error:
+            raise UserError(f'{path}: must be a complete gzip file, got: {error}') from error
+
+
 class _Source:
-    """A file, unpacked if need be.
+    """A file, decompressed if it is a gzip file.
 
     Attributes:
-      raw_bytes: of the file as it lies, that were read.
+      raw_bytes: Bytes read of the file, compressed.
     """
 
-    def __init__(self, reader: Reader, *, packed: bool) -> None:
+    def __init__(self, reader: Reader, *, compressed: bool) -> None:
         self._reader = reader
         self.raw_bytes = 0
-        raw = io.BufferedReader(_Raw(self), _BLOCK_BYTES) if packed else None
-        self._unpacked = gzip.GzipFile(fileobj=raw) if raw else None
+        raw = io.BufferedReader(_RawStream(self), _BLOCK_BYTES) if compressed else None
+        self._decompressed = gzip.GzipFile(fileobj=raw) if raw else None
 
     def read_raw(self, offset: int, length: int) -> bytes:
         data = self._reader.read_at(offset, length)
@@ -147,14 +166,14 @@ class _Source:
         return data
 
     def read_at(self, offset: int, length: int) -> bytes:
-        if self._unpacked is None:
+        if self._decompressed is None:
             return self.read_raw(offset, length)
-        self._unpacked.seek(offset)  # forwards: unpacks what is between
-        return self._unpacked.read(length)
+        self._decompressed.seek(offset)  # forwards: decompresses the bytes in between
+        return self._decompressed.read(length)
 
 
-class _Raw(io.RawIOBase):
-    """The bytes of a source as a stream, for gzip."""
+class _RawStream(io.RawIOBase):
+    """The compressed bytes of a source as a stream, for gzip."""
 
     def __init__(self, source: _Source) -> None:
         super().__init__()
@@ -168,12 +187,3 @@ class _Raw(io.RawIOBase):
         buffer[: len(data)] = data
         self._at += len(data)
         return len(data)
-
-
-@contextlib.contextmanager
-def _open(path: str) -> Iterator[_Source]:
-    with storage.open_reader(path) as reader:
-        try:
-            yield _Source(reader, packed=path.endswith('.gz'))
-        except (gzip.BadGzipFile, EOFError) as error:
-            raise UserError(f'{path}: must be a whole gzip file, got: {error}') from error

@@ -1,8 +1,8 @@
-"""A file that is written piece by piece, goes on after kill -9, and gets its name when it is whole.
+"""A file that is written in pieces, resumes after kill -9, and gets its name when it is complete.
 
-While it grows it lies beside its name as `.partial-NAME`; `.progress-NAME` says how many of its
-bytes count, their SHA-256, and the state that goes with them. What follows these bytes was being
-written when the writer was killed, and is cut off.
+While incomplete it is named `.partial-NAME`. `.progress-NAME` holds the number of committed bytes,
+their SHA-256, and the writer's state after them. Bytes beyond these were being written when the
+writer was killed; they are discarded.
 """
 
 import hashlib
@@ -17,27 +17,31 @@ from typing import Any
 from catalog import storage
 from catalog.errors import UserError
 
-COMMIT_SECONDS = 1.0  # between two commits, at least
+COMMIT_SECONDS = 1.0  # minimum time between two commits
 
 
 class ResumableFile:
-    """A file that grows.
+    """A file to append to.
 
     Usage:
       with ResumableFile(path, identity='…') as file:
-          state = file.state  # of an earlier sitting, or None
+          state = file.state  # of an interrupted run, or None
           file.write(data, {'place': 7})
           file.finish()
 
     Attributes:
-      state: what was given with the last bytes that count, None at the beginning.
+      state: The writer's state after the last committed bytes, None at the beginning.
     """
 
     def __init__(self, path: str, *, identity: str) -> None:
-        """Opens what an earlier sitting left, if it is of the same identity.
+        """Opens the file of an interrupted run, or a new one.
+
+        Args:
+          path: Name of the complete file.
+          identity: Digest of everything that the contents depend on.
 
         Raises:
-          UserError: if what was left is of other inputs or options, or not what was written.
+          UserError: If the interrupted run has another identity, or its bytes were changed.
         """
         self._path = Path(path)
         self._partial = self._path.with_name(f'.partial-{self._path.name}')
@@ -55,25 +59,25 @@ class ResumableFile:
         self._committed_at = time.monotonic()
 
     def _restore(self) -> None:
-        left = json.loads(self._progress.read_bytes())
-        if left['identity'] != self._identity:
+        found = json.loads(self._progress.read_bytes())
+        if found['identity'] != self._identity:
             raise UserError(
-                f'{self._partial}: was begun with other inputs, models or options; give the same '
-                'again, or begin anew with --overwrite'
+                f'{self._partial}: was started with other inputs, models or options; use the same '
+                'again, or start over with --overwrite'
             )
         with self._partial.open('rb') as file:
-            while self._bytes < left['bytes']:
-                data = file.read(min(1 << 20, left['bytes'] - self._bytes))
+            while self._bytes < found['bytes']:
+                data = file.read(min(1 << 20, found['bytes'] - self._bytes))
                 if not data:
                     break
                 self._digest.update(data)
                 self._bytes += len(data)
-        if self._digest.hexdigest() != left['sha256']:
+        if self._digest.hexdigest() != found['sha256']:
             raise UserError(
-                f'{self._partial}: its first {left["bytes"]} bytes must be those that were '
-                'written, got others; begin anew with --overwrite'
+                f'{self._partial}: its first {found["bytes"]} bytes must be unchanged, got others; '
+                'start over with --overwrite'
             )
-        self.state = left['state']
+        self.state = found['state']
 
     def __enter__(self) -> 'ResumableFile':
         return self
@@ -84,7 +88,7 @@ class ResumableFile:
         self._file.close()
 
     def write(self, data: bytes, state: Mapping[str, Any]) -> None:
-        """Appends bytes; from the next commit on, a later sitting goes on after them."""
+        """Appends bytes; after the next commit, an interrupted run resumes after them."""
         self._file.write(data)
         self._digest.update(data)
         self._bytes += len(data)
@@ -105,25 +109,27 @@ class ResumableFile:
         self._committed_at = time.monotonic()
 
     def finish(self) -> None:
-        """Gives the file its name."""
+        """Gives the complete file its name."""
         self._file.flush()
         os.fsync(self._file.fileno())
         os.replace(self._partial, self._path)
         self._progress.unlink(missing_ok=True)
 
 
-def prepare(path: str, *, overwrite: bool) -> None:
-    """Looks whether a file may be written; `overwrite` deletes it, and what is left of one.
+def check_output(path: str, *, overwrite: bool) -> None:
+    """Checks that a file can be written.
 
     Raises:
-      UserError: if it is there, or on an object store.
+      UserError: If it exists and must not be overwritten, or is on an object store.
     """
     if storage.is_remote(path):
         raise UserError(f'{path}: must be a local file; copy it to the object store afterwards')
+    if Path(path).exists() and not overwrite:
+        raise UserError(f'{path}: must not exist yet, got a file; add --overwrite')
+
+
+def delete_output(path: str) -> None:
+    """Deletes a file, complete or incomplete, if it exists."""
     target = Path(path)
-    if not overwrite:
-        if target.exists():
-            raise UserError(f'{path}: must not exist yet, got a file; add --overwrite')
-        return
     for name in (target.name, f'.partial-{target.name}', f'.progress-{target.name}'):
         target.with_name(name).unlink(missing_ok=True)

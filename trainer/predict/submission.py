@@ -1,7 +1,6 @@
-"""`submission.csv`: a row a product, in Kaggle's form, with more columns if they are asked for.
+"""`submission.csv`: a row a product, in the format of Kaggle's submissions, with optional columns.
 
 `_id,category_id`, then `category_id_2` to `_k`, `confidence` and `confidence_2` to `_k`, `level`.
-Pure.
 """
 
 from collections.abc import Sequence
@@ -13,12 +12,12 @@ from catalog.errors import UserError
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns there are.
+    """The columns of the file.
 
     Attributes:
-      top_k: categories a product, 1 or more.
-      confidence: whether each has its confidence beside it.
-      level: whether there is the deepest level that can be trusted, 0 to 3.
+      top_k: Number of categories for each product, 1 or more.
+      confidence: Whether to write the confidence of each category.
+      level: Whether to write the deepest level whose confidence reaches the threshold, 0 to 3.
     """
 
     top_k: int = 1
@@ -30,7 +29,7 @@ class Columns:
             raise UserError(f'--top_k must be at least 1, got {self.top_k}')
 
     def header(self) -> str:
-        """The first line."""
+        """Returns the first line."""
         ranks = ['', *(f'_{rank}' for rank in range(2, self.top_k + 1))]
         names = ['_id', *(f'category_id{rank}' for rank in ranks)]
         names += [f'confidence{rank}' for rank in ranks] if self.confidence else []
@@ -38,13 +37,13 @@ class Columns:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What is said of a product.
+class ProductPrediction:
+    """The prediction for a product.
 
     Attributes:
-      category_ids: the shop's numbers, the likeliest first; fewer than `top_k` leave columns empty.
-      confidences: of these.
-      level: the deepest that can be trusted.
+      category_ids: The likeliest first; if there are fewer than `top_k`, columns stay empty.
+      confidences: Of these categories.
+      level: The deepest level whose confidence reaches the threshold.
     """
 
     category_ids: Sequence[int]
@@ -52,15 +51,15 @@ class Answer:
     level: int
 
 
-def row(product_id: int, answer: Answer, columns: Columns) -> str:
-    """A line."""
-    cells: list[Any] = [product_id, *_filled(answer.category_ids, columns.top_k)]
+def format_row(product_id: int, prediction: ProductPrediction, columns: Columns) -> str:
+    """Returns the line of a product."""
+    cells: list[Any] = [product_id, *_pad(prediction.category_ids, columns.top_k)]
     if columns.confidence:
-        cells += _filled([f'{value:.6f}' for value in answer.confidences], columns.top_k)
+        cells += _pad([f'{value:.6f}' for value in prediction.confidences], columns.top_k)
     if columns.level:
-        cells.append(answer.level)
+        cells.append(prediction.level)
     return ','.join(map(str, cells)) + '\n'
 
 
-def _filled(values: Sequence[Any], count: int) -> list[Any]:
+def _pad(values: Sequence[Any], count: int) -> list[Any]:
     return [*values[:count], *[''] * (count - len(values))]

@@ -1,4 +1,4 @@
-"""A dump to a submission: the exported model's answers, row by row, whatever happens on the way."""
+"""From a dump to a submission: the exported model's predictions, also after interruptions."""
 
 import csv
 import gzip
@@ -23,8 +23,8 @@ from tests.trainer.conftest import jpeg
 from trainer.config import InputConfig, ModelConfig, OptimizerConfig, TrainConfig
 from trainer.data import data_set
 from trainer.export import saved_model as exporting
-from trainer.predict import dump_predictions as predicting
-from trainer.predict.dump_predictions import Counts, Options
+from trainer.predict import dump_predictions
+from trainer.predict.dump_predictions import Counts, PredictOptions
 from trainer.predict.submission import Columns
 from trainer.training import loop as train
 
@@ -35,7 +35,7 @@ Product = tuple[int, list[bytes]]
 
 
 def _export(data_folder: str, folder: Path, *, size: int, seed: int, version: int) -> Path:
-    """A model that has learned a little, and is calibrated."""
+    """A calibrated model of a few training steps."""
     workdir = folder / f'workdir-{version}'
     config = TrainConfig(
         seed=seed,
@@ -62,7 +62,7 @@ def model(data_folder: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope='module')
 def smaller(data_folder: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Another model of the same categories, for smaller pictures."""
+    """Another model of the same categories with a smaller image size."""
     return _export(data_folder, tmp_path_factory.mktemp('b'), size=16, seed=1, version=2)
 
 
@@ -81,8 +81,8 @@ def _write(path: Path, products: Sequence[Product]) -> Path:
 
 def _predict(model: Path, files: Any, output: Path, **options: Any) -> list[dict[str, str]]:
     pattern = str(files) if isinstance(files, Path) else files
-    predicting.predict(
-        models=[str(model)], pattern=pattern, output=str(output), options=Options(**options)
+    dump_predictions.predict(
+        models=[str(model)], pattern=pattern, output=str(output), options=PredictOptions(**options)
     )
     return _read(output)
 
@@ -92,8 +92,8 @@ def _read(output: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _said(model: Path, products: Sequence[Product]) -> dict[str, np.ndarray]:
-    """What the signature `product` answers, which TensorFlow Serving calls."""
+def _served(model: Path, products: Sequence[Product]) -> dict[str, np.ndarray]:
+    """The outputs of the signature `product`, which TensorFlow Serving calls."""
     signature = tf.saved_model.load(str(model)).signatures['product']
     numbers = [row for row, (_, pictures) in enumerate(products) for _ in pictures]
     answers = signature(
@@ -103,21 +103,21 @@ def _said(model: Path, products: Sequence[Product]) -> dict[str, np.ndarray]:
     return {name: value.numpy() for name, value in answers.items()}
 
 
-def test_a_row_a_product_in_the_order_of_the_dump_as_the_server_answers(
+def test_rows_are_in_the_order_of_the_dump_and_equal_the_served_predictions(
     model: Path, products: list[Product], tmp_path: Path
 ) -> None:
     test = _write(tmp_path / 'test.bson', products)
     columns = Columns(top_k=3, confidence=True, level=True)
     rows = _predict(model, test, tmp_path / 'all.csv', columns=columns, chunk_products=7)
 
-    said = _said(model, products)
+    served = _served(model, products)
     assert [int(row['_id']) for row in rows] == [product_id for product_id, _ in products]
     names = ['', '_2', '_3']
     ids = [[int(row[f'category_id{name}']) for name in names] for row in rows]
-    np.testing.assert_array_equal(ids, said['category_id'][:, :3])
+    np.testing.assert_array_equal(ids, served['category_id'][:, :3])
     confidence = [[float(row[f'confidence{name}']) for name in names] for row in rows]
-    np.testing.assert_allclose(confidence, said['confidence'][:, :3], atol=1e-5)
-    assert [int(row['level']) for row in rows] == said['level'].tolist()
+    np.testing.assert_allclose(confidence, served['confidence'][:, :3], atol=1e-5)
+    assert [int(row['level']) for row in rows] == served['level'].tolist()
     assert len({row['category_id'] for row in rows}) > 1
 
     plain = _predict(model, test, tmp_path / 'submission.csv')
@@ -125,21 +125,21 @@ def test_a_row_a_product_in_the_order_of_the_dump_as_the_server_answers(
     assert [row['category_id'] for row in plain] == [row['category_id'] for row in rows]
 
 
-def test_the_door_writes_kaggles_form_and_nothing_else(
+def test_the_command_writes_a_kaggle_submission(
     model: Path, products: list[Product], tmp_path: Path
 ) -> None:
     test = _write(tmp_path / 'test.bson', products)
     output = tmp_path / 'out' / 'submission.csv'
-    done = _door(model=model, input=test, output=output)
+    done = _run_command(model=model, input=test, output=output)
     assert done.returncode == 0, done.stderr
-    said = _said(model, products)['category_id'][:, 0]
-    lines = [f'{product_id},{c}' for (product_id, _), c in zip(products, said, strict=True)]
+    served = _served(model, products)['category_id'][:, 0]
+    lines = [f'{product_id},{c}' for (product_id, _), c in zip(products, served, strict=True)]
     assert output.read_text() == '\n'.join(['_id,category_id', *lines]) + '\n'
     assert '30 products, 73 pictures' in done.stdout
     assert os.listdir(output.parent) == ['submission.csv']
 
 
-def _door(**flags: object) -> 'subprocess.CompletedProcess[str]':
+def _run_command(**flags: object) -> 'subprocess.CompletedProcess[str]':
     return subprocess.run(_command(**flags), capture_output=True, text=True)
 
 
@@ -148,7 +148,7 @@ def _command(**flags: object) -> list[str]:
     return [sys.executable, '-m', 'trainer.predict', *arguments]
 
 
-def test_pictures_that_are_none_are_passed_over_and_a_product_of_these_has_a_row_all_the_same(
+def test_undecodable_pictures_are_skipped_and_their_products_still_have_a_row(
     model: Path, products: list[Product], tmp_path: Path
 ) -> None:
     good = products[3][1][:2]
@@ -164,22 +164,24 @@ def test_pictures_that_are_none_are_passed_over_and_a_product_of_these_has_a_row
     columns = Columns(top_k=2, confidence=True, level=True)
     rows = _predict(model, test, tmp_path / 'a.csv', columns=columns, chunk_products=3)
 
-    said = _said(model, [(1, good), (2, good[:1]), (5, good)])['category_id']
+    served = _served(model, [(1, good), (2, good[:1]), (5, good)])['category_id']
     assert [int(row['category_id']) for row in rows] == [
-        said[0, 0],
-        said[1, 0],
+        served[0, 0],
+        served[1, 0],
         MOST_COMMON,
         MOST_COMMON,
-        said[2, 0],
+        served[2, 0],
     ]
     assert rows[2]['category_id_2'] == ''
     assert float(rows[2]['confidence']) == pytest.approx(46 / 98, abs=1e-6)
     assert (rows[2]['level'], rows[3]['level']) == ('0', '0')
-    counts = predicting.predict(models=[str(model)], pattern=str(test), output=f'{tmp_path}/b.csv')
+    counts = dump_predictions.predict(
+        models=[str(model)], pattern=str(test), output=f'{tmp_path}/b.csv'
+    )
     assert counts == Counts(products=5, pictures=9, unusable_pictures=4, unseen_products=2)
 
 
-def test_several_files_and_packed_ones_are_one_stream(
+def test_several_files_and_gzip_files_are_one_stream(
     model: Path, products: list[Product], tmp_path: Path
 ) -> None:
     _write(tmp_path / 'part-1.bson', products[:11])
@@ -189,27 +191,27 @@ def test_several_files_and_packed_ones_are_one_stream(
         file.write(whole.read_bytes())
     expected = _predict(model, whole, tmp_path / 'whole.csv')
     assert _predict(model, f'{tmp_path}/part-*.bson', tmp_path / 'parts.csv') == expected
-    assert _predict(model, tmp_path / 'whole.bson.gz', tmp_path / 'packed.csv') == expected
+    assert _predict(model, tmp_path / 'whole.bson.gz', tmp_path / 'gzip.csv') == expected
 
 
-def test_several_models_answer_with_the_mean_of_their_calibrated_probabilities(
+def test_several_models_predict_with_the_mean_of_their_calibrated_probabilities(
     model: Path, smaller: Path, products: list[Product], tmp_path: Path
 ) -> None:
     test = _write(tmp_path / 'test.bson', products)
     columns = Columns(top_k=4, confidence=True)
-    predicting.predict(
+    dump_predictions.predict(
         models=[str(model), str(smaller)],
         pattern=str(test),
         output=f'{tmp_path}/both.csv',
-        options=Options(columns=columns),
+        options=PredictOptions(columns=columns),
     )
 
-    def by_id(said: dict[str, np.ndarray]) -> np.ndarray:
-        order = np.argsort(said['category_id'], axis=1)
-        return np.take_along_axis(said['confidence'], order, axis=1)
+    def by_id(served: dict[str, np.ndarray]) -> np.ndarray:
+        order = np.argsort(served['category_id'], axis=1)
+        return np.take_along_axis(served['confidence'], order, axis=1)
 
-    mean = (by_id(_said(model, products)) + by_id(_said(smaller, products))) / 2
-    ids = np.sort(_said(model, products)['category_id'][0])
+    mean = (by_id(_served(model, products)) + by_id(_served(smaller, products))) / 2
+    ids = np.sort(_served(model, products)['category_id'][0])
     for row, expected in zip(_read(tmp_path / 'both.csv'), mean, strict=True):
         order = np.argsort(-expected, kind='stable')
         names = ['', '_2', '_3', '_4']
@@ -222,7 +224,7 @@ def _many(products: Sequence[Product], count: int) -> list[Product]:
     return [(i, products[i % len(products)][1]) for i in range(count)]
 
 
-def test_after_kill_9_the_same_command_goes_on_to_the_same_bytes(
+def test_the_same_command_resumes_after_kill_9_and_writes_the_same_bytes(
     model: Path, products: list[Product], tmp_path: Path
 ) -> None:
     test = _write(tmp_path / 'test.bson', _many(products, 3000))
@@ -233,7 +235,7 @@ def test_after_kill_9_the_same_command_goes_on_to_the_same_bytes(
     )
     progress = output.parent / '.progress-submission.csv'
     while not progress.exists():
-        assert running.poll() is None, 'it ended before it was killed'
+        assert running.poll() is None, 'the command ended before it was killed'
         time.sleep(0.01)
     running.send_signal(signal.SIGKILL)
     running.communicate()
@@ -241,11 +243,13 @@ def test_after_kill_9_the_same_command_goes_on_to_the_same_bytes(
     kept = json.loads(progress.read_bytes())['state']['counts']['products']
     assert 0 < kept < 3000
 
-    done = _door(output=output, confidence=True, **flags)
+    done = _run_command(output=output, confidence=True, **flags)
     assert done.returncode == 0, done.stderr
     whole = tmp_path / 'undisturbed.csv'
-    options = Options(columns=Columns(top_k=2, confidence=True), chunk_products=4)
-    predicting.predict(models=[str(model)], pattern=str(test), output=str(whole), options=options)
+    options = PredictOptions(columns=Columns(top_k=2, confidence=True), chunk_products=4)
+    dump_predictions.predict(
+        models=[str(model)], pattern=str(test), output=str(whole), options=options
+    )
     assert output.read_bytes() == whole.read_bytes()
     assert '3,000 products' in done.stdout
     assert os.listdir(output.parent) == ['submission.csv']
@@ -254,14 +258,14 @@ def test_after_kill_9_the_same_command_goes_on_to_the_same_bytes(
 @pytest.mark.parametrize(
     ('damage', 'message'),
     [
-        (lambda data: data[:-1], r'test\.bson, byte \d+: must be a whole BSON document'),
-        (lambda data: data + b'\0' * 9, r'test\.bson, byte \d+: must be a whole BSON document'),
-        (lambda data: b'\xff\xff\xff\x7f' + data[4:], 'byte 0: must be a whole BSON document'),
+        (lambda data: data[:-1], r'test\.bson, byte \d+: must be a complete BSON document'),
+        (lambda data: data + b'\0' * 9, r'test\.bson, byte \d+: must be a complete BSON document'),
+        (lambda data: b'\xff\xff\xff\x7f' + data[4:], 'byte 0: must be a complete BSON document'),
         (lambda data: data.replace(b'_id', b'_ix', 1), 'byte 0: must be a product, got'),
     ],
-    ids=['cut', 'zeros at the end', 'a length of 2 GB', 'no id'],
+    ids=['truncated', 'zeros at the end', 'a length of 2 GB', 'no id'],
 )
-def test_a_damaged_dump_is_an_error_that_says_where(
+def test_a_damaged_dump_is_an_error_with_its_position(
     model: Path, products: list[Product], tmp_path: Path, damage: Any, message: str
 ) -> None:
     test = _write(tmp_path / 'test.bson', products)
@@ -271,14 +275,16 @@ def test_a_damaged_dump_is_an_error_that_says_where(
     assert not (tmp_path / 'submission.csv').exists()
 
 
-def test_a_cut_gzip_file_is_named(model: Path, products: list[Product], tmp_path: Path) -> None:
+def test_a_truncated_gzip_file_is_an_error(
+    model: Path, products: list[Product], tmp_path: Path
+) -> None:
     packed = gzip.compress(_write(tmp_path / 'test.bson', products).read_bytes())
     (tmp_path / 'test.bson.gz').write_bytes(packed[: len(packed) // 2])
-    with pytest.raises(UserError, match=r'test\.bson\.gz: must be a whole gzip file'):
+    with pytest.raises(UserError, match=r'test\.bson\.gz: must be a complete gzip file'):
         _predict(model, tmp_path / 'test.bson.gz', tmp_path / 'submission.csv')
 
 
-def test_an_output_is_not_written_over_unless_told(
+def test_an_existing_output_is_only_replaced_with_overwrite(
     model: Path, products: list[Product], tmp_path: Path
 ) -> None:
     test = _write(tmp_path / 'test.bson', products)
@@ -288,6 +294,40 @@ def test_an_output_is_not_written_over_unless_told(
         _predict(model, test, output)
     assert output.read_text() == 'years of work'
     assert len(_predict(model, test, output, overwrite=True)) == 30
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({'pattern': 'nowhere.bson'}, '--input must name existing files'),
+        ({'pattern': 'photo.jpg'}, r'photo\.jpg, byte 0: must be a complete BSON document'),
+        ({'pattern': 'other.bson'}, r'other\.bson, byte 0: must be a product'),
+        ({'pattern': 'cut.bson.gz'}, r'cut\.bson\.gz: must be a complete gzip file'),
+        ({'models': ['nowhere']}, 'nowhere: --model must be a local version folder'),
+    ],
+)
+def test_overwrite_with_a_wrong_input_keeps_the_existing_output(
+    model: Path,
+    products: list[Product],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: dict[str, Any],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = _write(tmp_path / 'test.bson', products).read_bytes()
+    Path('photo.jpg').write_bytes(products[0][1][0])
+    Path('other.bson').write_bytes(data.replace(b'_id', b'_ix', 1))
+    Path('cut.bson.gz').write_bytes(gzip.compress(data)[:20])
+    names = ['submission.csv', '.partial-submission.csv', '.progress-submission.csv']
+    for name in names:
+        Path(name).write_text('hours of work')
+    arguments = {'models': [str(model)], 'pattern': 'test.bson', **change}
+    with pytest.raises(UserError, match=message):
+        dump_predictions.predict(
+            **arguments, output='submission.csv', options=PredictOptions(overwrite=True)
+        )
+    assert [Path(name).read_text() for name in names] == ['hours of work'] * 3
 
 
 def test_a_damaged_model_is_refused(model: Path, products: list[Product], tmp_path: Path) -> None:
@@ -307,14 +347,14 @@ def test_a_damaged_model_is_refused(model: Path, products: list[Product], tmp_pa
             r'must be a local version folder .*, got none; it holds the versions 1',
         ),
         ({'model': 'nowhere'}, 'nowhere: --model must be a local version folder'),
-        ({'input': 'nowhere-*.bson'}, "--input must name files that are there, got 'nowhere-"),
+        ({'input': 'nowhere-*.bson'}, "--input must name existing files, got 'nowhere-"),
         ({'output': 'gs://bucket/submission.csv'}, 'must be a local file'),
         ({'top_k': 0}, '--top_k must be at least 1, got 0'),
         ({'threshold': 2}, r'--threshold must be in \[0, 1\], got 2'),
         ({'chunk_products': 0}, '--chunk_products must be at least 1, got 0'),
     ],
 )
-def test_a_mistake_is_named_in_one_line(
+def test_a_wrong_argument_is_named(
     model: Path, products: list[Product], tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
     test = _write(tmp_path / 'test.bson', products[:1])
@@ -322,11 +362,11 @@ def test_a_mistake_is_named_in_one_line(
     if flags['model'] == 'models':
         flags['model'] = str(model.parent)
     with pytest.raises(UserError, match=message):
-        predicting.predict(
+        dump_predictions.predict(
             models=[flags['model']],
             pattern=flags['input'],
             output=flags['output'],
-            options=Options(
+            options=PredictOptions(
                 columns=Columns(flags.get('top_k', 1)),
                 threshold=flags.get('threshold'),
                 chunk_products=flags.get('chunk_products', 128),
@@ -334,7 +374,7 @@ def test_a_mistake_is_named_in_one_line(
         )
 
 
-def test_the_genuine_dump_has_a_row_for_each_of_its_82_products(
+def test_the_original_dump_has_a_row_for_each_of_its_82_products(
     model: Path, tmp_path: Path
 ) -> None:
     genuine = GENUINE / 'train_example.bson'

@@ -1,4 +1,4 @@
-"""A file that grows over several sittings: what counts, what is cut off, what is refused."""
+"""A file that resumes: which bytes are kept, discarded or refused."""
 
 import json
 import math
@@ -14,7 +14,7 @@ from trainer.predict.resumable_file import ResumableFile
 
 @pytest.fixture
 def commit_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Sets after how many seconds a commit is due; by default it never is."""
+    """Sets the time between commits; by default there are none."""
 
     def after(seconds: float) -> None:
         monkeypatch.setattr(resumable_file, 'COMMIT_SECONDS', seconds)
@@ -24,8 +24,8 @@ def commit_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 
 @pytest.fixture
-def begun(commit_after: Callable[[float], None], tmp_path: Path) -> Path:
-    """The file of a sitting that is killed after its second write; the first one counts."""
+def interrupted(commit_after: Callable[[float], None], tmp_path: Path) -> Path:
+    """The file of a run that is killed after its second write; only the first is committed."""
     path = tmp_path / 'out.csv'
     with ResumableFile(str(path), identity='a') as file:
         commit_after(0)
@@ -35,21 +35,21 @@ def begun(commit_after: Callable[[float], None], tmp_path: Path) -> Path:
     return path
 
 
-def test_a_later_sitting_goes_on_after_the_bytes_that_count(begun: Path) -> None:
-    assert not begun.exists()
-    assert begun.with_name('.partial-out.csv').read_bytes() == b'one,tw'
+def test_a_run_resumes_after_the_committed_bytes(interrupted: Path) -> None:
+    assert not interrupted.exists()
+    assert interrupted.with_name('.partial-out.csv').read_bytes() == b'one,tw'
 
-    with ResumableFile(str(begun), identity='a') as file:
+    with ResumableFile(str(interrupted), identity='a') as file:
         assert file.state == {'place': 1}
         file.write(b'two', {'place': 2})
         file.finish()
 
-    assert begun.read_bytes() == b'one,two'
-    assert list(begun.parent.iterdir()) == [begun]
+    assert interrupted.read_bytes() == b'one,two'
+    assert list(interrupted.parent.iterdir()) == [interrupted]
 
 
 @pytest.mark.usefixtures('commit_after')
-def test_before_the_first_commit_it_begins_anew(tmp_path: Path) -> None:
+def test_a_run_without_a_commit_starts_over(tmp_path: Path) -> None:
     with ResumableFile(str(tmp_path / 'out.csv'), identity='a') as file:
         file.write(b'lost', {'place': 1})
     with ResumableFile(str(tmp_path / 'out.csv'), identity='a') as file:
@@ -58,21 +58,21 @@ def test_before_the_first_commit_it_begins_anew(tmp_path: Path) -> None:
     assert (tmp_path / 'out.csv').read_bytes() == b''
 
 
-def test_what_was_begun_for_something_else_is_refused_and_kept(begun: Path) -> None:
-    with pytest.raises(UserError, match='was begun with other inputs, models or options'):
-        ResumableFile(str(begun), identity='b')
-    assert begun.with_name('.partial-out.csv').read_bytes() == b'one,tw'
+def test_a_file_of_another_identity_is_refused_and_kept(interrupted: Path) -> None:
+    with pytest.raises(UserError, match='was started with other inputs, models or options'):
+        ResumableFile(str(interrupted), identity='b')
+    assert interrupted.with_name('.partial-out.csv').read_bytes() == b'one,tw'
 
 
 @pytest.mark.parametrize('left', [b'ONE,', b'on', b''], ids=['other bytes', 'cut', 'empty'])
-def test_bytes_that_are_not_those_that_were_written_are_refused(begun: Path, left: bytes) -> None:
-    begun.with_name('.partial-out.csv').write_bytes(left)
-    with pytest.raises(UserError, match='its first 4 bytes must be those that were written'):
-        ResumableFile(str(begun), identity='a')
+def test_changed_bytes_are_refused(interrupted: Path, left: bytes) -> None:
+    interrupted.with_name('.partial-out.csv').write_bytes(left)
+    with pytest.raises(UserError, match='its first 4 bytes must be unchanged'):
+        ResumableFile(str(interrupted), identity='a')
 
 
-def test_overwriting_leaves_nothing(begun: Path) -> None:
-    assert json.loads(begun.with_name('.progress-out.csv').read_bytes())['bytes'] == 4
-    begun.write_bytes(b'old')
-    resumable_file.prepare(str(begun), overwrite=True)
-    assert list(begun.parent.iterdir()) == []
+def test_deleting_removes_complete_and_incomplete_files(interrupted: Path) -> None:
+    assert json.loads(interrupted.with_name('.progress-out.csv').read_bytes())['bytes'] == 4
+    interrupted.write_bytes(b'old')
+    resumable_file.delete_output(str(interrupted))
+    assert list(interrupted.parent.iterdir()) == []
