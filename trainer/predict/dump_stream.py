@@ -1,7 +1,8 @@
 """Reads the products of BSON dumps, in the order of the files. Uses no TensorFlow.
 
-Reading can start at any position that it returned. An incomplete document is an error with its position: a truncated dump must not pass as a complete
-test set. A product whose pictures cannot be found is still a product.
+Reading can start at any position that it returned. An incomplete document is an error with its
+position: a truncated dump must not pass as a complete test set. A product whose pictures cannot be
+found is still a product.
 """
 
 import contextlib
