@@ -122,11 +122,7 @@ def test_a_finished_run_is_left_as_it_is(workdir: str, data: DataSet) -> None:
         ({'seed': 5}, 'seed was 0 and now is 5'),
         (
             {'total_steps': 30},
-<<<<<<< HEAD
-            'must be at least 40, which the run has completed, got 30',
-=======
             'total_steps must be at least 40, which the run has completed, got 30',
->>>>>>> 4cee984 (Floors of the trainer's rooms as they stand)
         ),
     ],
 )
