@@ -344,7 +344,7 @@ def test_a_damaged_model_is_refused(model: Path, products: list[Product], tmp_pa
     [
         (
             {'model': 'models'},
-            r'must be a local version folder .*, got none; it holds the versions 1',
+            r'must be a local version folder .*; it holds the versions 1',
         ),
         ({'model': 'nowhere'}, 'nowhere: --model must be a local version folder'),
         ({'input': 'nowhere-*.bson'}, "--input must name existing files, got 'nowhere-"),
