@@ -47,9 +47,13 @@ _RANGE_MB = flags.DEFINE_float(
 )
 
 flags.DEFINE_float(
-    'validation_fraction', _DEFAULTS.validation_fraction, "Fraction of each class's products."
+    'validation_fraction',
+    _DEFAULTS.validation_fraction,
+    "Fraction of each class's products in validation.",
 )
-flags.DEFINE_float('test_fraction', _DEFAULTS.test_fraction, "Fraction of each class's products.")
+flags.DEFINE_float(
+    'test_fraction', _DEFAULTS.test_fraction, "Fraction of each class's products in test."
+)
 flags.DEFINE_string(
     'balance',
     _DEFAULTS.balance,

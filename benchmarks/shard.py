@@ -1,13 +1,13 @@
-r"""The shard job beside the alternatives, on the same files and the same disk.
+r"""Compares the shard job with alternatives on the same files and disk.
 
   python -m benchmarks.shard --output=DIR --other_python=.venv-tfds/bin/python
-  python -m benchmarks.shard --output=DIR --only=cp,loop     # these anew; the table of all
+  python -m benchmarks.shard --output=DIR --only=cp,loop     # measures these again, prints all
 
-Without files it makes kaggle-like ones of about 1 and 4 GB. Each contender runs on both sizes, so
-that start-up and marginal rate (the slope between the two) stand apart; the files are read once
-before, so that all start from a warm cache. Peak memory is summed over all processes. Results stay
-in DIR/measured: what is there is not measured again unless --only names it, so that a long
-comparison can be made in several parts. --other_python has requirements-tfds.txt in it.
+By default it makes kaggle-like files of about 1 and 4 GB. Each contender runs on both, to separate
+start-up from the marginal rate (the slope between the two). The files are read once before, so that
+every run starts with a warm cache. Peak memory is summed over all processes. Results are kept in
+DIR/measured and not measured again unless --only names them, so that a long comparison can be made
+in several parts. --other_python needs the packages of requirements-tfds.txt.
 """
 
 import dataclasses
@@ -26,21 +26,21 @@ from benchmarks.measure import Measured
 from catalog import command_line
 
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder for files and results.', required=True)
-_SMALL = flags.DEFINE_string('small', None, 'A BSON file; by default about 1 GB is made.')
-_LARGE = flags.DEFINE_string('large', None, 'A BSON file; by default about 4 GB are made.')
-_CATEGORIES = flags.DEFINE_string('categories', None, 'Their category tree.')
-_OTHER = flags.DEFINE_string('other_python', sys.executable, 'Python with TFDS in it.')
-_ONLY = flags.DEFINE_list('only', [], 'Names of contenders; by default all.')
+_SMALL = flags.DEFINE_string('small', None, 'A BSON file; by default one of about 1 GB is made.')
+_LARGE = flags.DEFINE_string('large', None, 'A BSON file; by default one of about 4 GB is made.')
+_CATEGORIES = flags.DEFINE_string('categories', None, 'Category tree of the files.')
+_OTHER = flags.DEFINE_string('other_python', sys.executable, 'Python with TFDS.')
+_ONLY = flags.DEFINE_list('only', [], 'Contenders to measure; by default all.')
 _ROUNDS = flags.DEFINE_integer('rounds', 1, 'Runs of each; the fastest counts.', lower_bound=1)
 
 SMALL_PRODUCTS, LARGE_PRODUCTS = 100_000, 400_000
-BASELINES = {'cp': 6.0, 'loop': 0.5, 'beam': 1 / 12, 'tfds': 1 / 12}  # most time of ours, in theirs
+BASELINES = {'cp': 6.0, 'loop': 0.5, 'beam': 1 / 12, 'tfds': 1 / 12}  # goal: our time in theirs
 OURS = 'job with 2 workers'
 
 
 @dataclass(frozen=True)
 class Input:
-    """A file and what is in it."""
+    """A file and its size."""
 
     path: Path
     categories: Path
@@ -49,7 +49,7 @@ class Input:
 
 
 def commands(source: Input, output: Path) -> dict[str, list[str]]:
-    """The command of each contender."""
+    """Returns the command of each contender."""
     alternative = ['-m', 'benchmarks.shard_alternatives']
     files = [str(source.path), str(output)]
     job = [
@@ -67,7 +67,7 @@ def commands(source: Input, output: Path) -> dict[str, list[str]]:
 
 
 def time_one(command: Sequence[str], source: Input, output: Path) -> Measured:
-    """The fastest of the rounds, from a warm cache."""
+    """Returns the fastest of the rounds, each with a warm cache."""
     runs = []
     for _ in range(_ROUNDS.value):
         shutil.rmtree(output, ignore_errors=True)
@@ -79,7 +79,7 @@ def time_one(command: Sequence[str], source: Input, output: Path) -> Measured:
 
 
 def inputs(folder: Path) -> tuple[Input, Input]:
-    """The two files: given, or made."""
+    """Returns the two files, given or made."""
     if _SMALL.value and _LARGE.value and _CATEGORIES.value:
         paths = [(Path(path), Path(_CATEGORIES.value)) for path in (_SMALL.value, _LARGE.value)]
     else:
@@ -104,18 +104,18 @@ def _count_pictures(path: Path) -> int:
         return sum(len(fields['imgs']) for fields in bson.decode_file_iter(file))
 
 
-def measured(folder: Path, name: str, source: Input, *, anew: bool) -> Measured | None:
-    """A contender on a file: what an earlier run measured, or a new run; None if it fails."""
+def load_or_measure(folder: Path, name: str, source: Input, *, again: bool) -> Measured | None:
+    """Returns an earlier or a new measurement of a contender on a file, or None if it fails."""
     kept = folder / 'measured' / f'{name}, {source.bytes}.json'
-    if kept.exists() and not anew:
+    if kept.exists() and not again:
         return Measured(**json.loads(kept.read_text()))
     output = folder / 'out'
     try:
         run = time_one(commands(source, output)[name], source, output)
     except subprocess.CalledProcessError as error:
         shutil.rmtree(output, ignore_errors=True)
-        told = error.output.decode(errors='replace').strip().splitlines()
-        print(f'{name}: failed: {(told or [error])[-1]}', file=sys.stderr, flush=True)
+        lines = error.output.decode(errors='replace').strip().splitlines()
+        print(f'{name}: failed: {(lines or [error])[-1]}', file=sys.stderr, flush=True)
         return None
     kept.parent.mkdir(exist_ok=True)
     kept.write_text(json.dumps(dataclasses.asdict(run)))
@@ -124,7 +124,7 @@ def measured(folder: Path, name: str, source: Input, *, anew: bool) -> Measured 
 
 
 def table(small: Input, large: Input, runs: dict[str, tuple[Measured, Measured]]) -> str:
-    """The results, a row a contender, and a line a goal."""
+    """Returns the results, one row per contender and one line per goal."""
     pictures = large.pictures - small.pictures
     megabytes = (large.bytes - small.bytes) / 1e6
     slopes = {name: max(b.wall - a.wall, 1e-9) for name, (a, b) in runs.items()}
@@ -133,7 +133,7 @@ def table(small: Input, large: Input, runs: dict[str, tuple[Measured, Measured]]
         f'{small.pictures:,} and {large.pictures:,} pictures',
         '',
         '| | wall, small | wall, large | start-up | pictures/s, marginal | MB/s, marginal '
-        '| CPU s a million | peak MB, small | peak MB, large |',
+        '| CPU s per million | peak MB, small | peak MB, large |',
         '|---|---|---|---|---|---|---|---|---|',
     ]
     for name, (a, b) in runs.items():
@@ -153,26 +153,26 @@ def _goals(runs: dict[str, tuple[Measured, Measured]], slopes: dict[str, float])
     lines = []
     for name, most in BASELINES.items():
         if name in slopes and most > 1:
-            lines.append(f'{ours / slopes[name]:.1f} times as long as {name} (goal: {most:g})')
+            lines.append(f'{ours / slopes[name]:.1f} times the time of {name} (goal: {most:g})')
         elif name in slopes:
-            lines.append(f'{slopes[name] / ours:.1f} times as fast as {name} (goal: {1 / most:g})')
+            lines.append(f'{slopes[name] / ours:.1f} times the rate of {name} (goal: {1 / most:g})')
     lines.append(f'peak memory {large.peak_mb:,.0f} MB (goal: 1,500)')
     growth = large.peak_mb / small.peak_mb - 1
-    return [*lines, f'and {growth:.0%} more on the large file (goal: 15%)']
+    return [*lines, f'growth on the large file {growth:.0%} (goal: 15%)']
 
 
 def main(argv: list[str]) -> None:
-    """Measures and prints."""
+    """Measures and prints the results."""
     del argv
     folder = Path(_OUTPUT.value).absolute()
     small, large = inputs(folder)
     runs: dict[str, tuple[Measured, Measured]] = {}
     for name in commands(small, folder):
-        anew = name in _ONLY.value
-        if _ONLY.value and not anew and not list((folder / 'measured').glob(f'{name}, *')):
+        again = name in _ONLY.value
+        if _ONLY.value and not again and not list((folder / 'measured').glob(f'{name}, *')):
             continue
-        first = measured(folder, name, small, anew=anew)
-        second = measured(folder, name, large, anew=anew) if first else None
+        first = load_or_measure(folder, name, small, again=again)
+        second = load_or_measure(folder, name, large, again=again) if first else None
         if first and second:
             runs[name] = (first, second)
     print(table(small, large, runs))

@@ -1,4 +1,4 @@
-"""What else turns a dump into TFRecords, as most people write it: one function an alternative.
+"""Usual ways to turn a dump into TFRecords, one function each.
 
 python -m benchmarks.shard_alternatives loop|beam|tfds INPUT.bson OUTPUT_DIR
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def loop(source: str, output: str) -> None:
-    """One process: pymongo's reader, TensorFlow's Example and writer, one file."""
+    """Runs one process with pymongo's reader, TensorFlow's Example and writer, and one file."""
     import bson
     import tensorflow as tf
 
@@ -20,7 +20,7 @@ def loop(source: str, output: str) -> None:
 
 
 def beam(source: str, output: str) -> None:
-    """The usual Beam pipeline: read, Map to tf.Example, Reshuffle, WriteToTFRecord."""
+    """Runs the usual Beam pipeline: read, Map to tf.Example, Reshuffle, WriteToTFRecord."""
     import apache_beam as beam
 
     with beam.Pipeline(runner='FnApiRunner') as pipeline:
@@ -35,7 +35,7 @@ def beam(source: str, output: str) -> None:
 
 
 def tfds(source: str, output: str) -> None:
-    """TensorFlow Datasets' own Beam writer on the same products."""
+    """Runs the Beam writer of TensorFlow Datasets."""
     import apache_beam as beam
     import numpy as np
     import tensorflow_datasets as tfds_library
@@ -48,7 +48,7 @@ def tfds(source: str, output: str) -> None:
         def _info(self) -> Any:
             features = tfds_library.features.FeaturesDict(
                 {
-                    # Text is what TFDS calls bytes that it stores as they are.
+                    # TFDS calls bytes that it stores unchanged Text.
                     'pictures': tfds_library.features.Sequence(tfds_library.features.Text()),
                     'category_id': tfds_library.features.Scalar(dtype=np.int64),
                     'product_id': tfds_library.features.Scalar(dtype=np.int64),
@@ -71,7 +71,7 @@ def tfds(source: str, output: str) -> None:
 
 
 def read(source: str) -> Iterator[dict[str, Any]]:
-    """The documents of a dump."""
+    """Yields the documents of a dump."""
     import bson
 
     with Path(source).open('rb') as file:
@@ -79,7 +79,7 @@ def read(source: str) -> Iterator[dict[str, Any]]:
 
 
 def keyed(fields: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-    """A document as TFDS wants it."""
+    """Returns a document in the form of a TFDS example."""
     pictures = [image['picture'] for image in fields['imgs']]
     made = {
         'pictures': pictures,
@@ -90,7 +90,7 @@ def keyed(fields: dict[str, Any]) -> tuple[int, dict[str, Any]]:
 
 
 def serialize(fields: dict[str, Any]) -> bytes:
-    """A document as a serialized tf.Example."""
+    """Returns a document as a serialized tf.Example."""
     import tensorflow as tf
 
     def numbers(value: int) -> Any:

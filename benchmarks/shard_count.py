@@ -1,10 +1,10 @@
-r"""The shard job on as many pictures as Kaggle has, each so small that all fit a small disk.
+r"""Measures the shard job on as many pictures as Kaggle has, small enough for a small disk.
 
   python -m benchmarks.shard_count --output=DIR
 
-What grows with the number of pictures, not with their bytes: memory, and what Beam does. The dump
-has the products, classes and repeated pictures of the kaggle-like sample; a picture is one JPEG of
-16x16 pixels with a comment of its own, some 700 bytes. It is made once a folder; the shards are
+Memory and Beam's work grow with the number of pictures, not with their size. The dump has the
+products, classes and repeated pictures of the kaggle-like sample. A picture is one JPEG of 16x16
+pixels with a comment of its own, about 700 bytes. The dump is made once per folder; the shards are
 deleted.
 """
 
@@ -28,14 +28,14 @@ END_OF_IMAGE = b'\xff\xd9'
 COMMENT = b'\xff\xfe\x00\x0a'  # of eight bytes: ITU T.81, B.2.4.5
 
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder for the files.', required=True)
-_PRODUCTS = flags.DEFINE_integer('products', KAGGLE_PRODUCTS, 'Of the dump.', lower_bound=1)
+_PRODUCTS = flags.DEFINE_integer('products', KAGGLE_PRODUCTS, 'Number of products.', lower_bound=1)
 _WORKERS = flags.DEFINE_list('workers', ['1', '2'], 'Numbers of worker processes.')
 
 _BATCH_PRODUCTS = 4096
 
 
-def make(folder: Path, *, products: int) -> None:
-    """Makes the dump, unless it is there."""
+def make_dump(folder: Path, *, products: int) -> None:
+    """Makes the dump unless it exists."""
     if (folder / dump.TRAIN).exists():
         return
     names = french_tree.build_tree(classes=french_tree.KAGGLE_CLASSES, seed=0)
@@ -72,12 +72,12 @@ def _picture() -> bytes:
 
 
 def main(argv: list[str]) -> None:
-    """Measures and prints."""
+    """Measures and prints the results."""
     del argv
     folder = Path(_OUTPUT.value).absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    make(folder, products=_PRODUCTS.value)
-    print('| workers | pictures | shards | wall | CPU s a million | peak MB |')
+    make_dump(folder, products=_PRODUCTS.value)
+    print('| workers | pictures | shards | wall | CPU s per million | peak MB |')
     print('|---|---|---|---|---|---|')
     for workers in _WORKERS.value:
         output = folder / 'out'
@@ -91,8 +91,8 @@ def main(argv: list[str]) -> None:
         shards = sum(len(split['shards']) for split in made['splits'].values())
         pictures = made['ledger']['pictures']['read']
         shutil.rmtree(output)
-        figures = f'{run.wall:,.0f} s | {run.cpu / pictures * 1e6:.1f} | {run.peak_mb:,.0f}'
-        print(f'| {workers} | {pictures:,} | {shards} | {figures} |', flush=True)
+        metrics = f'{run.wall:,.0f} s | {run.cpu / pictures * 1e6:.1f} | {run.peak_mb:,.0f}'
+        print(f'| {workers} | {pictures:,} | {shards} | {metrics} |', flush=True)
 
 
 if __name__ == '__main__':

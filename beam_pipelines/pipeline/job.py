@@ -58,7 +58,7 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         pipeline,
         job.source,
         range_bytes=job.range_bytes,
-        label_of=job.categories.label_by_id if job.categories else None,
+        label_by_id=job.categories.label_by_id if job.categories else None,
         decode=job.options.verify == 'decode',
         meter=job.meter,
     )

@@ -24,7 +24,7 @@ class ProvenScans:
       pipeline: Pipeline to add the steps to.
       source: Source of the products.
       range_bytes: Size of the range that one element scans.
-      label_of: Labels by category id. None for unlabelled data.
+      label_by_id: Labels by category id. None for unlabelled data.
       decode: Whether to decode every picture.
       meter: Receives the number of scanned bytes.
     """
@@ -35,11 +35,11 @@ class ProvenScans:
         source: Source,
         *,
         range_bytes: int,
-        label_of: dict[int, int] | None,
+        label_by_id: dict[int, int] | None,
         decode: bool,
         meter: Meter,
     ) -> None:
-        self._arguments = (source, label_of, decode)
+        self._arguments = (source, label_by_id, decode)
         self._scans = (
             pipeline
             | 'Ranges' >> beam.Create(source.split(range_bytes=range_bytes))
@@ -71,23 +71,23 @@ class ProvenScans:
 
 
 def _scan(
-    part: Range, source: Source, label_of: dict[int, int] | None, decode: bool, meter: Meter
+    part: Range, source: Source, label_by_id: dict[int, int] | None, decode: bool, meter: Meter
 ) -> Scan:
-    scanned = scan.scan_range(source, part, label_of=label_of, decode=decode)
+    scanned = scan.scan_range(source, part, label_by_id=label_by_id, decode=decode)
     counters.count_scan(scanned)
     meter.add('scanned_bytes', scanned.bytes)
     return scanned
 
 
 def _correct(
-    scanned: Scan, proof: Proof, source: Source, label_of: dict[int, int] | None, decode: bool
+    scanned: Scan, proof: Proof, source: Source, label_by_id: dict[int, int] | None, decode: bool
 ) -> Iterator[Scan]:
     """Yields the scan if it is proven, or a new one from the proven start of its range."""
     place = scanned.range.file, scanned.range.start
     if place in proof.proven:
         yield scanned
     elif place in proof.again:
-        yield scan.scan_range(source, proof.again[place], label_of=label_of, decode=decode)
+        yield scan.scan_range(source, proof.again[place], label_by_id=label_by_id, decode=decode)
 
 
 def _leave_out_pictures(scanned: Scan) -> Scan:

@@ -49,17 +49,17 @@ class Scan:
 
 
 def scan_range(
-    source: Source, part: Range, *, label_of: Mapping[int, int] | None, decode: bool
+    source: Source, part: Range, *, label_by_id: Mapping[int, int] | None, decode: bool
 ) -> Scan:
     """Scans a range.
 
     Args:
       source: Source of the range.
       part: The range.
-      label_of: Labels by category id. None for unlabelled data.
+      label_by_id: Labels by category id. None for unlabelled data.
       decode: Whether to decode every picture.
     """
-    scanner = _Scanner(part, label_of, decode=decode)
+    scanner = _Scanner(part, label_by_id, decode=decode)
     for piece in source.read(part):
         scanner.add(piece)
         del piece  # frees its bytes before the next ones are read
@@ -85,9 +85,9 @@ def bounds(piece: Piece) -> tuple[int, int]:
 class _Scanner:
     """Collects the rows, rejected pieces and counts of one range."""
 
-    def __init__(self, part: Range, label_of: Mapping[int, int] | None, *, decode: bool) -> None:
+    def __init__(self, part: Range, label_by_id: Mapping[int, int] | None, *, decode: bool) -> None:
         self._range = part
-        self._label_of = label_of
+        self._label_by_id = label_by_id
         self._decode = decode
         self._first: int | None = None
         self._end: int | None = None
@@ -126,10 +126,10 @@ class _Scanner:
         self._counts.documents['read'] += len(products)
         self._counts.pictures['read'] += len(products.places)
         labels = np.full(len(products), -1, np.int32)
-        if self._label_of is not None:
-            label_of = self._label_of
+        if self._label_by_id is not None:
+            label_by_id = self._label_by_id
             found = [
-                label_of.get(category_id, -1) for category_id in products.category_ids.tolist()
+                label_by_id.get(category_id, -1) for category_id in products.category_ids.tolist()
             ]
             labels = np.array(found, np.int32)
             known = labels >= 0

@@ -421,6 +421,7 @@ def test_a_user_error_is_one_line(
 
 def test_help_shows_examples_and_every_option() -> None:
     done = run_command('--help')
+    assert done.returncode == 0
     assert 'python -m beam_pipelines.shard --input=train.bson' in done.stdout
     for name in ShardOptions.__dataclass_fields__:
         assert name in done.stdout

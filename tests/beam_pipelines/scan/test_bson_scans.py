@@ -26,7 +26,7 @@ def scan_all(path: Path, *, range_bytes: int) -> tuple[Table, list[Rejected], Co
     source = bson_files.open_files([str(path)])
 
     def scan_range(part: Range) -> scan.Scan:
-        return scan.scan_range(source, part, label_of=LABELS, decode=False)
+        return scan.scan_range(source, part, label_by_id=LABELS, decode=False)
 
     scans = [scan_range(part) for part in source.split(range_bytes=range_bytes)]
     edges = [Edge(found.range, found.first, found.end) for found in scans]
