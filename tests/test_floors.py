@@ -59,8 +59,8 @@ ROOMS = {
         'export': 'config data inference losses metrics naming startup workdir',
         'features': 'config data inference models startup',
         'tau_norm': 'data inference metrics models naming optim startup workdir',
-        'training': 'augmentation config data distribution inference losses metrics models monitoring'
-        ' naming optim workdir',
+        'training': 'augmentation config data distribution inference losses metrics models'
+        ' monitoring naming optim workdir',
         'augmentation': 'config losses',
         'inference': 'config data metrics models naming optim workdir',
         'lite0_weights': 'models',
