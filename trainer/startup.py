@@ -1,4 +1,4 @@
-"""Starts TensorFlow for a command line: it takes seconds, which --help and a typo need not wait."""
+"""Loads TensorFlow for a command line, which takes seconds: --help and typos do not wait for it."""
 
 import os
 
@@ -6,14 +6,14 @@ from catalog.process import allocator, startup_messages
 
 
 def start() -> None:
-    """Loads TensorFlow and finds the devices; its notes on what is absent are not shown.
+    """Loads TensorFlow and lists the devices; hides its notes on missing ones.
 
-    Every processor gets the kernels of oneDNN. Left alone, TensorFlow takes them where there is
-    AVX512_VNNI or newer; with AVX2 a step of MobileNetV2 took twice as long without them.
+    oneDNN's kernels are used on every CPU. By default TensorFlow uses them only with AVX512_VNNI or
+    newer; with AVX2 a step of MobileNetV2 took twice as long without them.
     """
     allocator.keep_freed_memory()
     os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
     with startup_messages.hide():
         import tensorflow as tf
 
-        tf.config.list_physical_devices()  # says what it does not find
+        tf.config.list_physical_devices()  # prints notes on missing devices

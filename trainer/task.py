@@ -5,10 +5,10 @@ r"""Trains a model on a data set.
     --config.optimizer.learning_rate=0.01 --config.total_steps=500
   python -m trainer.task --config=configs/tiny.py --data=DIR --dry_run
 
-DATA is a folder that beam_pipelines.shard wrote. The same command on the same workdir goes on where
-the run stopped. Every field of the config can be set as --config.FIELD=VALUE; --dry_run shows them.
-Exit code: 0 after the last step; 128 + the signal's number if a signal stopped the run, with its
-state saved; 2 if something must be mended first.
+--data is a folder that beam_pipelines.shard wrote. The same command on the same workdir resumes
+where the run stopped. Every field of the config can be set by --config.FIELD=VALUE; --dry_run
+prints all. Exit code: 0 after the last step; 128 + the signal's number if a signal stopped the run
+and its state is saved; 2 after an error that the user can fix.
 """
 
 import sys
@@ -18,33 +18,39 @@ from absl import flags
 
 from catalog import command_line
 from catalog.errors import UserError
-from trainer import startup as tensorflow_start
-from trainer.config import files as configs
-from trainer.config import overrides
+from trainer import startup
+from trainer.config import files, overrides
 from trainer.data import data_set
 
 if TYPE_CHECKING:
     from trainer.config import TrainConfig
     from trainer.data.data_set import DataSet
 
-_CONFIG = flags.DEFINE_string('config', None, 'A file of configs/.', required=True)
-_DATA = flags.DEFINE_string('data', None, 'The folder of the shards.', required=True)
-_WORKDIR = flags.DEFINE_string('workdir', None, 'The folder of the run: checkpoints, metrics.')
-_VERIFY = flags.DEFINE_enum(
-    'verify', 'sampled', ['sampled', 'full'], 'How many shards to compare with their digests first.'
+_CONFIG = flags.DEFINE_string(
+    'config', None, 'A config file, such as configs/tiny.py.', required=True
 )
-_DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Check config and data, show them, train nothing.')
+_DATA = flags.DEFINE_string('data', None, 'The folder of the shards.', required=True)
+_WORKDIR = flags.DEFINE_string('workdir', None, 'The folder of the run: checkpoints and metrics.')
+_VERIFY = flags.DEFINE_enum(
+    'verify',
+    'sampled',
+    ['sampled', 'full'],
+    'Whether to compare a sample of the shards or all with their digests.',
+)
+_DRY_RUN = flags.DEFINE_bool(
+    'dry_run', False, 'Check the config and the data and print them; train nothing.'
+)
 
 
 def main(argv: list[str]) -> None:
-    """`argv`: the program, then the overrides of the config as `a.b=value`."""
-    config = configs.load(_CONFIG.value, argv[1:])
+    """Takes the program name, then overrides of the config as `a.b=value`."""
+    config = files.load(_CONFIG.value, argv[1:])
     if not (_WORKDIR.value or _DRY_RUN.value):
-        raise UserError('--workdir must be given: the folder that the run is kept in')
+        raise UserError('--workdir must be given: the folder of the run')
     data = data_set.open_data_set(_DATA.value, verify=_VERIFY.value)
-    tensorflow_start.start()
+    startup.start()
     if _DRY_RUN.value:
-        from trainer.training import dry_run  # TensorFlow takes seconds: mistakes are told before
+        from trainer.training import dry_run  # loads TensorFlow: errors above are faster
 
         dry_run.show(config, data)
     else:
@@ -52,12 +58,12 @@ def main(argv: list[str]) -> None:
 
 
 def _train(config: 'TrainConfig', data: 'DataSet', workdir: str) -> None:
-    from trainer.distribution import signals as stopping
+    from trainer.distribution.signals import Stopped
     from trainer.training.loop import train
 
     try:
         last = train(config, data, workdir)
-    except stopping.Stopped as stopped:
+    except Stopped as stopped:
         print(stopped, file=sys.stderr, flush=True)
         sys.exit(128 + stopped.signal)
     print(

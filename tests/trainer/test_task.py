@@ -40,7 +40,7 @@ def test_a_dry_run_shows_everything_and_writes_nothing(data_folder: str, tmp_pat
     # 3 convolutions, 4 numbers a channel of normalisation, the last layer
     weights = 9 * (3 * 4 + 4 * 8 + 8 * 16) + 4 * (4 + 8 + 16) + 17 * 4
     assert f'small_cnn, {weights:,} parameters' in done.stdout
-    assert '161 pictures of 4 classes' in done.stdout
+    assert '161 pictures in 4 classes' in done.stdout
     assert '23.0 steps' in done.stdout
     assert re.search(r'^conv2d_1 +14 x 14 x 8 +288 +0\.11$', done.stdout, re.MULTILINE)
     assert 'GFLOP per picture in the forward pass' in done.stdout

@@ -1,4 +1,4 @@
-"""The values of a run."""
+"""The values of a run: typed, frozen and validated. No TensorFlow."""
 
 from trainer.config.train_config import (
     AugmentConfig,

@@ -1,7 +1,7 @@
-"""What is known of each backbone: whose it is, how it is fed, how small a picture may be.
+"""The backbones: families, preprocessing, minimum image size.
 
-Values only, no TensorFlow: a mistaken name is told before TensorFlow is loaded. A name is Keras's
-own in snake_case, the version and the size apart: `EfficientNetV2S` is `efficientnet_v2_s`.
+Values only, no TensorFlow: an unknown name is reported before TensorFlow is loaded. A name is
+Keras's in snake_case, with version and size separated: `EfficientNetV2S` is `efficientnet_v2_s`.
 """
 
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ Channels = float | tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Feed:
-    """What the first layer takes: `(pixels - mean) / scale`, a channel at a time.
+    """The input of the first layer: `(pixels - mean) / scale` for each channel.
 
     Attributes:
-      mean: of pixels from 0 to 255, for all channels or for each in the order of the model.
-      scale: likewise.
-      bgr: whether the model's order is blue, green, red.
+      mean: Subtracted from pixels of 0 to 255, for all channels or for each in the model's order.
+      scale: Divides the difference, for all channels or for each.
+      bgr: Whether the model's channel order is blue, green, red.
     """
 
     mean: Channels = 0.0
@@ -27,7 +27,7 @@ class Feed:
 
 SIGNED = Feed(mean=127.5, scale=127.5)  # from -1 to 1
 UNIT = Feed(scale=255.0)  # from 0 to 1
-PIXELS = Feed()  # from 0 to 255: the model itself scales
+PIXELS = Feed()  # from 0 to 255: the model scales them
 IMAGENET = Feed(
     mean=(0.485 * 255, 0.456 * 255, 0.406 * 255), scale=(0.229 * 255, 0.224 * 255, 0.225 * 255)
 )
@@ -37,12 +37,12 @@ LITE = Feed(mean=127.0, scale=128.0)
 
 @dataclass(frozen=True)
 class Family:
-    """Backbones that share a paper and a way of being fed.
+    """Backbones of one paper with the same preprocessing.
 
     Attributes:
-      feed: of all of them.
-      smallest: side of a picture in pixels, Keras's own rule for its models.
-      members: names to Keras's classes in `keras.applications`; empty strings where it has none.
+      feed: The input of their first layer.
+      smallest: Minimum side of an image in pixels, as Keras requires it.
+      members: Names to classes of `keras.applications`; empty for networks that Keras lacks.
     """
 
     feed: Feed
@@ -117,10 +117,10 @@ NAMES = tuple(name for family in FAMILIES.values() for name in family.members)
 
 
 def family_of(name: str) -> Family:
-    """The family of a backbone.
+    """Returns the family of a backbone.
 
     Raises:
-      ValueError: naming all backbones, if there is none of that name.
+      ValueError: Listing all backbones, if the name is unknown.
     """
     for family in FAMILIES.values():
         if name in family.members:

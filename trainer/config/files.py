@@ -1,8 +1,6 @@
-"""Configs in files: `get_config()` of a config file, `config.json` of a workdir, and overrides.
+"""Config files, overrides, and configs as JSON.
 
-A config file defines `get_config() -> TrainConfig`.
-
-Files of values: Python that is run for what one function of it gives.
+A config file is Python and defines `get_config() -> TrainConfig`.
 """
 
 import importlib.util
@@ -14,31 +12,33 @@ import pydantic
 
 from catalog.errors import UserError
 from trainer.config import TrainConfig
-from trainer.config import overrides as overriding
+from trainer.config.overrides import apply_overrides, explain, flatten
 
 
-def value_of(path: str, function: str, *, flag: str, like: str) -> Any:
-    """What `function` of a file gives; whatever the file itself raises is passed on.
+def call_in_file(path: str, function: str, *, flag: str, example: str) -> Any:
+    """Runs a Python file and returns what one of its functions returns.
+
+    Exceptions of the file itself are passed on.
 
     Args:
-      path: of the file.
-      function: its name.
-      flag: that named the file.
-      like: an example of such a file.
+      path: Path of the file.
+      function: Name of the function.
+      flag: The flag that named the file.
+      example: An example of such a file.
 
     Raises:
-      UserError: if there is no such file, or no such function in it.
+      UserError: If there is no such file, or no such function in it.
     """
     spec = importlib.util.spec_from_file_location('_values', path)
     if not path.endswith('.py') or spec is None or spec.loader is None:
-        raise UserError(f'{flag} must be a Python file like {like}, got {path!r}')
+        raise UserError(f'{flag} must be a Python file like {example}, got {path!r}')
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
     except FileNotFoundError as error:
         raise UserError(f'{flag} must be a file, there is no {path}') from error
     if not hasattr(module, function):
-        raise UserError(f'{path}: the file must define {function}(), this one does not')
+        raise UserError(f'{path}: must define {function}(), it does not')
     return getattr(module, function)()
 
 
@@ -46,27 +46,27 @@ _ADAPTER = pydantic.TypeAdapter(TrainConfig)
 
 
 def load(path: str, overrides: Sequence[str] = ()) -> TrainConfig:
-    """The config of a file, with `a.b=value` overrides.
+    """Loads the config of a file and applies overrides `a.b=value`.
 
     Raises:
-      UserError: naming the field and what is valid, at the first field that is unknown, of the
-        wrong type or impossible.
+      UserError: Naming the first field that is unknown, of the wrong type or out of range, and what
+        is valid.
     """
     config = _run(path)
     if not overrides:
         return config
-    document = overriding.apply(to_document(config), overrides)
+    document = apply_overrides(to_document(config), overrides)
     return validated(document, where='--config')
 
 
 def _run(path: str) -> TrainConfig:
     try:
-        config = value_of(path, 'get_config', flag='--config', like='configs/tiny.py')
+        config = call_in_file(path, 'get_config', flag='--config', example='configs/tiny.py')
     except pydantic.ValidationError as error:
-        raise UserError(f'{path}: {overriding.explain(error, TrainConfig)}') from error
+        raise UserError(f'{path}: {explain(error, TrainConfig)}') from error
     if not isinstance(config, TrainConfig):
         raise UserError(
-            f'{path}: get_config() must give a TrainConfig, got {type(config).__name__}'
+            f'{path}: get_config() must return a TrainConfig, got {type(config).__name__}'
         )
     return config
 
@@ -86,14 +86,14 @@ def validated(document: dict[str, Any], *, where: str) -> TrainConfig:
     try:
         return _ADAPTER.validate_json(json.dumps(document))
     except pydantic.ValidationError as error:
-        raise UserError(f'{where}: {overriding.explain(error, TrainConfig)}') from error
+        raise UserError(f'{where}: {explain(error, TrainConfig)}') from error
 
 
 def to_json(config: TrainConfig) -> str:
-    """A config as indented JSON, every field in it."""
+    """Returns a config as indented JSON with every field."""
     return json.dumps(to_document(config), indent=2) + '\n'
 
 
 def flat(config: TrainConfig) -> dict[str, Any]:
-    """Every value by its name, `optimizer.learning_rate` and the like."""
-    return overriding.flatten(to_document(config))
+    """Returns every value by its full name, such as `optimizer.learning_rate`."""
+    return flatten(to_document(config))

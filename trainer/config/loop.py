@@ -1,33 +1,30 @@
-"""The parts of a config that say how a step computes, and when a run measures itself.
-
-The part of the config that says what the boards show beside the curves. Changes no result.
-"""
+"""Config of the training loop: steps, validation, and what TensorBoard shows."""
 
 from typing import Literal
 
 from pydantic.dataclasses import dataclass
 
-from trainer.config.ranges import STRICT, Count, Natural, Positive, Share
+from trainer.config.ranges import STRICT, NonNegativeInt, PositiveFloat, PositiveInt, Share
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class StepConfig:
-    """How a step computes.
+    """A training step.
 
     Attributes:
-      clip_norm: gradients of a larger norm, over all weights, are scaled down to it; None never.
-      accumulate: parts that a device takes its share of the batch in, one after another: less
-        memory, the same update (batch norm sees a part at a time).
-      ema_decay: of the mean of the weights that is evaluated and exported; 0 takes the weights
-        themselves.
-      precision: of the computation; the weights are float32. `float16` scales its loss.
-      xla: compiles the forward and backward pass with XLA.
-      deterministic_ops: the same numbers from run to run on a GPU too, at the price of speed.
-      synchronized_batch_norm: batch norm over the whole batch, not each device's part.
+      clip_norm: Maximum global norm of the gradients; None does not clip.
+      accumulate: Parts into which a device splits its batch, one after another: less memory, the
+        same update (batch normalization sees one part at a time).
+      ema_decay: Decay of the exponential moving average of the weights, which is evaluated and
+        exported; 0 keeps none.
+      precision: Precision of the computation; weights are float32. `float16` scales the loss.
+      xla: Whether the forward and backward pass are compiled with XLA.
+      deterministic_ops: Whether operations on a GPU are deterministic, which is slower.
+      synchronized_batch_norm: Whether batch normalization uses the statistics of the global batch.
     """
 
-    clip_norm: Positive | None = None
-    accumulate: Count = 1
+    clip_norm: PositiveFloat | None = None
+    accumulate: PositiveInt = 1
     ema_decay: Share = 0.0
     precision: Literal['float32', 'float16', 'bfloat16'] = 'float32'
     xla: bool = False
@@ -37,46 +34,45 @@ class StepConfig:
     def __post_init__(self) -> None:
         if self.synchronized_batch_norm and (self.xla or self.accumulate > 1):
             raise ValueError(
-                'synchronized_batch_norm must be off where xla is on or accumulate is above 1, '
-                'got all at once'
+                'synchronized_batch_norm must be false if xla is true or accumulate is above 1'
             )
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class ValidationConfig:
-    """When a run measures itself, and what follows.
+    """Evaluation while training, and early stopping.
 
     Attributes:
-      every_steps: between two evaluations, a multiple of `log_every_steps`; 0 for none.
-      split: that is evaluated, a picture at a time.
-      metric: that says which weights are the best; those are kept in `workdir/best`.
-      patience: evaluations without a gain before the run ends early; 0 never ends it.
+      every_steps: Steps between two evaluations, a multiple of `log_every_steps`; 0 for none.
+      split: The split that is evaluated.
+      metric: The metric of the best weights, which are kept in `workdir/best`.
+      patience: Evaluations without improvement before the run stops early; 0 never stops it.
     """
 
-    every_steps: Natural = 0
+    every_steps: NonNegativeInt = 0
     split: str = 'validation'
     metric: Literal['accuracy', 'macro_f1', 'loss'] = 'accuracy'
-    patience: Natural = 0
+    patience: NonNegativeInt = 0
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class BoardConfig:
-    """What the boards show.
+    """What TensorBoard shows. Changes no result.
 
     Attributes:
-      sample_pictures: of the evaluated split, shown with what the model says of them after each
-        evaluation; 0 for none.
-      histograms: of all weights, at each checkpoint.
-      profile_steps: that are traced for TensorBoard's profiler; 0 for none.
-      profile_from: steps of this start of the run before those: the first ones are slow.
-      wandb: mirror of TensorBoard at Weights & Biases: `online` needs the network and an account,
-        `offline` writes `workdir/wandb` for `wandb sync`.
-      wandb_project: of the mirror.
+      sample_pictures: Pictures of the evaluated split that are shown with their predictions after
+        each evaluation; 0 for none.
+      histograms: Whether histograms of all weights are logged at each checkpoint.
+      profile_steps: Steps that are traced for TensorBoard's profiler; 0 for none.
+      profile_from: Steps after the start of the process before the trace: the first ones are slow.
+      wandb: Sync to Weights & Biases: `online` needs the network and an account, `offline` writes
+        `workdir/wandb` for `wandb sync`.
+      wandb_project: Project at Weights & Biases.
     """
 
-    sample_pictures: Natural = 8
+    sample_pictures: NonNegativeInt = 8
     histograms: bool = False
-    profile_steps: Natural = 0
-    profile_from: Natural = 20
+    profile_steps: NonNegativeInt = 0
+    profile_from: NonNegativeInt = 20
     wandb: Literal['off', 'offline', 'online'] = 'off'
     wandb_project: str = 'product-categories'

@@ -9,12 +9,12 @@ from pydantic.dataclasses import dataclass
 
 from trainer.config.ranges import (
     STRICT,
-    Count,
     Fraction,
-    Natural,
-    NotNegative,
-    Positive,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
     PositiveFraction,
+    PositiveInt,
     Share,
 )
 
@@ -49,22 +49,22 @@ class ScheduleConfig:
     name: Literal[
         'constant', 'cosine', 'exponential', 'polynomial', 'piecewise', 'cyclical', 'plateau'
     ] = 'constant'
-    warmup_steps: Natural = 0
+    warmup_steps: NonNegativeInt = 0
     end_factor: Fraction = 0.0
-    power: Positive = 1.0
+    power: PositiveFloat = 1.0
     decay_factor: PositiveFraction = 0.9
-    decay_steps: Count = 1000
+    decay_steps: PositiveInt = 1000
     staircase: bool = False
     drop_factor: PositiveFraction = 0.2
-    boundaries: tuple[Count, ...] = ()
+    boundaries: tuple[PositiveInt, ...] = ()
     cycle: Literal['triangular', 'triangular2', 'exp_range'] = 'triangular'
-    cycle_steps: Count = 4000
+    cycle_steps: PositiveInt = 4000
     cycle_decay: PositiveFraction = 0.9999
     plateau_metric: str = 'loss'
     plateau_goal: Literal['min', 'max'] = 'min'
-    patience: Count = 2
-    cooldown: Natural = 0
-    min_delta: NotNegative = 1e-4
+    patience: PositiveInt = 2
+    cooldown: NonNegativeInt = 0
+    min_delta: NonNegativeFloat = 1e-4
 
     def __post_init__(self) -> None:
         if any(before >= after for before, after in itertools.pairwise(self.boundaries)):
@@ -90,8 +90,8 @@ class GroupConfig:
     """
 
     pattern: str
-    rate: NotNegative = 1.0
-    from_step: Natural = 0
+    rate: NonNegativeFloat = 1.0
+    from_step: NonNegativeInt = 0
 
     def __post_init__(self) -> None:
         try:
@@ -117,9 +117,9 @@ class OptimizerConfig:
     """
 
     name: Literal['sgd', 'adam', 'adamw', 'nadam', 'lamb'] = 'adam'
-    learning_rate: Positive = 1e-3
+    learning_rate: PositiveFloat = 1e-3
     momentum: Share = 0.9
     nesterov: bool = False
-    weight_decay: NotNegative = 1e-4
+    weight_decay: NonNegativeFloat = 1e-4
     schedule: ScheduleConfig = Field(default_factory=ScheduleConfig)
     groups: tuple[GroupConfig, ...] = ()

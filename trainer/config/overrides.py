@@ -1,7 +1,7 @@
-"""`a.b=value` onto a config's document, and pydantic's complaints in one line.
+"""Overrides `a.b=value` of config fields, and pydantic's errors in one line.
 
-A value is JSON where it can be read as such (`0.1`, `true`, `null`, `[1, 2]`), a string otherwise;
-`None`, `True` and `False` are understood too.
+A value is parsed as JSON if possible (`0.1`, `true`, `null`, `[1, 2]`), otherwise it is a string;
+`None`, `True` and `False` are accepted too.
 """
 
 import copy
@@ -19,9 +19,12 @@ _PYTHON_WORDS = {'None': None, 'True': True, 'False': False}
 
 
 def parse_flags(argv: Sequence[str]) -> list[str]:
-    """Reads a door's flags; the program, then the overrides: `--config.a.b=value` as `a.b=value`.
+    """Parses the flags of a command line with overrides `--config.a.b=value`.
 
-    A stray argument ends the program.
+    An argument that is neither ends the program.
+
+    Returns:
+      The program name, then the overrides as `a.b=value`.
     """
     given, others = split_arguments(argv, prefix='config.')
     program, *strays = command_line.parse_flags(others)
@@ -31,7 +34,7 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
 
 
 def split_arguments(argv: Sequence[str], *, prefix: str) -> tuple[list[str], list[str]]:
-    """The arguments that begin with `--prefix`, without it, and all the others."""
+    """Returns the arguments that begin with `--prefix`, without it, and all the others."""
     overrides, others = [], []
     for argument in argv:
         name = argument.removeprefix('-').removeprefix('-')
@@ -42,11 +45,11 @@ def split_arguments(argv: Sequence[str], *, prefix: str) -> tuple[list[str], lis
     return overrides, others
 
 
-def apply(document: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """A copy of a document with `a.b=value` set in turn.
+def apply_overrides(document: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Returns a copy of a document with the overrides `a.b=value` applied in order.
 
     Raises:
-      UserError: if a field is not in the document, with those that are, or names a group of them.
+      UserError: If a field is unknown, listing the known ones, or names a group of fields.
     """
     result = copy.deepcopy(dict(document))
     for override in overrides:
@@ -61,7 +64,7 @@ def apply(document: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, An
         _check_field(node, last, within='.'.join(groups))
         if isinstance(node[last], dict):
             raise UserError(
-                f'--config.{name} is a group of fields, set one: '
+                f'--config.{name} is a group of fields; set one of '
                 + ', '.join(f'{name}.{field}' for field in node[last])
             )
         node[last] = _value(text, was=node[last])
@@ -71,7 +74,7 @@ def apply(document: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, An
 def _check_field(node: Any, name: str, *, within: str) -> None:
     where = f'--config.{within}' if within else '--config'
     if not isinstance(node, dict):
-        raise UserError(f'{where} is a value, it has no field {name!r}')
+        raise UserError(f'{where} is a value and has no field {name!r}')
     if name not in node:
         raise UserError(f'{where} has no field {name!r}; it has {", ".join(node)}')
 
@@ -88,7 +91,7 @@ def _value(text: str, *, was: Any) -> Any:
 
 
 def flatten(document: Mapping[str, Any]) -> dict[str, Any]:
-    """`{'a': {'b': 1}}` -> `{'a.b': 1}`."""
+    """Flattens a document: `{'a': {'b': 1}}` -> `{'a.b': 1}`."""
     flat = {}
     for name, value in document.items():
         if isinstance(value, Mapping):
@@ -99,7 +102,7 @@ def flatten(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def explain(error: pydantic.ValidationError, config_class: type) -> str:
-    """The first complaint in one line: the field, the rule, what came."""
+    """Returns the first error in one line: the field, the rule, the value."""
     first = error.errors(include_url=False)[0]
     path = [str(part) for part in first['loc']]
     name = '.'.join(path) or config_class.__name__
@@ -110,7 +113,7 @@ def explain(error: pydantic.ValidationError, config_class: type) -> str:
             return f'there is no field {name!r}; {owner.__name__} has {fields}'
         case 'missing' | 'missing_argument':
             return f'{name} must be given'
-        case 'value_error':  # one of our own: it says all
+        case 'value_error':  # raised by a config class: already one line
             return f'{first["ctx"]["error"]}'
         case _:
             rule = first['msg'].replace('Input should be', 'must be')
@@ -118,7 +121,7 @@ def explain(error: pydantic.ValidationError, config_class: type) -> str:
 
 
 def _class_at(config_class: type, path: Sequence[str], *, title: str) -> Any:
-    """The dataclass at a path from the one that complained, which may be a part built alone."""
+    """Returns the dataclass at a path from the one that raised, a config or a part of one."""
     current: Any = _parts(config_class)[title]
     for name in path:
         current = get_args(current)[0] if name.isdecimal() else get_type_hints(current)[name]
@@ -126,7 +129,7 @@ def _class_at(config_class: type, path: Sequence[str], *, title: str) -> Any:
 
 
 def _parts(config_class: type) -> dict[str, type]:
-    """A dataclass and those that its fields hold, at any depth, by name."""
+    """Returns a dataclass and all dataclasses in its fields, at any depth, by name."""
     found = {config_class.__name__: config_class}
     for hint in get_type_hints(config_class).values():
         for part in (hint, *get_args(hint)):  # itself, or the elements of a tuple

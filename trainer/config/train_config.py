@@ -1,6 +1,6 @@
-"""The values that change what a run gives: typed, frozen, checked when made. Reads no file.
+"""The config of a run: all values that change its result. Reads no file.
 
-Files of them, and overrides: `config_files`. Why pydantic: docs/adr/0003.
+Config files and overrides are in `files` and `overrides`. Why pydantic: docs/adr/0003.
 """
 
 from typing import Annotated, Literal
@@ -8,14 +8,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from trainer.config import backbones as families
+from trainer.config import backbones
 from trainer.config.augment import AugmentConfig
 from trainer.config.input import InputConfig, SizeConfig
 from trainer.config.loop import BoardConfig, StepConfig, ValidationConfig
 from trainer.config.loss import DistillConfig, LossConfig
 from trainer.config.model import FusionConfig, ModelConfig, StartConfig
 from trainer.config.optimizer import GroupConfig, OptimizerConfig, ScheduleConfig
-from trainer.config.ranges import STRICT, Count
+from trainer.config.ranges import STRICT, PositiveInt
 
 __all__ = [
     'AugmentConfig',
@@ -38,32 +38,33 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class TrainConfig:
-    """A run.
+    """The config of a run.
 
     Attributes:
-      seed: of everything that is drawn.
-      batch_size: pictures a step, or products where their views are fused, over all devices.
-      total_steps: of the run.
-      log_every_steps: a line in metrics.jsonl.
-      checkpoint_every_steps: a state to resume from.
-      keep_checkpoints: how many of them stay.
-      steps_per_call: steps that the device does without asking Python.
-      strategy: how the work is spread.
-      device: `auto` takes the GPUs, or for `one_device` the processor where there is none.
-      num_devices: None takes all there are.
-      model, start, distill, input, augment, optimizer, loss, step, validation, board: the parts.
+      seed: Seed of all random draws.
+      batch_size: Global batch size over all devices: pictures, or products if their views are
+        fused.
+      total_steps: Number of training steps.
+      log_every_steps: Steps between two lines of metrics.jsonl.
+      checkpoint_every_steps: Steps between two checkpoints.
+      keep_checkpoints: Number of checkpoints to keep.
+      steps_per_call: Steps in one call of the compiled function.
+      strategy: The distribution strategy.
+      device: `auto` uses GPUs; `one_device` falls back to the CPU if there is none.
+      num_devices: Number of devices; None uses all.
+      model, start, distill, input, augment, optimizer, loss, step, validation, board: The parts.
     """
 
     seed: Annotated[int, Field(ge=0, lt=1 << 31)] = 0
-    batch_size: Count
-    total_steps: Count
-    log_every_steps: Count = 100
-    checkpoint_every_steps: Count = 1000
-    keep_checkpoints: Count = 3
-    steps_per_call: Count = 10
+    batch_size: PositiveInt
+    total_steps: PositiveInt
+    log_every_steps: PositiveInt = 100
+    checkpoint_every_steps: PositiveInt = 1000
+    keep_checkpoints: PositiveInt = 3
+    steps_per_call: PositiveInt = 10
     strategy: Literal['one_device', 'mirrored', 'multi_worker', 'tpu'] = 'one_device'
     device: Literal['auto', 'cpu', 'gpu'] = 'auto'
-    num_devices: Count | None = None
+    num_devices: PositiveInt | None = None
     model: ModelConfig = Field(default_factory=ModelConfig)
     start: StartConfig = Field(default_factory=StartConfig)
     distill: DistillConfig = Field(default_factory=DistillConfig)
@@ -76,7 +77,7 @@ class TrainConfig:
     board: BoardConfig = Field(default_factory=BoardConfig)
 
     def __post_init__(self) -> None:
-        smallest = families.family_of(self.model.name).smallest
+        smallest = backbones.family_of(self.model.name).smallest
         sides = [(size.height, size.width) for size in self.input.sizes]
         for height, width in [(self.input.height, self.input.width), *sides]:
             if min(height, width) < smallest:
@@ -86,19 +87,19 @@ class TrainConfig:
                 )
         if self.input.sizes and self.model.pooling == 'flatten':
             raise ValueError(
-                "model.pooling must not be flatten where input.sizes are given, got 'flatten': its "
-                'weights hang on the size'
+                "model.pooling must not be flatten if input.sizes is given, got 'flatten': the "
+                'number of its weights depends on the image size'
             )
         if self.model.fusion.is_on and self.augment.mixes:
             raise ValueError(
-                'augment.mixup and augment.cutmix must be 0 where model.fusion is '
+                'augment.mixup and augment.cutmix must be 0 if model.fusion is '
                 f'{self.model.fusion.name}, got {self.augment.mixup} and {self.augment.cutmix}: '
-                'pictures are mixed one to one'
+                'only single pictures can be mixed'
             )
         if self.distill.teacher and (self.model.fusion.is_on or self.input.features):
             raise ValueError(
-                'distill.teacher must be None where model.fusion is on or input.features True, '
-                f'got {self.distill.teacher!r}: a student learns pictures'
+                'distill.teacher must be None if model.fusion is on or input.features is true, got '
+                f'{self.distill.teacher!r}: a student learns from single pictures'
             )
         if self.input.features:
             self._check_features()
@@ -108,20 +109,20 @@ class TrainConfig:
                 f'{self.log_every_steps}, got {self.validation.every_steps}'
             )
         if self.optimizer.schedule.name == 'plateau' and not self.validation.every_steps:
-            raise ValueError('validation.every_steps must be set for schedule plateau, got 0')
+            raise ValueError('validation.every_steps must be above 0 for schedule plateau, got 0')
 
     def _check_features(self) -> None:
         if not self.model.fusion.is_on:
             raise ValueError(
-                'model.fusion must be on where input.features is, got none; mean is the plainest'
+                'model.fusion must be on if input.features is true, got none; the simplest is mean'
             )
         if self.augment != AugmentConfig(flip=False):
             raise ValueError(
-                'augment must be off (augment.flip=false and the rest as it is) where '
-                'input.features is on: there are no pictures to vary'
+                'augment must be off (augment.flip=false and the defaults) if input.features is '
+                'true: features cannot be augmented'
             )
         if self.start.workdir is not None:
             raise ValueError(
-                f'start.workdir must be None where input.features is on, got '
-                f'{self.start.workdir!r}: the backbone is the one that made the features'
+                f'start.workdir must be None if input.features is true, got '
+                f'{self.start.workdir!r}: the backbone is that of the features'
             )

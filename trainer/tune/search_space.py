@@ -69,7 +69,7 @@ def load(path: str, config: TrainConfig) -> Space:
     Raises:
       UserError: Naming a field that the config does not have, or an invalid value of a field.
     """
-    space = files.value_of(path, 'get_space', flag='--space', like='configs/spaces/tiny.py')
+    space = files.call_in_file(path, 'get_space', flag='--space', example='configs/spaces/tiny.py')
     if not isinstance(space, dict) or not space:
         raise UserError(
             f'{path}: get_space() must return a dictionary of fields and their values, '
@@ -80,7 +80,7 @@ def load(path: str, config: TrainConfig) -> Space:
         if not isinstance(values, Choice | Range):
             raise UserError(f'{path}: {name} must be a Choice or a Range, got {values!r}')
         try:
-            overrides.apply(document, [f'{name}=0'])
+            overrides.apply_overrides(document, [f'{name}=0'])
         except UserError as error:
             raise UserError(f'{path}: {error}') from error
     return space

@@ -48,8 +48,8 @@ def test_overrides_reach_every_depth_in_turn() -> None:
     [
         ('modle.name=small_cnn', "--config has no field 'modle'; it has seed, batch_size"),
         ('model.nme=x', "--config.model has no field 'nme'; it has name, weights, dropout"),
-        ('model.dropout.x=1', "--config.model.dropout is a value, it has no field 'x'"),
-        ('model=small_cnn', '--config.model is a group of fields, set one: model.name'),
+        ('model.dropout.x=1', "--config.model.dropout is a value and has no field 'x'"),
+        ('model=small_cnn', '--config.model is a group of fields; set one of model.name'),
         ('batch_size', '--config.batch_size must have a value'),
         ('batch_size=1.5', 'batch_size must be a valid integer, got 1.5'),
         ('batch_size=many', "batch_size must be a valid integer, got 'many'"),
@@ -94,7 +94,7 @@ def test_a_mistaken_override_is_refused_by_name(override: str, message: str) -> 
             "TrainConfig(batch_size='8', total_steps=1)",
             "batch_size must be a valid integer, got '8'",
         ),
-        ('{}', 'get_config() must give a TrainConfig, got dict'),
+        ('{}', 'get_config() must return a TrainConfig, got dict'),
     ],
 )
 def test_a_mistaken_config_file_is_refused_by_name(tmp_path: Path, body: str, message: str) -> None:
@@ -152,9 +152,8 @@ def test_a_run_goes_on_with_more_steps_but_not_with_another_learning_rate(tmp_pa
     other = TrainConfig(batch_size=16, total_steps=10, optimizer=OptimizerConfig(learning_rate=0.5))
     with pytest.raises(UserError) as caught:
         run_files.check_resumable(other, str(tmp_path))
-    assert 'batch_size was 8 and is 16; optimizer.learning_rate was 0.001 and is 0.5' in str(
-        caught.value
-    )
+    changes = 'batch_size was 8 and now is 16; optimizer.learning_rate was 0.001 and now is 0.5'
+    assert changes in str(error.value)
 
 
 def test_only_arguments_of_the_config_are_taken_from_the_command_line() -> None:
