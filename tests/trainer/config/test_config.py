@@ -153,7 +153,7 @@ def test_a_run_goes_on_with_more_steps_but_not_with_another_learning_rate(tmp_pa
     with pytest.raises(UserError) as caught:
         run_files.check_resumable(other, str(tmp_path))
     changes = 'batch_size was 8 and now is 16; optimizer.learning_rate was 0.001 and now is 0.5'
-    assert changes in str(error.value)
+    assert changes in str(caught.value)
 
 
 def test_only_arguments_of_the_config_are_taken_from_the_command_line() -> None:
