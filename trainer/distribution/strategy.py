@@ -19,11 +19,12 @@ def build_strategy(config: TrainConfig) -> tf.distribute.Strategy:
     """
     match config.strategy:
         case 'one_device':
-            strategy = tf.distribute.OneDeviceStrategy(_one_device(config))
+            device = _one_device(config.device, config.num_devices)
+            strategy = tf.distribute.OneDeviceStrategy(device)
         case 'mirrored':
-            strategy = tf.distribute.MirroredStrategy(_devices(config))
+            strategy = tf.distribute.MirroredStrategy(_devices(config.device, config.num_devices))
         case 'multi_worker':
-            strategy = _multi_worker(config)
+            strategy = _multi_worker(config.device, config.num_devices)
         case 'tpu':
             strategy = _tpu()
         case name:
@@ -54,27 +55,27 @@ def find_cluster(strategy: str) -> Cluster:
     return workers.read_cluster() if strategy == 'multi_worker' else Cluster()
 
 
-def _multi_worker(config: TrainConfig) -> tf.distribute.Strategy:
+def _multi_worker(device: str, num_devices: int | None) -> tf.distribute.Strategy:
     """Waits until all workers have joined.
 
     Every worker uses all its GPUs, or one CPU device with `device='cpu'`.
     """
     workers.read_cluster()  # raises a readable error for a bad TF_CONFIG
-    if config.num_devices is not None:
+    if num_devices is not None:
         raise UserError(
-            f'num_devices must be None for multi_worker, got {config.num_devices}: a worker uses '
+            f'num_devices must be None for multi_worker, got {num_devices}: a worker uses '
             'all GPUs that it sees; hide some with CUDA_VISIBLE_DEVICES'
         )
     kinds = tf.distribute.experimental.CommunicationImplementation
-    if config.device == 'cpu':
+    if device == 'cpu':
         tf.config.set_visible_devices([], 'GPU')
     elif not tf.config.list_physical_devices('GPU'):
         raise UserError(
-            f'device {config.device} needs a GPU, but TensorFlow sees none on this worker; to run '
+            f'device {device} needs a GPU, but TensorFlow sees none on this worker; to run '
             'on the CPU: --config.device=cpu'
         )
     options = tf.distribute.experimental.CommunicationOptions(
-        implementation=kinds.RING if config.device == 'cpu' else kinds.AUTO
+        implementation=kinds.RING if device == 'cpu' else kinds.AUTO
     )
     with signals.ctrl_c_terminates():  # TensorFlow handles SIGTERM itself
         return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
@@ -94,25 +95,25 @@ def _tpu() -> tf.distribute.Strategy:
         ) from error
 
 
-def _one_device(config: TrainConfig) -> str:
-    if config.num_devices not in (None, 1):
+def _one_device(device: str, num_devices: int | None) -> str:
+    if num_devices not in (None, 1):
         raise UserError(
-            f'num_devices must be 1 for one_device, got {config.num_devices}; '
+            f'num_devices must be 1 for one_device, got {num_devices}; '
             'use --config.strategy=mirrored'
         )
     gpus = tf.config.list_logical_devices('GPU')
-    if config.device == 'gpu' and not gpus:
+    if device == 'gpu' and not gpus:
         raise UserError('device gpu needs a GPU, but TensorFlow sees none on this machine')
-    if gpus and config.device != 'cpu':
+    if gpus and device != 'cpu':
         return str(gpus[0].name)
     return str(tf.config.list_logical_devices('CPU')[0].name)
 
 
-def _devices(config: TrainConfig) -> list[str]:
-    if config.device == 'cpu':
-        return _cpus(config.num_devices or 1)
-    gpus = [device.name for device in tf.config.list_logical_devices('GPU')]
-    wanted = config.num_devices or max(len(gpus), 1)
+def _devices(device: str, num_devices: int | None) -> list[str]:
+    if device == 'cpu':
+        return _cpus(num_devices or 1)
+    gpus = [gpu.name for gpu in tf.config.list_logical_devices('GPU')]
+    wanted = num_devices or max(len(gpus), 1)
     if wanted > len(gpus):
         raise UserError(
             f'num_devices must be at most the {len(gpus)} GPUs that TensorFlow sees, got {wanted}; '
@@ -132,4 +133,4 @@ def _cpus(count: int) -> list[str]:
             raise UserError(
                 f'num_devices must be set before TensorFlow starts, got {count} too late'
             ) from error
-    return [device.name for device in tf.config.list_logical_devices('CPU')[:count]]
+    return [cpu.name for cpu in tf.config.list_logical_devices('CPU')[:count]]

@@ -109,11 +109,13 @@ def sample(members: Sequence[Member], data: DataSet, split: str) -> Said:
     """What the members say of a split's products, or of as many as fit into memory."""
     products = sum(data.split(split).products_per_class)
     wanted = min(_PRODUCTS, _BYTES // (4 * data.num_classes * len(members)))
+    common = runs.common_config(members)
     pieces = split_scores.score_members(
         members,
         data,
         split,
-        config=runs.common_config(members),
+        config=common.input,
+        batch_size=common.batch_size,
         share=min(1.0, wanted / products),
     )
     rows = [

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from catalog.errors import UserError
-from trainer.config import TrainConfig
+from trainer.config import InputConfig
 from trainer.data import batches, feature_shards
 from trainer.data.data_set import DataSet
 from trainer.inference import scores
@@ -62,7 +62,14 @@ def score_split(
     run: Run, data: DataSet, split: str, *, share: float = 1.0
 ) -> Iterator[ScoredProducts]:
     """Computes the scores of a split, or of a share of its products, some products at a time."""
-    for each in score_members(run.members, data, split, config=run.config, share=share):
+    for each in score_members(
+        run.members,
+        data,
+        split,
+        config=run.config.input,
+        batch_size=run.config.batch_size,
+        share=share,
+    ):
         if run.combination is None:
             yield each[0]
         else:
@@ -73,7 +80,13 @@ def score_split(
 
 
 def score_members(
-    members: Sequence[Member], data: DataSet, split: str, *, config: TrainConfig, share: float
+    members: Sequence[Member],
+    data: DataSet,
+    split: str,
+    *,
+    config: InputConfig,
+    batch_size: int,
+    share: float,
 ) -> Iterator[tuple[ScoredProducts, ...]]:
     """Computes the scores of the same products by each of several models.
 
@@ -81,12 +94,11 @@ def score_members(
       members: The models.
       data: The data set.
       split: Name of the split.
-      config: Image size and batch size; each model resizes the images to its own size.
+      config: Image size to decode to; each model resizes the images to its own size.
+      batch_size: Pictures in a batch.
       share: Share of the products, drawn by product.
     """
-    decoded = batches.picture_batches(
-        data, split, config.input, batch_size=config.batch_size, share=share
-    )
+    decoded = batches.picture_batches(data, split, config, batch_size=batch_size, share=share)
     streams = itertools.tee(decoded, len(members))  # all members take a batch before the next
     return zip(*(_score(*one) for one in zip(members, streams, strict=True)), strict=True)
 

@@ -136,7 +136,7 @@ def _train_to_end(run: _Run, strategy: tf.distribute.Strategy) -> None:
             step += count
             check_loss(state.window, step=step)
             evaluation = _evaluate(run, evaluator, step=step)
-            if _is_due(step, every=config.log_every_steps, config=config):
+            if _is_due(step, every=config.log_every_steps, last=config.total_steps):
                 reporter.log(
                     step=step,
                     validation=logged_metrics(evaluation.metrics) if evaluation else {},
@@ -145,7 +145,7 @@ def _train_to_end(run: _Run, strategy: tf.distribute.Strategy) -> None:
                 _use_evaluation(run, evaluation, board, reporter, step=step)
             signal = signals.agree(request.signal, workers=run.workers)
             every = config.checkpoint_every_steps
-            if signal or run.is_over or _is_due(step, every=every, config=config):
+            if signal or run.is_over or _is_due(step, every=every, last=config.total_steps):
                 _save(run, board, reporter, step=step)
             if signal and step < config.total_steps:
                 run.workers.wait()  # for the checkpoint of the chief
@@ -154,7 +154,7 @@ def _train_to_end(run: _Run, strategy: tf.distribute.Strategy) -> None:
 
 def _evaluate(run: _Run, evaluator: Evaluator, *, step: int) -> Evaluation | None:
     every = run.config.validation.every_steps
-    if not every or not _is_due(step, every=every, config=run.config):
+    if not every or not _is_due(step, every=every, last=run.config.total_steps):
         return None
     check_weights(run.state, step=step)
     return evaluator.evaluate()
@@ -186,8 +186,8 @@ def _save(run: _Run, board: Board, reporter: Reporter, *, step: int) -> None:
         board.log_histograms(dict(weights.weight_paths(run.state.network)), step=step)
 
 
-def _is_due(step: int, *, every: int, config: TrainConfig) -> bool:
-    return step % every == 0 or step == config.total_steps
+def _is_due(step: int, *, every: int, last: int) -> bool:
+    return step % every == 0 or step == last
 
 
 def _steps_to_next_event(step: int, config: TrainConfig) -> int:
