@@ -23,7 +23,7 @@ from trainer.inference.runs import restore_member
 from trainer.losses import priors
 from trainer.monitoring import metric_writers
 from trainer.training import distillation
-from trainer.training import distillation as teacher
+from trainer.training.distillation import Teacher
 from trainer.training.loop import train
 
 TINY = 'configs/tiny.py'
@@ -92,10 +92,15 @@ def _config(taught_by: str, **fields: object) -> TrainConfig:
 
 
 @pytest.mark.parametrize('jit_compile', [False, True])
+def _restore_teacher(config: TrainConfig, data: DataSet) -> Teacher | None:
+    info = data_info(data, config)
+    return distillation.restore_teacher(config.distill, config.loss, info=info, data=data)
+
+
 def test_a_teacher_answers_for_the_pictures_and_the_prior_of_its_student(
     data: DataSet, taught_by: str, jit_compile: bool
 ) -> None:
-    found = teacher.restore(_config(taught_by, loss=LossConfig(target_power=1.0)), data)
+    found = _restore_teacher(_config(taught_by, loss=LossConfig(target_power=1.0)), data)
     images = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 3)).astype(np.uint8)
     logits = tf.function(found.logits, jit_compile=jit_compile)(tf.constant(images))
     model = restore_member(taught_by)[0].model
@@ -143,7 +148,7 @@ def test_a_teacher_of_other_categories_is_refused(
 ) -> None:
     other = open_data_set(make_data_set(tmp_path, counts=(5, 5)))
     with pytest.raises(UserError, match=r'distill\.teacher must have the category tree of'):
-        teacher.restore(_config(taught_by), other)
+        _restore_teacher(_config(taught_by), other)
 
 
 @pytest.mark.parametrize(
