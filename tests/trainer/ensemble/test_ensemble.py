@@ -223,7 +223,7 @@ def test_a_member_that_has_gone_on_is_refused(folder: str, tmp_path: Path) -> No
     with pytest.raises(UserError, match=r'xception: a member must be at step 7, .* got step 10'):
         runs.open_run(str(tmp_path))
     (tmp_path / 'ensemble.json').write_text('{}')
-    with pytest.raises(UserError, match=r'must be what trainer\.ensemble writes'):
+    with pytest.raises(UserError, match=r'must be a file that trainer\.ensemble wrote'):
         runs.open_run(str(tmp_path))
 
 
@@ -252,4 +252,4 @@ def test_members_that_do_not_fit_are_refused(
     refused(cnn, str(tmp_path / 'tree'), match='all members must have the same category tree')
     config = config_files.load('configs/tiny.py', [*SMALL, *few, 'loss.target_power=0'])
     train(config, open_data_set(data_folder), str(tmp_path / 'prior'))
-    refused(cnn, str(tmp_path / 'prior'), match='must answer with one prior')
+    refused(cnn, str(tmp_path / 'prior'), match='must predict with one prior')

@@ -91,12 +91,12 @@ def _config(taught_by: str, **fields: object) -> TrainConfig:
     )
 
 
-@pytest.mark.parametrize('jit_compile', [False, True])
 def _restore_teacher(config: TrainConfig, data: DataSet) -> Teacher | None:
     info = data_info(data, config)
     return distillation.restore_teacher(config.distill, config.loss, info=info, data=data)
 
 
+@pytest.mark.parametrize('jit_compile', [False, True])
 def test_a_teacher_answers_for_the_pictures_and_the_prior_of_its_student(
     data: DataSet, taught_by: str, jit_compile: bool
 ) -> None:
@@ -159,7 +159,5 @@ def test_a_teacher_of_other_categories_is_refused(
     ],
 )
 def test_a_student_learns_pictures(taught_by: str, fields: dict[str, Any]) -> None:
-    with pytest.raises(
-        ValueError, match=r'distill\.teacher must be None where model\.fusion is on'
-    ):
+    with pytest.raises(ValueError, match=r'distill\.teacher must be None if model\.fusion is on'):
         _config(taught_by, **fields)
