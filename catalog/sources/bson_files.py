@@ -94,8 +94,8 @@ class BsonFiles:
             )
             yield from [picture for _, picture in sorted(zip(order.tolist(), found, strict=True))]
             return
-        # Single reads cost no more here, and their bytes stay in the processor's cache. The disk is
-        # told in advance what will be read, in its own order.
+        # Single reads cost no more here, and their bytes stay in the processor's cache. All reads
+        # are announced to the disk in advance, in its order.
         paths = {file: _readable(self.paths[file]) for file, _ in by_file}
         for file, rows in by_file:
             _, begins, ends = self._joint_reads(rows)

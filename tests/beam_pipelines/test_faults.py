@@ -84,14 +84,16 @@ def arguments(write_bson: WriteBson, categories_path: Path) -> list[str]:
 
 
 @pytest.fixture
-def whole(arguments: list[str], categories_path: Path, tmp_path: Path) -> dict[str, bytes]:
+def undisturbed(arguments: list[str], categories_path: Path, tmp_path: Path) -> dict[str, bytes]:
     """What an undisturbed run writes."""
-    run_job(arguments[0].removeprefix('--input='), categories_path, tmp_path / 'whole', shards=200)
-    return files(tmp_path / 'whole')
+    run_job(
+        arguments[0].removeprefix('--input='), categories_path, tmp_path / 'undisturbed', shards=200
+    )
+    return files(tmp_path / 'undisturbed')
 
 
 def test_a_killed_worker_ends_the_run_in_one_line_and_resume_gives_the_same_bytes(
-    arguments: list[str], whole: dict[str, bytes], tmp_path: Path
+    arguments: list[str], undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
     output = tmp_path / 'out'
     arguments = [*arguments, f'--output={output}', '--direct_num_workers=2', '--resume']
@@ -110,11 +112,11 @@ def test_a_killed_worker_ends_the_run_in_one_line_and_resume_gives_the_same_byte
 
     done = run_command(*arguments)
     assert done.returncode == 0, done.stderr
-    assert files(output) == whole
+    assert files(output) == undisturbed
 
 
 def test_a_killed_driver_leaves_no_data_set_and_resume_writes_only_what_is_missing(
-    arguments: list[str], whole: dict[str, bytes], tmp_path: Path
+    arguments: list[str], undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
     output = tmp_path / 'out'
     arguments = [*arguments, f'--output={output}']
@@ -134,14 +136,14 @@ def test_a_killed_driver_leaves_no_data_set_and_resume_writes_only_what_is_missi
     kept = {path.stem: path.with_suffix('').stat().st_mtime_ns for path in written}
     done = run_command(*arguments, '--resume')
     assert done.returncode == 0, done.stderr
-    assert files(output) == whole
+    assert files(output) == undisturbed
     assert {name: (output / name).stat().st_mtime_ns for name in kept} == kept
 
 
 def test_a_driver_killed_while_it_overwrites_leaves_the_old_data_set_intact(
-    arguments: list[str], whole: dict[str, bytes], tmp_path: Path
+    arguments: list[str], undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
-    output = tmp_path / 'whole'
+    output = tmp_path / 'undisturbed'
     arguments = [*arguments[:2], '--shards=150', f'--output={output}']
     earlier = output / '_staging' / 'of an earlier run'
     earlier.parent.mkdir()
@@ -155,8 +157,8 @@ def test_a_driver_killed_while_it_overwrites_leaves_the_old_data_set_intact(
         process.kill()
         process.communicate()
     left = files(output)
-    assert {n: data for n, data in left.items() if not n.startswith('_staging')} == whole
-    assert len(left) >= len(whole) + 20
+    assert {n: data for n, data in left.items() if not n.startswith('_staging')} == undisturbed
+    assert len(left) >= len(undisturbed) + 20
 
     done = run_command(*arguments, '--resume')
     assert done.returncode == 0, done.stderr

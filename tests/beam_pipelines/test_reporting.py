@@ -12,12 +12,13 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 
+from beam_pipelines import summary
 from beam_pipelines.options import ShardOptions
 from beam_pipelines.pipeline import job
 from beam_pipelines.write import commit
-from catalog import categories
+from catalog import categories, manifest
 from catalog.sources import bson_files
-from tests.beam_pipelines.running import run_command
+from tests.beam_pipelines.running import run_command, run_job
 from tests.shop import CATEGORY_IDS, jpeg, photo, product
 
 WriteBson = Callable[..., Path]
@@ -99,6 +100,22 @@ def test_without_a_terminal_only_the_summary_is_written(
         f'details    {output / "rejected"}',
     ]
     assert re.fullmatch(r'took       \d+s: [\d,]+ pictures/s, [\d.]+ MB/s', took)
+
+
+def test_the_summary_warns_about_duplicate_and_leaked_images(
+    write_bson: WriteBson, categories_path: Path, tmp_path: Path
+) -> None:
+    # Products of the same class share a picture, which the classes share too.
+    documents = [product(n, CATEGORY_IDS[n % 2], [jpeg(100), jpeg(n)]) for n in range(20)]
+    output = tmp_path / 'out'
+    run_job(write_bson(documents), categories_path, output, test_fraction=0.1)
+    text = summary.summarize(manifest.read(str(output)), output=str(output), seconds=2.0)
+    assert [line for line in text.splitlines() if line.startswith('warning')] == [
+        'warning    duplicate images: 19',
+        'warning    duplicate images in several categories: 20',
+        'warning    validation and test images also in train (leakage): 4',
+    ]
+    assert text.splitlines()[-1].startswith('took       2s: 20 pictures/s, ')
 
 
 def test_beam_metrics_contain_the_ledger(

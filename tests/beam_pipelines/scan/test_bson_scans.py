@@ -195,15 +195,15 @@ def test_rejected_documents_and_pictures_are_counted_by_reason(tmp_path: Path) -
 def test_any_damage_leaves_every_byte_in_one_piece_for_any_ranges(data: st.DataObject) -> None:
     """Fuzz: patch bytes anywhere; the pieces tile the file, the same for all range sizes."""
     documents = [product(n, CATEGORY_IDS[n % 4], [nested(n % 3), b'x' * n]) for n in range(6)]
-    whole = bytearray(b''.join(documents))
+    content = bytearray(b''.join(documents))
     for _ in range(data.draw(st.integers(0, 4))):
-        at = data.draw(st.integers(0, len(whole) - 5))
+        at = data.draw(st.integers(0, len(content) - 5))
         patch = data.draw(st.binary(min_size=1, max_size=5))
-        whole[at : at + len(patch)] = patch
+        content[at : at + len(patch)] = patch
     cut = data.draw(st.integers(0, 40))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / 'train.bson'
-        path.write_bytes(whole[: len(whole) - cut])
+        path.write_bytes(content[: len(content) - cut])
         results = []
         for range_bytes in (97, 1000, 1 << 20):
             table, rejected, counts = scan_all(path, range_bytes=range_bytes)

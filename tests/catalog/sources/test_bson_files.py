@@ -74,3 +74,12 @@ def test_selected_products_keep_their_pictures_and_errors(tmp_path: Path) -> Non
     chosen = found.select(np.array([False, True]))
     assert chosen.product_ids.tolist() == [1]
     assert [data[at : at + size] for at, size in chosen.places.tolist()] == [jpeg(1), jpeg(10)]
+
+
+def test_only_files_read_from_an_object_store_have_joint_reads() -> None:
+    def joint_read_bytes(*paths: str) -> int:
+        return bson_files.BsonFiles(paths, (1,) * len(paths)).joint_read_bytes()
+
+    assert joint_read_bytes('a.bson', 'b.bson.gz') == 0
+    assert joint_read_bytes('gs://shop/a.bson.gz') == 0  # unpacked to a local copy
+    assert joint_read_bytes('gs://shop/a.bson.gz', 'gs://shop/b.bson') == 256 << 10
