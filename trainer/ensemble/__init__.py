@@ -1,1 +1,1 @@
-"""."""
+"""`python -m trainer.ensemble`: several trained models combined into one."""

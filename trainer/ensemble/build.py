@@ -1,14 +1,15 @@
-"""Makes several runs one model: weights fitted on labelled products, every way compared on others.
+"""Builds an ensemble: fits weights on labelled products and compares all methods on held-out ones.
 
-Products are what counts: a member's probabilities are those of a product. Four fifths of the sample
-are for the weights, every fifth product is for the comparison. Of a large split the sample is a
-share, drawn by product, that fits into memory.
+The unit is the product: a member's probabilities are those of a product. Four fifths of the sample
+fit the weights, every fifth product is for the comparison. Of a large split, the sample is a share
+of the products that fits into memory.
 """
 
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,26 +19,25 @@ from catalog.errors import UserError
 from trainer import naming
 from trainer.data import data_set
 from trainer.data.data_set import DataSet
-from trainer.ensemble import fitting as combination_fitting
+from trainer.ensemble import fitting
 from trainer.inference import combination as combinations
-from trainer.inference import ensemble as ensembles
 from trainer.inference import runs, split_scores
 from trainer.inference.combination import Combination
-from trainer.inference.ensemble import Candidate, Ensemble, MemberRun
+from trainer.inference.ensemble import Candidate, Ensemble, MemberRun, to_json
 from trainer.inference.runs import Member
-from trainer.metrics.calibration import MIN_PROBABILITY
+from trainer.metrics.calibration import clipped_log
 from trainer.report import tables
 
 BEST = 'best'
 
-_PRODUCTS = 10_000
-_BYTES = 1 << 30  # 1 GiB of probabilities
-_COMPARED = 5  # every fifth product
+_MAX_PRODUCTS = 10_000
+_MAX_BYTES = 1 << 30  # 1 GiB of probabilities
+_HOLD_OUT_EVERY = 5  # products
 
 
 @dataclass(frozen=True)
-class Said:
-    """What M models say of N labelled products.
+class LabelledProbabilities:
+    """Probabilities of N labelled products by M models.
 
     Attributes:
       probabilities: float32 [M, N, C].
@@ -47,70 +47,73 @@ class Said:
     probabilities: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int64]
 
-    def only(self, chosen: npt.NDArray[np.bool_]) -> 'Said':
-        """Of some of the products."""
-        return Said(self.probabilities[:, chosen], self.labels[chosen])
+    def select(self, rows: npt.NDArray[np.bool_]) -> 'LabelledProbabilities':
+        """Returns some of the products, bool [N]."""
+        return LabelledProbabilities(self.probabilities[:, rows], self.labels[rows])
 
 
-WAYS: dict[str, Callable[[Said], Combination]] = {
-    'arithmetic': lambda said: combinations.equal_weights(
-        'arithmetic', models=len(said.probabilities)
-    ),
-    'fitted_arithmetic': lambda said: _fit('arithmetic', said),
-    'geometric': lambda said: combinations.equal_weights(
-        'geometric', models=len(said.probabilities)
-    ),
-    'fitted_geometric': lambda said: _fit('geometric', said),
-    'stacking': lambda said: _fit('stacking', said),
+Fit = Callable[[LabelledProbabilities], Combination]
+
+
+def _equal(name: Literal['arithmetic', 'geometric']) -> Fit:
+    return lambda sample: combinations.equal_weights(name, models=len(sample.probabilities))
+
+
+def _fitted(name: combinations.Name) -> Fit:
+    return lambda sample: fitting.fit(name, sample.probabilities, sample.labels)
+
+
+METHODS: dict[str, Fit] = {
+    'arithmetic': _equal('arithmetic'),
+    'fitted_arithmetic': _fitted('arithmetic'),
+    'geometric': _equal('geometric'),
+    'fitted_geometric': _fitted('geometric'),
+    'stacking': _fitted('stacking'),
 }
 
 
-def _fit(name: combinations.Name, said: Said) -> Combination:
-    return combination_fitting.fit(name, said.probabilities, said.labels)
-
-
-def make(
-    *, workdirs: Sequence[str], data_folder: str, split: str, way: str, output: str
+def build_ensemble(
+    *, workdirs: Sequence[str], data_folder: str, split: str, method: str, output: str
 ) -> Ensemble:
-    """Writes an ensemble into a folder.
+    """Builds an ensemble and writes it into a folder.
 
     Args:
-      workdirs: of the members, two or more.
-      data_folder: a data set with the category tree that they learned.
-      split: a labelled split of it, which no member learned from.
-      way: one of `WAYS`, or `best` for that with the smallest log loss.
-      output: a folder that does not exist.
+      workdirs: Of the members, two or more.
+      data_folder: A data set with the category tree that they were trained with.
+      split: A labelled split of it, which no member was trained on.
+      method: One of `METHODS`, or `best` for the one with the smallest log loss.
+      output: A folder that does not exist.
 
     Raises:
-      UserError: if the members do not fit each other or the data.
+      UserError: If the members do not fit each other or the data.
     """
     if len(set(workdirs)) < max(len(workdirs), 2):
-        raise UserError(f'--workdirs must be two different ones or more, got {list(workdirs)}')
+        raise UserError(f'--workdirs must be two or more different folders, got {list(workdirs)}')
     data = data_set.open_data_set(data_folder)
     members = runs.open_members(workdirs)
     split_scores.check_split(data, workdir=workdirs[0], split=split)
     with atomic_folder.create(output) as partial:
-        said = sample(members, data, split)
-        held = np.arange(len(said.labels)) % _COMPARED == 0
-        ways = {name: fit(said.only(~held)) for name, fit in WAYS.items()}
-        compared = compare(said.only(held), ways, workdirs=workdirs)
-        if way == BEST:
-            way = min(compared[len(workdirs) :], key=lambda one: one.loss).name
-        named = [
-            MemberRun(at if storage.is_remote(at) else os.path.abspath(at), member.step)
-            for at, member in zip(workdirs, members, strict=True)
+        sample = _score_sample(members, data, split)
+        held_out = np.arange(len(sample.labels)) % _HOLD_OUT_EVERY == 0
+        rules = {name: fit(sample.select(~held_out)) for name, fit in METHODS.items()}
+        compared = _compare(sample.select(held_out), rules, workdirs=workdirs)
+        if method == BEST:
+            method = min(compared[len(workdirs) :], key=lambda candidate: candidate.loss).name
+        member_runs = [
+            MemberRun(path if storage.is_remote(path) else os.path.abspath(path), member.step)
+            for path, member in zip(workdirs, members, strict=True)
         ]
-        ensemble = Ensemble(tuple(named), way, ways[way], tuple(compared))
+        ensemble = Ensemble(tuple(member_runs), method, rules[method], tuple(compared))
         _write(ensemble, partial)
     return ensemble
 
 
-def sample(members: Sequence[Member], data: DataSet, split: str) -> Said:
-    """What the members say of a split's products, or of as many as fit into memory."""
+def _score_sample(members: Sequence[Member], data: DataSet, split: str) -> LabelledProbabilities:
+    """The members' probabilities of a split's products, or of as many as fit into memory."""
     products = sum(data.split(split).products_per_class)
-    wanted = min(_PRODUCTS, _BYTES // (4 * data.num_classes * len(members)))
+    wanted = min(_MAX_PRODUCTS, _MAX_BYTES // (4 * data.num_classes * len(members)))
     common = runs.common_config(members)
-    pieces = split_scores.score_members(
+    scored = split_scores.score_members(
         members,
         data,
         split,
@@ -118,56 +121,57 @@ def sample(members: Sequence[Member], data: DataSet, split: str) -> Said:
         batch_size=common.batch_size,
         share=min(1.0, wanted / products),
     )
-    rows = [
-        (np.stack([one.products.probabilities for one in said]), said[0].products.label)
-        for said in pieces
+    parts = [
+        (np.stack([one.products.probabilities for one in each]), each[0].products.label)
+        for each in scored
     ]
-    if sum(len(labels) for _, labels in rows) < _COMPARED:
+    if sum(len(labels) for _, labels in parts) < _HOLD_OUT_EVERY:
         raise UserError(
-            f'{data.folder}: split {split!r} must have {_COMPARED} products or more to fit and '
-            f'compare, got {products}'
+            f'{data.folder}: split {split!r} must have {_HOLD_OUT_EVERY} products or more to fit '
+            f'and compare, got {products}'
         )
-    probabilities, labels = zip(*rows, strict=True)
-    return Said(np.concatenate(probabilities, axis=1), np.concatenate(labels))
+    probabilities, labels = zip(*parts, strict=True)
+    return LabelledProbabilities(np.concatenate(probabilities, axis=1), np.concatenate(labels))
 
 
-def compare(
-    said: Said, ways: dict[str, Combination], *, workdirs: Sequence[str]
+def _compare(
+    sample: LabelledProbabilities, rules: dict[str, Combination], *, workdirs: Sequence[str]
 ) -> list[Candidate]:
-    """Each member alone, then each way to combine them."""
-    alone = np.log(np.maximum(said.probabilities, MIN_PROBABILITY))
+    """Measures each member on its own, then each rule."""
     logs = [
-        *zip(workdirs, alone, strict=True),
+        *zip(workdirs, clipped_log(sample.probabilities), strict=True),
         *(
-            (name, combinations.combined_log_probabilities(said.probabilities, rule).numpy())
-            for name, rule in ways.items()
+            (name, combinations.combined_log_probabilities(sample.probabilities, rule).numpy())
+            for name, rule in rules.items()
         ),
     ]
-    rows = np.arange(len(said.labels))
+    rows = np.arange(len(sample.labels))
     return [
         Candidate(
             name,
-            loss=float(-log[rows, said.labels].mean()),
-            accuracy=float((log.argmax(axis=1) == said.labels).mean()),
+            loss=float(-log[rows, sample.labels].mean()),
+            accuracy=float((log.argmax(axis=1) == sample.labels).mean()),
         )
         for name, log in logs
     ]
 
 
 def _write(ensemble: Ensemble, folder: Path) -> None:
-    text = ensembles.to_json(ensemble)
-    (folder / naming.ENSEMBLE).write_text(text, encoding='utf-8')
+    (folder / naming.ENSEMBLE).write_text(to_json(ensemble), encoding='utf-8')
     for name in (naming.DATA, categories.FILE_NAME):
         path = storage.join(ensemble.members[0].workdir, name)
         (folder / name).write_bytes(storage.read_bytes(path))
 
 
-def text(ensemble: Ensemble) -> str:
-    """The comparison as a table, and the way that was taken with its weights."""
+def format_comparison(ensemble: Ensemble) -> str:
+    """Returns the comparison as a table, and the chosen method with its weights."""
     table = tables.format_table(
-        [[one.name, f'{one.loss:.4f}', tables.percent(one.accuracy)] for one in ensemble.compared],
-        header=['products that nothing was fitted on', 'log loss', 'accuracy'],
+        [
+            [candidate.name, f'{candidate.loss:.4f}', tables.percent(candidate.accuracy)]
+            for candidate in ensemble.compared
+        ],
+        header=['on held-out products', 'log loss', 'accuracy'],
     )
     weights = ensemble.combination.weights.mean(axis=1)
     shown = ', '.join(f'{weight:.3f}' for weight in weights)
-    return f'{table}\n\ntaken: {ensemble.way}, weights {shown}'
+    return f'{table}\n\nchosen: {ensemble.way}, weights {shown}'

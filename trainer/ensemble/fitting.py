@@ -1,10 +1,10 @@
-"""Weights for `combination` from labelled products. Pure numpy and scipy.
+"""Fits the weights of a `Combination` on labelled products.
 
-- `arithmetic`: those with the best likelihood, found by expectation and maximisation (Dempster,
-  Laird and Rubin, 1977). They are never below 0, and sum to 1.
-- `geometric`: those with the smallest log loss and not below 0. Their sum is free, so they make
-  confidence sharper or softer too.
-- `stacking`: those with the smallest log loss and a penalty on being far from the geometric ones.
+- `arithmetic`: maximum likelihood, by expectation maximization (Dempster, Laird and Rubin, 1977).
+  The weights are at least 0 and sum to 1.
+- `geometric`: smallest log loss, with weights of at least 0. Their sum is free, so they also make
+  the confidence sharper or softer.
+- `stacking`: smallest log loss, with a penalty on the distance from the geometric weights.
 """
 
 import numpy as np
@@ -24,14 +24,14 @@ _EM_STEPS = 200
 def fit(
     name: Name, probabilities: Probabilities, labels: Labels, *, penalty: float = 1e-3
 ) -> Combination:
-    """The rule that explains labelled products best.
+    """Returns the rule that fits labelled products best.
 
     Args:
-      name: of the rule.
-      probabilities: of M models, float32 [M, N, C].
+      name: Name of the rule.
+      probabilities: Of M models, float32 [M, N, C].
       labels: int64 [N].
-      penalty: of `stacking`, on half the squared distance from the geometric weights and from no
-        bias, against the mean log loss of a product.
+      penalty: For `stacking`: factor of half the squared distance of weights and bias from the
+        geometric weights and 0, added to the mean log loss of a product.
     """
     match name:
         case 'arithmetic':

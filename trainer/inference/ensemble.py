@@ -46,7 +46,7 @@ class Ensemble:
 
     Attributes:
       members: Its runs.
-      way: How they are combined: a key of `ensemble.build.WAYS`.
+      way: How they are combined: a key of `ensemble.build.METHODS`.
       combination: The rule with its weights.
       compared: The candidates that the way was chosen from.
     """

@@ -1,4 +1,4 @@
-"""Several runs as one model: made, measured, exported, learned from."""
+"""Ensembles: built, evaluated, exported, and used as a teacher."""
 
 import io
 import json
@@ -20,9 +20,9 @@ from trainer.config import files as config_files
 from trainer.data import preprocess
 from trainer.data.data_set import open_data_set
 from trainer.data.info import data_info
-from trainer.ensemble import build as ensembling
+from trainer.ensemble import build
 from trainer.evaluate import evaluation
-from trainer.export import saved_model as exporting
+from trainer.export import saved_model
 from trainer.inference import runs
 from trainer.inference.runs import restore_member
 from trainer.training.distillation import restore_teacher
@@ -38,7 +38,7 @@ SMALL = (
 )
 MEMBERS = {
     'cnn': ('total_steps=30', 'model.channels=4'),
-    'xception': (  # fed from 0 to 1, with larger pictures
+    'xception': (  # inputs in [0, 1], larger images
         'total_steps=10',
         'model.name=small_xception',
         'input.height=32',
@@ -60,13 +60,13 @@ def workdirs(data_folder: str, tmp_path_factory: pytest.TempPathFactory) -> dict
 
 @pytest.fixture(scope='module')
 def folder(workdirs: dict[str, str], data_folder: str, tmp_path_factory) -> str:
-    """The ensemble, made by the door itself."""
+    """The ensemble, built by the command line."""
     output = tmp_path_factory.mktemp('ensemble') / 'all'
     flags = [f'--workdirs={",".join(workdirs.values())}', f'--data={data_folder}']
-    door = [sys.executable, '-m', 'trainer.ensemble', *flags, f'--output={output}']
-    done = subprocess.run([*door, '--combine=fitted_arithmetic'], capture_output=True, text=True)
+    command = [sys.executable, '-m', 'trainer.ensemble', *flags, f'--output={output}']
+    done = subprocess.run([*command, '--combine=fitted_arithmetic'], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert 'taken: fitted_arithmetic, weights' in done.stdout
+    assert 'chosen: fitted_arithmetic, weights' in done.stdout
     return str(output)
 
 
@@ -99,8 +99,8 @@ def _pixels(encoded: bytes) -> np.ndarray:
     return preprocess.decode(tf.constant(encoded), height=HEIGHT, width=WIDTH).numpy()
 
 
-def _each_says(workdirs: dict[str, str], pictures: list[bytes]) -> list[np.ndarray]:
-    """What the members say of one product, written out: float64 [C] each."""
+def _by_member(workdirs: dict[str, str], pictures: list[bytes]) -> list[np.ndarray]:
+    """Probabilities of one product by each member, computed step by step: float64 [C]."""
     pixels = np.stack([_pixels(encoded) for encoded in pictures]).astype(np.float32)
     small = tf.image.resize(pixels, [28, 28], antialias=True).numpy()
     models = {name: restore_member(path)[0].model for name, path in workdirs.items()}
@@ -115,10 +115,12 @@ def _each_says(workdirs: dict[str, str], pictures: list[bytes]) -> list[np.ndarr
 @pytest.fixture(scope='module')
 def expected(workdirs, weights: np.ndarray, products: list[record.Record]) -> np.ndarray:
     """The weighted mean for each product, float64 [N, C]."""
-    return np.array([weights @ _each_says(workdirs, product.pictures) for product in products])
+    return np.array(
+        [weights @ _by_member(workdirs, product.pictures) for product in products]
+    )
 
 
-def test_an_ensemble_is_measured_like_a_run(
+def test_an_ensemble_is_evaluated_like_a_run(
     folder: str, data_folder: str, expected: np.ndarray, products, tmp_path: Path
 ) -> None:
     output = str(tmp_path / 'report')
@@ -131,29 +133,29 @@ def test_an_ensemble_is_measured_like_a_run(
     assert 'weighted mean of 3 models' in found['definitions']['product']
     rows = pq.read_table(tmp_path / 'report' / 'predictions.parquet').to_pydict()
     order = {product_id: i for i, product_id in enumerate(rows['product_id'])}
-    for product, mine in zip(products, expected, strict=True):
-        assert rows['predicted'][order[product.product_id]][0] == mine.argmax()
+    for product, own in zip(products, expected, strict=True):
+        assert rows['predicted'][order[product.product_id]][0] == own.argmax()
 
 
-def test_an_ensemble_leaves_as_one_model(
+def test_an_ensemble_is_exported_as_one_model(
     folder: str, workdirs, weights: np.ndarray, expected: np.ndarray, products, tmp_path: Path
 ) -> None:
     output = tmp_path / 'shop' / '1'
-    exporting.export(workdir=folder, output=str(output), top_k=4, threshold=0.5)
+    saved_model.export(workdir=folder, output=str(output), top_k=4, threshold=0.5)
     loaded = tf.saved_model.load(str(output))
     assert set(loaded.signatures) == {'serving_default', 'product', 'embedding'}
     pictures = [picture for product in products for picture in product.pictures]
     numbers = np.repeat(np.arange(len(products)), [len(p.pictures) for p in products])
-    said = loaded.signatures['product'](
+    outputs = loaded.signatures['product'](
         image_bytes=tf.constant(pictures), product=tf.constant(numbers)
     )
-    np.testing.assert_allclose(said['confidence'], -np.sort(-expected, axis=1), atol=1e-4)
+    np.testing.assert_allclose(outputs['confidence'], -np.sort(-expected, axis=1), atol=1e-4)
     pixels = np.stack([_pixels(picture) for picture in pictures])
     every = loaded.product_probabilities(tf.constant(pixels), tf.constant(numbers))
     np.testing.assert_allclose(every, expected, atol=1e-4)
     alone = loaded.signatures['serving_default'](image_bytes=tf.constant(pictures[:1]))
-    mine = weights @ _each_says(workdirs, pictures[:1])
-    np.testing.assert_allclose(alone['confidence'][0], -np.sort(-mine), atol=1e-4)
+    own = weights @ _by_member(workdirs, pictures[:1])
+    np.testing.assert_allclose(alone['confidence'][0], -np.sort(-own), atol=1e-4)
     features = loaded.signatures['embedding'](image_bytes=tf.constant(pictures[:3]))['embedding']
     np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, rtol=1e-5)
     card = json.loads((output / 'model_card.json').read_text())
@@ -165,41 +167,41 @@ def test_an_ensemble_leaves_as_one_model(
     assert named[1]['config']['model']['name'] == 'small_xception'
 
 
-def test_the_ways_are_compared_on_products_left_out_of_the_fit(
+def test_methods_are_compared_on_products_held_out_of_the_fit(
     folder: str, workdirs, data_folder: str, products
 ) -> None:
     compared = json.loads((Path(folder) / 'ensemble.json').read_text())['compared']
-    assert [one['name'] for one in compared] == [*workdirs.values(), *ensembling.WAYS]
+    assert [one['name'] for one in compared] == [*workdirs.values(), *build.METHODS]
     held = products[::5]
     labels = np.array([product.category.label for product in held])
-    each = np.array([_each_says(workdirs, product.pictures) for product in held])  # [N, M, C]
-    for one, mine in [
+    each = np.array(
+        [_by_member(workdirs, product.pictures) for product in held]
+    )  # [N, M, C]
+    for one, own in [
         *((compared[i], each[:, i]) for i in range(3)),
         (compared[3], each.mean(axis=1)),
     ]:
-        assert one['loss'] == pytest.approx(
-            oracle.log_loss(labels, mine, labels=range(4)), rel=1e-3
-        )
-        assert one['accuracy'] == pytest.approx((mine.argmax(axis=1) == labels).mean())
+        assert one['loss'] == pytest.approx(oracle.log_loss(labels, own, labels=range(4)), rel=1e-3)
+        assert one['accuracy'] == pytest.approx((own.argmax(axis=1) == labels).mean())
 
 
-def test_the_best_way_is_that_with_the_smallest_loss(
+def test_best_is_the_method_with_the_smallest_loss(
     workdirs, data_folder: str, tmp_path: Path
 ) -> None:
-    made = ensembling.make(
+    ensemble = build.build_ensemble(
         workdirs=[workdirs['cnn'], workdirs['xception']],
         data_folder=data_folder,
         split='validation',
-        way='best',
+        method='best',
         output=str(tmp_path / 'two'),
     )
-    ways = [one for one in made.compared if one.name in ensembling.WAYS]
-    assert made.way == min(ways, key=lambda one: one.loss).name
+    methods = [one for one in ensemble.compared if one.name in build.METHODS]
+    assert ensemble.way == min(methods, key=lambda one: one.loss).name
     run = runs.open_run(str(tmp_path / 'two'))
-    np.testing.assert_array_equal(run.combination.weights, made.combination.weights)
+    np.testing.assert_array_equal(run.combination.weights, ensemble.combination.weights)
 
 
-def test_a_student_learns_from_an_ensemble(
+def test_an_ensemble_can_be_a_teacher(
     folder: str, workdirs, weights: np.ndarray, data_folder: str
 ) -> None:
     flags = [*SMALL, f'distill.teacher={folder}', f'input.height={HEIGHT}', f'input.width={WIDTH}']
@@ -212,11 +214,11 @@ def test_a_student_learns_from_an_ensemble(
     from PIL import Image
 
     Image.fromarray(images[0]).save(buffer, 'PNG')
-    expected = weights @ _each_says(workdirs, [buffer.getvalue()])
+    expected = weights @ _by_member(workdirs, [buffer.getvalue()])
     np.testing.assert_allclose(_softmax(found.logits(images))[0], expected, atol=1e-4)
 
 
-def test_a_member_that_has_gone_on_is_refused(folder: str, tmp_path: Path) -> None:
+def test_a_member_with_more_training_is_refused(folder: str, tmp_path: Path) -> None:
     document = json.loads((Path(folder) / 'ensemble.json').read_text())
     document['members'][1]['step'] = 7
     (tmp_path / 'ensemble.json').write_text(json.dumps(document))
@@ -227,23 +229,23 @@ def test_a_member_that_has_gone_on_is_refused(folder: str, tmp_path: Path) -> No
         runs.open_run(str(tmp_path))
 
 
-def test_members_that_do_not_fit_are_refused(
+def test_members_that_do_not_match_are_refused(
     workdirs, data_folder: str, make_data_set, tmp_path: Path
 ) -> None:
     def refused(*members: str, match: str) -> None:
         with pytest.raises(UserError, match=match):
-            ensembling.make(
+            build.build_ensemble(
                 workdirs=members,
                 data_folder=data_folder,
                 split='validation',
-                way='best',
+                method='best',
                 output=str(tmp_path / 'out'),
             )
         assert not (tmp_path / 'out').exists()
 
     cnn = workdirs['cnn']
-    refused(cnn, match='--workdirs must be two different ones or more')
-    refused(cnn, cnn, match='--workdirs must be two different ones or more')
+    refused(cnn, match='--workdirs must be two or more different folders')
+    refused(cnn, cnn, match='--workdirs must be two or more different folders')
     refused(cnn, str(tmp_path / 'nothing'), match=r'must have a config\.json')
     few = ('total_steps=1', 'model.channels=1')
     other = make_data_set(tmp_path / 'data', counts=(9, 9))

@@ -3,7 +3,7 @@ import pytest
 import scipy.special
 from sklearn.linear_model import LogisticRegression
 
-from trainer.ensemble import fitting as combination_fitting
+from trainer.ensemble import fitting
 from trainer.inference.combination import (
     Combination,
     combined_log_probabilities,
@@ -42,7 +42,7 @@ def test_equal_means_are_those_of_arithmetic_and_geometry(labelled) -> None:
 @pytest.mark.parametrize('name', ['arithmetic', 'geometric', 'stacking'])
 def test_any_rule_gives_probabilities_also_where_models_give_none(name, labelled) -> None:
     probabilities, labels = labelled
-    rule = combination_fitting.fit(name, probabilities, labels)
+    rule = fitting.fit(name, probabilities, labels)
     certain = np.zeros((MODELS, 2, CLASSES), np.float32)
     certain[:, 0, 1], certain[:, 1, 2] = 1, 1
     logs = combined_log_probabilities(certain, rule).numpy()
@@ -53,7 +53,7 @@ def test_any_rule_gives_probabilities_also_where_models_give_none(name, labelled
 
 def test_fitted_weights_of_the_mean_are_the_likeliest(labelled) -> None:
     probabilities, labels = labelled
-    rule = combination_fitting.fit('arithmetic', probabilities, labels)
+    rule = fitting.fit('arithmetic', probabilities, labels)
     weights = rule.weights[:, 0]
     assert weights.sum() == pytest.approx(1)
     assert weights[0] > weights[1] > weights[2]
@@ -70,7 +70,7 @@ def test_fitted_powers_are_those_of_a_conditional_logit_model(labelled) -> None:
     two = labels < 2
     pair = probabilities[:2, two, :2].astype(np.float64)  # without the model that knows nothing
     pair /= pair.sum(axis=-1, keepdims=True)
-    rule = combination_fitting.fit('geometric', pair.astype(np.float32), labels[two])
+    rule = fitting.fit('geometric', pair.astype(np.float32), labels[two])
     regression = LogisticRegression(C=1e8, fit_intercept=False, tol=1e-8)
     regression.fit(np.log(pair[:, :, 1] / pair[:, :, 0]).T, labels[two])
     np.testing.assert_allclose(rule.weights[:, 0], regression.coef_[0], rtol=1e-3)
@@ -84,7 +84,7 @@ def test_a_fit_is_better_than_equal_weights_and_stacking_better_still(labelled) 
         return _log_loss(rule, probabilities, labels)
 
     arithmetic, geometric, stacking = (
-        loss(combination_fitting.fit(name, probabilities, labels))
+        loss(fitting.fit(name, probabilities, labels))
         for name in ('arithmetic', 'geometric', 'stacking')
     )
     assert arithmetic < loss(equal_weights('arithmetic', models=MODELS))
@@ -99,8 +99,8 @@ def test_stacking_mends_a_class_that_models_slight() -> None:
     logits[:, np.arange(600), labels] += 2
     logits[:, :, 2] -= 3  # both models hardly ever say 2
     probabilities = scipy.special.softmax(logits, axis=-1).astype(np.float32)
-    plain = combination_fitting.fit('geometric', probabilities, labels)
-    stacked = combination_fitting.fit('stacking', probabilities, labels)
+    plain = fitting.fit('geometric', probabilities, labels)
+    stacked = fitting.fit('stacking', probabilities, labels)
     assert stacked.bias.argmax() == 2
 
     def accuracy(rule: Combination) -> float:
@@ -109,6 +109,6 @@ def test_stacking_mends_a_class_that_models_slight() -> None:
         )
 
     assert accuracy(stacked) > accuracy(plain) + 0.1
-    held = combination_fitting.fit('stacking', probabilities, labels, penalty=1e6)
+    held = fitting.fit('stacking', probabilities, labels, penalty=1e6)
     np.testing.assert_allclose(held.weights, np.tile(plain.weights, (1, 3)), atol=1e-4)
     np.testing.assert_allclose(held.bias, 0, atol=1e-4)
