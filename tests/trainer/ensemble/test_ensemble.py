@@ -115,9 +115,7 @@ def _by_member(workdirs: dict[str, str], pictures: list[bytes]) -> list[np.ndarr
 @pytest.fixture(scope='module')
 def expected(workdirs, weights: np.ndarray, products: list[record.Record]) -> np.ndarray:
     """The weighted mean for each product, float64 [N, C]."""
-    return np.array(
-        [weights @ _by_member(workdirs, product.pictures) for product in products]
-    )
+    return np.array([weights @ _by_member(workdirs, product.pictures) for product in products])
 
 
 def test_an_ensemble_is_evaluated_like_a_run(
@@ -174,9 +172,7 @@ def test_methods_are_compared_on_products_held_out_of_the_fit(
     assert [one['name'] for one in compared] == [*workdirs.values(), *build.METHODS]
     held = products[::5]
     labels = np.array([product.category.label for product in held])
-    each = np.array(
-        [_by_member(workdirs, product.pictures) for product in held]
-    )  # [N, M, C]
+    each = np.array([_by_member(workdirs, product.pictures) for product in held])  # [N, M, C]
     for one, own in [
         *((compared[i], each[:, i]) for i in range(3)),
         (compared[3], each.mean(axis=1)),
