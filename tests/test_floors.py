@@ -86,7 +86,7 @@ ROOMS = {
         'protocol': '',
     },
 }
-NOT_YET_DESCRIBED = {'trainer': 'ensemble predict'}
+NOT_YET_DESCRIBED = {'trainer': 'ensemble'}
 MAX_FILES_IN_A_ROOM = 12
 MAX_FILES_AT_THE_TOP = {'catalog': 12, 'beam_pipelines': 12, 'trainer': 8, 'serving': 1}
 HEAVY = {'apache_beam', 'tensorflow', 'keras'}
