@@ -1,4 +1,4 @@
-"""Packaging: what each door needs. Exact versions are pinned in constraints.txt.
+"""Packaging: the requirements of each package. Exact versions are pinned in constraints.txt.
 
 `install_requires` is what a Beam worker installs, so it stays light: TensorFlow is in an extra.
 """
