@@ -219,11 +219,10 @@ def weights(*, norm, devices, **step):
     with strategy.scope():
         layers = [keras.Input([12, 12, 3]), keras.layers.Conv2D(4, 3, 2)]
         if norm:
-            layers.append(keras.layers.BatchNormalization(
-                synchronized=step.get('synchronized_batch_norm', False)))
+            synchronized = step.get('synchronized_batch_norm', False)
+            layers.append(batch_norm.training_norm(fused=True, synchronized=synchronized)())
         layers += [keras.layers.Flatten(), keras.layers.Dense(3)]
         model = keras.Sequential(layers)
-        batch_norm.fuse(model)
         optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
         optimizer.build(model.trainable_variables)
         means = ema.create_averages(model) if config.step.ema_decay else []
