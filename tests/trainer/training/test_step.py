@@ -183,7 +183,7 @@ from trainer.distribution.strategy import build_strategy
 from trainer.distribution.workers import Cluster, Workers
 from trainer.losses import objective
 from trainer.models import batch_norm
-from trainer.models.fusion import fuse
+from trainer.models.fusion import fuse_views
 from trainer.optim import ema
 from trainer.training.state import State, Window
 from trainer.training.step import compile_steps
@@ -253,7 +253,7 @@ def weights_of_products(devices, **step):
     with strategy.scope():
         image, mask = keras.Input([12, 12, 3]), keras.Input([None], dtype='bool')
         x = keras.layers.Flatten()(keras.layers.Conv2D(4, 3, 2)(image))
-        logits = keras.layers.Dense(3)(fuse(x, mask, config.model.fusion))
+        logits = keras.layers.Dense(3)(fuse_views(x, mask, config.model.fusion))
         model = keras.Model([image, mask], logits)
         optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
         optimizer.build(model.trainable_variables)
