@@ -13,7 +13,7 @@ from trainer.report import tables
 
 METRIC_HEADER = ['', 'products', '95 % interval', 'without leaked', 'pictures', 'without leaked']
 LEVEL_HEADER = ['', 'nodes', 'by leaf', 'by sum', 'top-5', 'macro F1']
-SHOT_HEADER = ['classes', 'measured', 'products', 'accuracy', 'macro recall']
+SHOT_HEADER = ['classes', 'measured', 'products', 'accuracy', 'recall']
 
 # Metrics in percent: (name, title).
 PERCENT_METRICS = [

@@ -36,7 +36,7 @@ def label_error_sentence(evaluation: Evaluation) -> str:
     if evaluation.split == 'train':
         note = ' The model was trained on these labels, so it finds few of their errors.'
     return (
-        f'{count:,} suspected label errors ({tables.percent(count / total)} of the products), '
+        f'{count:,} suspected label error{"" if count == 1 else "s"} ({tables.percent(count / total)} of the products), '
         f'listed in {naming.LABEL_ERRORS}.{note}'
     )
 

@@ -238,7 +238,7 @@ def test_the_printed_table_has_the_metrics(output: Path) -> None:
     assert 'ECE, calibrated' in stdout
     assert re.search(r'^many-shot +2 of 2 ', stdout, re.MULTILINE)
     assert 'auto-classified at 95 % accuracy' in stdout
-    assert 'suspected label errors' in stdout
+    assert 'suspected label error' in stdout
     lines = stdout.splitlines()
     (accuracy,) = [line for line in lines if line.startswith('accuracy ')]
     assert f'{100 * document["accuracy"]:.1f} %' in accuracy

@@ -156,7 +156,7 @@ def test_the_summary_shows_class_shares_before_and_after_balancing(
     # Products 46, 29, 16, 7 of 98 in all; records 40, 24, 12, 4 of 80 in train.
     line = next(line for line in summary.stdout.splitlines() if line.startswith('LEAF 0'))
     assert line.split()[2:6] == ['46.9', '%', '50.0', '%']
-    assert '7 times the smallest before balancing, 10 times after' in summary.stdout
+    assert '6.6 times the smallest before balancing, 10 times after' in summary.stdout
 
 
 def test_equal_responses_are_reported_as_identical(

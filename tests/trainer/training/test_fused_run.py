@@ -33,7 +33,7 @@ def _evaluate(folder: str, workdir: Path, output: Path) -> Evaluation:
         data_folder=folder,
         split='validation',
         output=str(output),
-        options=evaluation.Options(top_k=9),
+        options=evaluation.EvaluateOptions(top_k=9),
     )
 
 
