@@ -32,11 +32,12 @@ def temperature_sentence(evaluation: Evaluation) -> str:
 def label_error_sentence(evaluation: Evaluation) -> str:
     """Returns the number of suspected label errors."""
     count, total = len(evaluation.label_errors), max(evaluation.products.metrics.examples, 1)
+    noun = 'label error' if count == 1 else 'label errors'
     note = ''
     if evaluation.split == 'train':
         note = ' The model was trained on these labels, so it finds few of their errors.'
     return (
-        f'{count:,} suspected label error{"" if count == 1 else "s"} ({tables.percent(count / total)} of the products), '
+        f'{count:,} suspected {noun} ({tables.percent(count / total)} of the products), '
         f'listed in {naming.LABEL_ERRORS}.{note}'
     )
 
