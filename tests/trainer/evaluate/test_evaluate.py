@@ -347,7 +347,7 @@ def test_a_different_category_tree_is_refused(
     make_data_set: Callable[..., str], workdir: str, tmp_path: Path
 ) -> None:
     other = make_data_set(tmp_path / 'other', counts=(4, 4, 4), validation_counts=(2, 2, 2))
-    with pytest.raises(UserError, match=r'category_names\.csv must be the one that .* learned'):
+    with pytest.raises(UserError, match=r'category_names\.csv must be that of .*workdir'):
         evaluation.evaluate(
             workdir=workdir, data_folder=other, split='validation', output=str(tmp_path / 'r')
         )
