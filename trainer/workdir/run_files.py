@@ -49,8 +49,7 @@ def check_resumable(config: TrainConfig, workdir: str) -> None:
             f'{workdir}: a run with input.deterministic=False cannot resume exactly where it '
             'stopped; take another --workdir'
         )
-    before = files.flat(restore_config(workdir))
-    now = files.flat(config)
+    before, now = (files.flat(_resolved(c)) for c in (restore_config(workdir), config))
     changed = [
         f'{name} was {before[name]!r} and now is {now[name]!r}'
         for name in now
@@ -63,6 +62,11 @@ def check_resumable(config: TrainConfig, workdir: str) -> None:
             f'{workdir}: a run must resume with its own config, but {"; ".join(changed)}; '
             'take another --workdir'
         )
+
+
+def _resolved(config: TrainConfig) -> TrainConfig:
+    # Earlier versions wrote the derived values, which now are None unless they are given.
+    return dataclasses.replace(config, optimizer=config.optimizer.resolved())
 
 
 def save_info(info: DataInfo, data: DataSet, workdir: str) -> None:

@@ -156,6 +156,23 @@ def test_a_run_goes_on_with_more_steps_but_not_with_another_learning_rate(tmp_pa
     assert changes in str(caught.value)
 
 
+def test_a_run_of_an_earlier_version_resumes_with_its_defaults(tmp_path: Path) -> None:
+    """Earlier versions wrote the goal `min` and the decay 0.0001, whatever used them."""
+    config = TrainConfig(batch_size=8, total_steps=10, optimizer=OptimizerConfig(name='adamw'))
+    run_files.save_config(config, str(tmp_path))
+    path = tmp_path / 'config.json'
+    document = json.loads(path.read_text())
+    assert document['optimizer']['weight_decay'] is None
+    assert document['optimizer']['schedule']['plateau_goal'] is None
+    document['optimizer']['weight_decay'] = 1e-4
+    document['optimizer']['schedule']['plateau_goal'] = 'min'
+    path.write_text(json.dumps(document))
+    run_files.check_resumable(config, str(tmp_path))
+    without = dataclasses.replace(config, optimizer=OptimizerConfig(name='adamw', weight_decay=0.0))
+    with pytest.raises(UserError, match=r'weight_decay was 0\.0001 and now is 0\.0'):
+        run_files.check_resumable(without, str(tmp_path))
+
+
 def test_only_arguments_of_the_config_are_taken_from_the_command_line() -> None:
     argv = ['task.py', '--config=configs/tiny.py', '--config.a.b=c=d', '-config.x=1', '--data=.']
     assert overrides.split_arguments(argv, prefix='config.') == (

@@ -60,7 +60,7 @@ def test_a_dry_run_shows_a_recipe_at_its_full_size(
     shown = capsys.readouterr().out
     parameters, batch = RECIPES[name]
     assert f', {parameters:,} parameters' in shown
-    assert f'of {CLASSES:,} classes, checked' in shown
+    assert f'of {CLASSES:,} classes, files checked' in shown
     assert f'batch:  uint8 {batch}, read and decoded' in shown
 
 
