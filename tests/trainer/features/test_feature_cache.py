@@ -61,8 +61,7 @@ def head(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _write(workdir: Path, folder: str, output: Path) -> None:
     member, _ = restore_member(str(workdir))
-    model, config = member.model, member.config
-    feature_cache.write(model, config, open_data_set(folder), output=str(output))
+    feature_cache.write_cache(member, open_data_set(folder), output=str(output))
 
 
 def _examples(folder: Path) -> list[tf.train.Example]:

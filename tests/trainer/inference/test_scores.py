@@ -156,7 +156,7 @@ def _rows(first: int, count: int) -> Predictions:
 
 def test_the_table_is_a_row_a_product_with_lists_for_any_reader(tmp_path: Path) -> None:
     path = str(tmp_path / 'predictions.parquet')
-    with prediction_table.writer(path) as table:
+    with prediction_table.open_writer(path) as table:
         table.write(_rows(100, 2))
         table.write(_rows(200, 1))
 
@@ -176,7 +176,7 @@ def test_the_table_is_a_row_a_product_with_lists_for_any_reader(tmp_path: Path) 
 
 def test_many_small_writes_make_few_row_groups(tmp_path: Path) -> None:
     path = str(tmp_path / 'predictions.parquet')
-    with prediction_table.writer(path) as table:
+    with prediction_table.open_writer(path) as table:
         for first in range(0, 70_000, 700):
             table.write(_rows(first, 700))
     file = pq.ParquetFile(path)

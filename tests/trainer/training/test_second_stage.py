@@ -186,7 +186,7 @@ def test_the_card_of_a_tau_normalised_model_claims_no_prior(first: Path, tmp_pat
     output = tmp_path / 'model' / '1'
     exporting.export(workdir=str(tmp_path / 'w'), output=str(output), top_k=2, threshold=0.5)
     card = json.loads((output / 'model_card.json').read_text())
-    assert card['prior'] == 'not known: the last layer is tau-normalised'
+    assert card['prior'] == 'unknown: the last layer is tau-normalized'
 
 
 def test_what_cannot_be_tau_normalised_is_refused(
