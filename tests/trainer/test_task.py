@@ -94,3 +94,24 @@ def test_help_shows_the_flags_and_examples() -> None:
     assert 'python -m trainer.task --config=configs/tiny.py --data=DIR --workdir=DIR' in done.stdout
     for flag in ('--config', '--data', '--workdir', '--verify', 'dry_run'):
         assert flag in done.stdout
+
+
+def test_a_finished_run_without_metrics_is_reported_by_its_step(
+    data_folder: str, tmp_path: Path
+) -> None:
+    flags = (
+        '--config=configs/tiny.py',
+        f'--data={data_folder}',
+        f'--workdir={tmp_path}',
+        '--config.total_steps=3',
+        '--config.batch_size=8',
+        '--config.model.channels=2',
+    )
+    assert _task(*flags).returncode == 0
+    (tmp_path / 'metrics.jsonl').unlink()
+    done = _task(*flags)
+    assert done.returncode == 0, done.stderr
+    assert 'Traceback' not in done.stderr
+    assert _last_line(done.stdout) == (
+        f'trained 3 steps into {tmp_path}: metrics.jsonl has no metrics, it may have been deleted'
+    )
