@@ -55,7 +55,7 @@ def load(path: str, overrides: Sequence[str] = ()) -> TrainConfig:
     config = _run(path)
     if not overrides:
         return config
-    document = apply_overrides(to_document(config), overrides)
+    document = apply_overrides(to_document(config), overrides, TrainConfig)
     return validated(document, where='--config')
 
 
