@@ -124,7 +124,7 @@ def test_sizes_that_cannot_be_are_refused(changes: dict[str, object], message: s
 
 def test_a_head_whose_weights_hang_on_the_size_is_refused() -> None:
     given = InputConfig(height=28, width=28, sizes=GROWING)
-    with pytest.raises(ValueError, match='pooling must not be flatten where'):
+    with pytest.raises(ValueError, match='pooling must not be flatten if'):
         TrainConfig(batch_size=1, total_steps=1, input=given, model=ModelConfig(pooling='flatten'))
 
 

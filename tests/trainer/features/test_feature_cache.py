@@ -209,7 +209,7 @@ def test_a_run_on_features_is_refused_on_pictures(
 @pytest.mark.parametrize(
     ('flags', 'message'),
     [
-        (('model.fusion.name=none',), r'model\.fusion must be on where input\.features is'),
+        (('model.fusion.name=none',), r'model\.fusion must be on if input\.features is'),
         (('augment.flip=true',), 'augment must be off'),
         (('augment.erase=0.5',), 'augment must be off'),
         (('start.workdir=x',), r"start\.workdir must be None .* got 'x'"),

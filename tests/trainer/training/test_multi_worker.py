@@ -197,7 +197,7 @@ from trainer.data.examples import batch_spec
 from trainer.data.info import data_info
 from trainer.distribution.strategy import build_strategy, find_cluster
 from trainer.losses import objective
-from trainer.models.fusion import fuse
+from trainer.models.fusion import fuse_views
 from trainer.optim.optimizers import build_optimizer
 from trainer.training.state import State, Window
 from trainer.training.step import compile_steps
@@ -217,7 +217,7 @@ def make_model(config):
     x = keras.layers.Flatten()(x)
     if config.model.fusion.is_on:
         inputs = [image, keras.Input([None], dtype='bool')]
-        x = fuse(x, inputs[1], config.model.fusion)
+        x = fuse_views(x, inputs[1], config.model.fusion)
     return keras.Model(inputs, keras.layers.Dense(4)(x))
 
 def losses(strategy, config):
