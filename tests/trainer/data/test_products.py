@@ -126,7 +126,7 @@ def test_the_workers_evaluation_batches_are_those_of_one(data: DataSet) -> None:
         ),
         (
             ['model.fusion.name=max', 'augment.mixup=0.2'],
-            'augment.mixup and augment.cutmix must be 0 where model.fusion is max, got 0.2 and 0.0',
+            'augment.mixup and augment.cutmix must be 0 if model.fusion is max, got 0.2 and 0.0',
         ),
         (['model.fusion.max_views=0'], 'max_views must be greater than or equal to 1, got 0'),
     ],

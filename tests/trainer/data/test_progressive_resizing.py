@@ -109,7 +109,7 @@ def test_products_grow_too(data: DataSet) -> None:
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        ({'sizes': GROWING[::-1]}, r'in order of until_step, got \[5, 2\]'),
+        ({'sizes': GROWING[::-1]}, r'sizes must have increasing until_step, got \[5, 2\]'),
         ({'sizes': GROWING, 'cache': True}, 'sizes must be empty with cache'),
         (
             {'sizes': GROWING, 'deterministic': False},
