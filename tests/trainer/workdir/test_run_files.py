@@ -62,5 +62,3 @@ def test_a_run_of_an_earlier_version_resumes_with_its_defaults(tmp_path: Path) -
     without = dataclasses.replace(config, optimizer=OptimizerConfig(name='adamw', weight_decay=0.0))
     with pytest.raises(UserError, match=r'weight_decay was 0\.0001 and now is 0\.0'):
         run_files.check_resumable(without, str(tmp_path))
-
-
