@@ -13,7 +13,7 @@ from catalog import categories
 from trainer.config import InputConfig, ModelConfig, TrainConfig
 from trainer.data import data_set
 from trainer.evaluate import document, evaluation, sample_images, showcase
-from trainer.evaluate import page as evaluation_page
+from trainer.evaluate.page import render_page
 from trainer.evaluate.result import Evaluation
 from trainer.metrics import bootstrap, coverage, shots
 from trainer.metrics.calibration import FittedTemperatures, Temperatures
@@ -21,7 +21,7 @@ from trainer.metrics.label_errors import find_label_errors
 from trainer.metrics.prediction_table import Predictions
 from trainer.metrics.roc_auc import RocAuc
 from trainer.metrics.subset_metrics import ExampleAccumulator
-from trainer.training import loop as train
+from trainer.training import loop
 
 
 class _Page(html.parser.HTMLParser):
@@ -53,7 +53,7 @@ def page(data_folder: str, tmp_path_factory: pytest.TempPathFactory) -> _Page:
         model=ModelConfig(channels=4),
         input=InputConfig(height=28, width=28),
     )
-    train.train(config, data_set.open_data_set(data_folder), str(folder / 'workdir'))
+    loop.train(config, data_set.open_data_set(data_folder), str(folder / 'workdir'))
     evaluation.evaluate(
         workdir=str(folder / 'workdir'),
         data_folder=data_folder,
@@ -126,7 +126,7 @@ def _hostile_evaluation(num_classes: int) -> tuple[Evaluation, categories.Catego
     return Evaluation(
         split='test',
         step=7,
-        product_rule="the mean of its pictures'",
+        product_rule='the mean over its pictures',
         tta='none',
         data_digest='f' * 64,
         products=every,
@@ -158,7 +158,7 @@ def hostile() -> tuple[Evaluation, categories.Categories]:
 def test_names_are_escaped(
     hostile: tuple[Evaluation, categories.Categories],
 ) -> None:
-    page = _Page(evaluation_page.render_page(*hostile))
+    page = _Page(render_page(*hostile))
     assert 'script' not in [tag for tag, _ in page.tags]
     assert '<script>alert(7)</script>' in page.text
     assert 'L7 &amp;' in page.text
@@ -167,7 +167,7 @@ def test_names_are_escaped(
 def test_many_classes_have_a_table_of_confusions_and_no_matrix(
     hostile: tuple[Evaluation, categories.Categories],
 ) -> None:
-    page = _Page(evaluation_page.render_page(*hostile))
+    page = _Page(render_page(*hostile))
     alternatives = [attributes['alt'] for tag, attributes in page.tags if tag == 'img']
     assert not [text for text in alternatives if 'matrix' in (text or '')]
     assert 'Most confused classes' in page.text
