@@ -14,7 +14,7 @@ from trainer.config import InputConfig, ModelConfig, TrainConfig
 from trainer.data import data_set
 from trainer.evaluate import document, evaluation, sample_images, showcase
 from trainer.evaluate.page import render_page
-from trainer.evaluate.result import Evaluation
+from trainer.evaluate.result import EvaluationResult
 from trainer.metrics import bootstrap, coverage, shots
 from trainer.metrics.calibration import FittedTemperatures, Temperatures
 from trainer.metrics.label_errors import find_label_errors
@@ -90,7 +90,7 @@ def test_an_image_is_embedded_unchanged_or_as_a_thumbnail() -> None:
         assert (image.format, image.size) == ('JPEG', (200, 50))
 
 
-def _hostile_evaluation(num_classes: int) -> tuple[Evaluation, categories.Categories]:
+def _hostile_evaluation(num_classes: int) -> tuple[EvaluationResult, categories.Categories]:
     """An evaluation of many classes with names that need escaping, without images."""
     rows = [f'{i},<script>alert({i})</script>,"A ""B"", C",L{i} &amp;' for i in range(num_classes)]
     text = '\n'.join([','.join(categories.HEADER), *rows])
@@ -123,7 +123,7 @@ def _hostile_evaluation(num_classes: int) -> tuple[Evaluation, categories.Catego
         probability=top,
         num_classes=num_classes,
     )
-    return Evaluation(
+    return EvaluationResult(
         split='test',
         step=7,
         product_rule='the mean over its pictures',
@@ -151,12 +151,12 @@ def _hostile_evaluation(num_classes: int) -> tuple[Evaluation, categories.Catego
 
 
 @pytest.fixture(scope='module')
-def hostile() -> tuple[Evaluation, categories.Categories]:
+def hostile() -> tuple[EvaluationResult, categories.Categories]:
     return _hostile_evaluation(300)
 
 
 def test_names_are_escaped(
-    hostile: tuple[Evaluation, categories.Categories],
+    hostile: tuple[EvaluationResult, categories.Categories],
 ) -> None:
     page = _Page(render_page(*hostile))
     assert 'script' not in [tag for tag, _ in page.tags]
@@ -165,7 +165,7 @@ def test_names_are_escaped(
 
 
 def test_many_classes_have_a_table_of_confusions_and_no_matrix(
-    hostile: tuple[Evaluation, categories.Categories],
+    hostile: tuple[EvaluationResult, categories.Categories],
 ) -> None:
     page = _Page(render_page(*hostile))
     alternatives = [attributes['alt'] for tag, attributes in page.tags if tag == 'img']
@@ -176,7 +176,7 @@ def test_many_classes_have_a_table_of_confusions_and_no_matrix(
 
 
 def test_label_errors_are_a_csv_row_each_whatever_the_names(
-    hostile: tuple[Evaluation, categories.Categories],
+    hostile: tuple[EvaluationResult, categories.Categories],
 ) -> None:
     found, tree = hostile
     lines = document.label_errors_csv(found, tree).splitlines()

@@ -13,7 +13,7 @@ from tests.trainer import fused
 from trainer.config import FusionConfig, InputConfig, ModelConfig, TrainConfig
 from trainer.data.data_set import open_data_set
 from trainer.evaluate import evaluation
-from trainer.evaluate.result import Evaluation
+from trainer.evaluate.result import EvaluationResult
 from trainer.monitoring import metric_writers
 from trainer.tau_norm import tau
 from trainer.training.model_inputs import model_inputs
@@ -27,7 +27,7 @@ _AUGMENTED = (
 )
 
 
-def _evaluate(folder: str, workdir: Path, output: Path) -> Evaluation:
+def _evaluate(folder: str, workdir: Path, output: Path) -> EvaluationResult:
     return evaluation.evaluate(
         workdir=str(workdir),
         data_folder=folder,
