@@ -193,7 +193,7 @@ def _label_errors(predictions: Predictions, *, num_classes: int) -> LabelErrors:
     )
 
 
-def _write(evaluation: Evaluation, data: DataSet, *, folder: Path) -> None:
+def _write(evaluation: EvaluationResult, data: DataSet, *, folder: Path) -> None:
     tree = data.categories
     text = json.dumps(document.build_document(evaluation, tree), indent=1, ensure_ascii=False)
     (folder / naming.EVALUATION).write_text(text + '\n', encoding='utf-8')
