@@ -10,6 +10,7 @@ import numpy as np
 from catalog.categories import Categories
 from trainer import naming
 from trainer.evaluate import rows
+from trainer.evaluate.result import EvaluationResult
 from trainer.metrics.calibration import BINS, Reliability
 from trainer.metrics.subset_metrics import SubsetMetrics
 

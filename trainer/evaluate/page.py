@@ -5,6 +5,7 @@ from typing import Any
 from catalog.categories import Categories
 from catalog.formats import image_header
 from trainer.evaluate import document, rows, text
+from trainer.evaluate.result import EvaluationResult
 from trainer.metrics.classification import Confusion, Ints
 from trainer.report import charts, pages
 

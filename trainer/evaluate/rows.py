@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from catalog.categories import Categories
+from trainer.evaluate.result import EvaluationResult
 from trainer.metrics import classification
 from trainer.metrics.classification import Confusion
 from trainer.metrics.subset_metrics import SubsetMetrics

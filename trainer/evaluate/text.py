@@ -2,6 +2,7 @@
 
 from trainer import naming
 from trainer.evaluate import rows
+from trainer.evaluate.result import EvaluationResult
 from trainer.report import tables
 
 
