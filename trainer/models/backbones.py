@@ -4,8 +4,6 @@ Backbones from keras.applications are models within the model, under our name, s
 groups can match them by path.
 """
 
-from collections.abc import Callable
-
 import keras
 
 from catalog.errors import UserError
@@ -45,8 +43,7 @@ def feature_map(
         case 'efficientnet_lite0':
             backbone = efficientnet_lite0(input_shape=image.shape[1:])
         case name:
-            make = _keras_application(name)
-            backbone = make(include_top=False, weights=None, input_shape=image.shape[1:], name=name)
+            backbone = _from_keras(name, input_shape=image.shape[1:], weights=None)
     if norm is not keras.layers.BatchNormalization:
         backbone = replace_norm(backbone, norm)
     _load(backbone, config)
@@ -55,11 +52,13 @@ def feature_map(
     return backbone(image)
 
 
-def _keras_application(name: str) -> Callable[..., keras.Model]:
-    application: Callable[..., keras.Model] = getattr(
-        keras.applications, families.family_of(name).members[name]
-    )
-    return application
+def _from_keras(
+    name: str, *, input_shape: tuple[int, int, int], weights: str | None
+) -> keras.Model:
+    application = getattr(keras.applications, families.family_of(name).members[name])
+    model = application(include_top=False, weights=weights, input_shape=input_shape)
+    # Named here: some of Keras's functions look up blocks or weights by the name they are given.
+    return keras.Model(model.input, model.output, name=name)
 
 
 def _load(backbone: keras.Model, config: ModelConfig) -> None:
@@ -72,10 +71,8 @@ def _load(backbone: keras.Model, config: ModelConfig) -> None:
         return
     try:
         if config.weights == 'imagenet':
-            # Without a name: some look up their weights by it.
-            trained = _keras_application(config.name)(
-                include_top=False, weights='imagenet', input_shape=backbone.input_shape[1:]
-            )
+            shape = backbone.input_shape[1:]
+            trained = _from_keras(config.name, input_shape=shape, weights='imagenet')
             backbone.set_weights(trained.get_weights())
         else:
             backbone.load_weights(config.weights)
