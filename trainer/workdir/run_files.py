@@ -9,11 +9,6 @@ from trainer import naming
 from trainer.config import TrainConfig, files
 from trainer.data.data_set import DataInfo, DataSet
 
-# A run may resume with other values of these. (A cosine schedule follows the new total.)
-_MUTABLE_FIELDS = frozenset(
-    {'total_steps', 'log_every_steps', 'checkpoint_every_steps', 'keep_checkpoints'}
-)
-
 
 def save_config(config: TrainConfig, workdir: str) -> None:
     """Writes `workdir/config.json`."""
@@ -49,24 +44,17 @@ def check_resumable(config: TrainConfig, workdir: str) -> None:
             f'{workdir}: a run with input.deterministic=False cannot resume exactly where it '
             'stopped; take another --workdir'
         )
-    before, now = (files.flat(_resolved(c)) for c in (restore_config(workdir), config))
+    before, now = (files.identity(c) for c in (restore_config(workdir), config))
     changed = [
         f'{name} was {before[name]!r} and now is {now[name]!r}'
         for name in now
-        if name not in _MUTABLE_FIELDS
-        and not name.startswith('board.')
-        and before[name] != now[name]
+        if before[name] != now[name]
     ]
     if changed:
         raise UserError(
             f'{workdir}: a run must resume with its own config, but {"; ".join(changed)}; '
             'take another --workdir'
         )
-
-
-def _resolved(config: TrainConfig) -> TrainConfig:
-    # Earlier versions wrote the derived values, which now are None unless they are given.
-    return dataclasses.replace(config, optimizer=config.optimizer.resolved())
 
 
 def save_info(info: DataInfo, data: DataSet, workdir: str) -> None:

@@ -1,5 +1,6 @@
 """What a run writes for people: TensorBoard's curves, images, histograms, profile; wandb's copy."""
 
+import dataclasses
 import importlib.util
 import io
 import os
@@ -18,7 +19,14 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 
 from catalog.errors import UserError
 from trainer import naming
-from trainer.config import BoardConfig, InputConfig, ModelConfig, TrainConfig, ValidationConfig
+from trainer.config import (
+    BoardConfig,
+    InputConfig,
+    ModelConfig,
+    TrainConfig,
+    ValidationConfig,
+    files,
+)
 from trainer.data.data_set import open_data_set
 from trainer.monitoring import metric_writers, sample_images, wandb_sync
 from trainer.training.loop import train
@@ -119,6 +127,43 @@ def test_hyperparameters_are_logged_for_the_hparams_plugin(events: EventAccumula
     assert info.hparams['optimizer.name'].string_value == 'adam'
     assert info.hparams['augment.flip'].bool_value is True
     assert info.hparams['step.clip_norm'].string_value == 'null'
+
+
+def _trial(workdir: Path) -> str:
+    """Returns the trial that TensorBoard's HParams plugin shows for a run."""
+    events = EventAccumulator(str(workdir / naming.TENSORBOARD)).Reload()
+    content = events.PluginTagToContent('hparams')['_hparams_/session_start_info']
+    trial: str = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info.group_name
+    return trial
+
+
+def _log_config(workdir: Path, config: TrainConfig) -> None:
+    with metric_writers.MetricWriter(str(workdir), step=0) as writer:
+        writer.log_config(files.flat(config), identity=files.identity(config))
+
+
+def test_each_run_is_a_trial_of_its_own_in_the_hparams_plugin(tmp_path: Path) -> None:
+    config = TrainConfig(batch_size=8, total_steps=10)
+    runs = {
+        'first': config,
+        'second': config,
+        'other/first': dataclasses.replace(config, seed=1),
+    }
+    for name, values in runs.items():
+        _log_config(tmp_path / name, values)
+    trials = {name: _trial(tmp_path / name) for name in runs}
+    assert len(set(trials.values())) == 3
+    assert trials['second'].startswith('second-')
+
+
+def test_a_resumed_run_keeps_its_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = TrainConfig(batch_size=8, total_steps=10)
+    _log_config(tmp_path / 'run', config)
+    trial = _trial(tmp_path / 'run')
+    longer = dataclasses.replace(config, total_steps=20, board=BoardConfig(histograms=True))
+    monkeypatch.chdir(tmp_path)
+    _log_config(Path('run'), longer)  # the same folder by a relative path
+    assert _trial(tmp_path / 'run') == trial
 
 
 def test_the_profile_is_in_the_folder_of_tensorboards_plugin(workdir: Path) -> None:
