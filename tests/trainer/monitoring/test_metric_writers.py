@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -232,3 +233,34 @@ def test_wandb_that_cannot_start_is_rejected_in_one_line(monkeypatch: pytest.Mon
         wandb_sync.sync_to_wandb('/run', offline, silent=False),
     ):
         pass
+
+
+def _wait_for_the_next_second() -> None:
+    second = int(time.time())
+    while int(time.time()) == second:
+        time.sleep(0.02)
+
+
+def test_a_resumed_run_replaces_what_was_logged_after_its_checkpoint(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+    with metric_writers.MetricWriter(folder, step=0) as board:
+        for step in (1, 2, 3, 4):
+            board.log({'step': step, 'loss': 1.0 * step}, measured={})
+    _wait_for_the_next_second()  # TensorBoard sorts event files by the second of their creation
+    with metric_writers.MetricWriter(folder, step=2) as board:
+        for step in (3, 4, 5):
+            board.log({'step': step, 'loss': 10.0 * step}, measured={})
+    assert [row['loss'] for row in metric_writers.read_metrics(folder)] == [1, 2, 30, 40, 50]
+    events = EventAccumulator(str(tmp_path / naming.TENSORBOARD)).Reload()
+    assert [event.step for event in events.Tensors('loss')] == [1, 2, 3, 4, 5]
+    shown = [float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors('loss')]
+    assert shown == [1, 2, 30, 40, 50]
+
+
+def test_an_incomplete_last_line_of_metrics_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / 'metrics.jsonl'
+    path.write_text('{"step": 1, "loss": 0.5}\n{"step": 2, "lo')
+    assert metric_writers.read_metrics(str(tmp_path)) == [{'step': 1, 'loss': 0.5}]
+    with metric_writers.MetricWriter(str(tmp_path), step=1):
+        pass
+    assert path.read_text() == '{"step": 1, "loss": 0.5}\n'

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import UserError
-from trainer.config import OptimizerConfig, TrainConfig, files
+from trainer.config import InputConfig, OptimizerConfig, TrainConfig, files
+from trainer.data import data_set
+from trainer.data.info import data_info
 from trainer.workdir import run_files
 
 TINY = str(Path(__file__).parents[3] / 'configs' / 'tiny.py')
@@ -62,3 +64,26 @@ def test_a_run_of_an_earlier_version_resumes_with_its_defaults(tmp_path: Path) -
     without = dataclasses.replace(config, optimizer=OptimizerConfig(name='adamw', weight_decay=0.0))
     with pytest.raises(UserError, match=r'weight_decay was 0\.0001 and now is 0\.0'):
         run_files.check_resumable(without, str(tmp_path))
+
+
+def test_a_run_that_is_not_deterministic_cannot_resume(tmp_path: Path) -> None:
+    config = TrainConfig(batch_size=20, total_steps=1, input=InputConfig(deterministic=False))
+    run_files.save_config(config, str(tmp_path))
+    with pytest.raises(UserError, match='cannot resume exactly where it stopped'):
+        run_files.check_resumable(config, str(tmp_path))
+
+
+def test_data_json_has_the_class_counts_of_the_data(data_folder: str, tmp_path: Path) -> None:
+    data = data_set.open_data_set(data_folder)
+    saved = data_info(data, TrainConfig(batch_size=1, total_steps=1))
+    run_files.save_info(saved, data, str(tmp_path / 'run'))
+    info = run_files.restore_info(str(tmp_path / 'run'))
+    assert info == saved
+    assert (info.num_classes, sum(info.examples_per_class)) == (4, data.split('train').pictures)
+    assert info.natural_prior == pytest.approx((46 / 98, 29 / 98, 16 / 98, 7 / 98))
+    assert run_files.restore_categories(str(tmp_path / 'run')).names == data.categories.names
+
+
+def test_a_missing_data_json_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r'must have a data\.json, got none'):
+        run_files.restore_info(str(tmp_path))
