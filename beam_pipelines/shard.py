@@ -26,6 +26,7 @@ from beam_pipelines.pipeline import job
 from beam_pipelines.write import commit
 from catalog import categories, command_line, manifest, record, shards, storage
 from catalog.errors import UserError
+from catalog.photos.confined import Rules
 from catalog.sources import opening
 
 _DEFAULTS = ShardOptions()
@@ -42,6 +43,17 @@ _CATEGORIES = flags.DEFINE_string('categories', None, 'category_names.csv; not w
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder of the data set.', required=True)
 _RESUME = flags.DEFINE_bool('resume', False, 'Continue an interrupted run.')
 _OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Replace the data set in --output.')
+_ALLOW_OUTSIDE = flags.DEFINE_bool(
+    'allow_outside',
+    Rules.allow_outside,
+    'Read photos outside of the folder, or of the folder of the list, that --input names.',
+)
+_MAX_PICTURE_MB = flags.DEFINE_float(
+    'max_picture_mb', Rules.max_picture_mb, 'Largest photo file in MB (10^6 bytes).'
+)
+_MAX_LIST_MB = flags.DEFINE_float(
+    'max_list_mb', Rules.max_list_mb, 'Most memory for a list of photos in MB (10^6 bytes).'
+)
 _RANGE_MB = flags.DEFINE_float(
     'range_mb', 64, 'MiB of the source that one element scans; does not change the result.'
 )
@@ -123,8 +135,13 @@ def open_job() -> job.Job:
     if _CATEGORIES.value:
         tree_bytes = storage.read_bytes(_CATEGORIES.value)
         tree = categories.parse(tree_bytes, path=_CATEGORIES.value)
+    rules = Rules(
+        allow_outside=_ALLOW_OUTSIDE.value,
+        max_picture_mb=_MAX_PICTURE_MB.value,
+        max_list_mb=_MAX_LIST_MB.value,
+    )
     return job.Job(
-        source=opening.open_source(_INPUT.value, tree=tree),
+        source=opening.open_source(_INPUT.value, tree=tree, rules=rules),
         categories=tree,
         category_bytes=tree_bytes,
         options=options,

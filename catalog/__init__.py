@@ -12,6 +12,7 @@
 | `shards` | shard file names |
 | `manifest` | `manifest.json`, which makes a folder a data set |
 | `sources/` | reading products from BSON files, MongoDB and photo files |
+| `photos/` | reading folders, lists and photos from outside, within limits |
 | `formats/` | byte formats: BSON documents, image headers, tf.Example, TFRecord |
 | `process/` | memory allocator, startup messages, progress line |
 | `samples/` | sample data sets, real and synthetic |

@@ -23,12 +23,13 @@ PACKAGES = {
 ROOMS = {
     'catalog': {
         'samples': 'categories command_line errors formats process storage',
-        'sources': 'categories errors formats object_store process storage',
+        'sources': 'categories errors formats object_store photos process storage',
+        'photos': 'errors formats storage',
         'manifest': 'categories errors shards storage',
         'atomic_folder': 'errors storage',
         'categories': 'errors storage',
         'process': 'errors object_store storage',
-        'storage': 'object_store',
+        'storage': 'errors object_store',
         'object_store': 'errors',
         'command_line': 'errors',
         'record': 'formats',

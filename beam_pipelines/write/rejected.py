@@ -2,7 +2,8 @@
 
 `rejected.jsonl` has one line per piece: reason, message, described place, source file, offset,
 length, product id, picture, and the name of its bytes in `rejected.zip`. `blank.jsonl` has the same
-for each blank picture except its bytes, since it is not rejected. Empty files are not written.
+for each blank picture except its bytes, since it is not rejected. Empty files are not written. Only
+the owner may read the files: nobody has looked at their bytes.
 """
 
 import json
@@ -41,7 +42,7 @@ def write_rejected(folder: str, source: Source, pieces: Sequence[Rejected]) -> N
         return
     ordered = sorted(pieces, key=_order)
     path = storage.join(folder, BYTES)
-    with storage.write_atomic(path) as file, zipfile.ZipFile(file, 'w') as archive:
+    with storage.write_atomic(path, private=True) as file, zipfile.ZipFile(file, 'w') as archive:
         for piece in ordered:
             entry = zipfile.ZipInfo(_entry_name(piece), date_time=_EPOCH)
             archive.writestr(entry, source.fetch_rejected(piece))
@@ -65,7 +66,7 @@ def _blank(row: np.void) -> Rejected:
 
 def _write_lines(path: str, lines: Sequence[dict[str, object]]) -> None:
     text = ''.join(json.dumps(line, ensure_ascii=False) + '\n' for line in lines)
-    storage.write_bytes(path, text.encode())
+    storage.write_bytes(path, text.encode(), private=True)
 
 
 def _order(piece: Rejected) -> tuple[int, int, int, int, str]:

@@ -15,7 +15,6 @@ import shutil
 import sys
 import tempfile
 import zlib
-from pathlib import Path
 
 from catalog import storage
 from catalog.errors import UserError
@@ -68,11 +67,12 @@ def _copy_path(path: str) -> str:
 
 def _folder() -> str:
     """Returns the user's own folder for copies, below TMPDIR."""
-    folder = Path(tempfile.gettempdir()) / f'shard-job-{os.getuid()}'
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if folder.stat().st_uid != os.getuid():
-        raise UserError(f'{folder}: must belong to you, got another owner; set TMPDIR')
-    return str(folder)
+    folder = os.path.join(tempfile.gettempdir(), f'shard-job-{os.getuid()}')
+    try:
+        storage.make_private_folder(folder)
+    except UserError as error:
+        raise UserError(f'{error}, or set TMPDIR') from error
+    return folder
 
 
 def _unpack(path: str, copy: str) -> None:

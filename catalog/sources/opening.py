@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from catalog import storage
 from catalog.categories import Categories
 from catalog.errors import UserError
-from catalog.sources import bson_files, folder_contents, mongo, photo_files, photo_lists
+from catalog.photos import folder_contents
+from catalog.photos.confined import Rules
+from catalog.sources import bson_files, mongo, photo_files, photo_lists
 from catalog.sources.source import Source
 
 _MONGODB = ('mongodb://', 'mongodb+srv://')
@@ -14,17 +16,21 @@ _DUMPS = ('*.bson', '*.bson.gz', '*/*.bson', '*/*.bson.gz')  # the layout of mon
 _SYSTEM_COLLECTIONS = ('system.', 'oplog.')  # collections in a dump that contain no products
 
 
-def open_source(inputs: Sequence[str], *, tree: Categories | None) -> Source:
+def open_source(
+    inputs: Sequence[str], *, tree: Categories | None, rules: Rules | None = None
+) -> Source:
     """Opens the source that `--input` names.
 
     Args:
       inputs: One MongoDB collection. Or paths and globs, local or gs://, of BSON files (also
         `.gz`) and of folders that mongodump wrote. Or paths of photo folders and photo lists.
       tree: Categories that may name folders. None for unlabelled data.
+      rules: Which photos may be read.
 
     Raises:
       UserError: If nothing is found, or several kinds of source.
     """
+    rules = rules or Rules()
     if inputs[0].startswith(_MONGODB):
         # The flag was split at commas, which also separate the hosts of one address.
         return mongo.open_collection(','.join(inputs))
@@ -39,7 +45,7 @@ def open_source(inputs: Sequence[str], *, tree: Categories | None) -> Source:
         raise UserError(
             f'--input: must be BSON files or photos, got both: {bson[0]} and {photos[0]}'
         )
-    return photo_files.open_photos(photos, tree) if photos else bson_files.open_files(bson)
+    return photo_files.open_photos(photos, tree, rules) if photos else bson_files.open_files(bson)
 
 
 def _paths(pattern: str) -> list[str]:
