@@ -27,7 +27,7 @@ from beam_pipelines.write import commit
 from catalog import categories, command_line, manifest, record, shards, storage
 from catalog.errors import UserError
 from catalog.photos.confined import Rules
-from catalog.sources import opening
+from catalog.sources import bson_files, opening
 
 _DEFAULTS = ShardOptions()
 
@@ -53,6 +53,12 @@ _MAX_PICTURE_MB = flags.DEFINE_float(
 )
 _MAX_LIST_MB = flags.DEFINE_float(
     'max_list_mb', Rules.max_list_mb, 'Most memory for a list of photos in MB (10^6 bytes).'
+)
+_MAX_UNPACK_RATIO = flags.DEFINE_float(
+    'max_unpack_ratio',
+    bson_files.MAX_UNPACK_RATIO,
+    'Largest size of a .gz file once unpacked, in sizes of the file; below 268 MB there is no '
+    'limit.',
 )
 _RANGE_MB = flags.DEFINE_float(
     'range_mb', 64, 'MiB of the source that one element scans; does not change the result.'
@@ -141,7 +147,9 @@ def open_job() -> job.Job:
         max_list_mb=_MAX_LIST_MB.value,
     )
     return job.Job(
-        source=opening.open_source(_INPUT.value, tree=tree, rules=rules),
+        source=opening.open_source(
+            _INPUT.value, tree=tree, rules=rules, max_unpack_ratio=_MAX_UNPACK_RATIO.value
+        ),
         categories=tree,
         category_bytes=tree_bytes,
         options=options,

@@ -17,7 +17,11 @@ _SYSTEM_COLLECTIONS = ('system.', 'oplog.')  # collections in a dump that contai
 
 
 def open_source(
-    inputs: Sequence[str], *, tree: Categories | None, rules: Rules | None = None
+    inputs: Sequence[str],
+    *,
+    tree: Categories | None,
+    rules: Rules | None = None,
+    max_unpack_ratio: float = bson_files.MAX_UNPACK_RATIO,
 ) -> Source:
     """Opens the source that `--input` names.
 
@@ -26,6 +30,7 @@ def open_source(
         `.gz`) and of folders that mongodump wrote. Or paths of photo folders and photo lists.
       tree: Categories that may name folders. None for unlabelled data.
       rules: Which photos may be read.
+      max_unpack_ratio: Largest size of a `.gz` file once unpacked, in sizes of the file.
 
     Raises:
       UserError: If nothing is found, or several kinds of source.
@@ -45,7 +50,9 @@ def open_source(
         raise UserError(
             f'--input: must be BSON files or photos, got both: {bson[0]} and {photos[0]}'
         )
-    return photo_files.open_photos(photos, tree, rules) if photos else bson_files.open_files(bson)
+    if photos:
+        return photo_files.open_photos(photos, tree, rules)
+    return bson_files.open_files(bson, max_unpack_ratio=max_unpack_ratio)
 
 
 def _paths(pattern: str) -> list[str]:
