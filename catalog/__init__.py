@@ -9,11 +9,12 @@
 | `atomic_folder` | folders that are published by a rename |
 | `categories` | the category tree and its dense labels |
 | `record` | the fields of a record and its bytes |
+| `pixels` | what the pixels of a picture are; conversion to JPEG |
 | `shards` | shard file names |
 | `manifest` | `manifest.json`, which makes a folder a data set |
 | `sources/` | reading products from BSON files, MongoDB and photo files |
 | `photos/` | reading folders, lists and photos from outside, within limits |
-| `formats/` | byte formats: BSON documents, image headers, tf.Example, TFRecord |
+| `formats/` | byte formats: BSON documents, image headers, EXIF, tf.Example, TFRecord |
 | `process/` | memory allocator, startup messages, progress line |
 | `samples/` | sample data sets, real and synthetic |
 """

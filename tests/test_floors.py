@@ -32,6 +32,7 @@ ROOMS = {
         'storage': 'errors object_store',
         'object_store': 'errors',
         'command_line': 'errors',
+        'pixels': 'formats',
         'record': 'formats',
         'shards': '',
         'formats': '',
