@@ -167,3 +167,22 @@ def test_os2_bitmaps_are_read() -> None:
     bmp = head + struct.pack('<IHHHH', 12, 4, 3, 1, 24) + rows
     assert traits(bmp) == CONVERT | BLANK
     assert np.asarray(pixels.decode(bmp)).tolist() == [[[10, 20, 30]] * 4] * 3
+
+
+def test_many_headers_at_once_are_read_as_each_alone() -> None:
+    random = np.random.default_rng(0)
+    originals = [save(PICTURE, 'JPEG'), save(PICTURE, 'JPEG', optimize=True)]
+    mutants = []
+    for number in range(4000):
+        data = bytearray(originals[number % 2])
+        data[random.integers(len(data) if number % 4 == 0 else 640)] = random.integers(256)
+        mutants.append(bytes(data[: len(data) if number % 8 else random.integers(800)]))
+    lengths = np.array([len(data) for data in mutants])
+    places = np.stack([np.cumsum(lengths) - lengths, lengths], axis=1)
+    together, errors = inspect_pictures(b''.join(mutants), places, decode=False)
+    for number, data in enumerate(mutants):
+        try:
+            assert together[number] == inspect_picture(data, decode=False)
+            assert number not in errors
+        except BadPicture as error:
+            assert errors[number].reason == error.reason  # noqa: PT017
