@@ -35,8 +35,10 @@ _INPUT = flags.DEFINE_list(
     'input',
     None,
     'Files or globs, local or gs://, of BSON (also .gz), or a folder of mongodump; or '
-    'mongodb://HOST/DATABASE.COLLECTION; or photos, in a folder (DIR/CATEGORY/...) or in a list '
-    '(.csv or .parquet with the columns path, category and optionally product).',
+    'mongodb://HOST/DATABASE.COLLECTION, or mongodb+env://NAME or mongodb+file://PATH of a '
+    'variable or file that contains such an address with its password; or photos, in a folder '
+    '(DIR/CATEGORY/...) or in a list (.csv or .parquet with the columns path, category and '
+    'optionally product).',
     required=True,
 )
 _CATEGORIES = flags.DEFINE_string('categories', None, 'category_names.csv; not with --unlabelled.')

@@ -8,10 +8,9 @@ from catalog.categories import Categories
 from catalog.errors import UserError
 from catalog.photos import folder_contents
 from catalog.photos.confined import Rules
-from catalog.sources import bson_files, mongo, photo_files, photo_lists
+from catalog.sources import bson_files, mongo, mongo_read, photo_files, photo_lists
 from catalog.sources.source import Source
 
-_MONGODB = ('mongodb://', 'mongodb+srv://')
 _DUMPS = ('*.bson', '*.bson.gz', '*/*.bson', '*/*.bson.gz')  # the layout of mongodump
 _SYSTEM_COLLECTIONS = ('system.', 'oplog.')  # collections in a dump that contain no products
 
@@ -36,7 +35,7 @@ def open_source(
       UserError: If nothing is found, or several kinds of source.
     """
     rules = rules or Rules()
-    if inputs[0].startswith(_MONGODB):
+    if inputs[0].startswith(mongo_read.SCHEMES):
         # The flag was split at commas, which also separate the hosts of one address.
         return mongo.open_collection(','.join(inputs))
     bson: list[str] = []

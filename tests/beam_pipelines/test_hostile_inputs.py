@@ -1,17 +1,29 @@
 """Folders and lists from strangers: nothing outside is read, nothing waits, nothing is readable."""
 
+import base64
+import bz2
+import contextlib
 import json
 import os
+import re
 import stat
 import zipfile
+import zlib
 from pathlib import Path
 
+import apache_beam as beam
 import pytest
+from pymongo import MongoClient
 
+from beam_pipelines.options import ShardOptions
+from beam_pipelines.pipeline import job
 from beam_pipelines.write import commit
+from catalog import categories
 from catalog.errors import UserError
+from catalog.sources import opening
+from tests import mongodb
 from tests.beam_pipelines.running import run_command
-from tests.shop import CATEGORY_IDS, jpeg, write_photo
+from tests.shop import CATEGORY_IDS, jpeg, product, write_photo
 
 SECRET = b'root:x:0:0 the secret'
 
@@ -109,3 +121,48 @@ def test_links_in_the_output_are_refused(tmp_path: Path) -> None:
         with pytest.raises(UserError) as error:
             commit.prepare(str(output), resume=False, overwrite=True)
         assert str(error.value) == f'{output}/{name}: must be a folder, got a link; delete it'
+
+
+def test_a_mongodb_secret_is_neither_in_the_steps_nor_in_the_output(
+    mongodb_server: str, categories_path: Path, tmp_path: Path
+) -> None:
+    with MongoClient(mongodb_server) as client:
+        documents = [product(n, CATEGORY_IDS[0], [jpeg(n)]) for n in range(20)]
+        mongodb.fill(client['shop']['secret'], [*documents, product(20, 5, [jpeg(20)])])
+    address = f'{mongodb_server}/shop.secret?authMechanismProperties=AWS_SESSION_TOKEN:s3cret'
+    tree = categories.load(str(categories_path))
+    described = job.Job(
+        source=opening.open_source([address], tree=tree),
+        categories=tree,
+        category_bytes=b'',
+        options=ShardOptions(),
+        output=str(tmp_path / 'unused'),
+        range_bytes=1 << 20,
+    )
+    pipeline = beam.Pipeline()
+    job.build(pipeline, described)
+    steps = pipeline.to_runner_api().SerializeToString()
+    pickled = [pickles(blob) for blob in re.findall(rb'[A-Za-z0-9+/=]{80,}', steps)]
+    assert any(b'mongodb+env://' in data for data in pickled)
+    assert not any(b's3cret' in data for data in [steps, *pickled])
+
+    arguments = [f'--input={address}', f'--categories={categories_path}', '--direct_num_workers=2']
+    done = run_command(*arguments, f'--output={tmp_path / "few"}')
+    assert done.returncode == 2
+    assert 'rejected_fraction' in done.stderr
+    output = tmp_path / 'out'
+    complete = run_command(*arguments, f'--output={output}', '--max_rejected_fraction=0.1')
+    assert complete.returncode == 0, complete.stderr
+    for text in (done.stderr, done.stdout, complete.stderr, complete.stdout):
+        assert 's3cret' not in text
+    assert b's3cret' not in contents(output)
+
+
+def pickles(blob: bytes) -> bytes:
+    """Returns a function of a step as Beam pickles it."""
+    for start in range(4):  # the bytes before it may look like base64, too
+        for unpack in (zlib.decompress, bz2.decompress):
+            with contextlib.suppress(Exception):
+                text = blob[start:]
+                return unpack(base64.b64decode(text[: len(text) // 4 * 4]))
+    return b''
