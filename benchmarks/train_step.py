@@ -148,9 +148,8 @@ def fit(case: Case, folder: Path) -> None:
     config, data = config_of(case), open_data_set(str(folder / 'product'))
     keras.utils.set_random_seed(config.seed)
     shape = (case.side, case.side, 3)
-    net = build_model(config.model, num_classes=data.num_classes, input_shape=shape)
-    if _FIT_KERNEL.value and not case.xla:
-        batch_norm.fuse(net)
+    norm = batch_norm.training_norm(fused=_FIT_KERNEL.value and not case.xla, synchronized=False)
+    net = build_model(config.model, num_classes=data.num_classes, input_shape=shape, norm=norm)
     scale = keras.layers.Rescaling(1 / 127.5, -1.0)  # the same as `preprocess.normalize`
     model = keras.Sequential([keras.Input(shape, dtype='uint8'), scale, net])
     model.compile(

@@ -54,7 +54,7 @@ ROOMS = {
     'trainer': {
         'predict': 'export startup',
         'summary': 'config evaluate metrics naming report workdir',
-        'task': 'config data distribution startup training',
+        'task': 'config data distribution naming startup training',
         'tune': 'config data distribution metrics naming report startup training',
         'ensemble': 'data inference metrics naming report startup',
         'evaluate': 'data inference metrics naming report startup',

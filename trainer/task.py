@@ -18,7 +18,7 @@ from absl import flags
 
 from catalog import command_line
 from catalog.errors import UserError
-from trainer import startup
+from trainer import naming, startup
 from trainer.config import files, overrides
 from trainer.data import data_set
 
@@ -66,10 +66,12 @@ def _train(config: 'TrainConfig', data: 'DataSet', workdir: str) -> None:
     except Stopped as stopped:
         print(stopped, file=sys.stderr, flush=True)
         sys.exit(128 + stopped.signal)
-    print(
-        f'trained {last["step"]:,} steps into {workdir}: '
-        f'loss {last["loss"]:.4f}, accuracy {last["accuracy"]:.4f} on the pictures of training'
+    metrics = (
+        f'loss {last["loss"]:.4f}, training accuracy {last["accuracy"]:.4f}'
+        if 'loss' in last
+        else f'{naming.METRICS} has no metrics, it may have been deleted'
     )
+    print(f'trained {last["step"]:,} steps into {workdir}: {metrics}')
 
 
 if __name__ == '__main__':

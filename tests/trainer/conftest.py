@@ -20,7 +20,7 @@ SIZE = 28  # pixels
 
 
 def jpeg(rng: np.random.Generator, *, label: int, view: int = 0, size: int = SIZE) -> bytes:
-    """A picture that shows its label: a bright row of blocks at a height of its own, and noise."""
+    """Draws a picture of a label: noise with a bright band whose height depends on the label."""
     del view
     pixels = rng.integers(0, 90, (size, size, 3))
     band = max(size // 8, 1)
@@ -29,8 +29,8 @@ def jpeg(rng: np.random.Generator, *, label: int, view: int = 0, size: int = SIZ
 
 
 def half_jpeg(rng: np.random.Generator, *, label: int, view: int, size: int = SIZE) -> bytes:
-    """Half of what tells nine labels apart: label // 3 as a colour at the top, or label % 3 as one
-    at the bottom, in turns."""
+    """Draws half of the evidence for one of nine labels: the colour of the upper half is label // 3
+    in even views, the colour of the lower half is label % 3 in odd views."""
     pixels = rng.integers(0, 90, (size, size, 3))
     half = slice(0, size // 2) if view % 2 == 0 else slice(size // 2, size)
     pixels[half, :, label // 3 if view % 2 == 0 else label % 3] += 150
@@ -128,21 +128,21 @@ def make_data_set(
     draw: Callable[..., bytes] = jpeg,
     seed: int = 0,
 ) -> str:
-    """Writes a data set of real bytes; its folder.
+    """Writes a data set of real JPEG bytes and returns its folder.
 
     Args:
-      folder: made if need be.
-      counts: products of each class in `train`; product i has `views[i % len(views)]` views.
-      validation_counts: likewise in `validation`, by default 6, 5, 4, … 1, 1; half of its products
-        are marked as leaked.
-      predict_products: unlabelled ones, in `predict`.
-      shards: of each split.
-      size: of the pictures, in pixels.
-      kind: of record, `product` or `image`.
-      cut_a_picture: the first picture of `train` lacks its second half.
-      views: numbers of pictures a product, in turn.
-      draw: a picture of a label.
-      seed: of the pixels and the order.
+      folder: Folder to write, created if it does not exist.
+      counts: Products of each class in `train`; product i has `views[i % len(views)]` views.
+      validation_counts: Products of each class in `validation`, by default 6, 5, 4, … 1, 1; half of
+        them are marked as leaked.
+      predict_products: Number of unlabelled products in `predict`.
+      shards: Shards of each split.
+      size: Height and width of the pictures, in pixels.
+      kind: Kind of the records, `product` or `image`.
+      cut_a_picture: Whether the first picture of `train` is truncated to half of its bytes.
+      views: Numbers of pictures of a product, in turn.
+      draw: Draws a picture of a label.
+      seed: Seed of the pixels and the order.
     """
     folder.mkdir(parents=True, exist_ok=True)
     validation_counts = validation_counts or [max(6 - c, 1) for c in range(len(counts))]
@@ -168,9 +168,9 @@ def make_data_set(
         )
         first_id += len(records)
         if cut_a_picture and name == 'train':
-            whole, *rest = records[0].pictures
-            half = whole[: len(whole) // 2]
-            records[0] = records[0]._replace(pictures=[half, *rest])
+            first, *rest = records[0].pictures
+            truncated = first[: len(first) // 2]
+            records[0] = records[0]._replace(pictures=[truncated, *rest])
         if kind == 'image':
             records = _split_views(records)
         splits[name] = _write_split(folder, name, records, shards=shards, num_classes=len(counts))
@@ -194,7 +194,7 @@ def make_data_set(
 
 @pytest.fixture(autouse=True)
 def same_weights_each_time() -> None:
-    """What a test draws without a seed of its own is the same each time it runs."""
+    """Seeds the draws of tests that set no seed."""
     if keras := sys.modules.get('keras'):
         keras.utils.set_random_seed(0)
 
@@ -207,7 +207,7 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope='session')
 def half_evidence_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Nine classes of which a view shows half: 360 train and 90 validation products."""
+    """Nine classes, each view with half of the evidence: 360 train and 90 validation products."""
     return make_data_set(
         tmp_path_factory.mktemp('half'),
         counts=[40] * 9,
@@ -220,8 +220,8 @@ def half_evidence_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope='session')
 def fused_workdir(half_evidence_folder: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run on it that fuses two views, by gated attention, and evaluates at its end."""
-    from tests.trainer import fused  # TensorFlow takes seconds: not for tests without it
+    """A run on it that fuses two views by gated attention and evaluates at its end."""
+    from tests.trainer import fused  # loads TensorFlow, which other tests need not
 
     workdir = tmp_path_factory.mktemp('fused') / 'workdir'
     flags = ('model.fusion.name=gated', 'model.fusion.max_views=2', 'validation.every_steps=150')
@@ -241,11 +241,11 @@ def _largest_file(size_bytes: int) -> Iterator[None]:
 
 @pytest.fixture
 def largest_file() -> Callable[[int], contextlib.AbstractContextManager[None]]:
-    """While the block runs, the system lets no file grow beyond so many bytes."""
+    """Returns a context in which no file can grow beyond a number of bytes."""
     return _largest_file
 
 
 @pytest.fixture(name='make_data_set', scope='session')
 def make_data_set_fixture() -> Callable[..., str]:
-    """`make_data_set`, for tests that want a data set of their own."""
+    """`make_data_set`, for tests that need their own data set."""
     return make_data_set

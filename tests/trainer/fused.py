@@ -1,4 +1,4 @@
-"""Small runs that fuse views, and what their models say, by the shortest way."""
+"""Small runs that fuse views, and the predictions of their models without the trainer."""
 
 import functools
 import io
@@ -11,7 +11,7 @@ from PIL import Image
 
 from catalog import record
 from catalog.formats import tfrecord
-from trainer.config import files as config_files
+from trainer.config import files
 from trainer.data.data_set import open_data_set
 from trainer.inference.runs import restore_member
 from trainer.monitoring import metric_writers
@@ -36,14 +36,14 @@ _SMALL = (
 
 
 def run(folder: str, workdir: Path, *flags: str) -> list[dict[str, float]]:
-    """As trainer.task does with these flags; the logged lines."""
-    config = config_files.load('configs/tiny.py', [*_SMALL, *flags])
+    """Trains a run and returns its logged metrics."""
+    config = files.load('configs/tiny.py', [*_SMALL, *flags])
     train(config, open_data_set(folder), str(workdir))
     return metric_writers.read_metrics(str(workdir))
 
 
 def products(folder: str) -> list[record.Record]:
-    """Those of the validation split."""
+    """Returns the products of the validation split."""
     records = []
     for path in open_data_set(folder).paths('validation'):
         with open(path, 'rb') as file:
@@ -57,13 +57,13 @@ def _model(workdir: Path) -> keras.Model:
 
 
 def pixels(pictures: Sequence[bytes]) -> np.ndarray:
-    """As the model takes them: float32 [N, H, W, 3]."""
+    """Returns decoded pictures as the model takes them: float32 [N, H, W, 3]."""
     images = np.stack([Image.open(io.BytesIO(data)) for data in pictures])
     return images.astype(np.float32) / 127.5 - 1
 
 
 def probabilities(workdir: Path, pictures: Sequence[bytes]) -> np.ndarray:
-    """Of one product of these views, by the model in memory: float64 [C]."""
+    """Computes the probabilities of a product from its views: float64 [C]."""
     images = keras.ops.array(pixels(pictures))
     mask = keras.ops.ones([1, len(pictures)], bool)
     logits = _model(workdir)([images, mask], training=False).numpy().astype(np.float64)[0]

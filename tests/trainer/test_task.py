@@ -1,4 +1,4 @@
-"""The command line of training, as a user meets it."""
+"""The command line of training."""
 
 import os
 import re
@@ -26,7 +26,7 @@ def _last_line(text: str) -> str:
     return text.strip().splitlines()[-1]
 
 
-def test_a_dry_run_shows_everything_and_writes_nothing(data_folder: str, tmp_path: Path) -> None:
+def test_a_dry_run_prints_all_and_writes_nothing(data_folder: str, tmp_path: Path) -> None:
     done = _task(
         '--config=configs/tiny.py',
         f'--data={data_folder}',
@@ -37,7 +37,7 @@ def test_a_dry_run_shows_everything_and_writes_nothing(data_folder: str, tmp_pat
     )
     assert done.returncode == 0, done.stderr
     assert '"batch_size": 7' in done.stdout
-    # 3 convolutions, 4 numbers a channel of normalisation, the last layer
+    # 3 convolutions, 4 numbers per channel of batch norm, the last layer
     weights = 9 * (3 * 4 + 4 * 8 + 8 * 16) + 4 * (4 + 8 + 16) + 17 * 4
     assert f'small_cnn, {weights:,} parameters' in done.stdout
     assert '161 pictures in 4 classes' in done.stdout
@@ -49,7 +49,7 @@ def test_a_dry_run_shows_everything_and_writes_nothing(data_folder: str, tmp_pat
     assert not (tmp_path / 'run').exists()
 
 
-def test_a_dry_run_finds_a_picture_that_cannot_be_decoded(
+def test_a_dry_run_finds_an_undecodable_image(
     make_data_set: Callable[..., str], tmp_path: Path
 ) -> None:
     data = make_data_set(tmp_path / 'data', counts=(4, 3), cut_a_picture=True)
@@ -58,7 +58,7 @@ def test_a_dry_run_finds_a_picture_that_cannot_be_decoded(
     assert 'every picture of the train split must be decodable, one is not' in done.stderr
 
 
-def test_a_training_ends_with_one_line_and_code_0(data_folder: str, tmp_path: Path) -> None:
+def test_training_ends_with_one_line_and_exit_code_0(data_folder: str, tmp_path: Path) -> None:
     done = _task(
         '--config=configs/tiny.py',
         f'--data={data_folder}',
@@ -71,7 +71,7 @@ def test_a_training_ends_with_one_line_and_code_0(data_folder: str, tmp_path: Pa
     assert _last_line(done.stdout).startswith(f'trained 3 steps into {tmp_path}: loss ')
 
 
-def test_mistakes_are_one_line_and_code_2(data_folder: str, tmp_path: Path) -> None:
+def test_user_errors_are_one_line_and_exit_code_2(data_folder: str, tmp_path: Path) -> None:
     good = ['--config=configs/tiny.py', f'--data={data_folder}', f'--workdir={tmp_path / "run"}']
     for flags, message in [
         ([*good, '--config.modle.name=x'], "error: --config has no field 'modle'"),
@@ -89,8 +89,29 @@ def test_mistakes_are_one_line_and_code_2(data_folder: str, tmp_path: Path) -> N
     assert not (tmp_path / 'run').exists()
 
 
-def test_help_shows_the_flags_and_examples() -> None:
+def test_help_lists_the_flags_and_examples() -> None:
     done = _task('--help')
     assert 'python -m trainer.task --config=configs/tiny.py --data=DIR --workdir=DIR' in done.stdout
     for flag in ('--config', '--data', '--workdir', '--verify', 'dry_run'):
         assert flag in done.stdout
+
+
+def test_a_finished_run_without_metrics_is_reported_by_its_step(
+    data_folder: str, tmp_path: Path
+) -> None:
+    flags = (
+        '--config=configs/tiny.py',
+        f'--data={data_folder}',
+        f'--workdir={tmp_path}',
+        '--config.total_steps=3',
+        '--config.batch_size=8',
+        '--config.model.channels=2',
+    )
+    assert _task(*flags).returncode == 0
+    (tmp_path / 'metrics.jsonl').unlink()
+    done = _task(*flags)
+    assert done.returncode == 0, done.stderr
+    assert 'Traceback' not in done.stderr
+    assert _last_line(done.stdout) == (
+        f'trained 3 steps into {tmp_path}: metrics.jsonl has no metrics, it may have been deleted'
+    )

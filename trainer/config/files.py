@@ -3,6 +3,7 @@
 A config file is Python and defines `get_config() -> TrainConfig`.
 """
 
+import dataclasses
 import importlib.util
 import json
 from collections.abc import Sequence
@@ -13,6 +14,12 @@ import pydantic
 from catalog.errors import UserError
 from trainer.config import TrainConfig
 from trainer.config.overrides import apply_overrides, explain, flatten
+
+# A run may resume with other values of these. (A cosine schedule follows the new total.)
+_MUTABLE_FIELDS = frozenset(
+    {'total_steps', 'log_every_steps', 'checkpoint_every_steps', 'keep_checkpoints'}
+)
+_ADAPTER = pydantic.TypeAdapter(TrainConfig)
 
 
 def call_in_file(path: str, function: str, *, flag: str, example: str) -> Any:
@@ -42,9 +49,6 @@ def call_in_file(path: str, function: str, *, flag: str, example: str) -> Any:
     return getattr(module, function)()
 
 
-_ADAPTER = pydantic.TypeAdapter(TrainConfig)
-
-
 def load(path: str, overrides: Sequence[str] = ()) -> TrainConfig:
     """Loads the config of a file and applies overrides `a.b=value`.
 
@@ -55,7 +59,7 @@ def load(path: str, overrides: Sequence[str] = ()) -> TrainConfig:
     config = _run(path)
     if not overrides:
         return config
-    document = apply_overrides(to_document(config), overrides)
+    document = apply_overrides(to_document(config), overrides, TrainConfig)
     return validated(document, where='--config')
 
 
@@ -97,3 +101,16 @@ def to_json(config: TrainConfig) -> str:
 def flat(config: TrainConfig) -> dict[str, Any]:
     """Returns every value by its full name, such as `optimizer.learning_rate`."""
     return flatten(to_document(config))
+
+
+def identity(config: TrainConfig) -> dict[str, Any]:
+    """Returns the values, by full name, that must not change when a run resumes.
+
+    Values that are derived if they are not given are resolved, as earlier versions wrote them.
+    """
+    resolved = dataclasses.replace(config, optimizer=config.optimizer.resolved())
+    return {
+        name: value
+        for name, value in flat(resolved).items()
+        if name not in _MUTABLE_FIELDS and not name.startswith('board.')
+    }

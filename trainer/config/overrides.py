@@ -1,14 +1,16 @@
 """Overrides `a.b=value` of config fields, and pydantic's errors in one line.
 
 A value is parsed as JSON if possible (`0.1`, `true`, `null`, `[1, 2]`), otherwise it is a string;
-`None`, `True` and `False` are accepted too.
+`None`, `True` and `False` are accepted too. The value of a field of strings is always a string or
+None, so that a path may be `2024`.
 """
 
 import copy
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pydantic
 
@@ -45,8 +47,15 @@ def split_arguments(argv: Sequence[str], *, prefix: str) -> tuple[list[str], lis
     return overrides, others
 
 
-def apply_overrides(document: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+def apply_overrides(
+    document: Mapping[str, Any], overrides: Sequence[str], config_class: type
+) -> dict[str, Any]:
     """Returns a copy of a document with the overrides `a.b=value` applied in order.
+
+    Args:
+      document: The JSON document of a config.
+      overrides: The overrides.
+      config_class: Dataclass of the config.
 
     Raises:
       UserError: If a field is unknown, listing the known ones, or names a group of fields.
@@ -58,16 +67,18 @@ def apply_overrides(document: Mapping[str, Any], overrides: Sequence[str]) -> di
             raise UserError(f'--config.{name} must have a value: --config.{name}=VALUE')
         *groups, last = name.split('.')
         node: Any = result
+        owner: Any = config_class
         for depth, group in enumerate(groups):
             _check_field(node, group, within='.'.join(groups[:depth]))
             node = node[group]
+            owner = get_type_hints(owner)[group]
         _check_field(node, last, within='.'.join(groups))
         if isinstance(node[last], dict):
             raise UserError(
                 f'--config.{name} is a group of fields; set one of '
                 + ', '.join(f'{name}.{field}' for field in node[last])
             )
-        node[last] = _value(text, was=node[last])
+        node[last] = _parse(text, get_type_hints(owner)[last])
     return result
 
 
@@ -79,15 +90,24 @@ def _check_field(node: Any, name: str, *, within: str) -> None:
         raise UserError(f'{where} has no field {name!r}; it has {", ".join(node)}')
 
 
-def _value(text: str, *, was: Any) -> Any:
-    if isinstance(was, str) and text not in ('null', 'None'):
-        return text
-    if text in _PYTHON_WORDS:
-        return _PYTHON_WORDS[text]
+def _parse(text: str, hint: Any) -> Any:
+    """Returns the value that `text` stands for in a field of type `hint`."""
     try:
-        return json.loads(text)
+        value = _PYTHON_WORDS[text] if text in _PYTHON_WORDS else json.loads(text)
     except ValueError:
         return text
+    if value is not None and not isinstance(value, str) and _is_text(hint):
+        return text
+    return value
+
+
+def _is_text(hint: Any) -> bool:
+    """Returns whether a field of this type holds a string, or a string or None."""
+    if get_origin(hint) is Literal:
+        return all(isinstance(choice, str) for choice in get_args(hint))
+    if get_origin(hint) in (Union, UnionType):
+        return all(part is NoneType or _is_text(part) for part in get_args(hint))
+    return hint is str
 
 
 def flatten(document: Mapping[str, Any]) -> dict[str, Any]:

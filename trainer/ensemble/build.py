@@ -20,9 +20,13 @@ from trainer import naming
 from trainer.data import data_set
 from trainer.data.data_set import DataSet
 from trainer.ensemble import fitting
-from trainer.inference import combination as combinations
 from trainer.inference import runs, split_scores
-from trainer.inference.combination import Combination
+from trainer.inference.combination import (
+    Combination,
+    Name,
+    combined_log_probabilities,
+    equal_weights,
+)
 from trainer.inference.ensemble import Candidate, Ensemble, MemberRun, to_json
 from trainer.inference.runs import Member
 from trainer.metrics.calibration import clipped_log
@@ -56,10 +60,10 @@ Fit = Callable[[LabelledProbabilities], Combination]
 
 
 def _equal(name: Literal['arithmetic', 'geometric']) -> Fit:
-    return lambda sample: combinations.equal_weights(name, models=len(sample.probabilities))
+    return lambda sample: equal_weights(name, models=len(sample.probabilities))
 
 
-def _fitted(name: combinations.Name) -> Fit:
+def _fitted(name: Name) -> Fit:
     return lambda sample: fitting.fit(name, sample.probabilities, sample.labels)
 
 
@@ -141,7 +145,7 @@ def _compare(
     logs = [
         *zip(workdirs, clipped_log(sample.probabilities), strict=True),
         *(
-            (name, combinations.combined_log_probabilities(sample.probabilities, rule).numpy())
+            (name, combined_log_probabilities(sample.probabilities, rule).numpy())
             for name, rule in rules.items()
         ),
     ]

@@ -7,7 +7,7 @@ Prints a table and writes to --output, atomically:
   suspects.csv          products with a suspected label error, the most suspicious first
 docs/evaluation.md defines every metric.
 
-A product's probabilities are the mean of its pictures', or the model's own if it fuses views
+A product's probabilities are the mean over its pictures, or the model's own if it fuses views
 (docs/fusion.md); a picture is then a product of one view. An earlier evaluation in --output is
 replaced. trainer.export and trainer.summary read the evaluation in WORKDIR/report.
 

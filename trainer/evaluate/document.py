@@ -10,7 +10,7 @@ import numpy as np
 from catalog.categories import Categories
 from trainer import naming
 from trainer.evaluate import rows
-from trainer.evaluate.result import Evaluation
+from trainer.evaluate.result import EvaluationResult
 from trainer.metrics.calibration import BINS, Reliability
 from trainer.metrics.subset_metrics import SubsetMetrics
 
@@ -49,7 +49,7 @@ DEFINITIONS = {
 }
 
 
-def definitions(evaluation: Evaluation) -> dict[str, str]:
+def definitions(evaluation: EvaluationResult) -> dict[str, str]:
     """Returns the definitions of the terms in a report."""
     product = f"A product's probabilities are {evaluation.product_rule}."
     if evaluation.tta == 'flip':
@@ -57,7 +57,7 @@ def definitions(evaluation: Evaluation) -> dict[str, str]:
     return {'product': product, **DEFINITIONS}
 
 
-def build_document(evaluation: Evaluation, tree: Categories) -> dict[str, Any]:
+def build_document(evaluation: EvaluationResult, tree: Categories) -> dict[str, Any]:
     """Returns `evaluation.json`: the metrics per product are at the top level."""
     fitted = evaluation.temperatures
     return {
@@ -114,7 +114,7 @@ def _reliability(reliability: Reliability) -> dict[str, Any]:
     }
 
 
-def label_errors_csv(evaluation: Evaluation, tree: Categories) -> str:
+def label_errors_csv(evaluation: EvaluationResult, tree: Categories) -> str:
     """Returns `suspects.csv`: a row a product, the most suspicious first."""
     products, found = evaluation.predictions, evaluation.label_errors
     text = io.StringIO()

@@ -18,7 +18,7 @@ from trainer import naming
 from trainer.data import data_set
 from trainer.data.data_set import DataSet
 from trainer.evaluate import document, page, sample_images, showcase
-from trainer.evaluate.result import Evaluation
+from trainer.evaluate.result import EvaluationResult
 from trainer.inference import split_scores
 from trainer.inference.runs import Run, open_run
 from trainer.inference.scores import top_predictions
@@ -64,7 +64,7 @@ def evaluate(
     split: str,
     output: str,
     options: EvaluateOptions | None = None,
-) -> Evaluation:
+) -> EvaluationResult:
     """Evaluates the newest checkpoint of a workdir and writes `output` atomically.
 
     Args:
@@ -151,14 +151,14 @@ def _evaluation(
     *,
     split: str,
     target: float,
-) -> Evaluation:
+) -> EvaluationResult:
     predictions, confusion = counted.predictions, counted.products.confusion()
     products, products_without_leaked = counted.products.compute()
     pictures, pictures_without_leaked = counted.pictures.compute()
     curve = coverage.coverage_curve(predictions.confidence[:, 0], predictions.hit)
     label_errors = _label_errors(predictions, num_classes=data.num_classes)
     shown = showcase.select_showcase(predictions, label_errors, confusion)
-    return Evaluation(
+    return EvaluationResult(
         split=split,
         step=run.step,
         product_rule=run.product_rule,
@@ -193,7 +193,7 @@ def _label_errors(predictions: Predictions, *, num_classes: int) -> LabelErrors:
     )
 
 
-def _write(evaluation: Evaluation, data: DataSet, *, folder: Path) -> None:
+def _write(evaluation: EvaluationResult, data: DataSet, *, folder: Path) -> None:
     tree = data.categories
     text = json.dumps(document.build_document(evaluation, tree), indent=1, ensure_ascii=False)
     (folder / naming.EVALUATION).write_text(text + '\n', encoding='utf-8')

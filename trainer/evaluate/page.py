@@ -5,7 +5,7 @@ from typing import Any
 from catalog.categories import Categories
 from catalog.formats import image_header
 from trainer.evaluate import document, rows, text
-from trainer.evaluate.result import Evaluation
+from trainer.evaluate.result import EvaluationResult
 from trainer.metrics.classification import Confusion, Ints
 from trainer.report import charts, pages
 
@@ -14,7 +14,7 @@ _FIRST_LABEL_ERRORS = 12  # the others are folded
 _MAX_CLASSES_IN_MATRIX = 60  # with more, cells are too small to see
 
 
-def render_page(evaluation: Evaluation, tree: Categories) -> bytes:
+def render_page(evaluation: EvaluationResult, tree: Categories) -> bytes:
     """Returns the page; names are escaped, images are embedded."""
     products = evaluation.products
     classes = rows.class_rows(evaluation.confusion, tree)
@@ -65,7 +65,7 @@ def confusion_chart(confusion: Confusion, tree: Categories) -> bytes | None:
     return charts.confusion_matrix(confusion.dense(len(tree)), names)
 
 
-def _label_error_cards(evaluation: Evaluation, tree: Categories) -> list[dict[str, Any]]:
+def _label_error_cards(evaluation: EvaluationResult, tree: Categories) -> list[dict[str, Any]]:
     """A card a product: its images, its label, its likeliest class."""
     products = evaluation.predictions
     return [
@@ -80,7 +80,7 @@ def _label_error_cards(evaluation: Evaluation, tree: Categories) -> list[dict[st
     ]
 
 
-def _pair_cards(evaluation: Evaluation, tree: Categories) -> list[dict[str, Any]]:
+def _pair_cards(evaluation: EvaluationResult, tree: Categories) -> list[dict[str, Any]]:
     """A card a confused pair: first images of its products, and of products of the other class."""
 
     def first_images(chosen: Ints) -> list[dict[str, Any]]:
@@ -99,7 +99,7 @@ def _pair_cards(evaluation: Evaluation, tree: Categories) -> list[dict[str, Any]
     ]
 
 
-def _images(evaluation: Evaluation, product_id: int) -> list[dict[str, Any]]:
+def _images(evaluation: EvaluationResult, product_id: int) -> list[dict[str, Any]]:
     return [
         {
             'product_id': product_id,

@@ -14,7 +14,7 @@ from trainer.metrics.subset_metrics import SubsetMetrics
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class EvaluationResult:
     """Metrics of a model on a split. All but the four subsets are per product.
 
     Attributes:

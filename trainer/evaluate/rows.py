@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from catalog.categories import Categories
-from trainer.evaluate.result import Evaluation
+from trainer.evaluate.result import EvaluationResult
 from trainer.metrics import classification
 from trainer.metrics.classification import Confusion
 from trainer.metrics.subset_metrics import SubsetMetrics
@@ -13,7 +13,7 @@ from trainer.report import tables
 
 METRIC_HEADER = ['', 'products', '95 % interval', 'without leaked', 'pictures', 'without leaked']
 LEVEL_HEADER = ['', 'nodes', 'by leaf', 'by sum', 'top-5', 'macro F1']
-SHOT_HEADER = ['classes', 'measured', 'products', 'accuracy', 'macro recall']
+SHOT_HEADER = ['classes', 'measured', 'products', 'accuracy', 'recall']
 
 # Metrics in percent: (name, title).
 PERCENT_METRICS = [
@@ -70,7 +70,7 @@ def confused_rows(confusion: Confusion, tree: Categories) -> list[dict[str, Any]
     ]
 
 
-def metric_rows(evaluation: Evaluation) -> list[list[str]]:
+def metric_rows(evaluation: EvaluationResult) -> list[list[str]]:
     """Returns the table of metrics, a row a metric; `-` for a subset without examples."""
     counts = [f'{subset.metrics.examples:,}' for subset in evaluation.subsets]
     return [
@@ -96,7 +96,7 @@ def metric_rows(evaluation: Evaluation) -> list[list[str]]:
 
 
 def _metric_row(
-    evaluation: Evaluation, title: str, value: Value, form: Format, *, interval: str = ''
+    evaluation: EvaluationResult, title: str, value: Value, form: Format, *, interval: str = ''
 ) -> list[str]:
     cells = [
         form(value(subset)) if subset.metrics.examples else '-' for subset in evaluation.subsets
@@ -116,7 +116,7 @@ def _level_accuracy(number: int) -> Value:
     return lambda subset: subset.levels[number].accuracy_by_leaf
 
 
-def _auc_rows(evaluation: Evaluation) -> list[list[str]]:
+def _auc_rows(evaluation: EvaluationResult) -> list[list[str]]:
     auc = evaluation.roc_auc
     if not auc.classes:
         return []
@@ -126,7 +126,7 @@ def _auc_rows(evaluation: Evaluation) -> list[list[str]]:
     ]
 
 
-def level_rows(evaluation: Evaluation) -> list[list[str]]:
+def level_rows(evaluation: EvaluationResult) -> list[list[str]]:
     """Returns the table of levels: products, by the likeliest leaf and by the likeliest node."""
     if not evaluation.products.metrics.examples:
         return []
@@ -143,7 +143,7 @@ def level_rows(evaluation: Evaluation) -> list[list[str]]:
     ]
 
 
-def shot_rows(evaluation: Evaluation) -> list[list[str]]:
+def shot_rows(evaluation: EvaluationResult) -> list[list[str]]:
     """Returns the table of many-, medium- and few-shot classes."""
     return [
         [

@@ -2,11 +2,11 @@
 
 from trainer import naming
 from trainer.evaluate import rows
-from trainer.evaluate.result import Evaluation
+from trainer.evaluate.result import EvaluationResult
 from trainer.report import tables
 
 
-def coverage_sentence(evaluation: Evaluation) -> str:
+def coverage_sentence(evaluation: EvaluationResult) -> str:
     """Returns the coverage at the target accuracy."""
     found, target = evaluation.coverage_at_target, f'{100 * evaluation.target:g} %'
     if not found.share:
@@ -19,7 +19,7 @@ def coverage_sentence(evaluation: Evaluation) -> str:
     )
 
 
-def temperature_sentence(evaluation: Evaluation) -> str:
+def temperature_sentence(evaluation: EvaluationResult) -> str:
     """Returns the temperatures and their data."""
     fitted = evaluation.temperatures
     return (
@@ -29,19 +29,20 @@ def temperature_sentence(evaluation: Evaluation) -> str:
     )
 
 
-def label_error_sentence(evaluation: Evaluation) -> str:
+def label_error_sentence(evaluation: EvaluationResult) -> str:
     """Returns the number of suspected label errors."""
     count, total = len(evaluation.label_errors), max(evaluation.products.metrics.examples, 1)
+    noun = 'label error' if count == 1 else 'label errors'
     note = ''
     if evaluation.split == 'train':
         note = ' The model was trained on these labels, so it finds few of their errors.'
     return (
-        f'{count:,} suspected label errors ({tables.percent(count / total)} of the products), '
+        f'{count:,} suspected {noun} ({tables.percent(count / total)} of the products), '
         f'listed in {naming.LABEL_ERRORS}.{note}'
     )
 
 
-def format_evaluation(evaluation: Evaluation) -> str:
+def format_evaluation(evaluation: EvaluationResult) -> str:
     """Returns the evaluation for the terminal."""
     parts = [
         f"Evaluation on {evaluation.split}. A product's probabilities are "

@@ -66,10 +66,10 @@ def build_card(
 
 
 def _evaluation(workdir: str) -> dict[str, Any] | None:
-    figures = read_evaluation(workdir)
-    if figures is None:
+    evaluation = read_evaluation(workdir)
+    if evaluation is None:
         return None
-    return {key: value for key, value in figures.items() if key not in _NOT_COPIED}
+    return {key: value for key, value in evaluation.items() if key not in _NOT_COPIED}
 
 
 def _ensemble(run: 'Run', *, workdir: str) -> dict[str, Any]:

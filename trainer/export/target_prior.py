@@ -61,13 +61,20 @@ def _target(target: str, run: Run, tree: Categories) -> Shares:
 def _read_file(path: str, tree: Categories) -> Shares:
     try:
         text = storage.read_bytes(path).decode('utf-8-sig')
-    except FileNotFoundError as error:
+    except (FileNotFoundError, IsADirectoryError) as error:
         raise UserError(
-            f'--target_prior must be natural, uniform or a file, there is no {path}'
+            f'--target_prior must be natural, uniform or a file, there is no file {path}'
         ) from error
     except UnicodeDecodeError as error:
         raise UserError(f'{path}: must be UTF-8, got: {error}') from error
-    rows = csv.reader(io.StringIO(text))
+    try:
+        return _parse(text, tree, path=path)
+    except csv.Error as error:
+        raise UserError(f'{path}: must be CSV, got: {error}') from error
+
+
+def _parse(text: str, tree: Categories, *, path: str) -> Shares:
+    rows = csv.reader(io.StringIO(text, newline=None))
     header = next(rows, [])
     if header != _HEADER:
         raise UserError(
@@ -84,8 +91,8 @@ def _read_file(path: str, tree: Categories) -> Shares:
     missing = [category_id for category_id, label in label_of.items() if label not in shares]
     if missing:
         raise UserError(
-            f'{path}: must have a row for each of {len(tree):,} categories, {len(missing):,} are '
-            f'missing, such as {missing[0]}'
+            f'{path}: must have a share for each of the {len(tree):,} categories, got '
+            f'{len(shares):,}; category {missing[0]} has none'
         )
     return np.array([shares[label] for label in range(len(tree))])
 

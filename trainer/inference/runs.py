@@ -85,7 +85,7 @@ class Run:
 def describe_fusion(config: FusionConfig) -> str:
     """Returns how the probabilities of a product are computed, in words."""
     if not config.is_on:
-        return 'the mean of its pictures'
+        return 'the mean over its pictures'
     return f'the fusion of its first {config.max_views} pictures ({config.name})'
 
 

@@ -1,24 +1,31 @@
-"""Batch norm in training by TensorFlow's own kernel, where Keras 3 takes some forty operations.
+"""Batch norm layers for training: TensorFlow's fused kernel, statistics over all devices.
 
-Ioffe and Szegedy, 2015, arXiv:1502.03167. The same weights and, to rounding, the same numbers; a
-step of MobileNetV2 takes three quarters of the time. What a model answers with is Keras's.
+Ioffe and Szegedy, 2015, arXiv:1502.03167. Keras 3 computes batch norm with about forty operations;
+with the kernel, a step of MobileNetV2 takes three quarters of the time. The weights are the same;
+the numbers are equal up to rounding. Evaluated and exported models have Keras's layer.
 """
 
+import functools
+import random
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+# Builds a batch norm layer from the options of Keras's layer.
+Norm = Callable[..., keras.layers.Layer]
+
 
 class BatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
-    """Keras's layer, and by its name, so that paths of weights stay what they are."""
+    """Keras's layer, with the fused kernel in training; the class name keeps automatic names."""
 
     def call(
         self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None
     ) -> Any:
-        """Normalises maps of features, [B, H, W, C], by their own figures in training."""
+        """Normalizes feature maps, [B, H, W, C]; in training, by their own statistics."""
         maps = len(inputs.shape) == 4 and mask is None
-        if not (training and self.trainable and maps):
+        if not (training and self.trainable and maps and self._is_plain()):
             return super().call(inputs, training=training, mask=mask)
         x = tf.cast(inputs, tf.float32)  # as Keras does: half precision overflows
         channels = self.moving_mean.shape
@@ -31,23 +38,50 @@ class BatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
             epsilon=self.epsilon,
         )
         count = tf.cast(tf.size(x) // channels[0], tf.float32)
-        self._average(self.moving_mean, mean)
-        self._average(self.moving_variance, variance * (count - 1) / count)  # Bessel's, undone
+        self._update(self.moving_mean, mean)
+        # The kernel returns the unbiased variance; Keras averages the biased one.
+        self._update(self.moving_variance, variance * (count - 1) / count)
         return tf.cast(outputs, self.compute_dtype)
 
-    def _average(self, moving: keras.Variable, now: tf.Tensor) -> None:
-        moving.assign(moving * self.momentum + now * (1.0 - self.momentum))
+    def _is_plain(self) -> bool:
+        return self.axis in (-1, 3) and not (self.synchronized or self.renorm)
+
+    def _update(self, average: keras.Variable, value: tf.Tensor) -> None:
+        average.assign(average * self.momentum + value * (1.0 - self.momentum))
 
 
-def fuse(model: keras.Model) -> None:
-    """Makes every batch norm of a model such a one, in place: its weights stay.
+def training_norm(*, fused: bool, synchronized: bool) -> Norm:
+    """Returns what builds the batch norm layers of a model to train.
 
-    (keras.applications builds its own layers; a copy of the model would draw its weights anew.)
+    Args:
+      fused: Whether to use TensorFlow's kernel; with XLA, which fuses Keras's operations itself, it
+        gains nothing.
+      synchronized: Whether the statistics are those of the global batch.
     """
-    for layer in model._flatten_layers():
-        if type(layer) is keras.layers.BatchNormalization and _is_plain(layer):
-            layer.__class__ = BatchNormalization
+    layer: Norm = BatchNormalization if fused else keras.layers.BatchNormalization
+    return functools.partial(layer, synchronized=True) if synchronized else layer
 
 
-def _is_plain(layer: keras.layers.BatchNormalization) -> bool:
-    return layer.axis in (-1, 3) and not (layer.synchronized or layer.renorm)
+def replace_norm(model: keras.Model, norm: Norm) -> keras.Model:
+    """Returns a copy of a model of images with other batch norm layers.
+
+    All names stay, and the values of all weights and seeds. For backbones of keras.applications,
+    which build their own layers.
+    """
+
+    def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if not isinstance(layer, keras.layers.BatchNormalization):
+            return layer.__class__.from_config(layer.get_config())
+        options = layer.get_config()
+        del options['synchronized']
+        return norm(**options)
+
+    if not any(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers):
+        return model
+    state = random.getstate()
+    image = keras.Input(batch_shape=model.input.shape, name=model.layers[0].name)
+    copy = keras.models.clone_model(model, input_tensors=image, clone_function=clone)
+    random.setstate(state)  # Keras drew seeds for the layers of the copy
+    for variable, original in zip(copy.variables, model.variables, strict=True):
+        variable.assign(original)
+    return copy

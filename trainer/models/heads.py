@@ -12,6 +12,7 @@ import keras
 from keras import layers, ops
 
 from trainer.config.model import ModelConfig
+from trainer.models.batch_norm import Norm
 
 LOGITS = 'logits'  # name of the last layer
 _LEVEL_HEAD = 'level_head_'  # prefix of the names of the level heads
@@ -91,13 +92,15 @@ class Scaled(layers.Layer):  # type: ignore[misc]
         return self.scale * ops.matmul(features, self.kernel) + self.bias
 
 
-def features(x: keras.KerasTensor, config: ModelConfig) -> keras.KerasTensor:
+def features(
+    x: keras.KerasTensor, config: ModelConfig, *, norm: Norm = layers.BatchNormalization
+) -> keras.KerasTensor:
     """Builds the layers from the backbone's map to the features: [B, H, W, C] -> [B, d]."""
     if config.head_norm:
-        x = layers.BatchNormalization(name='head_norm')(x)
+        x = norm(name='head_norm')(x)
     if config.head_channels:
         x = layers.Conv2D(config.head_channels, 1, name='head_conv')(x)
-        x = layers.BatchNormalization(name='head_conv_norm')(x)
+        x = norm(name='head_conv_norm')(x)
     x = _pooling(config.pooling)(x)
     return layers.Dropout(config.dropout, name='head_dropout')(x)
 

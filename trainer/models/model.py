@@ -11,22 +11,36 @@ import tensorflow as tf
 
 from trainer.config.model import ModelConfig
 from trainer.models import backbones, fusion, heads
+from trainer.models.batch_norm import Norm
 from trainer.models.heads import LOGITS
 
 Shape = tuple[int | None, int | None, int]  # of an image; None for a variable side
 
 
-def build_model(config: ModelConfig, *, num_classes: int, input_shape: Shape) -> keras.Model:
+def build_model(
+    config: ModelConfig,
+    *,
+    num_classes: int,
+    input_shape: Shape,
+    norm: Norm = keras.layers.BatchNormalization,
+) -> keras.Model:
     """Builds a model from images, float32 [B, H, W, 3], to logits, float32 [B, num_classes].
 
     If the config fuses views, the inputs are [images [N, H, W, 3], mask bool [B, V]], as
     `fusion.Views` takes the features, and the logits are those of the products.
 
+    Args:
+      config: The `model` part of the run's config.
+      num_classes: Number of classes.
+      input_shape: Shape of an image.
+      norm: Builds the batch norm layers; of a model to train, `batch_norm.training_norm`.
+
     Raises:
       UserError: If the initial weights are unavailable.
     """
     image = keras.Input(input_shape, name='image')
-    features = heads.features(backbones.feature_map(image, config), config)
+    feature_map = backbones.feature_map(image, config, norm=norm)
+    features = heads.features(feature_map, config, norm=norm)
     inputs = image
     if config.fusion.is_on:
         mask = keras.Input([None], dtype='bool', name='mask')

@@ -7,8 +7,10 @@ of two runs of one config can be compared byte for byte. Rates are on TensorBoar
 """
 
 import contextlib
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Self
 
 import keras
@@ -22,8 +24,6 @@ from tensorboard.summary.writer import event_file_writer  # type: ignore[import-
 from catalog import storage
 from catalog.errors import UserError
 from trainer import naming
-
-TRIAL = 'run'  # its name among the hyper-parameters: one run a workdir
 
 
 def read_metrics(workdir: str) -> list[dict[str, float]]:
@@ -42,7 +42,7 @@ class NullMetricWriter:
     def log(self, metrics: Mapping[str, float], *, measured: Mapping[str, float]) -> None:
         """Does nothing."""
 
-    def log_config(self, values: Mapping[str, Any]) -> None:
+    def log_config(self, values: Mapping[str, Any], *, identity: Mapping[str, Any]) -> None:
         """Does nothing."""
 
     def log_images(self, name: str, images: npt.NDArray[np.uint8], *, step: int) -> None:
@@ -90,14 +90,20 @@ class MetricWriter:
                 if name != 'step':
                     tf.summary.scalar(name, value)
 
-    def log_config(self, values: Mapping[str, Any]) -> None:
-        """Logs the hyperparameters, by name, for TensorBoard's HParams plugin."""
+    def log_config(self, values: Mapping[str, Any], *, identity: Mapping[str, Any]) -> None:
+        """Logs the hyperparameters for TensorBoard's HParams plugin, which has a row per trial.
+
+        Args:
+          values: All values of the config by name.
+          identity: Those that do not change when the run resumes; with the name of the workdir,
+            they identify the trial.
+        """
         plain = {
             name: value if isinstance(value, bool | int | float | str) else json.dumps(value)
             for name, value in values.items()
         }
         with self._events_at(0):
-            hparams.hparams(plain, trial_id=TRIAL)
+            hparams.hparams(plain, trial_id=_trial_id(self._workdir, identity))
 
     def log_images(self, name: str, images: npt.NDArray[np.uint8], *, step: int) -> None:
         """Logs images, uint8 [N, H, W, 3]."""
@@ -137,6 +143,12 @@ def _write_errors(workdir: str) -> Iterator[None]:
             f'{workdir}: metrics and TensorBoard events must be writable, got: {error.message}; '
             'the checkpoints are intact, the same command resumes from the last one'
         ) from error
+
+
+def _trial_id(workdir: str, identity: Mapping[str, Any]) -> str:
+    name = Path(workdir).absolute().name
+    document = json.dumps([name, dict(identity)], sort_keys=True)
+    return f'{name}-{hashlib.sha256(document.encode()).hexdigest()[:12]}'
 
 
 def _line(metrics: Mapping[str, float]) -> str:

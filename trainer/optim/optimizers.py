@@ -66,21 +66,25 @@ def build_optimizer(
 
 
 def _optimizer(config: OptimizerConfig, rate: LearningRate) -> keras.optimizers.Optimizer:
+    decay = config.effective_weight_decay
     match config.name:
         case 'sgd':
-            return keras.optimizers.SGD(rate, momentum=config.momentum, nesterov=config.nesterov)
+            optimizer = keras.optimizers.SGD(
+                rate,
+                momentum=config.momentum,
+                nesterov=config.nesterov,
+                weight_decay=decay or None,
+            )
         case 'adam':
-            return keras.optimizers.Adam(rate)
+            optimizer = keras.optimizers.Adam(rate, weight_decay=decay or None)
         case 'nadam':
-            return keras.optimizers.Nadam(rate)
+            optimizer = keras.optimizers.Nadam(rate, weight_decay=decay or None)
         case 'adamw':
-            return _decayed(keras.optimizers.AdamW(rate, weight_decay=config.weight_decay))
+            optimizer = keras.optimizers.AdamW(rate, weight_decay=decay)
         case 'lamb':
-            return _decayed(keras.optimizers.Lamb(rate, weight_decay=config.weight_decay))
+            optimizer = keras.optimizers.Lamb(rate, weight_decay=decay)
         case name:
             raise ValueError(f'optimizer.name must be a name in OptimizerConfig, got {name!r}')
-
-
-def _decayed(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
-    optimizer.exclude_from_weight_decay(var_names=_NEVER_DECAYED)
+    if optimizer.weight_decay is not None:
+        optimizer.exclude_from_weight_decay(var_names=_NEVER_DECAYED)
     return optimizer

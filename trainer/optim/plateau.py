@@ -45,7 +45,7 @@ def observe(before: PlateauState, value: float, config: ScheduleConfig) -> Plate
 def _is_better(value: float, best: float | None, config: ScheduleConfig) -> bool:
     if best is None:
         return True
-    gain = best - value if config.plateau_goal == 'min' else value - best
+    gain = best - value if config.effective_plateau_goal == 'min' else value - best
     return gain > config.min_delta
 
 

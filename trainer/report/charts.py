@@ -135,7 +135,7 @@ def coverage(curve: CoverageCurve, at_target: Coverage) -> bytes:
     axes.axhline(100 * at_target.target, color=PALE, linewidth=1, linestyle=(0, (4, 3)))
     if at_target.share:
         share, accuracy = 100 * at_target.share, 100 * at_target.accuracy
-        axes.plot([share], [accuracy], color=INK, marker='o', markersize=5)
+        axes.plot([share], [accuracy], color=INK, marker='o', markersize=5, clip_on=False)
         axes.annotate(
             f'{share:.1f} % auto-classified\nat {accuracy:.1f} % accuracy', (share, accuracy),
             xytext=(-8, -10) if share > 50 else (8, -10), textcoords='offset points',
@@ -186,5 +186,8 @@ def _balance_bars(
     axes.invert_yaxis()
     axes.set_xlabel('share of the class, %')
     axes.grid(axis='x', color=GRID)
-    axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc='lower right')
+    axes.legend(
+        frameon=False, fontsize=8, labelcolor=INK, ncols=2,
+        loc='lower right', bbox_to_anchor=(1, 1), borderaxespad=0,
+    )  # fmt: skip
     return _png(figure)

@@ -28,6 +28,7 @@ def render(template: str, **values: Any) -> bytes:
     )
     environment.filters['number'] = lambda value: f'{value:,}'
     environment.filters['percent'] = lambda share: f'{100 * share:.1f} %'
+    environment.filters['nbsp'] = lambda text: text.replace(' %', '\N{NO-BREAK SPACE}%')
     return environment.get_template(template).render(values).encode()
 
 

@@ -97,8 +97,8 @@ def balance_sentence(run: RunArtifacts) -> str:
     if before is None or after is None:
         return 'No class has products.'
     return (
-        f'The largest class is {before:,.0f} times the smallest before balancing, '
-        f'{after:,.0f} times after.'
+        f'The largest class is {_ratio(before)} times the smallest before balancing, '
+        f'{_ratio(after)} times after.'
     )
 
 
@@ -106,6 +106,10 @@ def _imbalance(shares: Sequence[float]) -> float | None:
     """The ratio of the largest class to the smallest one that occurs."""
     present = [share for share in shares if share > 0]
     return max(present) / min(present) if present else None
+
+
+def _ratio(ratio: float) -> str:
+    return f'{ratio:,.0f}' if ratio >= 10 else f'{ratio:.1f}'
 
 
 def ledger_rows(run: RunArtifacts) -> list[tuple[str, int | None, int | None]]:

@@ -83,17 +83,17 @@ def _build_model(config: TrainConfig, *, num_classes: int) -> keras.Model:
     size = (None, None) if config.input.sizes else (config.input.height, config.input.width)
     # A feature cache brings the weights of its backbone.
     initial_weights = None if config.input.features else config.model.weights
-    model = build_model(
+    # XLA, which TPUs compile with too, fuses Keras's operations itself.
+    norm = batch_norm.training_norm(
+        fused=not config.step.xla and config.strategy != 'tpu',
+        synchronized=config.step.synchronized_batch_norm,
+    )
+    return build_model(
         dataclasses.replace(config.model, weights=initial_weights),
         num_classes=num_classes,
         input_shape=(*size, 3),
+        norm=norm,
     )
-    for layer in model._flatten_layers():
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.synchronized = config.step.synchronized_batch_norm
-    if not config.step.xla and config.strategy != 'tpu':  # XLA fuses Keras's operations itself
-        batch_norm.fuse(model)
-    return model
 
 
 def _freeze_backbone(model: keras.Model, data: DataSet) -> None:

@@ -126,7 +126,7 @@ def _train_to_end(run: _Run, strategy: tf.distribute.Strategy) -> None:
             Reporter(board, config=config, info=run.info, state=state, step=step)
         ) as reporter,
     ):
-        board.log_config(files.flat(config))
+        board.log_config(files.flat(config), identity=files.identity(config))
         while step < config.total_steps and not run.is_over:
             profiler.on_step(step)
             count = min(_steps_to_next_event(step, config), profiler.steps_to_next_stop(step))

@@ -80,7 +80,7 @@ def load(path: str, config: TrainConfig) -> Space:
         if not isinstance(values, Choice | Range):
             raise UserError(f'{path}: {name} must be a Choice or a Range, got {values!r}')
         try:
-            overrides.apply_overrides(document, [f'{name}=0'])
+            overrides.apply_overrides(document, [f'{name}=0'], TrainConfig)
         except UserError as error:
             raise UserError(f'{path}: {error}') from error
     return space

@@ -9,11 +9,6 @@ from trainer import naming
 from trainer.config import TrainConfig, files
 from trainer.data.data_set import DataInfo, DataSet
 
-# A run may resume with other values of these. (A cosine schedule follows the new total.)
-_MUTABLE_FIELDS = frozenset(
-    {'total_steps', 'log_every_steps', 'checkpoint_every_steps', 'keep_checkpoints'}
-)
-
 
 def save_config(config: TrainConfig, workdir: str) -> None:
     """Writes `workdir/config.json`."""
@@ -49,14 +44,11 @@ def check_resumable(config: TrainConfig, workdir: str) -> None:
             f'{workdir}: a run with input.deterministic=False cannot resume exactly where it '
             'stopped; take another --workdir'
         )
-    before = files.flat(restore_config(workdir))
-    now = files.flat(config)
+    before, now = (files.identity(c) for c in (restore_config(workdir), config))
     changed = [
         f'{name} was {before[name]!r} and now is {now[name]!r}'
         for name in now
-        if name not in _MUTABLE_FIELDS
-        and not name.startswith('board.')
-        and before[name] != now[name]
+        if before[name] != now[name]
     ]
     if changed:
         raise UserError(

@@ -18,7 +18,6 @@ from trainer.data import preprocess
 from trainer.data.batches import evaluation_batches, picture_batches, train_batches
 from trainer.data.data_set import DataSet, open_data_set
 from trainer.data.examples import batch_spec
-from trainer.workdir import run_files
 
 MakeDataSet = Callable[..., str]
 
@@ -46,7 +45,7 @@ def _records(data: DataSet, split: str) -> list[record.Record]:
 
 
 def _pictures(data: DataSet, split: str) -> Counter[tuple[bytes, int]]:
-    """The decoded pictures of a split and their labels, read without tf.data."""
+    """Returns the decoded pictures of a split and their labels, read without tf.data."""
     return Counter(
         (preprocess.decode(tf.constant(picture), height=28, width=28).numpy().tobytes(), label)
         for product in _records(data, split)
@@ -68,13 +67,13 @@ def _stream(data: DataSet, config: TrainConfig, *, pictures: int) -> list[tuple[
     return seen[:pictures]
 
 
-def test_training_batches_are_full_and_of_uint8(data: DataSet) -> None:
+def test_training_batches_are_full_and_uint8(data: DataSet) -> None:
     spec = train_batches(data, batch_spec(_config())).element_spec
     assert spec['image'] == tf.TensorSpec([20, 28, 28, 3], tf.uint8)
     assert spec['label'] == tf.TensorSpec([20], tf.int64)
 
 
-def test_every_epoch_holds_each_picture_once_in_another_order(data: DataSet) -> None:
+def test_every_epoch_has_each_picture_once_in_another_order(data: DataSet) -> None:
     per_epoch = data.split('train').pictures
     assert per_epoch % 20  # so that a batch spans two epochs
     seen = _stream(data, _config(), pictures=3 * per_epoch)
@@ -85,22 +84,20 @@ def test_every_epoch_holds_each_picture_once_in_another_order(data: DataSet) -> 
     assert epochs[0] != epochs[1] != epochs[2]
 
 
-def test_the_order_is_that_of_the_seed(data: DataSet) -> None:
+def test_the_seed_decides_the_order(data: DataSet) -> None:
     first = _stream(data, _config(seed=3), pictures=400)
     assert first == _stream(data, _config(seed=3), pictures=400)
     assert first != _stream(data, _config(seed=4), pictures=400)
 
 
-def test_the_order_does_not_hang_on_tensorflows_global_seed(data: DataSet) -> None:
+def test_the_order_does_not_depend_on_tensorflows_global_seed(data: DataSet) -> None:
     first = _stream(data, _config(), pictures=200)
     tf.random.set_seed(99)
     assert first == _stream(data, _config(), pictures=200)
 
 
-def test_views_of_a_product_do_not_lie_side_by_side(
-    make_data_set: MakeDataSet, tmp_path: Path
-) -> None:
-    """Of 300 pictures in threes, about two pairs of neighbours are of one product by chance."""
+def test_views_of_a_product_are_not_adjacent(make_data_set: MakeDataSet, tmp_path: Path) -> None:
+    """Of 300 pictures in threes, about two adjacent pairs are of one product by chance."""
     data = open_data_set(make_data_set(tmp_path / 'data', counts=(100, 100)))
     owner = {
         preprocess.decode(tf.constant(picture), height=28, width=28).numpy().tobytes(): product
@@ -114,7 +111,7 @@ def test_views_of_a_product_do_not_lie_side_by_side(
 
 
 @pytest.mark.parametrize('batches', [0, 3, 11])
-def test_an_iterator_goes_on_from_its_checkpoint(
+def test_an_iterator_resumes_from_its_checkpoint(
     data: DataSet, tmp_path: Path, batches: int
 ) -> None:
     stream = train_batches(data, batch_spec(_config()))
@@ -127,22 +124,22 @@ def test_an_iterator_goes_on_from_its_checkpoint(
     resumed = iter(train_batches(data, batch_spec(_config())))
     tf.train.Checkpoint(iterator=resumed).read(path).assert_consumed()
     for batch in expected:
-        found = next(resumed)
-        np.testing.assert_array_equal(found['image'], batch['image'])
-        np.testing.assert_array_equal(found['label'], batch['label'])
+        actual = next(resumed)
+        np.testing.assert_array_equal(actual['image'], batch['image'])
+        np.testing.assert_array_equal(actual['label'], batch['label'])
 
 
 @pytest.mark.parametrize('kind', ['product', 'image'])
-def test_evaluation_sees_every_picture_once_in_order(
+def test_evaluation_reads_every_picture_once_in_order(
     make_data_set: MakeDataSet, tmp_path: Path, kind: str
 ) -> None:
     data = open_data_set(make_data_set(tmp_path / 'data', kind=kind))
     batches = picture_batches(data, 'validation', _config().input, batch_size=20)
-    found = list(batches.as_numpy_iterator())
+    actual = list(batches.as_numpy_iterator())
     products = _records(data, 'validation')
     pictures = data.split('validation').pictures
-    assert [len(batch['label']) for batch in found] == [20] * (pictures // 20) + [pictures % 20]
-    columns = {name: np.concatenate([batch[name] for batch in found]) for name in found[0]}
+    assert [len(batch['label']) for batch in actual] == [20] * (pictures // 20) + [pictures % 20]
+    columns = {name: np.concatenate([batch[name] for batch in actual]) for name in actual[0]}
     expected = [
         (product.product_id, index, product.category.label, leaked)
         for product in products
@@ -157,13 +154,13 @@ def test_evaluation_sees_every_picture_once_in_order(
     )
 
 
-def test_unlabelled_pictures_have_the_label_minus_one(data: DataSet) -> None:
+def test_unlabelled_pictures_have_label_minus_one(data: DataSet) -> None:
     [batch] = picture_batches(data, 'predict', _config().input, batch_size=100).as_numpy_iterator()
     assert batch['label'].tolist() == [-1] * data.split('predict').pictures
     assert batch['leaked'].tolist() == [0] * data.split('predict').pictures
 
 
-def test_picture_records_and_product_records_are_one_stream(
+def test_picture_records_and_product_records_give_the_same_pictures(
     make_data_set: MakeDataSet, tmp_path: Path
 ) -> None:
     products = open_data_set(make_data_set(tmp_path / 'product', kind='product'))
@@ -175,7 +172,7 @@ def test_picture_records_and_product_records_are_one_stream(
     )
 
 
-def test_pictures_of_another_size_come_out_in_the_size_of_the_config(
+def test_pictures_are_resized_to_the_size_of_the_config(
     make_data_set: MakeDataSet, tmp_path: Path
 ) -> None:
     data = open_data_set(make_data_set(tmp_path / 'data', counts=(9, 9), size=50))
@@ -183,24 +180,24 @@ def test_pictures_of_another_size_come_out_in_the_size_of_the_config(
     assert batch['image'].shape == (8, 28, 28, 3)
 
 
-def test_the_workers_parts_are_the_batches_of_one(data_folder: str) -> None:
+def test_the_parts_of_all_workers_form_the_batches_of_one(data_folder: str) -> None:
     data = open_data_set(data_folder)
     config = TrainConfig(batch_size=6, total_steps=1, input=InputConfig(height=28, width=28))
-    whole = list(train_batches(data, batch_spec(config)).take(40))
+    batches_of_one = list(train_batches(data, batch_spec(config)).take(40))
     parts = [
         list(train_batches(data, batch_spec(config), worker=w, num_workers=3).take(40))
         for w in range(3)
     ]
-    for step, batch in enumerate(whole):
+    for step, batch in enumerate(batches_of_one):
         for name, expected in batch.items():
-            found = np.concatenate([part[step][name] for part in parts])
-            np.testing.assert_array_equal(found, expected)
+            actual = np.concatenate([part[step][name] for part in parts])
+            np.testing.assert_array_equal(actual, expected)
 
 
-def test_the_workers_evaluation_batches_are_those_of_one(data_folder: str) -> None:
+def test_workers_share_the_evaluation_batches_of_one(data_folder: str) -> None:
     data = open_data_set(data_folder)
     config = TrainConfig(batch_size=8, total_steps=1, input=InputConfig(height=28, width=28))
-    whole = [
+    batches_of_one = [
         b['label'].numpy().tolist()
         for b in evaluation_batches(data, 'validation', batch_spec(config))
     ]
@@ -208,10 +205,10 @@ def test_the_workers_evaluation_batches_are_those_of_one(data_folder: str) -> No
         part = evaluation_batches(
             data, 'validation', batch_spec(config), worker=worker, num_workers=2
         )
-        assert [b['label'].numpy().tolist() for b in part] == whole[worker::2]
+        assert [b['label'].numpy().tolist() for b in part] == batches_of_one[worker::2]
 
 
-def test_shards_that_are_compressed_give_the_same_pictures(data: DataSet, tmp_path: Path) -> None:
+def test_compressed_shards_give_the_same_pictures(data: DataSet, tmp_path: Path) -> None:
     compressed = []
     for path in data.paths('train'):
         target = tmp_path / f'{Path(path).name}.gz'
@@ -228,13 +225,13 @@ def test_shards_that_are_compressed_give_the_same_pictures(data: DataSet, tmp_pa
     assert Counter(_stream(other, _config(), pictures=train.pictures)) == _pictures(data, 'train')
 
 
-def test_a_sample_is_a_share_of_each_class_the_same_in_every_epoch(
+def test_a_sample_has_a_share_of_each_class_and_is_the_same_in_every_epoch(
     make_data_set: MakeDataSet, tmp_path: Path
 ) -> None:
     data = open_data_set(make_data_set(tmp_path / 'data', counts=(300, 300), size=8))
 
     def products(seed: int) -> Counter[int]:
-        """Labels of the first 800 that are drawn: many epochs of the sample."""
+        """Counts the first 800 examples, which are many epochs of the sample."""
         sample = InputConfig(height=8, width=8, shuffle_records=100, sample_fraction=0.25)
         model = ModelConfig(fusion=FusionConfig(name='mean', max_views=1))
         config = _config(seed=seed, input=sample, model=model)
@@ -248,34 +245,27 @@ def test_a_sample_is_a_share_of_each_class_the_same_in_every_epoch(
     first = products(1)
     classes = Counter(label for _, label in first)
     assert all(50 < classes[label] < 100 for label in (0, 1)), classes
-    assert max(first.values()) - min(first.values()) == 1  # whole epochs, and a part of one
+    assert max(first.values()) - min(first.values()) == 1  # complete epochs and a part of one
     assert first == products(1)
     assert set(first) != set(products(2))
 
 
-def test_a_sample_of_hardly_any_products_is_refused(data: DataSet) -> None:
+def test_a_sample_of_few_products_is_an_error(data: DataSet) -> None:
     config = _config(input=InputConfig(height=28, width=28, sample_fraction=0.01))
     with pytest.raises(UserError, match='must leave at least 20 products, got'):
         train_batches(data, batch_spec(config))
 
 
-def test_an_order_that_is_not_deterministic_still_holds_each_picture_once(data: DataSet) -> None:
+def test_a_nondeterministic_order_still_has_each_picture_once(data: DataSet) -> None:
     config = _config(input=InputConfig(height=28, width=28, deterministic=False))
     pictures = data.split('train').pictures
-    assert pictures % 7 == 0  # whole batches: one that is ready first may be the next epoch's
+    assert pictures % 7 == 0  # full batches: the first one ready may be of the next epoch
     config = dataclasses.replace(config, batch_size=7)
     seen = _stream(data, config, pictures=6 * pictures)
     expected = _pictures(data, 'train')
     counts = Counter(seen)
     assert set(counts) == set(expected)
     assert all(5 * expected[key] <= count <= 7 * expected[key] for key, count in counts.items())
-
-
-def test_a_run_whose_order_is_not_deterministic_cannot_go_on(tmp_path: Path) -> None:
-    config = _config(input=InputConfig(deterministic=False))
-    run_files.save_config(config, str(tmp_path))
-    with pytest.raises(UserError, match='cannot resume exactly where it stopped'):
-        run_files.check_resumable(config, str(tmp_path))
 
 
 def _resident_mb() -> float:
@@ -292,6 +282,6 @@ def test_memory_stays_flat_over_epochs(data: DataSet) -> None:
         return _resident_mb()
 
     resident = [read(100) for _ in range(5)]
-    # An epoch of encoded pictures is 0.2 MB, decoded 0.4 MB. What is kept grows in every hundred;
-    # what else the process takes in the meantime, in one of them.
+    # An epoch of encoded pictures is 0.2 MB, decoded 0.4 MB. A leak would grow in every hundred
+    # epochs; other allocations of the process occur in one of them.
     assert np.median(np.diff(resident)) < 2

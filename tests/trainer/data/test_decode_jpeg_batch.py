@@ -25,7 +25,7 @@ def _encode(image: Image.Image, form: str = 'JPEG', **options: object) -> bytes:
 
 
 def _decode(pictures: list[bytes], fallback: Callable[[tf.Tensor], tf.Tensor]) -> np.ndarray:
-    """In a stream of several batches at a time, as the input pipeline does."""
+    """Decodes several batches at a time, as the input pipeline does."""
     batches = tf.data.Dataset.from_tensors(tf.constant(pictures, tf.string)).repeat(3)
     decoded = batches.map(
         lambda x: preprocess.decode_jpeg_batch(x, height=HEIGHT, width=WIDTH, fallback=fallback),
@@ -38,9 +38,9 @@ def _decode(pictures: list[bytes], fallback: Callable[[tf.Tensor], tf.Tensor]) -
     return first
 
 
-def _never(encoded: tf.Tensor) -> tf.Tensor:
-    refused = tf.debugging.Assert(False, ['decoded otherwise'])
-    with tf.control_dependencies([refused]):
+def _must_not_decode(encoded: tf.Tensor) -> tf.Tensor:
+    failure = tf.debugging.Assert(False, ['the fallback was used'])
+    with tf.control_dependencies([failure]):
         return tf.zeros([tf.size(encoded), HEIGHT, WIDTH, 3], tf.uint8)
 
 
@@ -50,30 +50,30 @@ def _in_graph(encoded: tf.Tensor) -> tf.Tensor:
 
 @pytest.mark.parametrize('progressive', [False, True])
 @pytest.mark.parametrize('subsampling', ['4:4:4', '4:2:2', '4:2:0', '4:1:1'])
-def test_the_pixels_are_those_of_pillow_and_of_tensorflow(
+def test_the_pixels_equal_those_of_pillow_and_tensorflow(
     subsampling: str, progressive: bool
 ) -> None:
     pictures = [
         _encode(_photo(q), quality=q, subsampling=subsampling, progressive=progressive)
         for q in (10, 75, 100)
     ]
-    found = _decode(pictures, _never)
-    for encoded, image in zip(pictures, found, strict=True):
+    actual = _decode(pictures, _must_not_decode)
+    for encoded, image in zip(pictures, actual, strict=True):
         np.testing.assert_array_equal(image, np.asarray(Image.open(io.BytesIO(encoded))))
-    np.testing.assert_array_equal(found, _in_graph(tf.constant(pictures)))
+    np.testing.assert_array_equal(actual, _in_graph(tf.constant(pictures)))
 
 
-def test_a_grey_picture_stands_among_coloured_ones() -> None:
+def test_a_batch_may_mix_grey_and_colour_pictures() -> None:
     grey = _photo(1).convert('L')
     pictures = [_encode(_photo(0)), _encode(grey), _encode(_photo(2), keep_rgb=True)]
-    found = _decode(pictures, _never)
+    actual = _decode(pictures, _must_not_decode)
     shades = np.asarray(Image.open(io.BytesIO(pictures[1])))
-    np.testing.assert_array_equal(found[1], np.stack([shades] * 3, axis=-1))
-    np.testing.assert_array_equal(found, _in_graph(tf.constant(pictures)))
+    np.testing.assert_array_equal(actual[1], np.stack([shades] * 3, axis=-1))
+    np.testing.assert_array_equal(actual, _in_graph(tf.constant(pictures)))
 
 
-def test_no_pictures_are_no_pixels() -> None:
-    assert _decode([], _never).shape == (0, HEIGHT, WIDTH, 3)
+def test_an_empty_batch_gives_no_pixels() -> None:
+    assert _decode([], _must_not_decode).shape == (0, HEIGHT, WIDTH, 3)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_no_pictures_are_no_pixels() -> None:
     ],
     ids=['smaller', 'larger', 'turned', 'png', 'longer'],
 )
-def test_a_picture_that_is_otherwise_is_decoded_as_the_graph_does(other: bytes) -> None:
+def test_any_other_picture_is_decoded_in_the_graph(other: bytes) -> None:
     pictures = [_encode(_photo(4)), other, _encode(_photo(5))]
     np.testing.assert_array_equal(_decode(pictures, _in_graph), _in_graph(tf.constant(pictures)))
 
@@ -95,6 +95,6 @@ def test_a_picture_that_is_otherwise_is_decoded_as_the_graph_does(other: bytes) 
 @pytest.mark.parametrize(
     'damaged', [b'', b'not a picture', _encode(_photo(6))[:-40]], ids=['empty', 'text', 'cut']
 )
-def test_a_damaged_picture_is_refused_as_the_graph_does(damaged: bytes) -> None:
+def test_a_damaged_picture_is_the_error_of_the_graph(damaged: bytes) -> None:
     with pytest.raises(tf.errors.InvalidArgumentError, match='Decode'):
         _decode([_encode(_photo(4)), damaged], _in_graph)

@@ -1,4 +1,4 @@
-"""Whole products as examples: their views in one padded tensor with a mask."""
+"""Products as examples: their views in one padded tensor with a mask."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -10,8 +10,7 @@ import tensorflow as tf
 from catalog import record
 from catalog.errors import UserError
 from catalog.formats import tfrecord
-from trainer.config import FusionConfig, InputConfig, ModelConfig, TrainConfig
-from trainer.config import files as config_files
+from trainer.config import FusionConfig, InputConfig, ModelConfig, TrainConfig, files
 from trainer.data import preprocess
 from trainer.data.batches import evaluation_batches, train_batches
 from trainer.data.data_set import DataSet, open_data_set
@@ -44,7 +43,7 @@ Example = tuple[bytes, tuple[bool, ...], int]
 
 
 def _seen(batches: Iterable[dict[str, np.ndarray]]) -> list[Example]:
-    """The pixels of a product's real views, its mask and its label."""
+    """Returns the pixels of each product's real views, its mask and its label."""
     return [
         (image[mask].tobytes(), tuple(mask.tolist()), int(label))
         for batch in batches
@@ -71,11 +70,11 @@ def test_an_epoch_has_each_product_once_with_its_views_in_order_and_a_mask(data:
     products = data.split('train').records
     assert products % 20 == 0
     batches = train_batches(data, batch_spec(_config(max_views=2))).take(products // 20)
-    found = Counter(_seen(batches.as_numpy_iterator()))
-    assert found == Counter(_expected(data, 'train', max_views=2))
+    actual = Counter(_seen(batches.as_numpy_iterator()))
+    assert actual == Counter(_expected(data, 'train', max_views=2))
 
 
-def test_where_a_product_has_too_few_views_its_own_stand_there_again(data: DataSet) -> None:
+def test_missing_views_repeat_the_views_of_the_product(data: DataSet) -> None:
     [batch] = train_batches(data, batch_spec(_config(max_views=5))).take(1).as_numpy_iterator()
     counts = batch['mask'].sum(axis=1)
     assert set(counts) == {1, 2, 3}
@@ -83,7 +82,7 @@ def test_where_a_product_has_too_few_views_its_own_stand_there_again(data: DataS
         np.testing.assert_array_equal(images, images[np.arange(5) % count])
 
 
-def test_evaluation_sees_every_product_once_in_order(data: DataSet) -> None:
+def test_evaluation_reads_every_product_once_in_order(data: DataSet) -> None:
     batches = list(
         evaluation_batches(data, 'validation', batch_spec(_config(max_views=3))).as_numpy_iterator()
     )
@@ -91,22 +90,22 @@ def test_evaluation_sees_every_product_once_in_order(data: DataSet) -> None:
     assert _seen(batches) == _expected(data, 'validation', max_views=3)
 
 
-def test_the_workers_parts_are_the_batches_of_one(data: DataSet) -> None:
+def test_the_parts_of_all_workers_form_the_batches_of_one(data: DataSet) -> None:
     config = _config(max_views=3)
-    whole = list(train_batches(data, batch_spec(config)).take(6))
+    batches_of_one = list(train_batches(data, batch_spec(config)).take(6))
     parts = [
         list(train_batches(data, batch_spec(config), worker=w, num_workers=2).take(6))
         for w in range(2)
     ]
-    for step, batch in enumerate(whole):
+    for step, batch in enumerate(batches_of_one):
         for name, expected in batch.items():
-            found = np.concatenate([part[step][name] for part in parts])
-            np.testing.assert_array_equal(found, expected)
+            actual = np.concatenate([part[step][name] for part in parts])
+            np.testing.assert_array_equal(actual, expected)
 
 
-def test_the_workers_evaluation_batches_are_those_of_one(data: DataSet) -> None:
+def test_workers_share_the_evaluation_batches_of_one(data: DataSet) -> None:
     config = _config(max_views=3, batch_size=4)
-    whole = [
+    batches_of_one = [
         b['label'].numpy().tolist()
         for b in evaluation_batches(data, 'validation', batch_spec(config))
     ]
@@ -114,7 +113,7 @@ def test_the_workers_evaluation_batches_are_those_of_one(data: DataSet) -> None:
         part = evaluation_batches(
             data, 'validation', batch_spec(config), worker=worker, num_workers=2
         )
-        assert [b['label'].numpy().tolist() for b in part] == whole[worker::2]
+        assert [b['label'].numpy().tolist() for b in part] == batches_of_one[worker::2]
 
 
 @pytest.mark.parametrize(
@@ -126,12 +125,14 @@ def test_the_workers_evaluation_batches_are_those_of_one(data: DataSet) -> None:
         ),
         (
             ['model.fusion.name=max', 'augment.mixup=0.2'],
-            'augment.mixup and augment.cutmix must be 0 where model.fusion is max, got 0.2 and 0.0',
+            'augment.mixup and augment.cutmix must be 0 if model.fusion is max, got 0.2 and 0.0',
         ),
         (['model.fusion.max_views=0'], 'max_views must be greater than or equal to 1, got 0'),
     ],
 )
-def test_a_fusion_that_cannot_be_is_refused_by_name(overrides: list[str], message: str) -> None:
+def test_an_invalid_fusion_is_an_error_that_names_the_field(
+    overrides: list[str], message: str
+) -> None:
     with pytest.raises(UserError) as caught:
-        config_files.load('configs/tiny.py', overrides)
+        files.load('configs/tiny.py', overrides)
     assert message in str(caught.value)

@@ -1,4 +1,4 @@
-"""Pictures that grow while a run goes on."""
+"""Progressive resizing: images that grow during a run."""
 
 import dataclasses
 from pathlib import Path
@@ -8,8 +8,7 @@ import pytest
 import tensorflow as tf
 
 from catalog.errors import UserError
-from trainer.config import FusionConfig, InputConfig, ModelConfig, SizeConfig, TrainConfig
-from trainer.config import files as config_files
+from trainer.config import FusionConfig, InputConfig, ModelConfig, SizeConfig, TrainConfig, files
 from trainer.data import preprocess
 from trainer.data.batches import evaluation_batches, train_batches
 from trainer.data.data_set import DataSet, open_data_set
@@ -35,15 +34,15 @@ def _config(*sizes: SizeConfig) -> TrainConfig:
     return TrainConfig(batch_size=16, total_steps=1, input=given)
 
 
-def test_a_batch_has_the_size_of_its_step_and_the_pictures_of_any(data: DataSet) -> None:
+def test_a_batch_has_the_size_of_its_step_and_the_same_pictures(data: DataSet) -> None:
     plain = list(train_batches(data, batch_spec(_config())).take(8))
     growing = list(train_batches(data, batch_spec(_config(*GROWING))).take(8))
     sizes = [tuple(batch['image'].shape[1:3]) for batch in growing]
     assert sizes == [(14, 14)] * 2 + [(20, 16)] * 3 + [(28, 28)] * 3
-    for expected, found in zip(plain, growing, strict=True):
-        np.testing.assert_array_equal(found['label'], expected['label'])
+    for expected, actual in zip(plain, growing, strict=True):
+        np.testing.assert_array_equal(actual['label'], expected['label'])
     np.testing.assert_array_equal(growing[7]['image'], plain[7]['image'])
-    # The half of a picture in both directions is about the mean of four pixels.
+    # A picture at half its size is about the mean of four pixels.
     halves = tf.image.resize(plain[0]['image'], [14, 14], method='area')
     assert np.abs(halves - tf.cast(growing[0]['image'], tf.float32)).mean() < 8
 
@@ -63,44 +62,44 @@ _RUN = (
 
 
 def _run(data: DataSet, workdir: Path, *flags: str) -> list[dict[str, float]]:
-    train(config_files.load('configs/tiny.py', [*_RUN, *flags]), data, str(workdir))
+    train(files.load('configs/tiny.py', [*_RUN, *flags]), data, str(workdir))
     return metric_writers.read_metrics(str(workdir))
 
 
 @pytest.fixture(scope='module')
 def workdir(data: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of two sizes; the second from the middle of a call on."""
+    """A run of two sizes; the second starts in the middle of a call."""
     folder = tmp_path_factory.mktemp('run')
     _run(data, folder)
     return folder
 
 
-def test_a_run_stopped_before_an_edge_is_the_run_in_one(
+def test_a_run_stopped_before_a_change_of_size_resumes_exactly(
     data: DataSet, workdir: Path, tmp_path: Path
 ) -> None:
     _run(data, tmp_path, 'total_steps=4')
-    [*found, last] = _run(data, tmp_path)
+    [*actual, last] = _run(data, tmp_path)
     [*expected, expected_last] = metric_writers.read_metrics(str(workdir))
     assert last == expected_last
-    assert [row['loss'] for row in found] == [row['loss'] for row in expected]
+    assert [row['loss'] for row in actual] == [row['loss'] for row in expected]
 
 
-def test_evaluation_and_export_take_the_last_size(data: DataSet, workdir: Path) -> None:
+def test_evaluation_uses_the_last_size(data: DataSet, workdir: Path) -> None:
     member, _ = restore_member(str(workdir))
     model, config = member.model, member.config
     assert model.input_shape == (None, 28, 28, 3)
     batches = evaluation_batches(data, 'validation', batch_spec(config))
-    right = total = 0
+    correct = total = 0
     for batch in batches:
         assert batch['image'].shape[1:] == (28, 28, 3)
         logits = model(preprocess.normalize(batch['image'], config.model), training=False)
-        right += int(np.sum(np.argmax(logits, axis=1) == batch['label'].numpy()))
+        correct += int(np.sum(np.argmax(logits, axis=1) == batch['label'].numpy()))
         total += len(batch['label'])
     [*_, last] = metric_writers.read_metrics(str(workdir))
-    assert right / total == pytest.approx(last['validation_accuracy'])
+    assert correct / total == pytest.approx(last['validation_accuracy'])
 
 
-def test_products_grow_too(data: DataSet) -> None:
+def test_views_of_products_grow_too(data: DataSet) -> None:
     config = dataclasses.replace(_config(*GROWING), model=ModelConfig(fusion=FUSED))
     batches = train_batches(data, batch_spec(config)).take(3)
     assert [batch['image'].shape[1:4] for batch in batches] == [(2, 14, 14)] * 2 + [(2, 20, 16)]
@@ -109,7 +108,7 @@ def test_products_grow_too(data: DataSet) -> None:
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        ({'sizes': GROWING[::-1]}, r'in order of until_step, got \[5, 2\]'),
+        ({'sizes': GROWING[::-1]}, r'sizes must have increasing until_step, got \[5, 2\]'),
         ({'sizes': GROWING, 'cache': True}, 'sizes must be empty with cache'),
         (
             {'sizes': GROWING, 'deterministic': False},
@@ -117,20 +116,20 @@ def test_products_grow_too(data: DataSet) -> None:
         ),
     ],
 )
-def test_sizes_that_cannot_be_are_refused(changes: dict[str, object], message: str) -> None:
+def test_invalid_sizes_are_errors(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         InputConfig(**changes)  # type: ignore[arg-type]
 
 
-def test_a_head_whose_weights_hang_on_the_size_is_refused() -> None:
+def test_a_head_whose_weights_depend_on_the_size_is_an_error() -> None:
     given = InputConfig(height=28, width=28, sizes=GROWING)
-    with pytest.raises(ValueError, match='pooling must not be flatten where'):
+    with pytest.raises(ValueError, match='pooling must not be flatten if'):
         TrainConfig(batch_size=1, total_steps=1, input=given, model=ModelConfig(pooling='flatten'))
 
 
-def test_a_mistaken_size_is_named_with_its_place(tmp_path: Path) -> None:
+def test_the_error_of_an_invalid_size_names_its_index(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r'input\.sizes\.0\.ratio'):
-        config_files.load(
+        files.load(
             'configs/tiny.py',
             ['input.sizes=[{"until_step": 5, "height": 14, "width": 14, "ratio": 3}]'],
         )

@@ -9,12 +9,12 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (2, 18, 23, 3)).astype(np.uin
 
 @pytest.mark.parametrize('xla', [False, True])
 @pytest.mark.parametrize('size', [(9, 7), (18, 40), (5, 23), (33, 31), (1, 1)])
-def test_scaling_is_that_of_tensorflow(size: tuple[int, int], xla: bool) -> None:
+def test_resize_equals_tensorflows_resize(size: tuple[int, int], xla: bool) -> None:
     height, width = size
     function = tf.function(lambda x: resize(x, height=height, width=width), jit_compile=xla)
     expected = tf.image.resize(IMAGES, size, antialias=True)
     np.testing.assert_allclose(function(tf.constant(IMAGES)), expected, atol=0.01)
 
 
-def test_pictures_of_the_size_stay_as_they_are() -> None:
+def test_images_of_the_wanted_size_are_unchanged() -> None:
     np.testing.assert_array_equal(resize(tf.constant(IMAGES), height=18, width=23), IMAGES)

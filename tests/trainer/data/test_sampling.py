@@ -1,4 +1,4 @@
-"""How often a class, and each of its products, is seen where reading samples."""
+"""Sampling while reading: how often each class and product is drawn."""
 
 import dataclasses
 from collections import Counter
@@ -32,13 +32,13 @@ def _config(*, seed: int = 0, model: ModelConfig = PRODUCTS, **sampled: object) 
 
 
 def _seen(data: DataSet, config: TrainConfig, *, epochs: int) -> Counter[tuple[bytes, int]]:
-    """How often each product was seen, by its first picture, and its label."""
-    found: Counter[tuple[bytes, int]] = Counter()
+    """Counts how often each product was drawn, by first picture and label."""
+    actual: Counter[tuple[bytes, int]] = Counter()
     batches = train_batches(data, batch_spec(config))
     for batch in batches.take(epochs * sum(COUNTS) // config.batch_size).as_numpy_iterator():
         pictures = [picture.tobytes() for picture in batch['image'][:, 0]]
-        found.update(zip(pictures, batch['label'].tolist(), strict=True))
-    return found
+        actual.update(zip(pictures, batch['label'].tolist(), strict=True))
+    return actual
 
 
 def _shares(seen: Counter[tuple[bytes, int]]) -> np.ndarray:
@@ -52,51 +52,51 @@ def _shares(seen: Counter[tuple[bytes, int]]) -> np.ndarray:
     ('power', 'wanted'),
     [(1.0, [160, 40, 10]), (0.5, [160**0.5, 40**0.5, 10**0.5]), (0.0, [1, 1, 1])],
 )
-def test_a_class_is_seen_by_its_count_to_the_power_and_its_products_alike(
+def test_a_class_is_drawn_by_a_power_of_its_count_and_its_products_equally(
     data: DataSet, power: float, wanted: list[float]
 ) -> None:
     seen = _seen(data, _config(sampling_power=power), epochs=30)
     shares = np.array(wanted) / sum(wanted)
     np.testing.assert_allclose(_shares(seen), shares, atol=0.01)
     for label, products in enumerate(COUNTS):
-        counts = [count for (_, of), count in seen.items() if of == label]
+        counts = [count for (_, seen_label), count in seen.items() if seen_label == label]
         assert len(counts) == products
-        of_an_epoch = np.ceil(shares[label] * sum(COUNTS) / products)  # that is not over
-        assert max(counts) - min(counts) <= 1 + of_an_epoch
+        drawn_per_epoch = np.ceil(shares[label] * sum(COUNTS) / products)  # of an incomplete epoch
+        assert max(counts) - min(counts) <= 1 + drawn_per_epoch
 
 
-def test_the_loss_knows_the_prior_that_is_seen_of_pictures_too(data: DataSet) -> None:
+def test_the_loss_uses_the_sampled_prior_of_pictures(data: DataSet) -> None:
     config = _config(sampling_power=0.5, model=ModelConfig())
     info = data_info(data, config)
-    told = priors.compute_priors(info, LossConfig()).written
-    np.testing.assert_allclose(told, np.sqrt(COUNTS) / np.sqrt(COUNTS).sum(), atol=0.005)
+    prior = priors.compute_priors(info, LossConfig()).written
+    np.testing.assert_allclose(prior, np.sqrt(COUNTS) / np.sqrt(COUNTS).sum(), atol=0.005)
     assert sum(info.examples_per_class) == pytest.approx(data.split('train').pictures)
     steps = 30 * data.split('train').pictures // config.batch_size
     labels = [
         batch['label'].numpy() for batch in train_batches(data, batch_spec(config)).take(steps)
     ]
-    found = np.bincount(np.concatenate(labels)) / (steps * config.batch_size)
-    np.testing.assert_allclose(found, told, atol=0.01)
+    actual = np.bincount(np.concatenate(labels)) / (steps * config.batch_size)
+    np.testing.assert_allclose(actual, prior, atol=0.01)
 
 
-def test_shards_that_are_balanced_already_are_brought_to_the_same_shares() -> None:
-    """Of 90 and 10 products, the second written three times."""
-    found = sampling.examples_per_epoch((90, 30), (90, 10), power=0.5)
-    assert found == pytest.approx((90.0, 30.0))
+def test_balanced_shards_are_sampled_to_the_same_shares() -> None:
+    """The classes have 90 and 10 products; the second is written three times."""
+    actual = sampling.examples_per_epoch((90, 30), (90, 10), power=0.5)
+    assert actual == pytest.approx((90.0, 30.0))
     assert sampling.expected_copies((90, 30), (90, 10), power=1.0) == pytest.approx((1.2, 0.4))
     assert sampling.examples_per_epoch((90, 0, 30), (90, 0, 10), power=0.0) == pytest.approx(
         (60, 0, 60)
     )
 
 
-def test_what_is_passed_over_hangs_on_the_seed_alone(data: DataSet) -> None:
+def test_only_the_seed_decides_which_products_are_skipped(data: DataSet) -> None:
     first = _seen(data, _config(sampling_power=0.0), epochs=1)
     assert len(first) < sum(COUNTS)
     assert first == _seen(data, _config(sampling_power=0.0), epochs=1)
     assert set(first) != set(_seen(data, _config(sampling_power=0.0, seed=1), epochs=1))
 
 
-def test_a_sample_of_the_products_is_sampled_by_class(data: DataSet) -> None:
+def test_a_sample_fraction_is_combined_with_sampling_by_class(data: DataSet) -> None:
     seen = _seen(data, _config(sampling_power=0.0, sample_fraction=0.5), epochs=10)
     products = Counter(label for _, label in seen)
     assert 60 < products[0] < 100
@@ -105,21 +105,21 @@ def test_a_sample_of_the_products_is_sampled_by_class(data: DataSet) -> None:
     assert shares[0] / products[0] * 160 == pytest.approx(shares[1] / products[1] * 40, rel=0.1)
 
 
-def test_the_workers_parts_are_the_batches_of_one(data: DataSet) -> None:
+def test_the_parts_of_all_workers_form_the_batches_of_one(data: DataSet) -> None:
     config = dataclasses.replace(_config(sampling_power=0.0, model=ModelConfig()), batch_size=20)
-    whole = iter(train_batches(data, batch_spec(config)))
+    batches_of_one = iter(train_batches(data, batch_spec(config)))
     parts = [
         iter(train_batches(data, batch_spec(config), worker=w, num_workers=2)) for w in range(2)
     ]
     for _ in range(30):  # some epochs
-        expected = next(whole)
-        found = [next(part) for part in parts]
+        expected = next(batches_of_one)
+        actual = [next(part) for part in parts]
         for name in expected:
-            joined = np.concatenate([part[name] for part in found])
+            joined = np.concatenate([part[name] for part in actual])
             np.testing.assert_array_equal(joined, expected[name])
 
 
-def test_an_iterator_goes_on_from_its_checkpoint(data: DataSet, tmp_path: object) -> None:
+def test_an_iterator_resumes_from_its_checkpoint(data: DataSet, tmp_path: object) -> None:
     config = _config(sampling_power=0.3, model=ModelConfig())
     iterator = iter(train_batches(data, batch_spec(config)))
     for _ in range(25):

@@ -16,7 +16,7 @@ from sklearn import metrics as oracle
 from catalog import record
 from catalog.errors import UserError
 from catalog.formats import tfrecord
-from trainer.config import files as config_files
+from trainer.config import files
 from trainer.data import preprocess
 from trainer.data.data_set import open_data_set
 from trainer.data.info import data_info
@@ -53,7 +53,7 @@ HEIGHT, WIDTH = 32, 40  # of the largest
 def workdirs(data_folder: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp('members')
     for name, flags in MEMBERS.items():
-        config = config_files.load('configs/tiny.py', [*SMALL, *flags])
+        config = files.load('configs/tiny.py', [*SMALL, *flags])
         train(config, open_data_set(data_folder), str(folder / name))
     return {name: str(folder / name) for name in MEMBERS}
 
@@ -201,7 +201,7 @@ def test_an_ensemble_can_be_a_teacher(
     folder: str, workdirs, weights: np.ndarray, data_folder: str
 ) -> None:
     flags = [*SMALL, f'distill.teacher={folder}', f'input.height={HEIGHT}', f'input.width={WIDTH}']
-    config = config_files.load('configs/tiny.py', flags)
+    config = files.load('configs/tiny.py', flags)
     data = open_data_set(data_folder)
     info = data_info(data, config)
     found = restore_teacher(config.distill, config.loss, info=info, data=data)
@@ -245,9 +245,9 @@ def test_members_that_do_not_match_are_refused(
     refused(cnn, str(tmp_path / 'nothing'), match=r'must have a config\.json')
     few = ('total_steps=1', 'model.channels=1')
     other = make_data_set(tmp_path / 'data', counts=(9, 9))
-    config = config_files.load('configs/tiny.py', [*SMALL, *few])
+    config = files.load('configs/tiny.py', [*SMALL, *few])
     train(config, open_data_set(other), str(tmp_path / 'tree'))
     refused(cnn, str(tmp_path / 'tree'), match='all members must have the same category tree')
-    config = config_files.load('configs/tiny.py', [*SMALL, *few, 'loss.target_power=0'])
+    config = files.load('configs/tiny.py', [*SMALL, *few, 'loss.target_power=0'])
     train(config, open_data_set(data_folder), str(tmp_path / 'prior'))
     refused(cnn, str(tmp_path / 'prior'), match='must predict with one prior')

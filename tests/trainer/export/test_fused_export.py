@@ -1,4 +1,4 @@
-"""A model that fuses views as it leaves, and through the server."""
+"""The export of a model that fuses views, loaded and behind the server."""
 
 import itertools
 from collections.abc import Mapping
@@ -13,19 +13,19 @@ from serving.clients import grpc_client, rest_client
 from serving.clients.request import Endpoint, Request
 from tests.serving.running import start_server
 from tests.trainer import fused
-from trainer.export import saved_model as exporting
+from trainer.export import saved_model
 
 
 @pytest.fixture(scope='module')
 def exported(fused_workdir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp('models') / 'colours' / '1'
-    exporting.export(workdir=str(fused_workdir), output=str(folder), top_k=9, threshold=0.5)
+    saved_model.export(workdir=str(fused_workdir), output=str(folder), top_k=9, threshold=0.5)
     return folder
 
 
 @pytest.fixture(scope='module')
 def views(half_evidence_folder: str) -> dict[int, tuple[bytes, ...]]:
-    """The pictures of a product with two views, and of one with three."""
+    """The pictures of a product with two views and of one with three, by number of views."""
     products = fused.products(half_evidence_folder)
     return {
         count: next(tuple(p.pictures) for p in products if len(p.pictures) == count)
@@ -33,32 +33,32 @@ def views(half_evidence_folder: str) -> dict[int, tuple[bytes, ...]]:
     }
 
 
-def _by_label(answers: Mapping[str, Any], row: int) -> np.ndarray:
-    """Confidences in the order of the labels."""
-    return np.asarray(answers['confidence'])[row][np.argsort(np.asarray(answers['label'])[row])]
+def _by_label(outputs: Mapping[str, Any], row: int) -> np.ndarray:
+    """Returns the confidences in order of the labels."""
+    return np.asarray(outputs['confidence'])[row][np.argsort(np.asarray(outputs['label'])[row])]
 
 
-def test_a_product_is_fused_from_its_first_views_in_whatever_order_they_come(
+def test_a_product_is_fused_from_its_first_views_for_any_order_of_products(
     exported: Path, fused_workdir: Path, views: dict[int, tuple[bytes, ...]]
 ) -> None:
     (a, b), (c, d, e) = views[2], views[3]
     signatures = tf.saved_model.load(str(exported)).signatures
-    answers = signatures['product'](
+    outputs = signatures['product'](
         image_bytes=tf.constant([c, a, d, b, e, e]),
         product=tf.constant([1, 0, 1, 0, 1, 2], tf.int64),
     )
     for row, taken in enumerate([(a, b), (c, d), (e,)]):
         expected = fused.probabilities(fused_workdir, taken)
-        np.testing.assert_allclose(_by_label(answers, row), expected, atol=1e-5)
+        np.testing.assert_allclose(_by_label(outputs, row), expected, atol=1e-5)
 
-    alone = signatures['serving_default'](image_bytes=tf.constant([a, e]))
-    np.testing.assert_allclose(_by_label(alone, 1), _by_label(answers, 2), atol=1e-6)
+    single = signatures['serving_default'](image_bytes=tf.constant([a, e]))
+    np.testing.assert_allclose(_by_label(single, 1), _by_label(outputs, 2), atol=1e-6)
     vectors = signatures['embedding'](image_bytes=tf.constant([a, e]))['embedding']
     assert vectors.shape == (2, 16)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
-def test_the_server_answers_about_products_over_both_transports(
+def test_the_server_predicts_products_over_both_transports(
     exported: Path, fused_workdir: Path, views: dict[int, tuple[bytes, ...]]
 ) -> None:
     server = start_server(exported.parent)
@@ -70,8 +70,10 @@ def test_the_server_answers_about_products_over_both_transports(
             together = signature == 'product'
             expected = fused.probabilities(fused_workdir, pictures[: 2 if together else 1])
             for transport, address in ((rest_client, server.rest), (grpc_client, server.grpc)):
-                found = transport.predict(Endpoint(address, 'colours'), request, timeout_seconds=60)
-                assert len(found['label']) == (1 if together else len(pictures))
-                np.testing.assert_allclose(_by_label(found, 0), expected, atol=1e-5)
+                actual = transport.predict(
+                    Endpoint(address, 'colours'), request, timeout_seconds=60
+                )
+                assert len(actual['label']) == (1 if together else len(pictures))
+                np.testing.assert_allclose(_by_label(actual, 0), expected, atol=1e-5)
     finally:
         server.kill()

@@ -1,20 +1,14 @@
-"""Probabilities of pictures and products, and the table that keeps them."""
-
-from pathlib import Path
+"""Probabilities of pictures and products."""
 
 import keras
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 
-from catalog.errors import UserError
 from trainer.config import ModelConfig
 from trainer.inference import scores
 from trainer.inference.predictor import Predictor
 from trainer.inference.scores import Scores
-from trainer.metrics import prediction_table
-from trainer.metrics.prediction_table import Predictions
 from trainer.models.heads import LOGITS
 
 CLASSES = 6
@@ -22,7 +16,7 @@ PRODUCTS = [(11, 3), (12, 1), (14, 2), (15, 4), (19, 1), (20, 3)]  # (product_id
 
 
 def _pictures() -> dict[str, np.ndarray]:
-    """The pictures of PRODUCTS with random pixels, as `picture_batches` gives them."""
+    """Returns the pictures of PRODUCTS with random pixels, as `picture_batches` does."""
     random = np.random.default_rng(5)
     count = sum(views for _, views in PRODUCTS)
     product_id = np.repeat(*np.array(PRODUCTS).T)
@@ -61,7 +55,7 @@ def _score(model: keras.Model, pictures: dict[str, np.ndarray], *, size: int) ->
 
 
 @pytest.mark.parametrize('size', [1, 2, 3, 5, 14, 100])
-def test_a_product_is_the_mean_of_its_pictures_wherever_the_batches_are_cut(
+def test_a_product_has_the_mean_of_its_pictures_for_any_batch_size(
     model: keras.Model, size: int
 ) -> None:
     pictures = _pictures()
@@ -69,7 +63,7 @@ def test_a_product_is_the_mean_of_its_pictures_wherever_the_batches_are_cut(
 
     products = [scores.average_views(piece) for piece in _score(model, pictures, size=size)]
 
-    found = {
+    actual = {
         int(product_id): (probabilities, log_probability, bool(leaked))
         for piece in products
         for product_id, probabilities, log_probability, leaked in zip(
@@ -83,13 +77,13 @@ def test_a_product_is_the_mean_of_its_pictures_wherever_the_batches_are_cut(
     assert sum(len(piece) for piece in products) == len(PRODUCTS)
     for product_id, _ in PRODUCTS:
         mean = expected[pictures['product_id'] == product_id].mean(axis=0)
-        probabilities, log_probability, leaked = found[product_id]
+        probabilities, log_probability, leaked = actual[product_id]
         np.testing.assert_allclose(probabilities, mean, atol=1e-6)
         assert log_probability == pytest.approx(np.log(mean[product_id % CLASSES]), abs=1e-5)
         assert leaked == (product_id == 11)
 
 
-def test_every_picture_comes_once_and_no_product_in_two_pieces(model: keras.Model) -> None:
+def test_every_picture_is_scored_once_and_no_product_is_split(model: keras.Model) -> None:
     pieces = _score(model, _pictures(), size=4)
     ids = [piece.product_id for piece in pieces]
     np.testing.assert_array_equal(np.concatenate(ids), _pictures()['product_id'])
@@ -103,18 +97,18 @@ def test_two_copies_of_a_product_in_a_row_are_two_products(model: keras.Model) -
     assert np.concatenate([piece.product_id for piece in pieces]).tolist() == [11, 11]
 
 
-def test_a_probability_that_rounds_to_zero_still_has_its_loss(model: keras.Model) -> None:
-    sure = keras.models.clone_model(model)
-    sure.layers[-1].set_weights([np.zeros((192, CLASSES)), np.array([500, 0, 0, 0, 0, 0])])
+def test_a_probability_that_rounds_to_0_keeps_its_loss(model: keras.Model) -> None:
+    confident = keras.models.clone_model(model)
+    confident.layers[-1].set_weights([np.zeros((192, CLASSES)), np.array([500, 0, 0, 0, 0, 0])])
     pictures = {name: rows[:3] for name, rows in _pictures().items()}  # label 5
 
-    (piece,) = _score(sure, pictures, size=8)
+    (piece,) = _score(confident, pictures, size=8)
 
     assert scores.average_views(piece).probabilities[0, 5] == 0
     assert scores.average_views(piece).label_log_probability[0] == pytest.approx(-500)
 
 
-def test_the_likeliest_come_first_and_of_equals_the_smaller_label(model: keras.Model) -> None:
+def test_classes_are_sorted_by_probability_then_by_label(model: keras.Model) -> None:
     pictures = {name: rows[:1] for name, rows in _pictures().items()}
     (piece,) = _score(model, pictures, size=1)
     piece.probabilities[:] = [0.1, 0.3, 0.1, 0.3, 0.15, 0.05]
@@ -128,7 +122,7 @@ def test_the_likeliest_come_first_and_of_equals_the_smaller_label(model: keras.M
 
 
 @pytest.mark.parametrize('temperature', [0.5, 3.0])
-def test_the_confidence_is_the_probability_after_the_temperature(
+def test_the_confidence_is_the_calibrated_probability(
     model: keras.Model, temperature: float
 ) -> None:
     piece, _ = _score(model, _pictures(), size=100)
@@ -139,53 +133,3 @@ def test_the_confidence_is_the_probability_after_the_temperature(
         best.confidence, np.take_along_axis(expected, best.predicted, axis=1), atol=1e-6
     )
     np.testing.assert_array_equal(best.predicted, np.argsort(-piece.probabilities, kind='stable'))
-
-
-def _rows(first: int, count: int) -> Predictions:
-    return Predictions(
-        product_id=np.arange(first, first + count),
-        label=np.arange(first, first + count) % CLASSES,
-        leaked=np.arange(count) % 2 == 0,
-        pictures=np.full(count, 2),
-        predicted=np.tile(np.array([4, 1, 0]), (count, 1)) + np.arange(count)[:, None],
-        confidence=np.tile(np.array([0.6, 0.3, 0.1], np.float32), (count, 1)),
-        probability=np.tile(np.array([0.8, 0.15, 0.05], np.float32), (count, 1)),
-        label_log_probability=np.full(count, -0.25),
-    )
-
-
-def test_the_table_is_a_row_a_product_with_lists_for_any_reader(tmp_path: Path) -> None:
-    path = str(tmp_path / 'predictions.parquet')
-    with prediction_table.writer(path) as table:
-        table.write(_rows(100, 2))
-        table.write(_rows(200, 1))
-
-    rows = pq.read_table(path).to_pylist()
-    assert [row['product_id'] for row in rows] == [100, 101, 200]
-    assert rows[1]['label'] == 101 % CLASSES
-    assert rows[1]['predicted'] == [5, 2, 1]
-    assert rows[1]['confidence'] == pytest.approx([0.6, 0.3, 0.1])
-    assert rows[1]['probability'] == pytest.approx([0.8, 0.15, 0.05])
-    assert rows[1]['label_log_probability'] == -0.25
-    assert (rows[0]['leaked'], rows[1]['leaked']) == (True, False)
-
-    back = prediction_table.read(path)
-    np.testing.assert_array_equal(back.predicted, [[4, 1, 0], [5, 2, 1], [4, 1, 0]])
-    np.testing.assert_array_equal(back.product_id, [100, 101, 200])
-
-
-def test_many_small_writes_make_few_row_groups(tmp_path: Path) -> None:
-    path = str(tmp_path / 'predictions.parquet')
-    with prediction_table.writer(path) as table:
-        for first in range(0, 70_000, 700):
-            table.write(_rows(first, 700))
-    file = pq.ParquetFile(path)
-    assert file.metadata.num_rows == 70_000
-    assert file.metadata.num_row_groups == 2
-
-
-def test_a_file_that_is_no_table_of_predictions_is_named(tmp_path: Path) -> None:
-    path = tmp_path / 'predictions.parquet'
-    path.write_bytes(b'PAR1 but not really PAR1')
-    with pytest.raises(UserError, match=r'predictions\.parquet: must be a table of predictions'):
-        prediction_table.read(str(path))

@@ -90,3 +90,28 @@ def test_dropout_leaves_out_its_share_in_training_only() -> None:
     keras.utils.set_random_seed(0)
     left_out = np.asarray(head(np.ones([50, 4, 5, 6], np.float32), training=True)) == 0
     assert 0.2 < left_out.mean() < 0.3
+
+
+def test_a_cosine_layer_computes_cosines_whatever_the_norms() -> None:
+    features = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32)
+    inputs = keras.Input([8])
+    config = ModelConfig(last_layer='cosine', cosine_scale=30.0)
+    model = keras.Model(inputs, heads.logits(inputs, config, num_classes=3))
+    kernel = model.get_weights()[0]
+    norms = np.linalg.norm(features, axis=1)[:, None] * np.linalg.norm(kernel, axis=0)
+    np.testing.assert_allclose(model(features), 30 * features @ kernel / norms, rtol=1e-5)
+    np.testing.assert_allclose(model(7 * features), model(features), rtol=1e-4)
+
+
+def test_a_cosine_layer_has_finite_gradients_at_0() -> None:
+    inputs = keras.Input([8])
+    config = ModelConfig(last_layer='cosine')
+    model = keras.Model(inputs, heads.logits(inputs, config, num_classes=3))
+    features = tf.zeros([2, 8])
+    with tf.GradientTape() as tape:
+        tape.watch(features)
+        total = tf.reduce_sum(model(features) ** 2 + model(features))
+    assert all(
+        np.isfinite(gradient).all()
+        for gradient in tape.gradient(total, [features, *model.trainable_weights])
+    )

@@ -120,7 +120,7 @@ def test_a_temperature_is_used_only_for_the_augmentation_that_it_was_fitted_with
         )
         words[tta] = baked.words
     assert words['flip'].startswith('calibrated on 18 products')
-    assert 'was made with --tta=flip, the model --tta=none' in words['none']
+    assert 'was made with --tta=flip, the model with --tta=none' in words['none']
 
 
 def test_a_model_that_fuses_views_is_rejected(data: DataSet, tmp_path: Path) -> None:

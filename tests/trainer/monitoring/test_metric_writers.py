@@ -1,10 +1,12 @@
 """What a run writes for people: TensorBoard's curves, images, histograms, profile; wandb's copy."""
 
+import dataclasses
 import importlib.util
 import io
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -18,7 +20,14 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 
 from catalog.errors import UserError
 from trainer import naming
-from trainer.config import BoardConfig, InputConfig, ModelConfig, TrainConfig, ValidationConfig
+from trainer.config import (
+    BoardConfig,
+    InputConfig,
+    ModelConfig,
+    TrainConfig,
+    ValidationConfig,
+    files,
+)
 from trainer.data.data_set import open_data_set
 from trainer.monitoring import metric_writers, sample_images, wandb_sync
 from trainer.training.loop import train
@@ -121,6 +130,43 @@ def test_hyperparameters_are_logged_for_the_hparams_plugin(events: EventAccumula
     assert info.hparams['step.clip_norm'].string_value == 'null'
 
 
+def _trial(workdir: Path) -> str:
+    """Returns the trial that TensorBoard's HParams plugin shows for a run."""
+    events = EventAccumulator(str(workdir / naming.TENSORBOARD)).Reload()
+    content = events.PluginTagToContent('hparams')['_hparams_/session_start_info']
+    trial: str = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info.group_name
+    return trial
+
+
+def _log_config(workdir: Path, config: TrainConfig) -> None:
+    with metric_writers.MetricWriter(str(workdir), step=0) as writer:
+        writer.log_config(files.flat(config), identity=files.identity(config))
+
+
+def test_each_run_is_a_trial_of_its_own_in_the_hparams_plugin(tmp_path: Path) -> None:
+    config = TrainConfig(batch_size=8, total_steps=10)
+    runs = {
+        'first': config,
+        'second': config,
+        'other/first': dataclasses.replace(config, seed=1),
+    }
+    for name, values in runs.items():
+        _log_config(tmp_path / name, values)
+    trials = {name: _trial(tmp_path / name) for name in runs}
+    assert len(set(trials.values())) == 3
+    assert trials['second'].startswith('second-')
+
+
+def test_a_resumed_run_keeps_its_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = TrainConfig(batch_size=8, total_steps=10)
+    _log_config(tmp_path / 'run', config)
+    trial = _trial(tmp_path / 'run')
+    longer = dataclasses.replace(config, total_steps=20, board=BoardConfig(histograms=True))
+    monkeypatch.chdir(tmp_path)
+    _log_config(Path('run'), longer)  # the same folder by a relative path
+    assert _trial(tmp_path / 'run') == trial
+
+
 def test_the_profile_is_in_the_folder_of_tensorboards_plugin(workdir: Path) -> None:
     traces = list((workdir / 'tensorboard/plugins/profile').glob('*/*.xplane.pb'))
     assert len(traces) == 1
@@ -187,3 +233,34 @@ def test_wandb_that_cannot_start_is_rejected_in_one_line(monkeypatch: pytest.Mon
         wandb_sync.sync_to_wandb('/run', offline, silent=False),
     ):
         pass
+
+
+def _wait_for_the_next_second() -> None:
+    second = int(time.time())
+    while int(time.time()) == second:
+        time.sleep(0.02)
+
+
+def test_a_resumed_run_replaces_what_was_logged_after_its_checkpoint(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+    with metric_writers.MetricWriter(folder, step=0) as board:
+        for step in (1, 2, 3, 4):
+            board.log({'step': step, 'loss': 1.0 * step}, measured={})
+    _wait_for_the_next_second()  # TensorBoard sorts event files by the second of their creation
+    with metric_writers.MetricWriter(folder, step=2) as board:
+        for step in (3, 4, 5):
+            board.log({'step': step, 'loss': 10.0 * step}, measured={})
+    assert [row['loss'] for row in metric_writers.read_metrics(folder)] == [1, 2, 30, 40, 50]
+    events = EventAccumulator(str(tmp_path / naming.TENSORBOARD)).Reload()
+    assert [event.step for event in events.Tensors('loss')] == [1, 2, 3, 4, 5]
+    shown = [float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors('loss')]
+    assert shown == [1, 2, 30, 40, 50]
+
+
+def test_an_incomplete_last_line_of_metrics_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / 'metrics.jsonl'
+    path.write_text('{"step": 1, "loss": 0.5}\n{"step": 2, "lo')
+    assert metric_writers.read_metrics(str(tmp_path)) == [{'step': 1, 'loss': 0.5}]
+    with metric_writers.MetricWriter(str(tmp_path), step=1):
+        pass
+    assert path.read_text() == '{"step": 1, "loss": 0.5}\n'

@@ -1,12 +1,17 @@
 """Drops of the learning rate, against Keras's ReduceLROnPlateau."""
 
+import dataclasses
 from pathlib import Path
+from typing import get_args
 
 import keras
 import pytest
 import tensorflow as tf
 
-from trainer.config import OptimizerConfig, ScheduleConfig
+from catalog.errors import UserError
+from trainer.config import OptimizerConfig, ScheduleConfig, files
+from trainer.config.optimizer import PlateauMetric
+from trainer.metrics.classification import Metrics
 from trainer.optim import plateau, schedules
 from trainer.optim.plateau import Plateau, PlateauState
 
@@ -68,3 +73,35 @@ def test_a_compiled_step_reads_the_dropped_rate() -> None:
     assert float(compiled()) == pytest.approx(2.0)
     plateau_state.observe(1.0, config.schedule).observe(1.0, config.schedule)
     assert float(compiled()) == pytest.approx(0.4)
+
+
+def test_the_goal_follows_from_the_metric() -> None:
+    config = ScheduleConfig(name='plateau', plateau_metric='accuracy', patience=1)
+    improving = Plateau().observe(0.5, config).observe(0.6, config)
+    assert improving.state == PlateauState(best=0.6)
+    falling = improving.observe(0.4, config)
+    assert falling.state.factor == pytest.approx(0.2)
+
+
+def test_every_metric_of_an_evaluation_has_a_goal() -> None:
+    metrics = [field.name for field in dataclasses.fields(Metrics) if field.name != 'examples']
+    assert sorted(get_args(PlateauMetric)) == sorted(metrics)
+    for metric in metrics:
+        goal = 'min' if metric == 'loss' else 'max'
+        assert ScheduleConfig(plateau_metric=metric).effective_plateau_goal == goal
+        for given in ('min', 'max'):
+            config = ScheduleConfig(plateau_metric=metric, plateau_goal=given)
+            assert config.effective_plateau_goal == given
+
+
+def test_an_unknown_metric_is_rejected_with_the_valid_ones() -> None:
+    flag = 'optimizer.schedule.plateau_metric=acuracy'
+    with pytest.raises(UserError, match=r"plateau_metric must be 'accuracy', .*, got 'acuracy'"):
+        files.load(str(Path(__file__).parents[3] / 'configs' / 'tiny.py'), [flag])
+
+
+def test_a_metric_on_the_command_line_brings_its_goal() -> None:
+    flags = ['optimizer.schedule.name=plateau', 'optimizer.schedule.plateau_metric=macro_f1']
+    flags.append('validation.every_steps=100')
+    config = files.load(str(Path(__file__).parents[3] / 'configs' / 'tiny.py'), flags)
+    assert config.optimizer.schedule.effective_plateau_goal == 'max'

@@ -22,11 +22,11 @@ from catalog.samples import dump
 from tests.trainer.conftest import jpeg
 from trainer.config import InputConfig, ModelConfig, OptimizerConfig, TrainConfig
 from trainer.data import data_set
-from trainer.export import saved_model as exporting
+from trainer.export import saved_model
 from trainer.predict import dump_predictions
 from trainer.predict.dump_predictions import Counts, PredictOptions
 from trainer.predict.submission import Columns
-from trainer.training import loop as train
+from trainer.training import loop
 
 MOST_COMMON = 1000  # of conftest's data set: the first class has 46 of 98 products
 GENUINE = Path(__file__).parents[4] / 'shared' / 'data'
@@ -45,13 +45,13 @@ def _export(data_folder: str, folder: Path, *, size: int, seed: int, version: in
         input=InputConfig(height=size, width=size),
         optimizer=OptimizerConfig(learning_rate=0.01),
     )
-    train.train(config, data_set.open_data_set(data_folder), str(workdir))
+    loop.train(config, data_set.open_data_set(data_folder), str(workdir))
     (workdir / 'report').mkdir()
     temperature = {'picture': 1.5, 'product': 0.8, 'fitted_on': 'validation', 'fitted_products': 9}
     document = {'step': 12, 'temperature': temperature}
     (workdir / 'report' / 'evaluation.json').write_text(json.dumps(document))
     output = folder / 'models' / str(version)
-    exporting.export(workdir=str(workdir), output=str(output), top_k=4, threshold=0.5)
+    saved_model.export(workdir=str(workdir), output=str(output), top_k=4, threshold=0.5)
     return output
 
 

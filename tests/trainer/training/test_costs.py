@@ -1,4 +1,4 @@
-"""Operations against the papers' counts, and memory against the weights of the framework."""
+"""Operations compared with papers, and memory compared with Keras."""
 
 import math
 
@@ -24,14 +24,14 @@ def _layer_costs(name: str, side: int, *, classes: int = 1000) -> list[costs.Lay
         ('xception', 299, 8.4e9),  # Tan and Le, 2019, arXiv:1905.11946, table 2
     ],
 )
-def test_operations_are_two_for_each_multiply_add_of_the_paper(
+def test_a_multiply_add_of_the_paper_counts_as_two_operations(
     name: str, side: int, multiply_adds: float
 ) -> None:
     operations = sum(layer.operations for layer in _layer_costs(name, side))
     assert operations == pytest.approx(2 * multiply_adds, rel=0.03)
 
 
-def test_a_layer_is_counted_by_hand() -> None:
+def test_the_costs_of_a_layer_equal_those_computed_by_hand() -> None:
     first, *_, last = _layer_costs('small_cnn', 32, classes=10)
     assert (first.output, first.parameters) == ((32, 32, 32), 9 * 3 * 32)
     assert (first.operations, first.activations) == (2 * 9 * 3 * 32 * 1024, 32 * 1024)
@@ -50,26 +50,26 @@ def _memory(data: DataSet, **changes: object) -> costs.Memory:
     return costs.estimate_memory(config, data, _layer_costs('small_cnn', 28, classes=4))
 
 
-def test_memory_of_the_weights_is_what_keras_makes_of_them(data: DataSet) -> None:
+def test_the_memory_of_the_weights_is_that_of_keras(data: DataSet) -> None:
     model = build_model(ModelConfig(), num_classes=4, input_shape=(28, 28, 3))
     optimizer = keras.optimizers.Adam()
     optimizer.build(model.trainable_variables)
-    made = [*model.weights, *model.trainable_weights, *optimizer.variables]
-    made_bytes = sum(4 * math.prod(variable.shape) for variable in made)
-    assert _memory(data).weights == pytest.approx(made_bytes, rel=0.02)
+    variables = [*model.weights, *model.trainable_weights, *optimizer.variables]
+    expected_bytes = sum(4 * math.prod(variable.shape) for variable in variables)
+    assert _memory(data).weights == pytest.approx(expected_bytes, rel=0.02)
     sgd = OptimizerConfig(name='sgd', momentum=0.9)
     averaged = _memory(data, optimizer=sgd, step=StepConfig(ema_decay=0.9))
     assert averaged.weights == _memory(data).weights
 
 
-def test_memory_falls_with_the_devices_the_parts_and_the_precision(data: DataSet) -> None:
-    whole = _memory(data).activations
-    assert _memory(data, num_devices=2).activations == whole // 2
-    assert _memory(data, step=StepConfig(accumulate=4)).activations == whole // 4
-    assert _memory(data, step=StepConfig(precision='bfloat16')).activations == whole // 2
+def test_memory_decreases_with_devices_accumulation_and_precision(data: DataSet) -> None:
+    all_activations = _memory(data).activations
+    assert _memory(data, num_devices=2).activations == all_activations // 2
+    assert _memory(data, step=StepConfig(accumulate=4)).activations == all_activations // 4
+    assert _memory(data, step=StepConfig(precision='bfloat16')).activations == all_activations // 2
 
 
-def test_a_cached_set_counts_as_memory_of_the_host(data: DataSet) -> None:
+def test_cached_pictures_count_as_host_memory(data: DataSet) -> None:
     pixels = data.split('train').pictures * 28 * 28 * 3
     cached = InputConfig(height=28, width=28, cache=True)
     assert _memory(data, input=cached).input > pixels

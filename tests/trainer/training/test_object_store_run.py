@@ -1,4 +1,4 @@
-"""A run whose shards, and whose workdir, are on an object store."""
+"""A run whose shards and workdir are on an object store."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import gcs_emulator, gcs_tls
-from trainer.config import files as config_files
+from trainer.config import files
 from trainer.data.data_set import open_data_set
 from trainer.training.loop import train
 
@@ -56,16 +56,16 @@ def _train(data: str, workdir: str, environment: dict[str, str], *more: str) -> 
     assert done.returncode == 0, done.stderr
 
 
-def test_shards_and_workdir_on_an_object_store_give_the_run_of_a_disk(
+def test_a_run_on_an_object_store_logs_the_same_metrics_as_on_a_disk(
     environment: dict[str, str], data_folder: str, tmp_path: Path
 ) -> None:
-    train(config_files.load(_CONFIG, _CHANGES), open_data_set(data_folder), str(tmp_path))
+    train(files.load(_CONFIG, _CHANGES), open_data_set(data_folder), str(tmp_path))
     _train('gs://shop/shards', 'gs://shop/run', environment, 'total_steps=8')
-    _train('gs://shop/shards', 'gs://shop/run', environment)  # goes on
+    _train('gs://shop/shards', 'gs://shop/run', environment)  # resumes
     store = gcs_emulator.client(environment['STORAGE_EMULATOR_HOST']).bucket('shop')
-    found = store.blob('run/metrics.jsonl').download_as_bytes()
-    assert found == (tmp_path / 'metrics.jsonl').read_bytes()
-    assert [json.loads(line)['step'] for line in found.splitlines()] == [4, 8, 12, 16]
+    actual = store.blob('run/metrics.jsonl').download_as_bytes()
+    assert actual == (tmp_path / 'metrics.jsonl').read_bytes()
+    assert [json.loads(line)['step'] for line in actual.splitlines()] == [4, 8, 12, 16]
     folder = 'run/checkpoints/'
     kept = {blob.name.removeprefix(folder) for blob in store.list_blobs(prefix=folder)} - {''}
     assert kept == {path.name for path in (tmp_path / 'checkpoints').iterdir()}

@@ -1,4 +1,4 @@
-"""A run that is stopped anywhere and started again gives the same numbers, bit for bit."""
+"""A run that is stopped anywhere and resumes logs the same metrics, bit for bit."""
 
 import json
 import os
@@ -17,8 +17,7 @@ import tensorflow as tf
 from trainer import naming
 from trainer.workdir import checkpoint
 
-# Everything is on that draws, or that remembers from step to step; logging and checkpoints are out
-# of step with one another on purpose.
+# All random draws and all state of a run are on; logging and checkpoints have different intervals.
 _FLAGS = (
     '--config=configs/tiny.py',
     '--config.batch_size=16',
@@ -77,10 +76,10 @@ def _stop_at_line(process: subprocess.Popen[str], workdir: Path, *, line: int, b
     process.send_signal(by)
 
 
-def _cut_off(
+def _interrupt(
     data: str, workdir: Path, more: Sequence[str] = (), *, line: int, by: int
 ) -> tuple[int, str]:
-    """Stops a run after so many lines; and once more if it was done before it could be stopped."""
+    """Stops a run after so many lines; tries again if the run ended before."""
     before = workdir.with_name(f'{workdir.name}, before line {line}')
     shutil.copytree(workdir, before)
     for _ in range(5):
@@ -95,7 +94,7 @@ def _cut_off(
 
 
 def _final_tensors(workdir: Path) -> dict[str, np.ndarray]:
-    """Every number in the last checkpoint: weights, moments, seeds, sums; not the iterator."""
+    """Returns all numbers in the last checkpoint, without the iterator."""
     newest = workdir / naming.CHECKPOINTS / f'ckpt-{checkpoint.steps(str(workdir))[0]:08d}'
     reader = tf.train.load_checkpoint(str(newest))
     names = [
@@ -108,16 +107,16 @@ def _final_tensors(workdir: Path) -> dict[str, np.ndarray]:
 
 def _assert_same_run(left: Path, right: Path) -> None:
     assert (left / 'metrics.jsonl').read_bytes() == (right / 'metrics.jsonl').read_bytes()
-    expected, found = _final_tensors(left), _final_tensors(right)
-    assert sorted(expected) == sorted(found)
-    assert any('seeds' in name for name in found)
+    expected, actual = _final_tensors(left), _final_tensors(right)
+    assert sorted(expected) == sorted(actual)
+    assert any('seeds' in name for name in actual)
     for name in expected:
-        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+        np.testing.assert_array_equal(actual[name], expected[name], err_msg=name)
 
 
 @pytest.fixture(scope='module')
-def undisturbed(data_folder: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    workdir = tmp_path_factory.mktemp('undisturbed')
+def uninterrupted(data_folder: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    workdir = tmp_path_factory.mktemp('uninterrupted')
     code, errors = _finish(_start(data_folder, workdir))
     assert code == 0, errors
     return workdir
@@ -130,18 +129,18 @@ def workdir(tmp_path: Path) -> Path:
     return folder
 
 
-def test_an_undisturbed_run_logs_every_interval_and_the_last_step(undisturbed: Path) -> None:
-    lines = (undisturbed / 'metrics.jsonl').read_text().splitlines()
+def test_a_run_logs_every_interval_and_the_last_step(uninterrupted: Path) -> None:
+    lines = (uninterrupted / 'metrics.jsonl').read_text().splitlines()
     rows = [json.loads(line) for line in lines]
     assert [row['step'] for row in rows] == [*range(4, 149, 4), 150]
     assert rows[-1]['loss'] < 0.5 * rows[0]['loss']
-    assert checkpoint.steps(str(undisturbed)) == [150, 125, 100]
+    assert checkpoint.steps(str(uninterrupted)) == [150, 125, 100]
 
 
-def test_a_run_stopped_by_sigterm_goes_on_with_the_same_numbers(
-    data_folder: str, undisturbed: Path, workdir: Path
+def test_a_run_stopped_by_sigterm_resumes_exactly(
+    data_folder: str, uninterrupted: Path, workdir: Path
 ) -> None:
-    code, errors = _cut_off(data_folder, workdir, line=9, by=signal.SIGTERM)
+    code, errors = _interrupt(data_folder, workdir, line=9, by=signal.SIGTERM)
     assert code == 128 + signal.SIGTERM
     stopped = checkpoint.steps(str(workdir))[0]
     assert 36 <= stopped < 150
@@ -150,34 +149,34 @@ def test_a_run_stopped_by_sigterm_goes_on_with_the_same_numbers(
     code, errors = _finish(_start(data_folder, workdir))
     assert code == 0, errors
     metrics = (workdir / 'metrics.jsonl').read_bytes()
-    assert metrics == (undisturbed / 'metrics.jsonl').read_bytes()
+    assert metrics == (uninterrupted / 'metrics.jsonl').read_bytes()
 
 
-def test_a_run_killed_twice_goes_on_with_the_same_numbers(
-    data_folder: str, undisturbed: Path, workdir: Path
+def test_a_run_killed_twice_resumes_exactly(
+    data_folder: str, uninterrupted: Path, workdir: Path
 ) -> None:
     for line in (5, 22):  # before the first checkpoint, and between two
-        code, _ = _cut_off(data_folder, workdir, line=line, by=signal.SIGKILL)
+        code, _ = _interrupt(data_folder, workdir, line=line, by=signal.SIGKILL)
         assert code == -signal.SIGKILL
     code, errors = _finish(_start(data_folder, workdir))
     assert code == 0, errors
-    _assert_same_run(undisturbed, workdir)
+    _assert_same_run(uninterrupted, workdir)
 
 
-def test_two_mirrored_devices_go_on_with_the_same_numbers(
+def test_two_mirrored_devices_resume_exactly(
     data_folder: str, workdir: Path, tmp_path: Path
 ) -> None:
-    whole = tmp_path / 'whole'
-    code, errors = _finish(_start(data_folder, whole, _MIRRORED))
+    uninterrupted = tmp_path / 'uninterrupted'
+    code, errors = _finish(_start(data_folder, uninterrupted, _MIRRORED))
     assert code == 0, errors
-    code, _ = _cut_off(data_folder, workdir, _MIRRORED, line=15, by=signal.SIGKILL)
+    code, _ = _interrupt(data_folder, workdir, _MIRRORED, line=15, by=signal.SIGKILL)
     assert code == -signal.SIGKILL
     code, errors = _finish(_start(data_folder, workdir, _MIRRORED))
     assert code == 0, errors
-    _assert_same_run(whole, workdir)
+    _assert_same_run(uninterrupted, workdir)
 
 
-_FULL_AND_THEN_LARGER = """
+_SMALL_THEN_LARGER_DISK = """
 mount -t tmpfs -o size=1m small "$1"; workdir=$1; shift
 "$@" --config.keep_checkpoints=99 && exit 99
 mount -o remount,size=64m "$workdir"
@@ -186,10 +185,10 @@ mount -o remount,size=64m "$workdir"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason='only root may mount a small disk')
-def test_a_run_whose_disk_is_full_says_so_and_goes_on_where_there_is_room(
-    data_folder: str, undisturbed: Path, tmp_path: Path
+def test_a_full_disk_is_an_error_and_the_run_resumes_when_there_is_space(
+    data_folder: str, uninterrupted: Path, tmp_path: Path
 ) -> None:
-    script = ['unshare', '-m', 'sh', '-c', _FULL_AND_THEN_LARGER, 'sh', str(tmp_path)]
+    script = ['unshare', '-m', 'sh', '-c', _SMALL_THEN_LARGER_DISK, 'sh', str(tmp_path)]
     done = subprocess.run(
         [*script, *_command(data_folder, tmp_path)],
         capture_output=True,
@@ -203,4 +202,4 @@ def test_a_run_whose_disk_is_full_says_so_and_goes_on_where_there_is_room(
     assert f'{tmp_path}/checkpoints/ckpt-' in error
     assert 'No space left on device' in error
     assert 'the earlier checkpoints are intact' in error
-    assert done.stdout == (undisturbed / 'metrics.jsonl').read_text()
+    assert done.stdout == (uninterrupted / 'metrics.jsonl').read_text()

@@ -1,4 +1,4 @@
-"""What a user relies on of each option of a run, from the flags to what is in the workdir."""
+"""The options of a run, from flags to the content of the workdir."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from catalog.errors import UserError
 from trainer import naming
-from trainer.config import files as config_files
+from trainer.config import files
 from trainer.data.batches import picture_batches
 from trainer.data.data_set import DataSet, open_data_set
 from trainer.inference.predictor import Predictor
@@ -31,7 +31,7 @@ _SMALL = (
     'optimizer.schedule.warmup_steps=0',
 )
 _EVALUATED = ('validation.every_steps=4', 'board.sample_pictures=0')
-# Normalisation that is frozen takes its averages, not the batch's: parts of a batch change nothing.
+# Frozen batch norm uses its moving statistics: it computes the same for parts of a batch.
 _NORM_FROZEN = '{"pattern": "^batch_normalization", "rate": 0}'
 
 
@@ -41,8 +41,8 @@ def data(data_folder: str) -> DataSet:
 
 
 def _train(data: DataSet, workdir: Path, *flags: str) -> list[dict[str, float]]:
-    """As trainer.task does with these flags; the logged lines."""
-    train(config_files.load('configs/tiny.py', [*_SMALL, *flags]), data, str(workdir))
+    """Trains a run and returns its logged metrics."""
+    train(files.load('configs/tiny.py', [*_SMALL, *flags]), data, str(workdir))
     return metric_writers.read_metrics(str(workdir))
 
 
@@ -51,7 +51,7 @@ def _column(rows: Sequence[dict[str, float]], name: str) -> list[float]:
 
 
 def _weights(workdir: Path, *, step: int) -> dict[str, np.ndarray]:
-    """Every weight that a checkpoint holds; those that learn lie by the optimizer."""
+    """Returns all weights in a checkpoint; the trainable ones are stored with the optimizer."""
     path = str(workdir / naming.CHECKPOINTS / f'ckpt-{step:08d}')
     reader = tf.train.load_checkpoint(path)
     names = [
@@ -63,15 +63,15 @@ def _weights(workdir: Path, *, step: int) -> dict[str, np.ndarray]:
     return {name: reader.get_tensor(name) for name in names}
 
 
-def test_a_batch_in_two_parts_gives_the_same_curve(data: DataSet, tmp_path: Path) -> None:
+def test_gradient_accumulation_gives_the_same_losses(data: DataSet, tmp_path: Path) -> None:
     flags = (f'optimizer.groups=[{_NORM_FROZEN}]', 'model.dropout=0')
-    whole = _train(data, tmp_path / 'whole', *flags)
+    uninterrupted = _train(data, tmp_path / 'uninterrupted', *flags)
     parts = _train(data, tmp_path / 'parts', *flags, 'step.accumulate=2')
-    np.testing.assert_allclose(_column(parts, 'loss'), _column(whole, 'loss'), rtol=1e-4)
-    assert whole[-1]['loss'] < 0.9 * whole[0]['loss']
+    np.testing.assert_allclose(_column(parts, 'loss'), _column(uninterrupted, 'loss'), rtol=1e-4)
+    assert uninterrupted[-1]['loss'] < 0.9 * uninterrupted[0]['loss']
 
 
-def test_clipping_bounds_what_a_step_changes(data: DataSet, tmp_path: Path) -> None:
+def test_clipping_bounds_the_change_of_a_step(data: DataSet, tmp_path: Path) -> None:
     flags = ('optimizer.name=sgd', 'optimizer.learning_rate=2.0', 'optimizer.momentum=0')
     every = ('checkpoint_every_steps=1', 'keep_checkpoints=9', 'total_steps=3')
     frozen = f'optimizer.groups=[{_NORM_FROZEN}]'
@@ -82,8 +82,8 @@ def test_clipping_bounds_what_a_step_changes(data: DataSet, tmp_path: Path) -> N
         assert change == pytest.approx(2.0 * 0.01, rel=1e-3)
 
 
-_HARD_TO_RESUME = {
-    'float16, means, parts, clipping, plateau, groups, heads, weights from a step on': (
+_STATEFUL_OPTIONS = {
+    'float16, EMA, accumulation, clipping, plateau, groups, level heads, class weights': (
         'loss.name=ldam',
         'loss.levels=heads',
         'loss.effective_beta=0.9',
@@ -98,7 +98,7 @@ _HARD_TO_RESUME = {
         'optimizer.groups=[{"pattern": "^conv2d(_\\\\d+)?/", "rate": 0.5, "from_step": 6}]',
         *_EVALUATED,
     ),
-    'bfloat16, XLA, LAMB, a cycle, every augmentation, generalised cross-entropy of levels': (
+    'bfloat16, XLA, LAMB, cyclical, all augmentation, generalized cross-entropy of levels': (
         'loss.name=generalized',
         'loss.levels=summed',
         'augment.crop=pad',
@@ -116,20 +116,20 @@ _HARD_TO_RESUME = {
 }
 
 
-@pytest.mark.parametrize('flags', _HARD_TO_RESUME.values(), ids=_HARD_TO_RESUME.keys())
-def test_a_run_in_two_sittings_is_the_run_in_one(
+@pytest.mark.parametrize('flags', _STATEFUL_OPTIONS.values(), ids=_STATEFUL_OPTIONS.keys())
+def test_a_run_with_stateful_options_resumes_exactly(
     data: DataSet, tmp_path: Path, flags: tuple[str, ...]
 ) -> None:
-    whole = _train(data, tmp_path / 'whole', *flags)
+    uninterrupted = _train(data, tmp_path / 'uninterrupted', *flags)
     _train(data, tmp_path / 'cut', *flags, 'total_steps=12')
-    assert _train(data, tmp_path / 'cut', *flags) == whole
-    expected, found = (_weights(tmp_path / name, step=24) for name in ('whole', 'cut'))
+    assert _train(data, tmp_path / 'cut', *flags) == uninterrupted
+    expected, actual = (_weights(tmp_path / name, step=24) for name in ('uninterrupted', 'cut'))
     for name in expected:
-        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+        np.testing.assert_array_equal(actual[name], expected[name], err_msg=name)
 
 
 @pytest.mark.parametrize('precision', ['float16', 'bfloat16'])
-def test_half_precision_learns_what_the_pictures_show(
+def test_half_precision_learns_the_training_data(
     data: DataSet, tmp_path: Path, precision: str
 ) -> None:
     rows = _train(
@@ -146,14 +146,12 @@ def test_half_precision_learns_what_the_pictures_show(
     assert {weight.dtype for weight in model.weights} == {'float32'}
 
 
-def test_pictures_that_are_mixed_must_come_in_pairs(data: DataSet, tmp_path: Path) -> None:
+def test_mixing_needs_an_even_number_of_pictures(data: DataSet, tmp_path: Path) -> None:
     with pytest.raises(UserError, match='even number of pictures at a time, got 3'):
         _train(data, tmp_path, 'batch_size=12', 'step.accumulate=4', 'augment.mixup=0.2')
 
 
-def test_heads_of_the_levels_learn_and_are_left_out_of_the_model(
-    data: DataSet, tmp_path: Path
-) -> None:
+def test_level_heads_are_trained_and_left_out_of_the_model(data: DataSet, tmp_path: Path) -> None:
     every = ('checkpoint_every_steps=2', 'total_steps=4')
     _train(data, tmp_path, *every, 'loss.levels=heads')
     before, after = _weights(tmp_path, step=2), _weights(tmp_path, step=4)
@@ -165,17 +163,17 @@ def test_heads_of_the_levels_learn_and_are_left_out_of_the_model(
 
 
 def _accuracy(workdir: Path, data: DataSet) -> float:
-    """Of the model that evaluation and export take."""
+    """Returns the accuracy of the model that is evaluated and exported."""
     member, _ = restore_member(str(workdir))
     model, config = member.model, member.config
     batches = picture_batches(data, 'validation', config.input, batch_size=config.batch_size)
     scored = list(score_pictures(Predictor(model, config.model), batches))
-    right = [one.probabilities.argmax(axis=1) == one.label for one in scored]
-    return float(np.concatenate(right).mean())
+    correct = [one.probabilities.argmax(axis=1) == one.label for one in scored]
+    return float(np.concatenate(correct).mean())
 
 
 @pytest.mark.parametrize('decay', [0.0, 0.9])
-def test_the_best_evaluation_is_kept_as_it_was_measured(
+def test_the_best_model_is_kept_with_the_accuracy_that_was_logged(
     data: DataSet, tmp_path: Path, decay: float
 ) -> None:
     rows = _train(data, tmp_path, *_EVALUATED, f'step.ema_decay={decay}', 'total_steps=40')
@@ -187,41 +185,43 @@ def test_the_best_evaluation_is_kept_as_it_was_measured(
     assert len(set(accuracies)) > 1
 
 
-def test_the_mean_of_the_weights_is_not_the_weights(data: DataSet, tmp_path: Path) -> None:
+def test_the_ema_is_evaluated_and_does_not_change_training(data: DataSet, tmp_path: Path) -> None:
     plain = _train(data, tmp_path / 'plain', *_EVALUATED)
-    means = _train(data, tmp_path / 'means', *_EVALUATED, 'step.ema_decay=0.9')
-    assert _column(means, 'loss') == _column(plain, 'loss')  # training goes on as without
-    assert _column(means, 'validation_loss') != _column(plain, 'validation_loss')
+    averaged = _train(data, tmp_path / 'averaged', *_EVALUATED, 'step.ema_decay=0.9')
+    assert _column(averaged, 'loss') == _column(plain, 'loss')  # training is the same
+    assert _column(averaged, 'validation_loss') != _column(plain, 'validation_loss')
 
 
-_STANDING_STILL = ('optimizer.learning_rate=1e-12', f'optimizer.groups=[{_NORM_FROZEN}]')
+_NO_PROGRESS = ('optimizer.learning_rate=1e-12', f'optimizer.groups=[{_NORM_FROZEN}]')
 
 
-def test_a_run_that_no_longer_gets_better_ends_early(data: DataSet, tmp_path: Path) -> None:
-    flags = (*_EVALUATED, *_STANDING_STILL, 'validation.patience=2')
+def test_a_run_without_improvement_stops_early(data: DataSet, tmp_path: Path) -> None:
+    flags = (*_EVALUATED, *_NO_PROGRESS, 'validation.patience=2')
     rows = _train(data, tmp_path, *flags)
-    assert _column(rows, 'step') == [4, 8, 12]  # the best, and two that are no better
+    assert _column(rows, 'step') == [4, 8, 12]  # the best and two that are not better
     assert checkpoint.steps(str(tmp_path)) == [12]
     assert checkpoint.steps(str(tmp_path / naming.BEST)) == [4]
-    assert _train(data, tmp_path, *flags) == rows  # started again, it has nothing to do
+    assert _train(data, tmp_path, *flags) == rows  # nothing is left to do
 
 
-def test_the_rate_drops_where_evaluations_stand_still(data: DataSet, tmp_path: Path) -> None:
+def test_the_learning_rate_drops_on_a_plateau(data: DataSet, tmp_path: Path) -> None:
     rows = _train(
         data,
         tmp_path,
         *_EVALUATED,
-        *_STANDING_STILL,
+        *_NO_PROGRESS,
         'optimizer.schedule.name=plateau',
         'optimizer.schedule.patience=2',
         'optimizer.schedule.drop_factor=0.1',
     )
-    # The first is the best; the drop after the third is that of the steps behind it.
+    # The first evaluation is the best; the drop after the third applies to the next steps.
     expected = [1e-12] * 3 + [1e-13] * 2 + [1e-14]
     assert _column(rows, 'learning_rate') == pytest.approx(expected)
 
 
-def test_frozen_layers_stay_and_staged_ones_wait(data: DataSet, tmp_path: Path) -> None:
+def test_frozen_layers_do_not_change_and_staged_layers_start_later(
+    data: DataSet, tmp_path: Path
+) -> None:
     groups = (
         '[{"pattern": "^conv2d(_\\\\d+)?/", "rate": 0, "from_step": 0},'
         ' {"pattern": "^logits/", "from_step": 2}]'
@@ -229,14 +229,14 @@ def test_frozen_layers_stay_and_staged_ones_wait(data: DataSet, tmp_path: Path) 
     every = ('checkpoint_every_steps=1', 'keep_checkpoints=9', 'total_steps=3')
     _train(data, tmp_path, *every, f'optimizer.groups={groups}')
     first, second, third = (_weights(tmp_path, step=step) for step in (1, 2, 3))
-    moved = {
+    changed = {
         shape: (step_2, step_3)
         for name in first
         if (shape := first[name].ndim) in (2, 4)  # the last layer's kernel, and convolutions'
         for step_2 in [bool((first[name] != second[name]).any())]
         for step_3 in [bool((second[name] != third[name]).any())]
     }
-    assert moved == {4: (False, False), 2: (False, True)}
+    assert changed == {4: (False, False), 2: (False, True)}
 
 
 def test_a_split_without_labels_cannot_be_evaluated(data: DataSet, tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def _state(config: TrainConfig, *, dtype: str = 'float32') -> State:
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=2.0**30)
     optimizer.build(model.trainable_variables)
     options = tf.data.Options()
-    options.autotune.enabled = False  # as the trainer's own input has it
+    options.autotune.enabled = False  # as in the trainer's input pipeline
     batches = tf.data.Dataset.from_tensors({'image': IMAGES, 'label': LABELS}).repeat()
     batches = batches.with_options(options)
     means = ema.create_averages(model) if config.step.ema_decay else []
@@ -73,7 +73,7 @@ def _weights(model: keras.Model) -> list[np.ndarray]:
 
 
 def _steps(count: int, **options: object) -> tuple[State, list[list[np.ndarray]]]:
-    """The state, and the weights before the first step and after each."""
+    """Returns the state, and the weights before the first step and after each step."""
     config = dataclasses.replace(CONFIG, step=StepConfig(**options))  # type: ignore[arg-type]
     dtype = {'float16': 'mixed_float16', 'bfloat16': 'mixed_bfloat16'}.get(
         config.step.precision, 'float32'
@@ -88,7 +88,7 @@ def _steps(count: int, **options: object) -> tuple[State, list[list[np.ndarray]]
 
 
 def _gradients(model: keras.Model) -> list[np.ndarray]:
-    """Of the mean loss, by the shortest way."""
+    """Returns the gradients of the mean loss, computed without the trainer."""
     with tf.GradientTape() as tape:
         logits = model(preprocess.normalize(tf.constant(IMAGES), CONFIG.model))
         mean = tf.reduce_mean(
@@ -101,7 +101,7 @@ def _change(history: list[list[np.ndarray]]) -> list[np.ndarray]:
     return [after - before for before, after in zip(history[0], history[1], strict=True)]
 
 
-def test_a_plain_step_goes_down_the_gradient_of_the_mean_loss() -> None:
+def test_a_plain_step_follows_the_gradient_of_the_mean_loss() -> None:
     _, history = _steps(1)
     for change, gradient in zip(_change(history), _gradients(_state(CONFIG).model), strict=True):
         np.testing.assert_allclose(change, -0.5 * gradient, rtol=1e-4, atol=1e-6)
@@ -128,38 +128,38 @@ def test_a_gradient_below_the_limit_is_not_clipped() -> None:
 @pytest.mark.parametrize(
     'options', [{'accumulate': 4}, {'xla': True}, {'accumulate': 2, 'xla': True}]
 )
-def test_parts_of_a_batch_and_xla_give_the_same_weights(options: dict[str, object]) -> None:
-    for found, expected in zip(_steps(4, **options)[1][-1], _steps(4)[1][-1], strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+def test_accumulation_and_xla_give_the_same_weights(options: dict[str, object]) -> None:
+    for actual, expected in zip(_steps(4, **options)[1][-1], _steps(4)[1][-1], strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_the_means_follow_the_weights_by_their_decay() -> None:
+def test_the_ema_follows_the_weights_with_its_decay() -> None:
     state, history = _steps(5, ema_decay=0.3)
     means = history[0]
     for step, weights in enumerate(history[1:]):
-        # A step's own number is that before it is counted.
+        # Steps count from 0.
         kept = min(0.3, (1 + step) / (10 + step))
         means = [kept * m + (1 - kept) * w for m, w in zip(means, weights, strict=True)]
-    for found, expected in zip(state.ema, means, strict=True):
-        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, atol=1e-6)
+    for actual, expected in zip(state.ema, means, strict=True):
+        np.testing.assert_allclose(actual.numpy(), expected, rtol=1e-5, atol=1e-6)
     with ema.swapped_in(state.ema, state.model):
         np.testing.assert_array_equal(state.model.weights[0].numpy(), state.ema[0].numpy())
     np.testing.assert_array_equal(state.model.weights[0].numpy(), history[-1][0])
 
 
 @pytest.mark.parametrize('precision', ['bfloat16', 'float16'])
-def test_half_precision_learns_with_weights_of_full_precision(precision: str) -> None:
+def test_half_precision_trains_float32_weights(precision: str) -> None:
     state, history = _steps(25, precision=precision)
     assert {str(weight.dtype) for weight in state.model.weights} == {'float32'}
     if precision == 'bfloat16':
-        for found, expected in zip(history[1], _steps(1)[1][1], strict=True):
-            np.testing.assert_allclose(found, expected, atol=0.05)
+        for actual, expected in zip(history[1], _steps(1)[1][1], strict=True):
+            np.testing.assert_allclose(actual, expected, atol=0.05)
     assert all(np.isfinite(weight).all() for weight in history[-1])
     assert not np.array_equal(history[0][0], history[-1][0])
 
 
 def test_float16_skips_steps_until_its_scale_fits() -> None:
-    state, history = _steps(25, precision='float16')  # begins with a scale that overflows
+    state, history = _steps(25, precision='float16')  # starts with a scale that overflows
     np.testing.assert_array_equal(history[0][0], history[1][0])
     scale = float(state.optimizer.dynamic_scale.numpy())
     skipped = round(np.log2(2.0**30 / scale))
@@ -168,7 +168,7 @@ def test_float16_skips_steps_until_its_scale_fits() -> None:
     assert not np.array_equal(history[skipped][0], history[-1][0])
 
 
-_TWO_DEVICES_AS_ONE = """
+_ONE_AND_TWO_DEVICES = """
 import functools
 import sys
 import keras
@@ -178,12 +178,10 @@ from catalog import categories
 from trainer.config import (
     AugmentConfig, FusionConfig, InputConfig, LossConfig, ModelConfig, StepConfig, TrainConfig)
 from trainer.data.data_set import DataInfo
-from trainer.distribution import moving_statistics
 from trainer.distribution.strategy import build_strategy
-from trainer.distribution.workers import Cluster, Workers
 from trainer.losses import objective
 from trainer.models import batch_norm
-from trainer.models.fusion import fuse
+from trainer.models.fusion import fuse_views
 from trainer.optim import ema
 from trainer.training.state import State, Window
 from trainer.training.step import compile_steps
@@ -202,10 +200,10 @@ def make_config(devices, fusion='none', **step):
 
 def forever(batch):
     options = tf.data.Options()
-    options.autotune.enabled = False  # its thread can keep an iterator from ever being deleted
+    options.autotune.enabled = False  # its thread can keep an iterator alive
     return tf.data.Dataset.from_tensors(batch).repeat().with_options(options)
 
-@functools.cache  # a second one of the same devices would take the first one's collective keys
+@functools.cache  # two strategies of the same devices would share collective keys
 def strategy_of(devices):
     return build_strategy(make_config(devices))
 
@@ -219,11 +217,10 @@ def weights(*, norm, devices, **step):
     with strategy.scope():
         layers = [keras.Input([12, 12, 3]), keras.layers.Conv2D(4, 3, 2)]
         if norm:
-            layers.append(keras.layers.BatchNormalization(
-                synchronized=step.get('synchronized_batch_norm', False)))
+            synchronized = step.get('synchronized_batch_norm', False)
+            layers.append(batch_norm.training_norm(fused=True, synchronized=synchronized)())
         layers += [keras.layers.Flatten(), keras.layers.Dense(3)]
         model = keras.Sequential(layers)
-        batch_norm.fuse(model)
         optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
         optimizer.build(model.trainable_variables)
         means = ema.create_averages(model) if config.step.ema_decay else []
@@ -231,18 +228,7 @@ def weights(*, norm, devices, **step):
     state = State(model, optimizer, iter(batches), Window(), means)
     take = compile_steps(state, strategy, config, objective=goal)
     take(tf.constant(4))
-    if norm and devices == 2 and not config.step.synchronized_batch_norm:
-        check_moving(model, means, strategy)
     return np.concatenate([np.ravel(w.numpy()) for w in model.trainable_weights])
-
-def check_moving(model, means, strategy):
-    '''Each device has its own moving statistics until those of the first are broadcast.'''
-    mean = means[4] if means else model.layers[1].moving_mean.value
-    first, second = (part.numpy() for part in mean.values)
-    assert np.abs(first - second).max() > 1e-3
-    moving_statistics.broadcast(model, means, workers=Workers(Cluster(), strategy))
-    for part in mean.values:
-        np.testing.assert_array_equal(part.numpy(), first)
 
 views = np.stack([images, images[::-1]], axis=1)
 products = {'image': views, 'mask': np.array([[True, i % 3 > 0] for i in range(8)]),
@@ -254,7 +240,7 @@ def weights_of_products(devices, **step):
     with strategy.scope():
         image, mask = keras.Input([12, 12, 3]), keras.Input([None], dtype='bool')
         x = keras.layers.Flatten()(keras.layers.Conv2D(4, 3, 2)(image))
-        logits = keras.layers.Dense(3)(fuse(x, mask, config.model.fusion))
+        logits = keras.layers.Dense(3)(fuse_views(x, mask, config.model.fusion))
         model = keras.Model([image, mask], logits)
         optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
         optimizer.build(model.trainable_variables)
@@ -279,10 +265,10 @@ for step in ({}, {'accumulate': 2}, {'xla': True}):
 """
 
 
-def test_two_devices_compute_as_one_under_every_option() -> None:
-    """In a process of its own: the devices must be set before TensorFlow starts."""
+def test_two_devices_compute_the_weights_of_one_with_every_option() -> None:
+    """Runs in its own process: the devices must be set before TensorFlow starts."""
     done = subprocess.run(
-        [sys.executable, '-c', _TWO_DEVICES_AS_ONE, TREE.decode()],
+        [sys.executable, '-c', _ONE_AND_TWO_DEVICES, TREE.decode()],
         env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '2'},
         cwd=Path(__file__).parents[3],
         capture_output=True,

@@ -37,11 +37,11 @@ def test_the_newest_checkpoint_is_restored(tmp_path: Path) -> None:
     assert _restored(tmp_path) == (900, 900.0)
 
 
-def test_a_new_run_has_nothing_to_restore(tmp_path: Path) -> None:
+def test_a_new_run_has_no_checkpoint(tmp_path: Path) -> None:
     assert _restored(tmp_path) == (None, -1.0)
 
 
-def test_as_many_checkpoints_stay_as_asked(tmp_path: Path) -> None:
+def test_only_the_newest_checkpoints_are_kept(tmp_path: Path) -> None:
     _save_steps(tmp_path, 10, 20, 30, 40, keep=2)
     assert _files(tmp_path) == [
         'ckpt-00000030.data-00000-of-00001',
@@ -51,7 +51,7 @@ def test_as_many_checkpoints_stay_as_asked(tmp_path: Path) -> None:
     ]
 
 
-def test_what_a_killed_save_left_is_no_checkpoint_and_is_swept_by_the_next(tmp_path: Path) -> None:
+def test_an_incomplete_checkpoint_is_ignored_and_deleted_by_the_next_save(tmp_path: Path) -> None:
     _save_steps(tmp_path, 10)
     folder = tmp_path / 'checkpoints'
     (folder / 'partial-ckpt-00000020.index').write_bytes(b'half')
@@ -79,7 +79,7 @@ def _empty(path: Path) -> None:
 
 @pytest.mark.parametrize('damage', [_flip_middle, _cut_in_half, _empty, Path.unlink])
 @pytest.mark.parametrize('suffix', ['.data-00000-of-00001', '.index'])
-def test_a_damaged_checkpoint_gives_way_to_the_one_before(
+def test_a_damaged_checkpoint_is_renamed_and_the_previous_one_is_restored(
     tmp_path: Path,
     suffix: str,
     damage: Callable[[Path], None],
@@ -94,12 +94,12 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     assert _restored(tmp_path) == (20, 20.0)
 
 
-def test_every_flipped_byte_of_the_data_is_noticed(tmp_path: Path) -> None:
+def test_every_flipped_byte_of_the_data_is_detected(tmp_path: Path) -> None:
     _save_steps(tmp_path, 10, 20)
     path = tmp_path / 'checkpoints' / 'ckpt-00000020.data-00000-of-00001'
-    sound = path.read_bytes()
-    for offset in range(0, len(sound), 97):
-        changed = bytearray(sound)
+    intact = path.read_bytes()
+    for offset in range(0, len(intact), 97):
+        changed = bytearray(intact)
         changed[offset] ^= 0x10
         path.write_bytes(changed)
         assert _restored(tmp_path) == (10, 10.0), offset
@@ -108,7 +108,7 @@ def test_every_flipped_byte_of_the_data_is_noticed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize('damage', [_cut_in_half, Path.unlink])
-def test_a_run_never_starts_again_because_all_checkpoints_are_damaged(
+def test_a_run_does_not_restart_if_all_checkpoints_are_damaged(
     tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
     _save_steps(tmp_path, 10, 20)
@@ -117,10 +117,10 @@ def test_a_run_never_starts_again_because_all_checkpoints_are_damaged(
     with pytest.raises(UserError, match='at least one checkpoint must be intact, none is'):
         _restored(tmp_path)
     with pytest.raises(UserError, match='at least one checkpoint must be intact, none is'):
-        _restored(tmp_path)  # and not at the second attempt either
+        _restored(tmp_path)  # nor at the second attempt
 
 
-def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
+def test_a_checkpoint_that_cannot_be_written_leaves_the_previous_one(
     largest_file: LargestFile, tmp_path: Path
 ) -> None:
     _save_steps(tmp_path, 10)

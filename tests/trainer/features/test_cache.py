@@ -1,4 +1,4 @@
-"""Frozen features: the cache, and a head that learns on it into a whole model."""
+"""Feature caches, and runs that train a head on one."""
 
 import dataclasses
 import json
@@ -17,8 +17,8 @@ from catalog.formats import tfrecord
 from tests.trainer import fused
 from trainer.data.data_set import open_data_set
 from trainer.evaluate import evaluation
-from trainer.export import saved_model as exporting
-from trainer.features import cache as feature_cache
+from trainer.export import saved_model
+from trainer.features.cache import write_cache
 from trainer.inference.runs import restore_member
 from trainer.models import weights
 from trainer.models.model import feature_model
@@ -29,7 +29,7 @@ _ON_FEATURES = ('input.features=true', 'augment.flip=false', 'model.fusion.name=
 
 @pytest.fixture(scope='module')
 def backbone(half_evidence_folder: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run on pictures, each by itself."""
+    """A run on single pictures."""
     workdir = tmp_path_factory.mktemp('backbone')
     fused.run(half_evidence_folder, workdir)
     return workdir
@@ -39,7 +39,7 @@ def backbone(half_evidence_folder: str, tmp_path_factory: pytest.TempPathFactory
 def cache(
     half_evidence_folder: str, backbone: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """Its features, by the door itself."""
+    """The features of its backbone, written by the command line."""
     folder = tmp_path_factory.mktemp('cache') / 'features'
     flags = [f'--workdir={backbone}', f'--data={half_evidence_folder}', f'--output={folder}']
     done = subprocess.run(
@@ -52,7 +52,7 @@ def cache(
 
 @pytest.fixture(scope='module')
 def head(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A head that learned on the features."""
+    """A run that trained a head on the features."""
     workdir = tmp_path_factory.mktemp('head')
     rate = ('optimizer.learning_rate=0.05', 'validation.every_steps=150')
     fused.run(str(cache), workdir, *_ON_FEATURES, *rate)
@@ -61,8 +61,7 @@ def head(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _write(workdir: Path, folder: str, output: Path) -> None:
     member, _ = restore_member(str(workdir))
-    model, config = member.model, member.config
-    feature_cache.write(model, config, open_data_set(folder), output=str(output))
+    write_cache(member, open_data_set(folder), output=str(output))
 
 
 def _examples(folder: Path) -> list[tf.train.Example]:
@@ -73,7 +72,7 @@ def _examples(folder: Path) -> list[tf.train.Example]:
     return examples
 
 
-def test_the_records_hold_what_the_backbone_sees_in_each_view(
+def test_the_records_have_the_features_of_each_view(
     half_evidence_folder: str, backbone: Path, cache: Path
 ) -> None:
     model = restore_member(str(backbone))[0].model
@@ -84,9 +83,9 @@ def test_the_records_hold_what_the_backbone_sees_in_each_view(
         assert product.category
         assert list(feature['image/class/label'].int64_list.value) == [product.category.label]
         assert list(feature['product/id'].int64_list.value) == [product.product_id]
-        found = [np.frombuffer(view, '<f2') for view in feature['image/features'].bytes_list.value]
+        actual = [np.frombuffer(view, '<f2') for view in feature['image/features'].bytes_list.value]
         expected = feature_model(model)(fused.pixels(product.pictures))
-        np.testing.assert_allclose(np.stack(found), expected, rtol=2e-3, atol=1e-3)
+        np.testing.assert_allclose(np.stack(actual), expected, rtol=2e-3, atol=1e-3)
 
 
 def test_the_cache_is_a_data_set_of_the_same_products(
@@ -95,7 +94,7 @@ def test_the_cache_is_a_data_set_of_the_same_products(
     pictures, features = manifest.read(half_evidence_folder), manifest.read(str(cache))
     assert features.options['record'] == 'features'
     assert features.options['features']['data_sha256'] == manifest.digest(half_evidence_folder)
-    assert set(features.splits) == {'train', 'validation'}  # not the unlabelled one
+    assert set(features.splits) == {'train', 'validation'}  # not the unlabelled split
     for name, split in features.splits.items():
         assert split.records_per_class == pictures.splits[name].records_per_class
         assert [shard.file for shard in split.shards] == [
@@ -103,7 +102,7 @@ def test_the_cache_is_a_data_set_of_the_same_products(
         ]
 
 
-def test_a_stopped_job_goes_on_with_the_shards_that_are_missing(
+def test_a_stopped_job_writes_only_the_missing_shards(
     half_evidence_folder: str, backbone: Path, cache: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / 'features'
@@ -118,24 +117,26 @@ def test_a_stopped_job_goes_on_with_the_shards_that_are_missing(
         assert (folder / name).read_bytes() == (cache / name).read_bytes()
 
 
-def test_features_of_another_backbone_or_of_other_data_are_refused_by_name(
+def test_a_cache_of_another_backbone_or_other_data_is_an_error(
     half_evidence_folder: str, fused_workdir: Path, backbone: Path, cache: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=r"holds features with model_sha256 '[0-9a-f]{64}'"):
         _write(fused_workdir, half_evidence_folder, cache)
     other = tmp_path / 'data'
     shutil.copytree(half_evidence_folder, other)
-    found = manifest.read(str(other))
-    manifest.write(dataclasses.replace(found, source={**found.source, 'documents': 7}), str(other))
+    actual = manifest.read(str(other))
+    manifest.write(
+        dataclasses.replace(actual, source={**actual.source, 'documents': 7}), str(other)
+    )
     with pytest.raises(UserError, match=r"holds features with data_sha256 '[0-9a-f]{64}'"):
         _write(backbone, str(other), cache)
     with pytest.raises(UserError, match='must be a new folder or a feature cache'):
         _write(backbone, half_evidence_folder, backbone)
 
 
-def test_the_head_learns_and_the_backbone_stands_still(backbone: Path, head: Path) -> None:
-    first, whole = (restore_member(str(workdir))[0].model for workdir in (backbone, head))
-    before, after = dict(weights.weight_paths(first)), dict(weights.weight_paths(whole))
+def test_the_head_is_trained_and_the_backbone_is_frozen(backbone: Path, head: Path) -> None:
+    trained, complete = (restore_member(str(workdir))[0].model for workdir in (backbone, head))
+    before, after = dict(weights.weight_paths(trained)), dict(weights.weight_paths(complete))
     shared = [path for path in before if not path.startswith('logits/')]
     assert len(shared) > 10
     for path in shared:
@@ -143,32 +144,34 @@ def test_the_head_learns_and_the_backbone_stands_still(backbone: Path, head: Pat
     assert metric_writers.read_metrics(str(head))[-1]['accuracy'] > 0.95
 
 
-def test_what_learned_on_features_is_a_whole_model_of_pictures(
+def test_a_run_on_features_is_a_complete_model_of_pictures(
     half_evidence_folder: str, head: Path, tmp_path: Path
 ) -> None:
-    found = evaluation.evaluate(
+    actual = evaluation.evaluate(
         workdir=str(head),
         data_folder=half_evidence_folder,
         split='validation',
         output=str(tmp_path / 'report'),
     )
-    assert found.products.metrics.accuracy > 0.95
-    said = metric_writers.read_metrics(str(head))[-1]  # by the features, which are rounded
-    assert said['validation_accuracy'] == pytest.approx(found.products.metrics.accuracy, abs=0.02)
-    assert said['validation_loss'] == pytest.approx(found.products.metrics.loss, rel=0.02)
+    assert actual.products.metrics.accuracy > 0.95
+    logged = metric_writers.read_metrics(str(head))[-1]  # computed from rounded features
+    assert logged['validation_accuracy'] == pytest.approx(
+        actual.products.metrics.accuracy, abs=0.02
+    )
+    assert logged['validation_loss'] == pytest.approx(actual.products.metrics.loss, rel=0.02)
 
-    exporting.export(workdir=str(head), output=str(tmp_path / '1'), top_k=9, threshold=0.5)
+    saved_model.export(workdir=str(head), output=str(tmp_path / '1'), top_k=9, threshold=0.5)
     signature = tf.saved_model.load(str(tmp_path / '1')).signatures['product']
     product = fused.products(half_evidence_folder)[0]
-    answers = signature(
+    outputs = signature(
         image_bytes=tf.constant(list(product.pictures)),
         product=tf.zeros([len(product.pictures)], tf.int64),
     )
     expected = np.sort(fused.probabilities(head, product.pictures))[::-1]
-    np.testing.assert_allclose(answers['confidence'][0], expected, atol=1e-5)
+    np.testing.assert_allclose(outputs['confidence'][0], expected, atol=1e-5)
 
 
-def test_a_run_on_features_in_two_sittings_is_the_run_in_one(cache: Path, tmp_path: Path) -> None:
+def test_a_run_on_features_resumes_exactly(cache: Path, tmp_path: Path) -> None:
     flags = (
         *_ON_FEATURES,
         'total_steps=12',
@@ -180,9 +183,9 @@ def test_a_run_on_features_in_two_sittings_is_the_run_in_one(cache: Path, tmp_pa
         'loss.levels=heads',
         'optimizer.schedule.name=constant',
     )
-    whole = fused.run(str(cache), tmp_path / 'whole', *flags)
+    uninterrupted = fused.run(str(cache), tmp_path / 'uninterrupted', *flags)
     fused.run(str(cache), tmp_path / 'cut', *flags, 'total_steps=6')
-    assert fused.run(str(cache), tmp_path / 'cut', *flags) == whole
+    assert fused.run(str(cache), tmp_path / 'cut', *flags) == uninterrupted
 
 
 @pytest.mark.parametrize(
@@ -193,16 +196,14 @@ def test_a_run_on_features_in_two_sittings_is_the_run_in_one(cache: Path, tmp_pa
         (('input.features=false',), r"input\.features is False, but the records are of kind 'feat"),
     ],
 )
-def test_a_run_that_does_not_fit_the_features_is_refused_by_name(
+def test_a_config_that_does_not_match_the_features_is_an_error(
     cache: Path, tmp_path: Path, flags: tuple[str, ...], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
         fused.run(str(cache), tmp_path, *_ON_FEATURES, *flags)
 
 
-def test_a_run_on_features_is_refused_on_pictures(
-    half_evidence_folder: str, tmp_path: Path
-) -> None:
+def test_a_run_on_features_cannot_read_pictures(half_evidence_folder: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="features is True, but the records are of kind 'product'"):
         fused.run(half_evidence_folder, tmp_path, *_ON_FEATURES)
 
@@ -210,20 +211,20 @@ def test_a_run_on_features_is_refused_on_pictures(
 @pytest.mark.parametrize(
     ('flags', 'message'),
     [
-        (('model.fusion.name=none',), r'model\.fusion must be on where input\.features is'),
+        (('model.fusion.name=none',), r'model\.fusion must be on if input\.features is'),
         (('augment.flip=true',), 'augment must be off'),
         (('augment.erase=0.5',), 'augment must be off'),
         (('start.workdir=x',), r"start\.workdir must be None .* got 'x'"),
     ],
 )
-def test_what_cannot_be_learned_on_features_is_refused_by_name(
+def test_options_that_need_pictures_are_errors(
     cache: Path, tmp_path: Path, flags: tuple[str, ...], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
         fused.run(str(cache), tmp_path, *_ON_FEATURES, *flags)
 
 
-def test_a_backbone_that_is_not_the_features_own_is_refused(cache: Path, tmp_path: Path) -> None:
+def test_a_cache_with_another_backbone_is_an_error(cache: Path, tmp_path: Path) -> None:
     damaged = tmp_path / 'features'
     shutil.copytree(cache, damaged)
     path = damaged / 'manifest.json'
@@ -238,9 +239,7 @@ def test_a_backbone_that_is_not_the_features_own_is_refused(cache: Path, tmp_pat
         fused.run(str(damaged), tmp_path / 'run', *_ON_FEATURES)
 
 
-def test_features_are_nothing_to_measure_a_whole_model_on(
-    cache: Path, head: Path, tmp_path: Path
-) -> None:
+def test_a_model_cannot_be_evaluated_on_features(cache: Path, head: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match='--data must hold pictures, got a feature cache'):
         evaluation.evaluate(
             workdir=str(head),
@@ -250,7 +249,7 @@ def test_features_are_nothing_to_measure_a_whole_model_on(
         )
 
 
-def test_a_config_without_weights_makes_no_features(half_evidence_folder: str) -> None:
+def test_a_config_without_weights_is_an_error(half_evidence_folder: str) -> None:
     flags = ['--config=configs/tiny.py', f'--data={half_evidence_folder}', '--output=unused']
     done = subprocess.run(
         [sys.executable, '-m', 'trainer.features', *flags], capture_output=True, text=True

@@ -1,4 +1,4 @@
-"""Pictures that lie decoded in memory: the stream of the shards, by itself and in a run."""
+"""Decoded pictures cached in memory (`input.cache`)."""
 
 import os
 from collections.abc import Callable
@@ -9,8 +9,7 @@ import pytest
 import tensorflow as tf
 
 from catalog.errors import UserError
-from trainer.config import FusionConfig, InputConfig, ModelConfig, TrainConfig
-from trainer.config import files as config_files
+from trainer.config import FusionConfig, InputConfig, ModelConfig, TrainConfig, files
 from trainer.data.batches import train_batches
 from trainer.data.data_set import DataSet, open_data_set
 from trainer.data.examples import batch_spec
@@ -35,18 +34,18 @@ def _config(*, fusion: str = 'none', **given: object) -> TrainConfig:
 
 @pytest.mark.parametrize('more', [{}, {'sampling_power': 0.0}, {'height': 20, 'width': 24}])
 @pytest.mark.parametrize('fusion', ['none', 'mean'])
-def test_a_cached_set_gives_the_same_batches_in_the_same_order(
+def test_cached_pictures_give_the_same_batches(
     data: DataSet, fusion: str, more: dict[str, object]
 ) -> None:
     plain = train_batches(data, batch_spec(_config(fusion=fusion, **more)))
     cached = train_batches(data, batch_spec(_config(fusion=fusion, cache=True, **more)))
     assert cached.element_spec == plain.element_spec
-    for expected, found in zip(plain.take(25), cached, strict=False):  # several epochs
+    for expected, actual in zip(plain.take(25), cached, strict=False):  # several epochs
         for name in expected:
-            np.testing.assert_array_equal(found[name], expected[name])
+            np.testing.assert_array_equal(actual[name], expected[name])
 
 
-def test_a_cached_stream_goes_on_from_its_checkpoint(data: DataSet, tmp_path: Path) -> None:
+def test_a_cached_iterator_resumes_from_its_checkpoint(data: DataSet, tmp_path: Path) -> None:
     iterator = iter(train_batches(data, batch_spec(_config(cache=True))))
     for _ in range(7):
         next(iterator)
@@ -60,18 +59,18 @@ def test_a_cached_stream_goes_on_from_its_checkpoint(data: DataSet, tmp_path: Pa
 def _run(data: DataSet, workdir: Path, *flags: str) -> list[dict[str, float]]:
     small = ('batch_size=16', 'total_steps=16', 'log_every_steps=4', 'checkpoint_every_steps=8')
     more = ('model.channels=4', 'input.shuffle_records=40')
-    train(config_files.load('configs/tiny.py', [*small, *more, *flags]), data, str(workdir))
+    train(files.load('configs/tiny.py', [*small, *more, *flags]), data, str(workdir))
     return metric_writers.read_metrics(str(workdir))
 
 
-def test_a_cached_run_logs_the_numbers_of_one_that_reads(data: DataSet, tmp_path: Path) -> None:
+def test_a_cached_run_logs_the_same_metrics(data: DataSet, tmp_path: Path) -> None:
     plain = _run(data, tmp_path / 'plain')
     cached = _run(data, tmp_path / 'cached', 'input.cache=true', 'total_steps=8')
     assert cached == plain[:2]
     assert _run(data, tmp_path / 'cached', 'input.cache=true') == plain
 
 
-def test_a_set_larger_than_half_of_the_memory_is_not_cached(
+def test_a_data_set_larger_than_half_of_the_memory_is_not_cached(
     data: DataSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, 'sysconf', lambda name: 512)  # a machine of 262 KB

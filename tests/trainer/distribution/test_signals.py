@@ -1,0 +1,52 @@
+"""Signals that stop a run of two workers."""
+
+import signal
+import socket
+import time
+from pathlib import Path
+
+from tests import ports
+from tests.trainer.distribution.worker_processes import (
+    LIMIT_SECONDS,
+    start,
+    start_training,
+    training_command,
+    wait_for_exit,
+    wait_for_line,
+)
+from trainer.workdir import checkpoint
+
+
+def test_sigterm_to_one_worker_stops_both_after_the_same_step(
+    data_folder: str, tmp_path: Path
+) -> None:
+    processes = start_training(data_folder, tmp_path)
+    wait_for_line(processes, tmp_path, line=3)
+    processes[1].send_signal(signal.SIGTERM)
+    step = None
+    for code, _, errors in wait_for_exit(processes):
+        assert code == 128 + signal.SIGTERM, errors
+        step = checkpoint.steps(str(tmp_path))[0]
+        assert f'stopped by SIGTERM; step {step} is saved' in errors
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(('127.0.0.1', port)) == 0
+
+
+def test_ctrl_c_ends_a_worker_that_waits_for_its_peer(data_folder: str, tmp_path: Path) -> None:
+    worker_ports = [ports.find_free_port(), ports.find_free_port()]
+    process = start(*training_command(data_folder, tmp_path), index=0, worker_ports=worker_ports)
+    deadline = time.monotonic() + LIMIT_SECONDS
+    with process:
+        while not _listens(worker_ports[0]):  # then it waits for its peer
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        try:
+            assert process.wait(LIMIT_SECONDS) == -signal.SIGINT
+        finally:
+            process.kill()
+    assert not list(tmp_path.iterdir())
