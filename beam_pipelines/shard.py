@@ -23,7 +23,8 @@ from beam_pipelines import summary
 from beam_pipelines.local import meter, runner
 from beam_pipelines.options import BALANCES, DUPLICATES, VERIFICATIONS, ShardOptions
 from beam_pipelines.pipeline import job
-from beam_pipelines.write import commit
+from beam_pipelines.scan import rejected_pieces
+from beam_pipelines.write import commit, rejected
 from catalog import categories, command_line, manifest, record, shards, storage
 from catalog.errors import UserError
 from catalog.photos.confined import Rules
@@ -65,6 +66,18 @@ _MAX_UNPACK_RATIO = flags.DEFINE_float(
 _RANGE_MB = flags.DEFINE_float(
     'range_mb', 64, 'MiB of the source that one element scans; does not change the result.'
 )
+_KEEP_REJECTED = flags.DEFINE_integer(
+    'keep_rejected',
+    rejected_pieces.DEFAULT_LIMIT,
+    'Most rejected pieces that rejected/ lists; all are counted.',
+    lower_bound=1,
+)
+_KEEP_REJECTED_MB = flags.DEFINE_float(
+    'keep_rejected_mb',
+    rejected.DEFAULT_BYTES / 1e6,
+    'Most MB (10^6 bytes) of rejected pieces in rejected/rejected.zip.',
+    lower_bound=0,
+)
 
 flags.DEFINE_float(
     'validation_fraction',
@@ -103,7 +116,7 @@ flags.DEFINE_integer('seed', _DEFAULTS.seed, 'Seed of all hashes that rank or sh
 flags.DEFINE_float(
     'max_rejected_fraction',
     _DEFAULTS.max_rejected_fraction,
-    'Fail if a larger fraction of documents or pictures is rejected.',
+    'Fail if a larger fraction of documents, pictures or bytes is rejected.',
 )
 flags.DEFINE_enum(
     'verify', _DEFAULTS.verify, VERIFICATIONS, 'Read headers only, or decode every picture.'
@@ -157,6 +170,8 @@ def open_job() -> job.Job:
         options=options,
         output=_OUTPUT.value,
         range_bytes=max(int(_RANGE_MB.value * 2**20), 1),
+        keep_rejected=_KEEP_REJECTED.value,
+        keep_rejected_bytes=int(_KEEP_REJECTED_MB.value * 1e6),
     )
 
 

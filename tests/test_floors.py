@@ -39,7 +39,7 @@ ROOMS = {
         'errors': '',
     },
     'beam_pipelines': {
-        'shard': 'local options pipeline summary write',
+        'shard': 'local options pipeline scan summary write',
         'pipeline': 'ledger local options packing plan scan table write',
         'summary': 'ledger write',
         'write': 'ledger options plan scan table',

@@ -85,6 +85,9 @@ def build_manifest(
     Raises:
       RuntimeError: If the shards differ from the layout or the ledger: a bug of this program.
     """
+    total = Counts()  # a runner may call this again with the same counts
+    total.add(counts)
+    counts = total
     by_split: dict[str, list[WrittenShard]] = {split: [] for split in sorted(layout.shards)}
     for shard in sorted(written, key=lambda shard: (shard.split, shard.index)):
         by_split[shard.split].append(shard)

@@ -195,6 +195,7 @@ def _pieces(
                 product_id=piece.error.product_id,
                 picture=None,
                 message=str(piece.error),
+                gap=piece.gap,
             )
     if len(batch):
         yield batch.products()
