@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from beam_pipelines import ledger
 from beam_pipelines.write import rejected
 from beam_pipelines.write.shard_writer import HELD_OUT
-from catalog import storage
+from catalog import storage, terminal
 from catalog.manifest import Manifest
 from catalog.process import progress
 from catalog.shards import SPLITS
@@ -42,7 +42,7 @@ def summarize(made: Manifest, *, output: str, seconds: float) -> str:
     if any(name == 'rejected' for name, _ in lines) or made.ledger['notes'].get('blank_pictures'):
         lines.append(('details', storage.join(output, rejected.FOLDER)))
     lines.append(('took', _speed(made, seconds)))
-    return '\n'.join(f'{name:<10} {text}' for name, text in lines)
+    return terminal.escape('\n'.join(f'{name:<10} {text}' for name, text in lines))
 
 
 def _notes(made: Manifest) -> list[tuple[str, str]]:

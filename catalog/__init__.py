@@ -4,6 +4,7 @@
 |---|---|
 | `errors` | the exception for a user's mistake |
 | `command_line` | flags, one-line errors and exit codes of every command |
+| `terminal` | escaping text from outside for output |
 | `storage` | local and `gs://` paths: reads, range reads, atomic writes |
 | `object_store` | `gs://` objects: the client, its retries and its errors |
 | `atomic_folder` | folders that are published by a rename |

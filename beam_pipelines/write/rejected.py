@@ -17,7 +17,7 @@ import numpy as np
 from beam_pipelines.scan.blank import MAX_RANGE
 from beam_pipelines.scan.scan import rejected_picture
 from beam_pipelines.table import Table, sort_by
-from catalog import storage
+from catalog import storage, terminal
 from catalog.sources.source import Rejected, Source
 
 FOLDER = 'rejected'
@@ -35,7 +35,8 @@ def describe(source: Source, rejected: Rejected) -> str:
     """Describes a rejected piece for a message."""
     product = '' if rejected.product_id is None else f', product {rejected.product_id}'
     picture = '' if rejected.picture is None else f', picture {rejected.picture}'
-    return (
+    # Beam takes the message of an error only if it is UTF-8, which the name of a file may not be.
+    return terminal.escape(
         f'{source.describe_place(rejected)}, {rejected.length} bytes'
         f'{product}{picture}: {rejected.reason}, {rejected.message}'
     )
@@ -100,7 +101,9 @@ def _blank(row: np.void) -> Rejected:
 def _write_lines(path: str, lines: Iterable[dict[str, object]]) -> None:
     with storage.write_atomic(path, private=True) as file:
         for line in lines:
-            file.write((json.dumps(line, ensure_ascii=False) + '\n').encode())
+            text = json.dumps(line, ensure_ascii=False) + '\n'
+            # The name of a file may not be UTF-8: its other bytes, surrogates, are JSON escapes.
+            file.write(text.encode(errors='backslashreplace'))
 
 
 def _entry_name(piece: Rejected) -> str:

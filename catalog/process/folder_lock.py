@@ -20,7 +20,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from catalog import storage
+from catalog import storage, terminal
 from catalog.errors import UserError
 from catalog.process import object_lease
 
@@ -139,8 +139,8 @@ def _lock_file(path: str, *, folder: str) -> int:
         except OSError as error:
             if error.errno in _NO_LOCKS_ERRORS:
                 print(
-                    f'warning: {folder}: this file system has no locks ({error.strerror}); make '
-                    'sure that only one process at a time writes here',
+                    f'warning: {terminal.escape(folder)}: this file system has no locks '
+                    f'({error.strerror}); make sure that only one process at a time writes here',
                     file=sys.stderr,
                 )
                 return descriptor

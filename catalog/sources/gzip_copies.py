@@ -19,7 +19,7 @@ import sys
 import tempfile
 import zlib
 
-from catalog import storage
+from catalog import storage, terminal
 from catalog.errors import UserError
 from catalog.process.progress import Progress
 from catalog.storage import Reader
@@ -50,7 +50,7 @@ def unpack(path: str, *, max_ratio: float) -> None:
     copy = local_copy(path, limit_bytes=limit_bytes)
     atexit.register(storage.delete, copy)
     print(
-        f'{path}: gzip is unpacked in one piece, not in parallel; the '
+        f'{terminal.escape(path)}: gzip is unpacked in one piece, not in parallel; the '
         f'{storage.size(copy) / 1e6:,.1f} MB stay in {os.path.dirname(copy)} until the job ends',
         file=sys.stderr,
         flush=True,

@@ -234,10 +234,10 @@ def read_documents(
         except _TRANSIENT as error:
             attempts += 1
             if attempts > _ATTEMPTS:
-                raise _user_error(address, error) from error
+                raise _user_error(address, error) from None
             time.sleep(_FIRST_WAIT_SECONDS * 2 ** (attempts - 1))
         except PyMongoError as error:
-            raise _user_error(address, error) from error
+            raise _user_error(address, error) from None
 
 
 def document_id(data: bytes) -> Any:
@@ -292,7 +292,7 @@ def _user_errors(address: Address) -> Iterator[None]:
     try:
         yield
     except PyMongoError as error:
-        raise _user_error(address, error) from error
+        raise _user_error(address, error) from None
 
 
 def _user_error(address: Address, error: PyMongoError) -> UserError:

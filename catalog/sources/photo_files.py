@@ -29,7 +29,7 @@ from itertools import pairwise
 import bson
 import numpy as np
 
-from catalog import object_store, storage
+from catalog import object_store, storage, terminal
 from catalog.categories import Categories
 from catalog.errors import UserError
 from catalog.formats.image_header import BadPicture
@@ -124,7 +124,7 @@ class PhotoFiles:
         found = []
         for (file, photo), data in zip(places, self._read_places(places), strict=True):
             if isinstance(data, BadPicture):
-                path = self._photos(file).path(photo)
+                path = terminal.escape(self._photos(file).path(photo))
                 changed = 'deleted' if data.reason == 'missing' else 'changed'
                 raise UserError(f'{path}: was {changed} while the job was running; run again')
             found.append(data)

@@ -112,6 +112,28 @@ def test_a_category_that_links_outside_is_refused(categories_path: Path, tmp_pat
     )
 
 
+@pytest.mark.parametrize('workers', [1, 2])
+def test_names_that_are_no_text_are_escaped_for_the_terminal(
+    workers: int, categories_path: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / 'photos' / str(CATEGORY_IDS[0])
+    for number in range(3):
+        write_photo(folder, f'{number}.jpg', jpeg(number))
+    name = b'\xff\x1b[31mred\r.jpg'
+    Path(os.fsdecode(os.fsencode(folder) + b'/' + name)).write_bytes(b'no picture')
+    arguments = [f'--input={tmp_path / "photos"}', f'--categories={categories_path}']
+    arguments += [f'--direct_num_workers={workers}', '--validation_fraction=0']
+    done = run_command(*arguments, f'--output={tmp_path / "few"}')
+    assert done.returncode == 2
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith('error: --max_rejected_fraction: ')
+    assert r'/\udcff\x1b[31mred\r.jpg, 10 bytes' in line
+    assert '\x1b' not in done.stderr
+    done = run_command(*arguments, f'--output={tmp_path / "out"}', '--max_rejected_fraction=1')
+    assert done.returncode == 0, done.stderr
+    assert reasons(tmp_path / 'out') == {os.fsdecode(name): 'not_a_picture'}
+
+
 def test_links_in_the_output_are_refused(tmp_path: Path) -> None:
     (tmp_path / 'elsewhere').mkdir()
     for name in ('_staging', 'rejected'):
