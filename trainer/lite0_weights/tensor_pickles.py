@@ -4,7 +4,7 @@ The pickles are untrusted, so Python's unpickler does not see them. The opcodes 
 are interpreted here, and nothing that a pickle names is imported or called.
 """
 
-import pickletools  # nosec B403: only splits a pickle into opcodes
+import pickletools  # nosec B403
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
 from trainer.config.loss import LossConfig
 from trainer.data.data_set import DataInfo
@@ -73,11 +72,17 @@ def _normalized(counts: Shares) -> Shares:
 
 
 def prior_shift(trained_for: Shares, *, target: Shares) -> npt.NDArray[np.float32]:
-    """Returns `log(target) - log(trained_for)`, float32 [C], to add to logits.
+    """Returns the shift that changes the prior of logits: `log(target) - log(trained_for)`.
+
+    The softmax of logits plus shift is Bayes' rule: the probabilities times `target / trained_for`,
+    normalized. A temperature applies before the shift: it is fitted for the prior of training.
 
     Args:
-      trained_for: The prior that the softmax of the logits follows, [C].
-      target: The prior that the softmax of the sum follows; of any scale, [C].
+      trained_for: The prior that the logits follow: `compute_priors(…).target` of the run, [C].
+      target: The prior that the sum follows; of any scale, [C].
+
+    Returns:
+      float32 [C].
 
     Raises:
       ValueError: If the shapes differ or a share is not above 0.
@@ -89,24 +94,6 @@ def prior_shift(trained_for: Shares, *, target: Shares) -> npt.NDArray[np.float3
     if not (np.all(trained_for > 0) and np.all(target > 0)):
         raise ValueError('the shares of both priors must be above 0; smooth them first')
     return np.log(_normalized(target) / trained_for).astype(np.float32)
-
-
-def shift_logits(logits: tf.Tensor, *, trained_for: Shares, target: Shares) -> tf.Tensor:
-    """Shifts logits to another class prior, with no retraining: [B, C] -> [B, C].
-
-    The softmax of the result is Bayes' rule: the model's probabilities times
-    `target / trained_for`, normalized. Apply a temperature before the shift: it is fitted on the
-    prior that the model was trained for.
-
-    Args:
-      logits: Logits of the model, or logarithms of its probabilities.
-      trained_for: The prior that their softmax follows: `compute_priors(…).target` of the run, [C].
-      target: The prior to predict with; of any scale, all above 0, [C].
-
-    Raises:
-      ValueError: If the shapes differ or a share is not above 0.
-    """
-    return logits + prior_shift(trained_for, target=target)
 
 
 def class_weights(counts: npt.NDArray[np.float64], *, beta: float) -> npt.NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""The backbones by name: normalized images to feature maps. Their families: `config.backbones`.
+"""The backbones by name: normalized images to feature maps. Families: `trainer.config.backbones`.
 
 Backbones from keras.applications are models within the model, under our name, so that parameter
 groups can match them by path.
@@ -7,7 +7,7 @@ groups can match them by path.
 import keras
 
 from catalog.errors import UserError
-from trainer.config import backbones as families
+from trainer.config.backbones import FAMILIES, family_of
 from trainer.config.model import ModelConfig
 from trainer.models import small_networks
 from trainer.models.batch_norm import Norm, replace_norm
@@ -47,7 +47,7 @@ def feature_map(
     if norm is not keras.layers.BatchNormalization:
         backbone = replace_norm(backbone, norm)
     _load(backbone, config)
-    if config.name in families.FAMILIES['efficientnet'].members:
+    if config.name in FAMILIES['efficientnet'].members:
         _normalize_by_imagenet(backbone)
     return backbone(image)
 
@@ -55,7 +55,7 @@ def feature_map(
 def _from_keras(
     name: str, *, input_shape: tuple[int, int, int], weights: str | None
 ) -> keras.Model:
-    application = getattr(keras.applications, families.family_of(name).members[name])
+    application = getattr(keras.applications, family_of(name).members[name])
     model = application(include_top=False, weights=weights, input_shape=input_shape)
     # Named here: some of Keras's functions look up blocks or weights by the name they are given.
     return keras.Model(model.input, model.output, name=name)

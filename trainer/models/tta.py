@@ -10,7 +10,7 @@ import keras
 from keras import ops
 
 from catalog.errors import UserError
-from trainer.models import model as models
+from trainer.models.model import takes_products
 
 CHOICES = ('none', 'flip')
 
@@ -43,7 +43,7 @@ def build_tta_model(model: keras.Model, tta: str) -> keras.Model:
     """
     if tta == 'none':
         return model
-    if models.takes_products(model):
+    if takes_products(model):
         raise UserError(f'--tta must be none for a model that fuses views, got {tta}')
     mirrored = model(Flip(name='test_time_flip')(model.input))
     logits = LogMean(name='test_time_mean')([model.output, mirrored])

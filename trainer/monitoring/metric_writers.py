@@ -9,6 +9,7 @@ of two runs of one config can be compared byte for byte. Rates are on TensorBoar
 import contextlib
 import hashlib
 import json
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -19,7 +20,6 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorboard.compat.proto import event_pb2  # type: ignore[import-untyped]
 from tensorboard.plugins.hparams import api as hparams  # type: ignore[import-untyped]
-from tensorboard.summary.writer import event_file_writer  # type: ignore[import-untyped]
 
 from catalog import storage
 from catalog.errors import UserError
@@ -157,7 +157,16 @@ def _line(metrics: Mapping[str, float]) -> str:
 
 def _drop_events_after(folder: str, *, step: int) -> None:
     """Makes TensorBoard drop the events that an interrupted run logged after the step."""
-    writer = event_file_writer.EventFileWriter(folder)
+    now = time.time_ns()
     session = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
-    writer.add_event(event_pb2.Event(step=step + 1, session_log=session))
-    writer.close()
+    events = [
+        event_pb2.Event(wall_time=now / 1e9, file_version='brain.Event:2'),
+        event_pb2.Event(wall_time=now / 1e9, step=step + 1, session_log=session),
+    ]
+    # TensorBoard reads the files in the order of their names. TensorFlow's next file has the same
+    # second or a later one, then the host's name: it must come after this one.
+    name = f'events.out.tfevents.{now // 10**9:010d}.-{now}'
+    tf.io.gfile.makedirs(folder)
+    with tf.io.TFRecordWriter(storage.join(folder, name)) as file:
+        for event in events:
+            file.write(event.SerializeToString())

@@ -44,17 +44,36 @@ def check_resumable(config: TrainConfig, workdir: str) -> None:
             f'{workdir}: a run with input.deterministic=False cannot resume exactly where it '
             'stopped; take another --workdir'
         )
-    before, now = (files.identity(c) for c in (restore_config(workdir), config))
-    changed = [
-        f'{name} was {before[name]!r} and now is {now[name]!r}'
-        for name in now
-        if before[name] != now[name]
-    ]
-    if changed:
+    before = restore_config(workdir)
+    changed = _changes(before, config)
+    if changed and _changes(_without_unused_decay(before), config):
         raise UserError(
             f'{workdir}: a run must resume with its own config, but {"; ".join(changed)}; '
             'take another --workdir'
         )
+
+
+def _changes(before: TrainConfig, now: TrainConfig) -> list[str]:
+    old, new = files.identity(before), files.identity(now)
+    return [
+        f'{name} was {old[name]!r} and now is {new[name]!r}'
+        for name in new
+        if old[name] != new[name]
+    ]
+
+
+def _without_unused_decay(config: TrainConfig) -> TrainConfig:
+    """Returns the config of an earlier version as this version would write it.
+
+    Earlier versions wrote a weight decay of 1e-4 for optimizers that ignored it. They are
+    recognized by `plateau_goal`, which they always wrote and which is now None if not given.
+    """
+    optimizer = config.optimizer
+    is_unused = optimizer.name not in ('adamw', 'lamb') and optimizer.weight_decay == 1e-4
+    if not is_unused or optimizer.schedule.plateau_goal is None:
+        return config
+    plain = dataclasses.replace(optimizer, weight_decay=None)
+    return dataclasses.replace(config, optimizer=plain)
 
 
 def save_info(info: DataInfo, data: DataSet, workdir: str) -> None:

@@ -154,7 +154,7 @@ def test_a_hit_is_the_dominant_label_under_the_shifted_logits() -> None:
     [
         ({'name': 'focal', 'label_smoothing': 0.1}, 'label_smoothing must be 0 for focal'),
         ({'name': 'generalized', 'label_smoothing': 0.1}, 'must be 0 for generalized, got 0.1'),
-        ({'reweight_from_step': 5}, 'reweight_from_step must be 0 where loss.effective_beta is 0'),
+        ({'reweight_from_step': 5}, 'reweight_from_step must be 0 if loss.effective_beta is 0'),
     ],
 )
 def test_contradictory_values_are_rejected(values: dict, message: str) -> None:

@@ -6,7 +6,7 @@ import tensorflow as tf
 from trainer.config import LossConfig
 from trainer.data.data_set import DataInfo
 from trainer.losses import softmax
-from trainer.losses.priors import compute_priors, prior_shift, shift_logits
+from trainer.losses.priors import compute_priors, prior_shift
 
 
 def _info(pictures: tuple[int, ...], natural: tuple[float, ...]) -> DataInfo:
@@ -89,7 +89,7 @@ def test_shifted_logits_follow_bayes_rule() -> None:
     logits = np.random.default_rng(2).normal(size=(6, 3)).astype(np.float32)
     posterior = tf.nn.softmax(logits).numpy() / trained_for * target
     expected = posterior / posterior.sum(axis=1, keepdims=True)
-    shifted = shift_logits(tf.constant(logits), trained_for=trained_for, target=target)
+    shifted = logits + prior_shift(trained_for, target=target)
     np.testing.assert_allclose(tf.nn.softmax(shifted), expected, rtol=1e-5)
 
 
@@ -112,8 +112,8 @@ def test_a_shift_to_the_same_prior_changes_nothing_whatever_its_scale() -> None:
 def test_shifting_back_restores_the_probabilities() -> None:
     natural, uniform = np.array([0.7, 0.2, 0.1]), np.full(3, 1 / 3)
     logits = tf.random.stateless_normal([5, 3], [1, 2])
-    there = shift_logits(logits, trained_for=natural, target=uniform)
-    back = shift_logits(there, trained_for=uniform, target=natural)
+    there = logits + prior_shift(natural, target=uniform)
+    back = there + prior_shift(uniform, target=natural)
     np.testing.assert_allclose(tf.nn.softmax(back), tf.nn.softmax(logits), rtol=1e-5)
 
 

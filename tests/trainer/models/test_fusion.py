@@ -1,4 +1,4 @@
-"""The fusion of a product's views, against the formulas of the papers in plain numpy."""
+"""The fusion of a product's views, against the formulas of the papers in numpy."""
 
 import keras
 import numpy as np
@@ -20,14 +20,14 @@ def _model(name: str, *, dropout: float = 0.0) -> keras.Model:
 
 
 def _placed(real: np.ndarray, *, masked: float) -> np.ndarray:
-    """All places [3 * 4, …]: the real views in theirs, `masked` at the others."""
+    """Returns all places, [3 * 4, …]: the real views, and `masked` elsewhere."""
     places = np.full([MASK.size, *real.shape[1:]], masked, np.float32)
     places[MASK.ravel()] = real
     return places
 
 
 def _fused(name: str, features: list[np.ndarray], model: keras.Model) -> np.ndarray:
-    """The features of the products, from those of their views [v, d], by the formulas."""
+    """Computes the features of the products from those of their views, [v, d], by the formulas."""
 
     def kernel(layer: str) -> np.ndarray:
         return model.get_layer(layer).kernel.numpy()
@@ -53,7 +53,7 @@ def _fused(name: str, features: list[np.ndarray], model: keras.Model) -> np.ndar
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_the_fused_features_are_those_of_the_formula(name: str) -> None:
+def test_the_fused_features_equal_the_formula(name: str) -> None:
     model = _model(name)
     features = feature_model(model)(IMAGES).numpy()
     by_product = np.split(features, np.cumsum(MASK.sum(axis=1))[:-1])
@@ -65,7 +65,7 @@ def test_the_fused_features_are_those_of_the_formula(name: str) -> None:
 
 @pytest.mark.parametrize('name', NAMES)
 @pytest.mark.parametrize('masked', [0.0, 1e4, -1e4])
-def test_what_stands_at_masked_places_changes_nothing(name: str, masked: float) -> None:
+def test_the_values_at_masked_places_do_not_matter(name: str, masked: float) -> None:
     model = _model(name)
     expected = model([keras.ops.array(IMAGES), keras.ops.array(MASK)])
     places = _placed(IMAGES, masked=masked)
@@ -74,7 +74,7 @@ def test_what_stands_at_masked_places_changes_nothing(name: str, masked: float) 
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_the_order_of_the_views_changes_nothing(name: str) -> None:
+def test_the_order_of_the_views_does_not_matter(name: str) -> None:
     model = _model(name)
     mask = keras.ops.ones([1, 7], bool)
     expected = model([keras.ops.array(IMAGES), mask])
@@ -83,7 +83,7 @@ def test_the_order_of_the_views_changes_nothing(name: str) -> None:
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_the_same_view_twice_is_the_view(name: str) -> None:
+def test_a_repeated_view_counts_once(name: str) -> None:
     model = _model(name)
     once = model([keras.ops.array(IMAGES[:1]), keras.ops.ones([1, 1], bool)])
     twice = model([keras.ops.array(IMAGES[[0, 0]]), keras.ops.ones([1, 2], bool)])
@@ -91,7 +91,7 @@ def test_the_same_view_twice_is_the_view(name: str) -> None:
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_features_and_head_are_the_model_in_two(name: str) -> None:
+def test_the_feature_model_and_the_head_model_compose_to_the_model(name: str) -> None:
     model = _model(name, dropout=0.3)
     features = feature_model(model)(IMAGES)
     found = head_model(model)([features, keras.ops.array(MASK)])
@@ -100,6 +100,6 @@ def test_features_and_head_are_the_model_in_two(name: str) -> None:
     assert features.shape == (7, 16)
 
 
-def test_each_layer_of_the_attention_has_a_name_that_a_group_of_weights_can_take() -> None:
+def test_parameter_groups_can_match_each_layer_of_the_attention() -> None:
     names = {layer.name for layer in _model('gated').layers}
     assert {'views', 'fusion_tanh', 'fusion_gate', 'fusion_score', 'logits'} <= names

@@ -23,14 +23,14 @@ def _head(**fields: object) -> keras.Model:
         ('gem', np.cbrt((MAP.astype(np.float64) ** 3).mean((1, 2)))),
     ],
 )
-def test_a_pooling_gives_what_its_name_says(pooling: str, expected: np.ndarray) -> None:
+def test_each_pooling_equals_its_formula(pooling: str, expected: np.ndarray) -> None:
     np.testing.assert_allclose(_head(pooling=pooling)(MAP), expected, rtol=1e-5)
 
 
-def test_the_generalized_mean_is_the_mean_at_1_and_nears_the_maximum() -> None:
-    whole = MAP / MAP.max((1, 2), keepdims=True)  # so that a power of 400 is a number
-    for power, expected in [(1.0, whole.mean((1, 2))), (400.0, whole.max((1, 2)))]:
-        np.testing.assert_allclose(heads.GeneralizedMean(power=power)(whole), expected, rtol=0.02)
+def test_the_generalized_mean_is_the_mean_at_1_and_approaches_the_maximum() -> None:
+    scaled = MAP / MAP.max((1, 2), keepdims=True)  # so that a power of 400 is finite
+    for power, expected in [(1.0, scaled.mean((1, 2))), (400.0, scaled.max((1, 2)))]:
+        np.testing.assert_allclose(heads.GeneralizedMean(power=power)(scaled), expected, rtol=0.02)
 
 
 def test_the_generalized_mean_learns_its_power() -> None:
@@ -42,13 +42,15 @@ def test_the_generalized_mean_learns_its_power() -> None:
     step = 1e-3
     found = tape.gradient(total, power.value).numpy()
 
-    def at(p: float) -> float:
+    def total_at(p: float) -> float:
         return ((MAP.astype(np.float64) ** p).mean((1, 2)) ** (1 / p)).sum()
 
-    np.testing.assert_allclose(found, (at(3 + step) - at(3 - step)) / (2 * step), rtol=1e-3)
+    np.testing.assert_allclose(
+        found, (total_at(3 + step) - total_at(3 - step)) / (2 * step), rtol=1e-3
+    )
 
 
-def test_the_generalized_mean_takes_what_is_not_positive_as_nothing() -> None:
+def test_the_generalized_mean_clips_values_that_are_not_positive() -> None:
     x = tf.constant([[[[-5.0, 0.0]], [[2.0, 0.0]]]])
     with tf.GradientTape() as tape:
         tape.watch(x)
@@ -57,7 +59,7 @@ def test_the_generalized_mean_takes_what_is_not_positive_as_nothing() -> None:
     assert np.isfinite(tape.gradient(pooled, x)).all()
 
 
-def test_half_precision_does_not_overflow_the_generalized_mean() -> None:
+def test_the_generalized_mean_does_not_overflow_in_half_precision() -> None:
     keras.config.set_dtype_policy('mixed_float16')
     try:
         head = _head(pooling='gem')
@@ -66,7 +68,7 @@ def test_half_precision_does_not_overflow_the_generalized_mean() -> None:
     np.testing.assert_allclose(head(np.full_like(MAP, 100.0)), 100.0, rtol=1e-3)  # 1e6 > 65504
 
 
-def test_the_convolution_of_the_thesis_comes_between_two_normalisations() -> None:
+def test_the_convolution_of_the_thesis_is_between_two_norms() -> None:
     head = _head(pooling='flatten', head_norm=True, head_channels=7)
     assert head.output_shape == (None, 4 * 5 * 7)
     rng = np.random.default_rng(1)
@@ -84,12 +86,12 @@ def test_the_convolution_of_the_thesis_comes_between_two_normalisations() -> Non
     np.testing.assert_allclose(head(MAP), expected.reshape(3, -1), rtol=1e-4, atol=1e-4)
 
 
-def test_dropout_leaves_out_its_share_in_training_only() -> None:
+def test_dropout_drops_its_share_in_training_only() -> None:
     head = _head(pooling='flatten', dropout=0.25)
     np.testing.assert_array_equal(head(MAP), MAP.reshape(3, -1))
     keras.utils.set_random_seed(0)
-    left_out = np.asarray(head(np.ones([50, 4, 5, 6], np.float32), training=True)) == 0
-    assert 0.2 < left_out.mean() < 0.3
+    dropped = np.asarray(head(np.ones([50, 4, 5, 6], np.float32), training=True)) == 0
+    assert 0.2 < dropped.mean() < 0.3
 
 
 def test_a_cosine_layer_computes_cosines_whatever_the_norms() -> None:

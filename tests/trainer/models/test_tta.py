@@ -11,13 +11,12 @@ from scipy import special
 
 from catalog.errors import UserError
 from tests.trainer.conftest import jpeg
-from trainer.config import TrainConfig
-from trainer.config import files as config_files
+from trainer.config import TrainConfig, files
 from trainer.data.batches import picture_batches
 from trainer.data.data_set import DataSet, open_data_set
 from trainer.evaluate import evaluation
 from trainer.evaluate.evaluation import EvaluateOptions
-from trainer.export import saved_model as exporting
+from trainer.export import saved_model
 from trainer.inference.predictor import Predictor
 from trainer.inference.runs import restore_member
 from trainer.inference.scores import score_pictures
@@ -35,7 +34,7 @@ def data(data_folder: str) -> DataSet:
 @pytest.fixture(scope='module')
 def workdir(data: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp('run')
-    train(config_files.load('configs/tiny.py', [*_SMALL, 'augment.flip=false']), data, str(folder))
+    train(files.load('configs/tiny.py', [*_SMALL, 'augment.flip=false']), data, str(folder))
     return folder
 
 
@@ -87,7 +86,7 @@ def test_the_exported_model_averages_both_ways(
     workdir: Path, data_folder: str, model: tuple[keras.Model, TrainConfig], tmp_path: Path
 ) -> None:
     output = tmp_path / 'm' / '1'
-    exporting.export(workdir=str(workdir), output=str(output), top_k=4, threshold=0.5, tta='flip')
+    saved_model.export(workdir=str(workdir), output=str(output), top_k=4, threshold=0.5, tta='flip')
     pictures = [jpeg(np.random.default_rng(label), label=label) for label in range(4)]
     pixels = np.stack([tf.io.decode_jpeg(picture, dct_method='INTEGER_ACCURATE').numpy()
                        for picture in pictures])  # fmt: skip
@@ -107,7 +106,7 @@ def test_the_exported_model_averages_both_ways(
 def test_a_temperature_is_used_only_for_the_augmentation_that_it_was_fitted_with(
     data: DataSet, data_folder: str, tmp_path: Path
 ) -> None:
-    train(config_files.load('configs/tiny.py', _SMALL), data, str(tmp_path / 'w'))
+    train(files.load('configs/tiny.py', _SMALL), data, str(tmp_path / 'w'))
     evaluation.evaluate(
         workdir=str(tmp_path / 'w'), data_folder=data_folder, split='validation',
         output=str(tmp_path / 'w' / 'report'), options=EvaluateOptions(tta='flip'),
@@ -115,7 +114,7 @@ def test_a_temperature_is_used_only_for_the_augmentation_that_it_was_fitted_with
     words = {}
     for version, tta in enumerate(CHOICES, start=1):
         output = str(tmp_path / 'm' / str(version))
-        baked = exporting.export(
+        baked = saved_model.export(
             workdir=str(tmp_path / 'w'), output=output, top_k=4, threshold=0.5, tta=tta
         )
         words[tta] = baked.words
@@ -124,7 +123,7 @@ def test_a_temperature_is_used_only_for_the_augmentation_that_it_was_fitted_with
 
 
 def test_a_model_that_fuses_views_is_rejected(data: DataSet, tmp_path: Path) -> None:
-    config = config_files.load('configs/tiny.py', [*_SMALL, 'model.fusion.name=max'])
+    config = files.load('configs/tiny.py', [*_SMALL, 'model.fusion.name=max'])
     train(config, data, str(tmp_path))
     with pytest.raises(UserError, match='--tta must be none for a model that fuses views'):
         build_tta_model(restore_member(str(tmp_path))[0].model, 'flip')

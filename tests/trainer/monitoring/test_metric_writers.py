@@ -17,6 +17,7 @@ import tensorflow as tf
 from PIL import Image
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
+from tensorboard.summary.writer import event_file_writer
 
 from catalog.errors import UserError
 from trainer import naming
@@ -241,15 +242,21 @@ def _wait_for_the_next_second() -> None:
         time.sleep(0.02)
 
 
-def test_a_resumed_run_replaces_what_was_logged_after_its_checkpoint(tmp_path: Path) -> None:
+@pytest.mark.parametrize('other_writers', [0, 100])
+def test_a_resumed_run_replaces_what_was_logged_after_its_checkpoint(
+    tmp_path: Path, other_writers: int
+) -> None:
+    """Whatever the names of the event files, which count the writers of a process by kind."""
+    for _ in range(other_writers):
+        event_file_writer.EventFileWriter(str(tmp_path / 'other')).close()
     folder = str(tmp_path)
-    with metric_writers.MetricWriter(folder, step=0) as board:
+    with metric_writers.MetricWriter(folder, step=0) as writer:
         for step in (1, 2, 3, 4):
-            board.log({'step': step, 'loss': 1.0 * step}, measured={})
+            writer.log({'step': step, 'loss': 1.0 * step}, measured={})
     _wait_for_the_next_second()  # TensorBoard sorts event files by the second of their creation
-    with metric_writers.MetricWriter(folder, step=2) as board:
+    with metric_writers.MetricWriter(folder, step=2) as writer:
         for step in (3, 4, 5):
-            board.log({'step': step, 'loss': 10.0 * step}, measured={})
+            writer.log({'step': step, 'loss': 10.0 * step}, measured={})
     assert [row['loss'] for row in metric_writers.read_metrics(folder)] == [1, 2, 30, 40, 50]
     events = EventAccumulator(str(tmp_path / naming.TENSORBOARD)).Reload()
     assert [event.step for event in events.Tensors('loss')] == [1, 2, 3, 4, 5]

@@ -163,7 +163,7 @@ def test_nadam_and_lamb_equal_those_of_keras() -> None:
 
 
 def _first_step(name: str, w: np.ndarray, g: np.ndarray, *, rate: float) -> np.ndarray:
-    """Computes what the first step subtracts from a weight, by the formulas of the papers."""
+    """Computes the first update, which is subtracted, by the formulas of the papers."""
     first, second, epsilon = 0.9, 0.999, 1e-7
     mean, square = (1 - first) * g, (1 - second) * g**2
     adam = mean / (1 - first) / (np.sqrt(square / (1 - second)) + epsilon)

@@ -66,6 +66,26 @@ def test_a_run_of_an_earlier_version_resumes_with_its_defaults(tmp_path: Path) -
         run_files.check_resumable(without, str(tmp_path))
 
 
+@pytest.mark.parametrize('name', ['sgd', 'adam', 'nadam'])
+def test_a_run_of_an_earlier_version_resumes_without_the_decay_that_it_ignored(
+    tmp_path: Path, name: str
+) -> None:
+    document = {
+        'batch_size': 8,
+        'total_steps': 10,
+        'optimizer': {'name': name, 'weight_decay': 1e-4, 'schedule': {'plateau_goal': 'min'}},
+    }
+    (tmp_path / 'config.json').write_text(json.dumps(document))
+
+    def config(weight_decay: float | None) -> TrainConfig:
+        optimizer = OptimizerConfig(name=name, weight_decay=weight_decay)
+        return TrainConfig(batch_size=8, total_steps=10, optimizer=optimizer)
+
+    run_files.check_resumable(config(None), str(tmp_path))
+    with pytest.raises(UserError, match=r'weight_decay was 0\.0001 and now is 0\.001'):
+        run_files.check_resumable(config(1e-3), str(tmp_path))
+
+
 def test_a_run_that_is_not_deterministic_cannot_resume(tmp_path: Path) -> None:
     config = TrainConfig(batch_size=20, total_steps=1, input=InputConfig(deterministic=False))
     run_files.save_config(config, str(tmp_path))
