@@ -8,6 +8,7 @@ from catalog.errors import UserError
 
 READ = 'read'
 REJECTED = 'rejected_'
+GAPS = 'gaps'  # note: places where an unknown number of bytes is missing from the source
 
 
 @dataclass
@@ -17,17 +18,21 @@ class Counts:
     Attributes:
       documents: Documents by place.
       pictures: Pictures by place.
-      notes: Numbers of pictures with a property that is not a place, such as duplicates.
+      bytes: `read`, and the bytes of rejected documents by reason. A product has the bytes of its
+        pictures, the same in any source; a piece that is not a product has its size.
+      notes: Numbers that are not of a place, such as duplicate pictures.
     """
 
     documents: Counter[str] = field(default_factory=Counter)
     pictures: Counter[str] = field(default_factory=Counter)
+    bytes: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: 'Counts') -> None:
         """Adds other counts to these."""
         self.documents.update(other.documents)
         self.pictures.update(other.pictures)
+        self.bytes.update(other.bytes)
         self.notes.update(other.notes)
 
 
@@ -43,26 +48,54 @@ def check_sums(counts: Counts) -> None:
             raise RuntimeError(f'ledger: {places[READ]} {kind} were read, but {placed} have places')
 
 
-def check_rejected(counts: Counts, *, max_fraction: float, first: str) -> None:
+def check_rejected(counts: Counts, *, max_fraction: float, first: str, largest: str) -> None:
     """Checks that no more is rejected than allowed.
 
     Args:
       counts: Counts of everything that was read.
-      max_fraction: Largest allowed fraction of the documents, and of the pictures.
+      max_fraction: Largest allowed fraction of the documents, of the pictures, and of the bytes.
       first: Description of the first rejected piece, for the message.
+      largest: Description of the largest rejected pieces, for the message about bytes.
 
     Raises:
-      UserError: If more is rejected. Names the fraction, the reasons and the first piece.
+      UserError: If more is rejected. Names the fraction, the reasons and a piece.
     """
-    for kind, places in (('documents', counts.documents), ('pictures', counts.pictures)):
+    for kind, places, example in (
+        ('documents', counts.documents, f'the first: {first}'),
+        ('pictures', counts.pictures, f'the first: {first}'),
+        ('bytes', counts.bytes, f'the largest: {largest}'),
+    ):
         reasons = rejected(places)
         count, total = sum(reasons.values()), places[READ]
         if count > max_fraction * total:
             named = ', '.join(f'{reason} {number}' for reason, number in sorted(reasons.items()))
             raise UserError(
                 f'--max_rejected_fraction: at most {max_fraction:g} of the {kind} may be '
-                f'rejected, got {count} of {total} ({named}); the first: {first}'
+                f'rejected, got {count} of {total} ({named}); {example}'
             )
+
+
+def check_gaps(counts: Counts, *, max_fraction: float, default: float, first: str) -> None:
+    """Checks that no bytes are missing from the source, unless losses are allowed.
+
+    How much is missing at a gap is unknown, so only a limit above the default accepts one.
+
+    Args:
+      counts: Counts of everything that was read.
+      max_fraction: Largest allowed fraction of losses.
+      default: Default of `max_fraction`.
+      first: Description of the first gap, for the message.
+
+    Raises:
+      UserError: If there is a gap.
+    """
+    gaps = counts.notes[GAPS]
+    if gaps and max_fraction <= default:
+        raise UserError(
+            f'--input: must be complete, but bytes are missing at {gaps} '
+            f'place{"" if gaps == 1 else "s"}, the first: {first}; copy the input again, or accept '
+            f'the unknown loss with --max_rejected_fraction above {default:g}'
+        )
 
 
 def rejected(places: Mapping[str, int]) -> dict[str, int]:
@@ -83,5 +116,6 @@ def as_mapping(counts: Counts) -> dict[str, dict[str, int]]:
     return {
         'documents': used(counts.documents),
         'pictures': used(counts.pictures),
+        'bytes': used(counts.bytes),
         'notes': dict(counts.notes),
     }

@@ -29,7 +29,7 @@ class ShardOptions:
       shard_mb: Mean shard size in MB (10^6 bytes).
       compression: `none` or `gzip`.
       seed: Seed of all hashes that rank or shuffle.
-      max_rejected_fraction: Largest fraction of documents or pictures that may be rejected.
+      max_rejected_fraction: Largest fraction of documents, pictures or bytes that may be rejected.
       verify: `header` reads headers only, `decode` decodes every picture.
       unlabelled: Whether the input has no categories; all of it becomes the split `predict`.
     """

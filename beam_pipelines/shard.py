@@ -23,10 +23,12 @@ from beam_pipelines import summary
 from beam_pipelines.local import meter, runner
 from beam_pipelines.options import BALANCES, DUPLICATES, VERIFICATIONS, ShardOptions
 from beam_pipelines.pipeline import job
-from beam_pipelines.write import commit
+from beam_pipelines.scan import rejected_pieces
+from beam_pipelines.write import commit, rejected
 from catalog import categories, command_line, manifest, record, shards, storage
 from catalog.errors import UserError
-from catalog.sources import opening
+from catalog.photos.confined import Rules
+from catalog.sources import bson_files, opening
 
 _DEFAULTS = ShardOptions()
 
@@ -34,16 +36,47 @@ _INPUT = flags.DEFINE_list(
     'input',
     None,
     'Files or globs, local or gs://, of BSON (also .gz), or a folder of mongodump; or '
-    'mongodb://HOST/DATABASE.COLLECTION; or photos, in a folder (DIR/CATEGORY/...) or in a list '
-    '(.csv or .parquet with the columns path, category and optionally product).',
+    'mongodb://HOST/DATABASE.COLLECTION, or mongodb+env://NAME or mongodb+file://PATH of a '
+    'variable or file that contains such an address with its password; or photos, in a folder '
+    '(DIR/CATEGORY/...) or in a list (.csv or .parquet with the columns path, category and '
+    'optionally product).',
     required=True,
 )
 _CATEGORIES = flags.DEFINE_string('categories', None, 'category_names.csv; not with --unlabelled.')
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder of the data set.', required=True)
 _RESUME = flags.DEFINE_bool('resume', False, 'Continue an interrupted run.')
 _OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Replace the data set in --output.')
+_ALLOW_OUTSIDE = flags.DEFINE_bool(
+    'allow_outside',
+    Rules.allow_outside,
+    'Read photos outside of the folder, or of the folder of the list, that --input names.',
+)
+_MAX_PICTURE_MB = flags.DEFINE_float(
+    'max_picture_mb', Rules.max_picture_mb, 'Largest photo file in MB (10^6 bytes).'
+)
+_MAX_LIST_MB = flags.DEFINE_float(
+    'max_list_mb', Rules.max_list_mb, 'Most memory for a list of photos in MB (10^6 bytes).'
+)
+_MAX_UNPACK_RATIO = flags.DEFINE_float(
+    'max_unpack_ratio',
+    bson_files.MAX_UNPACK_RATIO,
+    'Largest size of a .gz file once unpacked, in sizes of the file; below 268 MB there is no '
+    'limit.',
+)
 _RANGE_MB = flags.DEFINE_float(
     'range_mb', 64, 'MiB of the source that one element scans; does not change the result.'
+)
+_KEEP_REJECTED = flags.DEFINE_integer(
+    'keep_rejected',
+    rejected_pieces.DEFAULT_LIMIT,
+    'Most rejected pieces that rejected/ lists; all are counted.',
+    lower_bound=1,
+)
+_KEEP_REJECTED_MB = flags.DEFINE_float(
+    'keep_rejected_mb',
+    rejected.DEFAULT_BYTES / 1e6,
+    'Most MB (10^6 bytes) of rejected pieces in rejected/rejected.zip.',
+    lower_bound=0,
 )
 
 flags.DEFINE_float(
@@ -83,7 +116,7 @@ flags.DEFINE_integer('seed', _DEFAULTS.seed, 'Seed of all hashes that rank or sh
 flags.DEFINE_float(
     'max_rejected_fraction',
     _DEFAULTS.max_rejected_fraction,
-    'Fail if a larger fraction of documents or pictures is rejected.',
+    'Fail if a larger fraction of documents, pictures or bytes is rejected.',
 )
 flags.DEFINE_enum(
     'verify', _DEFAULTS.verify, VERIFICATIONS, 'Read headers only, or decode every picture.'
@@ -123,13 +156,22 @@ def open_job() -> job.Job:
     if _CATEGORIES.value:
         tree_bytes = storage.read_bytes(_CATEGORIES.value)
         tree = categories.parse(tree_bytes, path=_CATEGORIES.value)
+    rules = Rules(
+        allow_outside=_ALLOW_OUTSIDE.value,
+        max_picture_mb=_MAX_PICTURE_MB.value,
+        max_list_mb=_MAX_LIST_MB.value,
+    )
     return job.Job(
-        source=opening.open_source(_INPUT.value, tree=tree),
+        source=opening.open_source(
+            _INPUT.value, tree=tree, rules=rules, max_unpack_ratio=_MAX_UNPACK_RATIO.value
+        ),
         categories=tree,
         category_bytes=tree_bytes,
         options=options,
         output=_OUTPUT.value,
         range_bytes=max(int(_RANGE_MB.value * 2**20), 1),
+        keep_rejected=_KEEP_REJECTED.value,
+        keep_rejected_bytes=int(_KEEP_REJECTED_MB.value * 1e6),
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from beam_pipelines import ledger
 from beam_pipelines.write import rejected
 from beam_pipelines.write.shard_writer import HELD_OUT
-from catalog import storage
+from catalog import storage, terminal
 from catalog.manifest import Manifest
 from catalog.process import progress
 from catalog.shards import SPLITS
@@ -22,7 +22,9 @@ def summarize(made: Manifest, *, output: str, seconds: float) -> str:
       seconds: Duration of the run.
     """
     documents, pictures = made.ledger['documents'], made.ledger['pictures']
-    lines = [('read', _both(documents[ledger.READ], pictures[ledger.READ]))]
+    read_bytes = made.ledger.get('bytes', {ledger.READ: 0})  # absent from older manifests
+    read = _both(documents[ledger.READ], pictures[ledger.READ])
+    lines = [('read', f'{read}, {_megabytes(read_bytes[ledger.READ])}')]
     lines += [(split, _split(made, split)) for split in sorted(made.splits, key=SPLITS.index)]
     for name in sorted(name for name in pictures if name.startswith(_DROPPED)):
         text = _both(documents.get(name, 0), pictures[name])
@@ -31,17 +33,22 @@ def summarize(made: Manifest, *, output: str, seconds: float) -> str:
         reasons = ledger.rejected(places)
         if reasons:
             number = _number(sum(reasons.values()), kind.removesuffix('s'))
+            if kind == 'documents':
+                lost_bytes = sum(ledger.rejected(read_bytes).values())
+                share = lost_bytes / max(read_bytes[ledger.READ], 1)
+                number += f', {_megabytes(lost_bytes)} ({share:.2%} of the bytes)'
             lines.append(('rejected', f'{number}: {_named(reasons)}'))
     lines += _notes(made)
     if any(name == 'rejected' for name, _ in lines) or made.ledger['notes'].get('blank_pictures'):
         lines.append(('details', storage.join(output, rejected.FOLDER)))
     lines.append(('took', _speed(made, seconds)))
-    return '\n'.join(f'{name:<10} {text}' for name, text in lines)
+    return terminal.escape('\n'.join(f'{name:<10} {text}' for name, text in lines))
 
 
 def _notes(made: Manifest) -> list[tuple[str, str]]:
     held_out = ' and '.join(split for split in HELD_OUT if split in made.splits)
     texts = {
+        ledger.GAPS: ('warning', 'places where an unknown number of bytes is missing'),
         'duplicate_pictures': ('warning', 'duplicate images'),
         'conflicting_pictures': ('warning', 'duplicate images in several categories'),
         'leaked_pictures': ('warning', f'{held_out} images also in train (leakage)'),
@@ -61,12 +68,16 @@ def _split(made: Manifest, split: str) -> str:
     content = made.splits[split]
     return (
         f'{_number(content.records, "record")}, {_number(content.pictures, "picture")}, '
-        f'{content.bytes / 1e6:,.1f} MB in {_number(len(content.shards), "shard")}'
+        f'{_megabytes(content.bytes)} in {_number(len(content.shards), "shard")}'
     )
 
 
 def _number(number: int, noun: str) -> str:
     return f'{number:,} {noun}{"" if number == 1 else "s"}'
+
+
+def _megabytes(number: int) -> str:
+    return f'{number / 1e6:,.1f} MB'
 
 
 def _named(reasons: Mapping[str, int]) -> str:

@@ -4,15 +4,18 @@
 |---|---|
 | `errors` | the exception for a user's mistake |
 | `command_line` | flags, one-line errors and exit codes of every command |
+| `terminal` | escaping text from outside for output |
 | `storage` | local and `gs://` paths: reads, range reads, atomic writes |
 | `object_store` | `gs://` objects: the client, its retries and its errors |
 | `atomic_folder` | folders that are published by a rename |
 | `categories` | the category tree and its dense labels |
 | `record` | the fields of a record and its bytes |
+| `pixels` | what the pixels of a picture are; conversion to JPEG |
 | `shards` | shard file names |
 | `manifest` | `manifest.json`, which makes a folder a data set |
 | `sources/` | reading products from BSON files, MongoDB and photo files |
-| `formats/` | byte formats: BSON documents, image headers, tf.Example, TFRecord |
+| `photos/` | reading folders, lists and photos from outside, within limits |
+| `formats/` | byte formats: BSON documents, image headers, EXIF, tf.Example, TFRecord |
 | `process/` | memory allocator, startup messages, progress line |
 | `samples/` | sample data sets, real and synthetic |
 """

@@ -22,14 +22,14 @@ def create(path: str) -> Iterator[Path]:
       UserError: If `path` exists before or after the block, or is on an object store.
     """
     target = _local(path)
-    if target.exists():
+    if os.path.lexists(target):
         raise _exists_error(path)
     with _partial(target) as partial:
         yield partial
         try:
             partial.rename(target)
         except OSError as error:
-            if target.exists():
+            if os.path.lexists(target):
                 raise _exists_error(path) from error
             raise
 
@@ -42,7 +42,7 @@ def replace(path: str, *, files: frozenset[str]) -> Iterator[Path]:
       UserError: If `path` holds anything else, or is on an object store.
     """
     target = _local(path)
-    if target.exists():
+    if os.path.lexists(target):
         _check_replaceable(target, files=files)
     with _partial(target) as partial:
         yield partial
@@ -60,8 +60,8 @@ def _exists_error(path: str) -> UserError:
 
 
 def _check_replaceable(target: Path, *, files: frozenset[str]) -> None:
-    if not target.is_dir():
-        raise UserError(f'{target}: must be a folder, got a file')
+    if target.is_symlink() or not target.is_dir():
+        raise UserError(f'{target}: must be a folder, got a file or a link')
     others = sorted({entry.name for entry in target.iterdir()} - files)
     if others:
         raise UserError(
@@ -78,8 +78,9 @@ def _local(path: str) -> Path:
 
 @contextlib.contextmanager
 def _partial(target: Path) -> Iterator[Path]:
-    partial = target.with_name(f'.partial-{os.getpid()}-{target.name}')
-    partial.mkdir(parents=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(storage.temporary_name(target.name))
+    partial.mkdir()
     try:
         yield partial
     finally:

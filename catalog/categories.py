@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from catalog import storage
+from catalog import storage, terminal
 from catalog.errors import UserError
 
 FILE_NAME = 'category_names.csv'
@@ -65,7 +65,8 @@ def load(path: str) -> Categories:
 
     Raises:
       UserError: With the line number, if the file is not UTF-8 without a byte order mark, if its
-        header differs from `HEADER`, if a row is not an id and three names, or if an id repeats.
+        header differs from `HEADER`, if a row is not an id and three names without control
+        characters, or if an id repeats.
     """
     return parse(storage.read_bytes(path), path=path)
 
@@ -96,6 +97,11 @@ def parse(data: bytes, *, path: str) -> Categories:
                 raise UserError(
                     f'{path}, line {rows.line_num}: category_id must be unique, '
                     f'got {category_id} again (first on line {ids[category_id]})'
+                )
+            for name in filter(terminal.has_controls, row):
+                raise UserError(
+                    f'{path}, line {rows.line_num}: a name must have no control characters, '
+                    f'got {name!a}'
                 )
             ids[category_id] = rows.line_num
             names.append((row[1], row[2], row[3]))

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
+from catalog import terminal
 from catalog.errors import UserError
 
 USER_ERROR_EXIT_CODE = 2
@@ -18,7 +19,8 @@ USER_ERROR_EXIT_CODE = 2
 
 def exit_with_error(message: object) -> NoReturn:
     """Prints `error: message` on one line of standard error and exits with code 2."""
-    print('error: ' + ' '.join(str(message).split()), file=sys.stderr, flush=True)
+    line = terminal.escape(' '.join(str(message).split()))
+    print(f'error: {line}', file=sys.stderr, flush=True)
     sys.exit(USER_ERROR_EXIT_CODE)
 
 

@@ -130,6 +130,49 @@ def upload(path: str, file: BinaryIO) -> None:
         )
 
 
+def read_generation(path: str) -> tuple[bytes, int]:
+    """Reads an object and its generation, which changes with every write.
+
+    Raises:
+      FileNotFoundError: If the object does not exist.
+    """
+    blob = _blob(path)
+    with _store_errors(path):
+        data: bytes = blob.download_as_bytes(retry=_retry())
+    return data, int(blob.generation)
+
+
+def write_generation(path: str, data: bytes, *, replaced: int, seconds: float) -> int | None:
+    """Writes a small object if nobody else has written it. Unique data make this safe to retry.
+
+    Args:
+      path: The object.
+      data: Its bytes.
+      replaced: The generation that it must have now; 0 if it must not exist.
+      seconds: Longest time to retry.
+
+    Returns:
+      The new generation, or None if the object has another generation.
+    """
+    from google.api_core.exceptions import PreconditionFailed
+
+    blob = _blob(path)
+    with _store_errors(path):
+        try:
+            retry = _retry().with_timeout(seconds)
+            blob.upload_from_string(data, if_generation_match=replaced, retry=retry)
+        except PreconditionFailed:
+            pass
+        else:
+            return int(blob.generation)
+    # The store may have written the data, but its response was lost.
+    try:
+        found, generation = read_generation(path)
+    except FileNotFoundError:
+        return None
+    return generation if found == data else None
+
+
 def rename(source: str, target: str) -> None:
     """Renames an object within its bucket: copies it within the store, then deletes the source."""
     blob = _blob(source)
@@ -143,6 +186,14 @@ def delete(path: str) -> None:
     """Deletes an object, if it exists."""
     with contextlib.suppress(FileNotFoundError), _store_errors(path):
         _blob(path).delete(retry=_retry())
+
+
+def delete_generation(path: str, generation: int) -> None:
+    """Deletes an object if it still has a generation."""
+    from google.api_core.exceptions import PreconditionFailed
+
+    with contextlib.suppress(FileNotFoundError, PreconditionFailed), _store_errors(path):
+        _blob(path).delete(if_generation_match=generation, retry=_retry())
 
 
 def delete_folder(folder: str) -> None:
@@ -177,7 +228,7 @@ def _store_errors(path: str) -> Iterator[None]:
 
     try:
         yield
-    except api.RequestRangeNotSatisfiable:
+    except (api.RequestRangeNotSatisfiable, api.PreconditionFailed):
         raise
     except api.NotFound as error:
         raise FileNotFoundError(errno.ENOENT, 'No such object or bucket', path) from error

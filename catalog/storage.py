@@ -1,7 +1,8 @@
 """Reads and writes local and `gs://` paths. Writes are atomic.
 
-A local file is written under a temporary name in the same folder, then renamed. An object is
-written to a local temporary file, then uploaded by `catalog.object_store`.
+A local file is written under a random temporary name in the same folder, then renamed. Neither
+name is followed if it is a link. An object is written to a local temporary file, then uploaded by
+`catalog.object_store`.
 """
 
 import contextlib
@@ -9,13 +10,16 @@ import glob as local_glob
 import hashlib
 import io
 import os
+import secrets
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from catalog import object_store
+from catalog.errors import UserError
 
 _TEMPORARY = '.partial-'
 _AHEAD_BYTES = 16 << 20
@@ -165,7 +169,9 @@ def sha256(path: str) -> str:
 
 
 @contextlib.contextmanager
-def write_atomic(path: str, *, large: bool = False, synced: bool = True) -> Iterator[BinaryIO]:
+def write_atomic(
+    path: str, *, large: bool = False, synced: bool = True, private: bool = False
+) -> Iterator[BinaryIO]:
     """Opens a temporary file, which is renamed to `path` if the block succeeds, else deleted.
 
     Args:
@@ -175,6 +181,7 @@ def write_atomic(path: str, *, large: bool = False, synced: bool = True) -> Iter
         reuses their memory, at a seventh of the cost of fresh memory.
       synced: Whether to sync the file to the disk before the rename. False if a power failure may
         truncate it, or if the caller uses `sync` later.
+      private: Whether only the owner may read a local file.
     """
     if is_remote(path):
         with (
@@ -186,10 +193,14 @@ def write_atomic(path: str, *, large: bool = False, synced: bool = True) -> Iter
         return
     folder, name = os.path.split(path)
     os.makedirs(folder or '.', exist_ok=True)
-    temporary = os.path.join(folder, f'{_TEMPORARY}{os.getpid()}-{name}')
+    temporary = os.path.join(folder, temporary_name(name))
     try:
         kind = _WriteBehindFile if large and hasattr(os, 'posix_fadvise') else io.FileIO
-        with _with_path(path), io.BufferedWriter(kind(temporary, 'wb')) as file:
+        opener = _create_private if private else _create
+        with (
+            _with_path(path),
+            io.BufferedWriter(kind(temporary, 'wb', opener=opener)) as file,
+        ):
             yield file
             file.flush()
             if synced:
@@ -199,6 +210,19 @@ def write_atomic(path: str, *, large: bool = False, synced: bool = True) -> Iter
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+def temporary_name(name: str) -> str:
+    """Returns a random name for a file or folder that is written before it gets its name."""
+    return f'{_TEMPORARY}{os.getpid()}-{secrets.token_hex(8)}-{name}'
+
+
+def _create(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+
+
+def _create_private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_EXCL | os.O_NOFOLLOW, 0o600)
 
 
 class _WriteBehindFile(io.FileIO):
@@ -235,10 +259,29 @@ def sync(path: str) -> None:
             os.fsync(file.fileno())
 
 
-def write_bytes(path: str, data: bytes, *, synced: bool = True) -> None:
-    """Writes a file atomically; `synced` as in `write_atomic`."""
-    with write_atomic(path, synced=synced) as file:
+def write_bytes(path: str, data: bytes, *, synced: bool = True, private: bool = False) -> None:
+    """Writes a file atomically; `synced` and `private` as in `write_atomic`."""
+    with write_atomic(path, synced=synced, private=private) as file:
         file.write(data)
+
+
+def make_private_folder(folder: str) -> None:
+    """Makes a local folder, and its parents, that only its owner may read. Does nothing on `gs://`.
+
+    Raises:
+      UserError: If it exists as a link or a file, or belongs to another user.
+    """
+    if is_remote(folder):
+        return
+    with contextlib.suppress(FileExistsError):
+        os.makedirs(os.path.dirname(folder) or '.', exist_ok=True)
+        os.mkdir(folder, 0o700)
+    status = os.lstat(folder)
+    if not stat.S_ISDIR(status.st_mode):
+        raise UserError(f'{folder}: must be a folder, got a link or a file; delete it')
+    if status.st_uid != os.getuid():
+        raise UserError(f'{folder}: must belong to you, got another owner')
+    os.chmod(folder, 0o700)
 
 
 def check_writable(folder: str) -> None:
@@ -271,9 +314,12 @@ def delete(path: str) -> None:
 
 
 def delete_folder(folder: str) -> None:
-    """Deletes a folder and its contents, if it exists."""
+    """Deletes a folder and its contents, if it exists. Of a link, only the link."""
     if is_remote(folder):
         object_store.delete_folder(folder)
+        return
+    if os.path.islink(folder):
+        os.unlink(folder)
         return
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(folder)

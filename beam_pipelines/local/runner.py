@@ -4,12 +4,13 @@ import builtins
 import logging
 import os
 import re
+import sys
 from collections.abc import Callable, Sequence
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 
-from beam_pipelines.local import dask_patch, memory
+from beam_pipelines.local import dask_patch, loopback_patch, memory
 from catalog.errors import UserError
 
 # DirectRunner would first try to download another runner.
@@ -46,6 +47,10 @@ def run(
         memory.configure_allocator()
     if (options.view_as(StandardOptions).runner or '').endswith(DASK_RUNNER):
         dask_patch.patch()
+        if not any(argument.startswith('--dask_client_address') for argument in arguments):
+            _warn_of_ports('Dask opens its dashboard, port 8787 if that is free,')
+    if not loopback_patch.patch():
+        _warn_of_ports(f'Beam {beam.__version__} opens the ports for its workers')
     try:
         with beam.Pipeline(options=options) as pipeline:
             build(pipeline)
@@ -54,6 +59,15 @@ def run(
         if expected is None:
             raise
         raise expected from error
+
+
+def _warn_of_ports(opened: str) -> None:
+    print(
+        f'warning: {opened} on all interfaces, without authentication; whoever reaches them sees '
+        'this job (docs/operations.md)',
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 def is_local(arguments: Sequence[str]) -> bool:

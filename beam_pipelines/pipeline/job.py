@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
-from apache_beam.pvalue import AsDict, AsIter, AsList, AsMultiMap, AsSingleton, PCollection
+from apache_beam.pvalue import AsDict, AsList, AsMultiMap, AsSingleton, PCollection
 
 from beam_pipelines import table
 from beam_pipelines.ledger import Counts
@@ -20,12 +20,13 @@ from beam_pipelines.pipeline.grouping import GroupByBucket, unpack_bucket
 from beam_pipelines.pipeline.proven_scans import ProvenScans
 from beam_pipelines.plan import classes, repeats
 from beam_pipelines.plan.classes import Layout
+from beam_pipelines.scan.rejected_pieces import DEFAULT_LIMIT, RejectedPieces
 from beam_pipelines.table import Table, join
 from beam_pipelines.write import commit, rejected
 from beam_pipelines.write.shard_writer import ShardWriter, WrittenShard
 from catalog import storage
 from catalog.categories import Categories
-from catalog.sources.source import Rejected, Source
+from catalog.sources.source import Source
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Job:
       options: Options that change the result.
       output: Folder of the data set.
       range_bytes: Size of the range that one element scans.
+      keep_rejected: Most rejected pieces that are listed, the first of the source.
+      keep_rejected_bytes: Most bytes of rejected pieces that are kept.
       meter: Receives the progress of the run.
     """
 
@@ -48,6 +51,8 @@ class Job:
     options: ShardOptions
     output: str
     range_bytes: int
+    keep_rejected: int = DEFAULT_LIMIT
+    keep_rejected_bytes: int = rejected.DEFAULT_BYTES
     meter: Meter = field(default_factory=Meter)
 
 
@@ -60,15 +65,18 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         range_bytes=job.range_bytes,
         label_by_id=job.categories.label_by_id if job.categories else None,
         decode=job.options.verify == 'decode',
+        keep_rejected=job.keep_rejected,
         meter=job.meter,
     )
     scanned = scans.summaries() | 'UnpackScans' >> beam.FlatMap(steps.unpack_scan)
     first_documents = _first_documents(scanned, scans, buckets)
-    # Both: (kind, Table | Counts | Rejected).
     pieces = (
         scanned | 'RejectedByScan' >> beam.FlatMap(steps.select_kind, steps.REJECTED),
         first_documents | 'RejectedById' >> beam.FlatMap(steps.select_kind, steps.REJECTED),
-    ) | 'AllRejected' >> beam.Flatten()
+    ) | 'AllRejected' >> beam.Flatten()  # RejectedPieces
+    pieces = pieces | 'JoinRejected' >> beam.CombineGlobally(
+        steps.join_rejected, job.keep_rejected
+    )  # RejectedPieces, one
     checked = _checked_counts(scanned, first_documents, pieces, job)
     tables = first_documents | 'FirstDocuments' >> beam.FlatMap(steps.select_kind, steps.TABLES)
 
@@ -122,7 +130,7 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
             _commit,
             AsList(written | 'LeaveOutLabels' >> beam.Map(steps.leave_out_labels)),
             AsDict(by_label),
-            AsList(pieces),
+            AsSingleton(pieces),
             AsList(tables | 'KeepBlank' >> beam.Map(steps.blank_rows)),
             AsSingleton(layout),
             AsSingleton(counts),
@@ -133,7 +141,7 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
 
 
 def _first_documents(scanned: PCollection, scans: ProvenScans, buckets: int) -> PCollection:
-    """Returns the first document of each product id: (kind, Table | Counts | Rejected)."""
+    """Returns the first document of each product id: (kind, Table | Counts | RejectedPieces)."""
     later = (
         scanned
         | 'Documents' >> beam.FlatMap(steps.select_kind, steps.DOCUMENTS)
@@ -160,7 +168,7 @@ def _checked_counts(
         | 'CheckRejected'
         >> beam.Map(
             steps.require_few_rejected,
-            AsIter(pieces),
+            AsSingleton(pieces),
             job.source,
             job.options.max_rejected_fraction,
         )
@@ -226,7 +234,7 @@ def _commit(
     _: None,
     written: list[WrittenShard],
     by_label: dict[str, npt.NDArray[np.int64]],
-    pieces: list[Rejected],
+    pieces: RejectedPieces,
     blank: list[Table],
     layout: Layout,
     counts: Counts,
@@ -234,7 +242,10 @@ def _commit(
     job: Job,
 ) -> None:
     staging = commit.staging_folder(job.output)
-    rejected.write_rejected(staging, job.source, pieces)
+    rejected.write_rejected(
+        staging, job.source, pieces.sorted(), most_bytes=job.keep_rejected_bytes
+    )
+    counts = steps.sum_counts([counts])  # a copy: a runner may call this again with the same one
     counts.notes['blank_pictures'] += rejected.write_blank(staging, job.source, join(blank))
     made = commit.build_manifest(
         written,

@@ -26,6 +26,7 @@ class ProvenScans:
       range_bytes: Size of the range that one element scans.
       label_by_id: Labels by category id. None for unlabelled data.
       decode: Whether to decode every picture.
+      keep_rejected: Most rejected pieces of a scan to keep.
       meter: Receives the number of scanned bytes.
     """
 
@@ -37,9 +38,10 @@ class ProvenScans:
         range_bytes: int,
         label_by_id: dict[int, int] | None,
         decode: bool,
+        keep_rejected: int,
         meter: Meter,
     ) -> None:
-        self._arguments = (source, label_by_id, decode)
+        self._arguments = (source, label_by_id, decode, keep_rejected)
         self._scans = (
             pipeline
             | 'Ranges' >> beam.Create(source.split(range_bytes=range_bytes))
@@ -71,23 +73,41 @@ class ProvenScans:
 
 
 def _scan(
-    part: Range, source: Source, label_by_id: dict[int, int] | None, decode: bool, meter: Meter
+    part: Range,
+    source: Source,
+    label_by_id: dict[int, int] | None,
+    decode: bool,
+    keep_rejected: int,
+    meter: Meter,
 ) -> Scan:
-    scanned = scan.scan_range(source, part, label_by_id=label_by_id, decode=decode)
+    scanned = scan.scan_range(
+        source, part, label_by_id=label_by_id, decode=decode, keep_rejected=keep_rejected
+    )
     counters.count_scan(scanned)
     meter.add('scanned_bytes', scanned.bytes)
     return scanned
 
 
 def _correct(
-    scanned: Scan, proof: Proof, source: Source, label_by_id: dict[int, int] | None, decode: bool
+    scanned: Scan,
+    proof: Proof,
+    source: Source,
+    label_by_id: dict[int, int] | None,
+    decode: bool,
+    keep_rejected: int,
 ) -> Iterator[Scan]:
     """Yields the scan if it is proven, or a new one from the proven start of its range."""
     place = scanned.range.file, scanned.range.start
     if place in proof.proven:
         yield scanned
     elif place in proof.again:
-        yield scan.scan_range(source, proof.again[place], label_by_id=label_by_id, decode=decode)
+        yield scan.scan_range(
+            source,
+            proof.again[place],
+            label_by_id=label_by_id,
+            decode=decode,
+            keep_rejected=keep_rejected,
+        )
 
 
 def _leave_out_pictures(scanned: Scan) -> Scan:

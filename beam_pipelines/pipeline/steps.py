@@ -14,6 +14,7 @@ from beam_pipelines.options import ShardOptions
 from beam_pipelines.pipeline import counters
 from beam_pipelines.plan import classes, repeats, rules
 from beam_pipelines.plan.classes import Layout
+from beam_pipelines.scan.rejected_pieces import RejectedPieces
 from beam_pipelines.scan.scan import Scan, rejected_picture
 from beam_pipelines.table import BLANK, Table, join
 from beam_pipelines.write import rejected, shard_groups, shard_writer
@@ -44,9 +45,10 @@ def select_counts(output: tuple[str, Any]) -> Iterator[Counts]:
 
 
 def unpack_scan(scan: Scan) -> Iterator[tuple[str, Any]]:
-    """Yields what is needed before the rows: (kind, Counts | Rejected | Table of documents)."""
+    """Yields what is needed before the rows: (kind, Counts | RejectedPieces | documents)."""
     yield COUNTS, scan.counts
-    yield from ((REJECTED, piece) for piece in scan.rejected)
+    if scan.rejected.first:
+        yield REJECTED, scan.rejected
     if len(scan.table):
         yield DOCUMENTS, repeats.documents(scan.table)
 
@@ -60,9 +62,12 @@ def keep_first_documents(scan: Scan, later: list[Table]) -> Iterator[tuple[str, 
         return
     counts = Counts()
     counts.pictures['rejected_duplicate_id'] += len(others)
+    counts.bytes['rejected_duplicate_id'] += int(others['length'].sum())
+    pieces = RejectedPieces(scan.rejected.limit)
     for row in others:
         message = 'an earlier document has the same _id'
-        yield REJECTED, rejected_picture(row, reason='duplicate_id', message=message)
+        pieces.add(rejected_picture(row, reason='duplicate_id', message=message))
+    yield REJECTED, pieces
     documents = {(row['file'], row['document']) for row in others}
     counts.documents['rejected_duplicate_id'] += len(documents)
     yield COUNTS, counts
@@ -95,15 +100,33 @@ def sum_counts(parts: Iterable[Counts]) -> Counts:
     return total
 
 
+def join_rejected(parts: Iterable[RejectedPieces], limit: int) -> RejectedPieces:
+    """Returns the rejected pieces of all parts, up to a limit."""
+    total = RejectedPieces(limit)
+    for part in parts:
+        total.join(part)
+    return total
+
+
 def require_few_rejected(
-    counts: Counts, pieces: Iterable[Rejected], source: Source, max_fraction: float
+    counts: Counts, pieces: RejectedPieces, source: Source, max_fraction: float
 ) -> Counts:
-    """Returns the counts, or raises a UserError if too much is rejected."""
-    first = min(pieces, key=lambda piece: (piece.file, piece.offset), default=None)
+    """Returns the counts, or raises a UserError if too much is rejected or missing."""
+
+    def describe(some: Iterable[Rejected | None]) -> str:
+        return '; '.join(rejected.describe(source, piece) for piece in some if piece)
+
     ledger.check_rejected(
         counts,
         max_fraction=max_fraction,
-        first=rejected.describe(source, first) if first else '',
+        first=describe(pieces.sorted()[:1]),
+        largest=describe(pieces.largest),
+    )
+    ledger.check_gaps(
+        counts,
+        max_fraction=max_fraction,
+        default=ShardOptions.max_rejected_fraction,
+        first=describe([pieces.gap]),
     )
     return counts
 

@@ -1,24 +1,18 @@
-"""Inspects, hashes and converts the bytes of pictures."""
+"""Inspects and hashes the bytes of pictures."""
 
-import io
-import warnings
 from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
 import xxhash
-from PIL import Image, UnidentifiedImageError
 
 from beam_pipelines.scan import blank, jpeg_heads
 from beam_pipelines.table import BLANK, CONVERT
-from catalog.formats.image_header import MAX_PIXELS, BadPicture, read_header
-
-JPEG_QUALITY = 95  # of converted pictures
+from catalog import pixels
+from catalog.formats import jpeg
+from catalog.formats.image_header import BadPicture, check_shape, read_header
 
 _MIN_VECTORISED = 16  # pictures; fewer are inspected one by one
-
-# Large pictures are rejected by their headers. Pillow's own limit must not warn below that size.
-Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 
 
 def hashes128(pictures: Iterable[bytes | memoryview]) -> npt.NDArray[np.uint64]:
@@ -59,7 +53,8 @@ def inspect_pictures(
 def inspect_picture(data: bytes, *, decode: bool) -> int:
     """Returns a picture's traits: the bits CONVERT and BLANK of `beam_pipelines.table`.
 
-    A complete grey or three-channel JPEG is kept byte for byte. All others must be converted.
+    A complete, upright grey or three-channel JPEG is kept byte for byte, with any bytes behind its
+    end. All others must be converted by `catalog.pixels`.
 
     Args:
       data: The encoded picture.
@@ -69,47 +64,14 @@ def inspect_picture(data: bytes, *, decode: bool) -> int:
       BadPicture: With its reason, if the picture cannot be used.
     """
     header = read_header(data)
+    check_shape(header)
     if header.plain_jpeg and not decode:
         if not blank.is_short(data, header):
             return 0
         # The means of its blocks cost a third as much, and are usually sufficient.
-        if not blank.may_be_blank(_decode(data, eighth=True)):
+        if not blank.may_be_blank(pixels.decode_eighth(data)):
             return 0
-    decoded = _decode(data)
-    # A truncated JPEG that libjpeg decodes completely only lacks its end marker.
-    kept = header.plain_jpeg and decoded.mode in ('L', 'RGB')
-    shown = decoded if kept else _rgb(decoded)
+    shown = pixels.decode(data)
+    # Pillow reads no further than the last row of pixels, other decoders up to the end marker.
+    kept = header.plain_jpeg and not (decode and jpeg.find_end(data, header.scan) is None)
     return (0 if kept else CONVERT) | (BLANK if blank.is_blank(shown) else 0)
-
-
-def to_rgb_jpeg(data: bytes) -> bytes:
-    """Returns a valid picture as an RGB JPEG, with transparent parts on white."""
-    file = io.BytesIO()
-    _rgb(_decode(data)).save(file, 'JPEG', quality=JPEG_QUALITY)
-    return file.getvalue()
-
-
-def _rgb(decoded: Image.Image) -> Image.Image:
-    if decoded.mode in ('RGBA', 'LA', 'PA') or 'transparency' in decoded.info:
-        decoded = decoded.convert('RGBA')
-        ground = Image.new('RGBA', decoded.size, 'white')
-        decoded = Image.alpha_composite(ground, decoded)
-    return decoded.convert('RGB')
-
-
-def _decode(data: bytes, *, eighth: bool = False) -> Image.Image:
-    """Decodes a picture. `eighth` decodes a JPEG at an eighth of its size."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            picture = Image.open(io.BytesIO(data))
-            if eighth:
-                picture.draft(picture.mode, (1, 1))
-            picture.load()
-    except UnidentifiedImageError as error:
-        # Pillow's message contains a memory address, which differs in every run.
-        raise BadPicture('corrupt', 'its header cannot be read') from error
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        # Pillow's PNG reader raises SyntaxError for a broken file.
-        raise BadPicture('corrupt', str(error)) from error
-    return picture

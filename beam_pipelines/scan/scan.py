@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from beam_pipelines import packing
-from beam_pipelines.ledger import Counts
+from beam_pipelines.ledger import GAPS, Counts
 from beam_pipelines.scan import pictures
+from beam_pipelines.scan.rejected_pieces import DEFAULT_LIMIT, RejectedPieces
 from beam_pipelines.table import SCANNED, Table, concatenate
 from catalog.formats.image_header import BadPicture
 from catalog.sources.source import NO_CATEGORY, Piece, Products, Range, Rejected, Source
@@ -26,7 +27,7 @@ class Scan:
       first: Where the first piece begins. None if there is none.
       end: Where the last piece that begins in the range ends. None if there is none.
       table: One row per usable picture, with the columns SCANNED.
-      rejected: What cannot be used.
+      rejected: What cannot be used, up to a limit; `counts` has all of it.
       counts: Everything that was read, and what was rejected.
       bytes: Size of all pieces.
     """
@@ -35,7 +36,7 @@ class Scan:
     first: int | None
     end: int | None
     table: Table
-    rejected: tuple[Rejected, ...]
+    rejected: RejectedPieces
     counts: Counts
     bytes: int
 
@@ -49,7 +50,12 @@ class Scan:
 
 
 def scan_range(
-    source: Source, part: Range, *, label_by_id: Mapping[int, int] | None, decode: bool
+    source: Source,
+    part: Range,
+    *,
+    label_by_id: Mapping[int, int] | None,
+    decode: bool,
+    keep_rejected: int = DEFAULT_LIMIT,
 ) -> Scan:
     """Scans a range.
 
@@ -58,8 +64,9 @@ def scan_range(
       part: The range.
       label_by_id: Labels by category id. None for unlabelled data.
       decode: Whether to decode every picture.
+      keep_rejected: Most rejected pieces to keep; all of them are counted.
     """
-    scanner = _Scanner(part, label_by_id, decode=decode)
+    scanner = _Scanner(part, label_by_id, decode=decode, keep_rejected=keep_rejected)
     for piece in source.read(part):
         scanner.add(piece)
         del piece  # frees its bytes before the next ones are read
@@ -85,14 +92,21 @@ def bounds(piece: Piece) -> tuple[int, int]:
 class _Scanner:
     """Collects the rows, rejected pieces and counts of one range."""
 
-    def __init__(self, part: Range, label_by_id: Mapping[int, int] | None, *, decode: bool) -> None:
+    def __init__(
+        self,
+        part: Range,
+        label_by_id: Mapping[int, int] | None,
+        *,
+        decode: bool,
+        keep_rejected: int,
+    ) -> None:
         self._range = part
         self._label_by_id = label_by_id
         self._decode = decode
         self._first: int | None = None
         self._end: int | None = None
         self._tables: list[Table] = []
-        self._rejected: list[Rejected] = []
+        self._rejected = RejectedPieces(keep_rejected)
         self._counts = Counts()
         self._bytes = 0
 
@@ -106,8 +120,9 @@ class _Scanner:
         else:
             self._bytes += piece.length
             self._counts.documents['read'] += 1
-            self._counts.documents[f'rejected_{piece.reason}'] += 1
-            self._rejected.append(piece)
+            self._counts.bytes['read'] += piece.length
+            self._counts.notes.update([GAPS] * piece.gap)
+            self._reject_document(piece, counted_bytes=piece.length)
 
     def scan(self) -> Scan:
         """Returns all that was collected."""
@@ -116,7 +131,7 @@ class _Scanner:
             first=self._first,
             end=self._end,
             table=concatenate(self._tables, SCANNED),
-            rejected=tuple(self._rejected),
+            rejected=self._rejected,
             counts=self._counts,
             bytes=self._bytes,
         )
@@ -125,6 +140,7 @@ class _Scanner:
         self._bytes += int(products.lengths.sum())
         self._counts.documents['read'] += len(products)
         self._counts.pictures['read'] += len(products.places)
+        self._counts.bytes['read'] += int(products.places[:, 1].sum())
         labels = np.full(len(products), -1, np.int32)
         if self._label_by_id is not None:
             label_by_id = self._label_by_id
@@ -165,7 +181,7 @@ class _Scanner:
         """Rejects the pictures with errors and returns the other rows."""
         for number, error in errors.items():
             self._counts.pictures[f'rejected_{error.reason}'] += 1
-            self._rejected.append(
+            self._rejected.add(
                 rejected_picture(rows[number], reason=error.reason, message=str(error))
             )
         used = np.ones(len(rows), bool)
@@ -177,21 +193,27 @@ class _Scanner:
         return kept
 
     def _reject_products(self, products: Products) -> None:
+        ends = np.append(0, np.cumsum(products.places[:, 1]))[np.cumsum(products.views)]
         columns = (products.product_ids, products.category_ids, products.positions)
-        for product_id, category_id, position, length, views in zip(
-            *(column.tolist() for column in (*columns, products.lengths, products.views)),
-            strict=True,
+        others = (products.lengths, products.views, np.diff(ends, prepend=0))
+        for product_id, category_id, position, length, views, picture_bytes in zip(
+            *(column.tolist() for column in (*columns, *others)), strict=True
         ):
             reason = 'unlabelled' if category_id == NO_CATEGORY else 'unknown_category'
-            self._counts.documents[f'rejected_{reason}'] += 1
             self._counts.pictures[f'rejected_{reason}'] += views
             message = {
                 'unlabelled': 'has no category_id; use --unlabelled for data without categories',
                 'unknown_category': f'category_id {category_id} is not in the category tree',
             }[reason]
-            self._rejected.append(
-                Rejected(reason, self._range.file, position, length, product_id, None, message)
+            self._reject_document(
+                Rejected(reason, self._range.file, position, length, product_id, None, message),
+                counted_bytes=picture_bytes,
             )
+
+    def _reject_document(self, piece: Rejected, *, counted_bytes: int) -> None:
+        self._counts.documents[f'rejected_{piece.reason}'] += 1
+        self._counts.bytes[f'rejected_{piece.reason}'] += counted_bytes
+        self._rejected.add(piece)
 
 
 def rejected_picture(row: np.void, *, reason: str, message: str) -> Rejected:

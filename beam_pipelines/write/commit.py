@@ -7,6 +7,7 @@ which `--resume` continues.
 """
 
 import dataclasses
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -39,6 +40,10 @@ def prepare(output: str, *, resume: bool, overwrite: bool) -> None:
       UserError: If there is a data set or an unfinished run, and neither flag is given for it.
       OSError: If nothing can be written there, which is better known before hours of reading.
     """
+    for name in (STAGING, rejected.FOLDER):
+        folder = storage.join(output, name)
+        if not storage.is_remote(output) and os.path.islink(folder):
+            raise UserError(f'{folder}: must be a folder, got a link; delete it')
     if resume and overwrite:
         raise UserError('--resume and --overwrite: at most one may be given, got both')
     complete = storage.exists(storage.join(output, manifest.FILE_NAME))
@@ -80,6 +85,9 @@ def build_manifest(
     Raises:
       RuntimeError: If the shards differ from the layout or the ledger: a bug of this program.
     """
+    total = Counts()  # a runner may call this again with the same counts
+    total.add(counts)
+    counts = total
     by_split: dict[str, list[WrittenShard]] = {split: [] for split in sorted(layout.shards)}
     for shard in sorted(written, key=lambda shard: (shard.split, shard.index)):
         by_split[shard.split].append(shard)
@@ -163,6 +171,8 @@ def commit(
     # Files that an earlier commit already renamed are no longer staged.
     staged = {storage.join(staging, name) for name in storage.list_files(staging)}
     pending = {old: new for old, new in renames.items() if old in staged}
+    if staged_rejected:
+        storage.make_private_folder(storage.join(output, rejected.FOLDER))
     with ThreadPoolExecutor(object_store.REQUESTS_AT_ONCE) as pool:
         list(pool.map(storage.sync, pending))
         storage.delete(storage.join(output, manifest.FILE_NAME))

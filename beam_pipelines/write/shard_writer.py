@@ -17,7 +17,7 @@ from beam_pipelines.plan import classes
 from beam_pipelines.scan import pictures
 from beam_pipelines.table import CONVERT, Table
 from beam_pipelines.write.shard_file import ShardFile
-from catalog import record, storage
+from catalog import pixels, record, storage
 from catalog.categories import Categories
 from catalog.errors import UserError
 from catalog.manifest import Shard
@@ -163,7 +163,7 @@ class ShardWriter:
                 f'product {row["product_id"]} was changed; run again'
             )
         for row in np.flatnonzero(rows['traits'] & CONVERT).tolist():
-            data[row] = pictures.to_rgb_jpeg(data[row])
+            data[row] = pixels.to_jpeg(data[row])
         return data
 
     def _records(

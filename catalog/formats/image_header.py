@@ -1,26 +1,32 @@
 """Reads the header of an encoded image: format, size, channels. Does not decode pixels.
 
-JPEG: ITU T.81, annex B. PNG: ISO/IEC 15948. GIF: GIF89a. WebP: RFC 9649. BMP: BITMAPINFOHEADER.
+PNG: ISO/IEC 15948. GIF: GIF89a. WebP: RFC 9649. BMP: BITMAPINFOHEADER.
 """
 
 import struct
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
-Format = Literal['jpeg', 'png', 'gif', 'webp', 'bmp']
+from catalog.formats import jpeg, other_headers
+from catalog.formats.bad_picture import BadPicture
+from catalog.formats.other_headers import OtherFormat
 
+ServedFormat = Literal['jpeg', 'png', 'gif', 'webp', 'bmp']  # an exported model reads them
+Format = ServedFormat | OtherFormat
+
+SERVED_FORMATS: tuple[str, ...] = get_args(ServedFormat)
 MAX_PIXELS = 1 << 26  # 67 megapixels, 201 MB of RGB; larger images are rejected by their header
+MAX_ASPECT = 64  # of the longer side to the shorter one; 180 pixels become 3
 
-_START_OF_FRAME = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
-_STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
-_END_OF_IMAGE = b'\xff\xd9'
-
-
-class BadPicture(ValueError):
-    """Bytes that are not a usable image; `reason` is their key in the ledger."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
+__all__ = [
+    'MAX_ASPECT',
+    'MAX_PIXELS',
+    'SERVED_FORMATS',
+    'BadPicture',
+    'Format',
+    'Header',
+    'check_shape',
+    'read_header',
+]
 
 
 class Header(NamedTuple):  # one for every picture: a frozen dataclass takes three times as long
@@ -28,11 +34,14 @@ class Header(NamedTuple):  # one for every picture: a frozen dataclass takes thr
 
     Attributes:
       format: Format by magic bytes.
-      width: Width in pixels.
-      height: Height in pixels.
+      width: Width in pixels, as stored.
+      height: Height in pixels, as stored.
       channels: Channels of the encoded data; 0 if the header does not tell.
-      complete: False if the data is truncated, as far as the header and the last bytes show.
+      complete: False if the data is truncated, as far as the header and the end marker show.
       frame: Offset of a JPEG's frame header, after profiles, thumbnails and the like.
+      orientation: EXIF orientation of a JPEG, 1 to 8.
+      strict: False if some decoders refuse the head of this JPEG.
+      scan: Offset of a JPEG's first scan header.
     """
 
     format: Format
@@ -41,18 +50,27 @@ class Header(NamedTuple):  # one for every picture: a frozen dataclass takes thr
     channels: int
     complete: bool = True
     frame: int = 0
+    orientation: int = 1
+    strict: bool = True
+    scan: int = 0
 
     @property
     def plain_jpeg(self) -> bool:
-        """Whether this is a complete grey or three-channel JPEG, which is kept byte for byte."""
-        return self.format == 'jpeg' and self.channels in (1, 3) and self.complete
+        """Whether every decoder reads this upright grey or three-channel JPEG as it is stored."""
+        return (
+            self.format == 'jpeg'
+            and self.channels in (1, 3)
+            and self.complete
+            and self.orientation == 1
+            and self.strict
+        )
 
 
 def read_header(data: bytes) -> Header:
     """Reads the header of an encoded image.
 
     Raises:
-      BadPicture: `empty`, `not_a_picture`, `corrupt` or `too_large`.
+      BadPicture: `empty`, `not_a_picture`, `corrupt`, `too_large`, `heic` or `unsupported`.
     """
     if not data:
         raise BadPicture('empty', 'an image must have at least one byte, got none')
@@ -73,50 +91,67 @@ def read_header(data: bytes) -> Header:
     return header
 
 
+def check_shape(header: Header) -> None:
+    """Checks that an image can be a JPEG and can be scaled to the size of a model.
+
+    Raises:
+      BadPicture: `too_wide` or `too_thin`.
+    """
+    size = f'{header.width}x{header.height}'
+    shorter, longer = sorted((header.width, header.height))
+    if longer > jpeg.MAX_SIDE:
+        raise BadPicture(
+            'too_wide',
+            f'the sides of an image must have at most {jpeg.MAX_SIDE} pixels, got {size}',
+        )
+    if longer > MAX_ASPECT * shorter:
+        raise BadPicture(
+            'too_thin',
+            f'an image must be at most {MAX_ASPECT} times as long as it is wide, got {size}',
+        )
+
+
 def _parse(data: bytes) -> Header:
     if data.startswith(b'\xff\xd8'):
-        return _jpeg(data)
+        head = jpeg.read_head(data)
+        complete = jpeg.has_end(data, head.scan)
+        width, height, channels, frame, scan, orientation, strict = head
+        return Header('jpeg', width, height, channels, complete, frame, orientation, strict, scan)
     if data.startswith(b'\x89PNG\r\n\x1a\n'):
         width, height, _, color = struct.unpack_from('>IIBB', data, 16)
         channels = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}.get(color, 0)
         return Header('png', width, height, channels, complete=b'IEND' in data[-12:])
     if data.startswith((b'GIF87a', b'GIF89a')):
-        width, height = struct.unpack_from('<HH', data, 6)
-        return Header('gif', width, height, 3)
+        return _gif(data)
     if data.startswith(b'RIFF') and data[8:12] == b'WEBP':
         return _webp(data)
     if data.startswith(b'BM'):
-        width, height = struct.unpack_from('<ii', data, 18)
+        (core,) = struct.unpack_from('<I', data, 14)  # 12: OS/2
+        width, height = struct.unpack_from('<HH' if core == 12 else '<ii', data, 18)
         return Header('bmp', width, abs(height), 3)
+    if other := other_headers.read_header(data):
+        return Header(*other, channels=0)
     raise BadPicture('not_a_picture', f'no known image format starts with {data[:4].hex()}')
 
 
-def _jpeg(data: bytes) -> Header:
-    # libjpeg's usual layout: JFIF, two tables, a baseline frame. The loop below would follow the
-    # segments' lengths to the same offset.
-    usual = (
-        data[2:6] == b'\xff\xe0\x00\x10'
-        and data[20:24] == b'\xff\xdb\x00\x43'
-        and data[89:93] == b'\xff\xdb\x00\x43'
-    )
-    at = 158 if usual else 2
-    while True:
-        if data[at] != 0xFF:
-            raise BadPicture('corrupt', f'a JPEG marker must be at byte {at}')
-        marker = data[at + 1]
-        if marker == 0xFF:  # a fill byte
-            at += 1
-        elif marker in _STANDALONE:
-            at += 2
-        elif marker in _START_OF_FRAME:
-            height, width, channels = struct.unpack_from('>HHB', data, at + 5)
-            # Zero bytes after the end are harmless padding.
-            complete = data.endswith(_END_OF_IMAGE) or data.rstrip(b'\0').endswith(_END_OF_IMAGE)
-            return Header('jpeg', width, height, channels, complete, frame=at)
-        elif marker in (0xD9, 0xDA):
-            raise BadPicture('corrupt', 'a JPEG must have a frame header before its data')
-        else:
-            at += 2 + (data[at + 2] << 8 | data[at + 3])
+def _gif(data: bytes) -> Header:
+    """Reads the size of the canvas: the logical screen, or the first frame where it is larger."""
+    width, height, flags = struct.unpack_from('<HHB', data, 6)
+    palette = flags & 0x80
+    at = 13 + (3 << (flags & 7) + 1 if palette else 0)
+    while data[at] != 0x2C:  # the image separator
+        if data[at] != 0x21:
+            raise BadPicture('corrupt', f'a GIF must have an image, got a block {data[at]:#04x}')
+        at += 2
+        while length := data[at]:
+            at += 1 + length
+        at += 1
+    left, top, columns, rows, flags = struct.unpack_from('<HHHHB', data, at + 1)
+    if not (palette or flags & 0x80):
+        raise BadPicture('corrupt', 'a GIF must have a palette, got none')
+    if not (columns and rows):
+        raise BadPicture('corrupt', f'a GIF frame must have pixels, got {columns}x{rows}')
+    return Header('gif', max(width, left + columns), max(height, top + rows), 3)
 
 
 def _webp(data: bytes) -> Header:

@@ -1,1 +1,1 @@
-"""What a process does for itself: its allocator, its startup messages and its progress line."""
+"""What a process does for itself: allocator, startup messages, progress line, folder locks."""

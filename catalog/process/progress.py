@@ -4,6 +4,8 @@ import sys
 import time
 from typing import TextIO
 
+from catalog import terminal
+
 
 def duration(seconds: float) -> str:
     """Formats a duration: `75.2` as `1m15s`."""
@@ -69,5 +71,5 @@ class Progress:
             self._stream.flush()
 
     def _write(self, text: str) -> None:
-        self._stream.write('\r\x1b[K' + text)
+        self._stream.write('\r\x1b[K' + terminal.escape(text))
         self._stream.flush()

@@ -26,6 +26,8 @@ Int64s = npt.NDArray[np.int64]
 _LOCAL_GAP_BYTES, _LOCAL_RUN_BYTES = 4 << 10, 1 << 20
 _REMOTE_GAP_BYTES, _REMOTE_RUN_BYTES = 256 << 10, 8 << 20
 
+MAX_UNPACK_RATIO = 20.0  # pictures in BSON hardly shrink
+
 _MOST_OPEN = 64  # local files that are open at once
 
 
@@ -71,7 +73,7 @@ class BsonFiles:
 
     def read(self, part: Range) -> Iterator[Piece]:
         """Yields products and damaged pieces in order, from `part.first` or where one is found."""
-        with _open(self.paths[part.file]) as reader:
+        with self._open(part.file) as reader:
             window = bson_walk.Window(reader, self.sizes[part.file])
             first = part.first
             if first is None:
@@ -96,7 +98,7 @@ class BsonFiles:
             return
         # Single reads cost no more here, and their bytes stay in the processor's cache. All reads
         # are announced to the disk in advance, in its order.
-        paths = {file: _readable(self.paths[file]) for file, _ in by_file}
+        paths = {file: self._readable(file) for file, _ in by_file}
         for file, rows in by_file:
             _, begins, ends = self._joint_reads(rows)
             storage.prefetch(paths[file], zip(begins.tolist(), ends.tolist(), strict=True))
@@ -105,12 +107,12 @@ class BsonFiles:
 
     def fetch_rejected(self, rejected: Rejected) -> bytes:
         """Returns the bytes of a rejected piece."""
-        with _open(self.paths[rejected.file]) as reader:
+        with self._open(rejected.file) as reader:
             return reader.read_at(rejected.offset, rejected.length)
 
     def _fetch_sorted(self, file: int, rows: Pictures) -> Iterator[bytes]:
         """Yields the pictures of one file, sorted by offset, with one read for near ones."""
-        with _open(self.paths[file]) as reader:
+        with self._open(file) as reader:
             first, begins, ends = (column.tolist() for column in self._joint_reads(rows))
             for begin, end, bounds in zip(begins, ends, pairwise([*first, len(rows)]), strict=True):
                 data = reader.read_at(begin, end - begin)
@@ -118,6 +120,16 @@ class BsonFiles:
                 places = (near[name].tolist() for name in ('offset', 'length'))
                 for offset, length in zip(*places, strict=True):
                     yield data[offset - begin : offset - begin + length]
+
+    def _open(self, file: int) -> AbstractContextManager[Reader]:
+        return storage.open_reader(self._readable(file))
+
+    def _readable(self, file: int) -> str:
+        """Returns the path of a file, or that of the unpacked copy of a gzip file."""
+        path = self.paths[file]
+        if not gzip_copies.is_gzip(path):
+            return path
+        return gzip_copies.local_copy(path, limit_bytes=self.sizes[file])
 
     def _is_remote(self) -> bool:
         """Whether pictures are read from an object store. gzip files are read from local copies."""
@@ -136,15 +148,22 @@ class BsonFiles:
         return first, rows['offset'][first], np.maximum.reduceat(ends, first)
 
 
-def open_files(paths: Sequence[str]) -> BsonFiles:
+def open_files(paths: Sequence[str], *, max_unpack_ratio: float = MAX_UNPACK_RATIO) -> BsonFiles:
     """Opens BSON files. A `.gz` file is unpacked immediately.
 
+    Args:
+      paths: Paths of the files.
+      max_unpack_ratio: Largest size of a `.gz` file once unpacked, in sizes of the file.
+
     Raises:
-      UserError: If all files are empty.
+      UserError: If all files are empty, or one unpacks to more than is allowed.
     """
     for path in filter(gzip_copies.is_gzip, paths):
-        gzip_copies.unpack(path)
-    sizes = [storage.size(_readable(path)) for path in paths]
+        gzip_copies.unpack(path, max_ratio=max_unpack_ratio)
+    sizes = [
+        storage.size(gzip_copies.copy_path(path) if gzip_copies.is_gzip(path) else path)
+        for path in paths
+    ]
     if not any(sizes):
         raise UserError(f'{paths[0]}: must contain BSON documents, got an empty file')
     return BsonFiles(tuple(paths), tuple(sizes))
@@ -176,6 +195,7 @@ def _pieces(
                 product_id=piece.error.product_id,
                 picture=None,
                 message=str(piece.error),
+                gap=piece.gap,
             )
     if len(batch):
         yield batch.products()
@@ -193,12 +213,3 @@ def _columns(run: bson_walk.Run, data: bytes) -> Products:
         places=documents.places,
         offsets=documents.places[:, 0] + run.base,
     )
-
-
-def _readable(path: str) -> str:
-    """Returns the path itself, or the unpacked copy of a gzip file."""
-    return gzip_copies.local_copy(path) if gzip_copies.is_gzip(path) else path
-
-
-def _open(path: str) -> AbstractContextManager[Reader]:
-    return storage.open_reader(_readable(path))

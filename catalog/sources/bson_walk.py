@@ -17,6 +17,7 @@ _AHEAD_BYTES = 64 << 10  # the last document of a range usually ends this soon a
 _BLOCK_BYTES = 8 << 20  # read at once: small enough that the memory of the last block is reused
 _SEARCH_BYTES = 8 << 20
 _COPIED_BYTES = 64 << 10  # fewer are read again: prepending them would copy the next block
+_SMALL_CUT_BYTES = 32  # a last document that lacks no more was probably the last one of the source
 _SINGLY = 100  # documents to parse one by one after one with another layout
 
 # A length and a first field of a product. Only a hint: a picture may contain these bytes.
@@ -36,6 +37,7 @@ class Piece(NamedTuple):  # a tuple, as Product is
       product: Its offsets count from `base`. None if there is an error.
       base: Offset in the file of the window's first byte.
       error: What is wrong. None for a product.
+      gap: Whether an unknown number of bytes is missing here.
     """
 
     start: int
@@ -43,6 +45,7 @@ class Piece(NamedTuple):  # a tuple, as Product is
     product: Product | None
     base: int
     error: BadDocument | None = None
+    gap: bool = False
 
 
 class Run(NamedTuple):
@@ -172,11 +175,36 @@ def _damage(window: Window, at: int) -> Piece:
         message = 'its length is wrong, its fields are intact'
         return Piece(at, end, None, window.base, BadDocument('bad_length', message))
     found = find_product(window, start=at + 1, stop=window.size)
+    end = window.size if found is None else found
+    gap = _is_gap(window, at, end)
     if found is None:
-        message = f'the last {window.size - at} bytes are not a complete document'
-        return Piece(at, window.size, None, at, BadDocument('cut_off', message))
-    message = f'{found - at} bytes are not a document'
-    return Piece(at, found, None, at, BadDocument('garbage', message))
+        message = f'the last {end - at} bytes are not a complete document'
+        error = BadDocument('cut_off', message)
+    else:
+        message = f'{end - at} bytes are not a document'
+        error = BadDocument('garbage', message)
+    return Piece(at, end, None, at, error, gap)
+
+
+def _is_gap(window: Window, at: int, end: int) -> bool:
+    """Returns whether bytes are missing in the damage [at, end).
+
+    They are if a document begins at `at`, and no other one where it ends, unless a zeroed block of
+    a disk covers both.
+    """
+    window.load(at, at + _SIGNATURE_BYTES)
+    start = at - window.base
+    length = bson_document.framed_length(window.data, start)
+    if not length or not _SIGNATURE.match(window.data, start):
+        return False
+    stop = at + length
+    if end == window.size:
+        return stop > end + _SMALL_CUT_BYTES
+    if stop > end:
+        return True
+    window.load(stop - 1, stop + 4)
+    start = stop - 1 - window.base
+    return stop < end and any(window.data[start : start + 5])
 
 
 def _end_by_fields(window: Window, at: int) -> int:

@@ -1,15 +1,22 @@
 """Reads a MongoDB collection in order of `_id`, and resumes after lost cursors and connections.
 
 Knows no pictures: documents are the bytes that the server sent.
+
+An address with a password is a secret. Workers receive its name, an environment variable or a file,
+and read it themselves. The driver puts a secret of the command line into a variable of its own,
+which the worker processes of this machine inherit.
 """
 
 import functools
+import itertools
 import os
+import re
 import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bson.raw_bson import RawBSONDocument
@@ -37,6 +44,11 @@ _TRANSIENT = (AutoReconnect, CursorNotFound)
 _ATTEMPTS = 5  # in a row, without a batch in between
 _FIRST_WAIT_SECONDS = 0.25  # doubles with each attempt
 
+_ENV, _FILE = 'mongodb+env://', 'mongodb+file://'
+SCHEMES = ('mongodb://', 'mongodb+srv://', _ENV, _FILE)
+_HIDDEN = '_SHARD_JOB_MONGODB_URI_'  # then a number
+_SECRET_OPTIONS = frozenset({'authmechanismproperties', 'tlscertificatekeyfilepassword'})
+
 _NO_SUCH_COLLECTION = 26  # the server's error code
 
 # pymongo's defaults are 30 s to find a server and no limit for its response.
@@ -49,46 +61,117 @@ _TIMEOUTS = {
 
 @dataclass(frozen=True)
 class Address:
-    """The address of a collection.
+    """The address of a collection. Contains no user and no password.
 
     Attributes:
-      uri: Includes the user's name and password, so never print it.
-      name: Hosts, database and collection, for messages.
+      reference: The URI if it has no secret, else `mongodb+env://NAME` or `mongodb+file://PATH`.
+      name: Hosts, or the reference, with database and collection, for messages.
       database: Name of the database.
       collection: Name of the collection.
     """
 
-    uri: str = field(repr=False)
+    reference: str
     name: str
     database: str
     collection: str
 
 
-def parse_address(uri: str) -> Address:
+def parse_address(address: str) -> Address:
     """Parses `mongodb://[USER:PASSWORD@]HOST[:PORT]/DATABASE.COLLECTION[?OPTIONS]`.
+
+    Args:
+      address: The URI, or `mongodb+env://NAME` or `mongodb+file://PATH` of a variable or a file
+        that contains it.
 
     Raises:
       UserError: If the address is invalid. The library's message is included only where it cannot
         contain a password.
     """
+    uri = _resolve(address)
+    parts = _parse(uri, named=address != uri)
+    collection = f'{parts["database"]}.{parts["collection"]}'
+    if address != uri:
+        name = f'{address} ({collection})'
+    else:
+        name = f'{_hosts(parts)}/{collection}'
+        if parts['username'] or not _SECRET_OPTIONS.isdisjoint(map(str.lower, parts['options'])):
+            address = _hide(uri)
+    return Address(address, name, str(parts['database']), str(parts['collection']))
+
+
+def _parse(uri: str, *, named: bool) -> dict[str, Any]:
+    """Returns the parts of a URI. `named` hides its hosts in errors."""
     rule = 'must be mongodb://[USER:PASSWORD@]HOST[:PORT]/DATABASE.COLLECTION'
+    if '@' in re.split('[/?#]', uri.partition('://')[2], maxsplit=1)[-1] and _has_path(uri):
+        raise _escape_error(rule)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('error')
             parts = uris.parse_uri(uri)
     except (ConfigurationError, Warning) as error:
-        raise UserError(f'--input: {rule}, got: {error}') from error
-    except (PyMongoError, ValueError) as error:
-        raise UserError(
-            f'--input: {rule}, user and password percent-encoded; got another mongodb address'
-        ) from error
-    hosts = ','.join(f'{host}:{port}' if port else str(host) for host, port in parts['nodelist'])
-    name = f'mongodb://{hosts}/{parts["database"] or ""}'
+        if named:
+            raise UserError(f'--input: {rule}, got a named address that is not') from None
+        raise UserError(f'--input: {rule}, got: {error}') from None
+    except (PyMongoError, ValueError):
+        raise _escape_error(rule) from None
     if not parts['database'] or not parts['collection']:
-        raise UserError(f'--input: {rule}, got {name} without a collection')
-    return Address(
-        uri, f'{name}.{parts["collection"]}', str(parts['database']), str(parts['collection'])
+        shown = 'one' if named else f'{_hosts(parts)}/{parts["database"] or ""}'
+        raise UserError(f'--input: {rule}, got {shown} without a collection')
+    return parts
+
+
+def _has_path(uri: str) -> bool:
+    return re.search('[/?#]', uri.partition('://')[2]) is not None
+
+
+def _escape_error(rule: str) -> UserError:
+    return UserError(
+        f'--input: {rule}, user and password percent-encoded; got another mongodb address'
     )
+
+
+def _hosts(parts: Mapping[str, Any]) -> str:
+    hosts = (f'{host}:{port}' if port else str(host) for host, port in parts['nodelist'])
+    return f'mongodb://{",".join(hosts)}'
+
+
+def _hide(uri: str) -> str:
+    """Puts a secret into a variable of this process and its children. Returns its reference."""
+    for number in itertools.count():
+        name = f'{_HIDDEN}{number}'
+        if os.environ.setdefault(name, uri) == uri:
+            return f'{_ENV}{name}'
+    raise AssertionError  # unreachable
+
+
+def _resolve(reference: str) -> str:
+    """Returns the URI that a reference names, or the URI itself.
+
+    Raises:
+      UserError: If the variable or the file does not exist in this process.
+    """
+    if reference.startswith(_ENV):
+        name = reference.removeprefix(_ENV)
+        uri = os.environ.get(name, '').strip()
+        if not uri and name.startswith(_HIDDEN):
+            raise UserError(
+                '--input: a mongodb address with a password reaches only workers on this machine; '
+                'use mongodb+env://NAME or mongodb+file://PATH, which each worker reads'
+            )
+        got = f'the environment variable {name} is empty or not set'
+    elif reference.startswith(_FILE):
+        path = reference.removeprefix(_FILE)
+        try:
+            uri = Path(path).read_text(encoding='utf-8').strip()
+        except (OSError, ValueError) as error:
+            raise UserError(f'{path}: must contain a mongodb address, got: {error}') from None
+        got = f'{path} is empty'
+    else:
+        return reference
+    if not uri.startswith(('mongodb://', 'mongodb+srv://')):
+        got = got if not uri else 'something else'
+        raise UserError(f'{reference}: must name a mongodb address, but {got} on this machine')
+    return uri
 
 
 def collection_size(address: Address) -> tuple[int, int]:
@@ -151,10 +234,10 @@ def read_documents(
         except _TRANSIENT as error:
             attempts += 1
             if attempts > _ATTEMPTS:
-                raise _user_error(address, error) from error
+                raise _user_error(address, error) from None
             time.sleep(_FIRST_WAIT_SECONDS * 2 ** (attempts - 1))
         except PyMongoError as error:
-            raise _user_error(address, error) from error
+            raise _user_error(address, error) from None
 
 
 def document_id(data: bytes) -> Any:
@@ -192,7 +275,7 @@ def _collection(address: Address) -> Collection:
 
 
 def _client(address: Address) -> MongoClient:
-    return _client_of(address.uri, os.getpid())
+    return _client_of(_resolve(address.reference), os.getpid())
 
 
 @functools.cache
@@ -209,13 +292,18 @@ def _user_errors(address: Address) -> Iterator[None]:
     try:
         yield
     except PyMongoError as error:
-        raise _user_error(address, error) from error
+        raise _user_error(address, error) from None
 
 
 def _user_error(address: Address, error: PyMongoError) -> UserError:
     message = str(error)
     if isinstance(error, OperationFailure) and error.details:
         message = str(error.details.get('errmsg', message))
+    if address.reference.startswith((_ENV, _FILE)):
+        # The hosts are part of the secret, unless the user named them.
+        for host, port in uris.parse_uri(_resolve(address.reference), warn=True)['nodelist']:
+            if str(host) not in address.name:
+                message = message.replace(f'{host}:{port}', 'the server').replace(host, '…')
     # The rest lists timeouts, and the state of every server.
     for tail in (' (configured timeouts', ', Timeout:'):
         message = message.split(tail)[0]

@@ -6,26 +6,36 @@ from collections.abc import Sequence
 from catalog import storage
 from catalog.categories import Categories
 from catalog.errors import UserError
-from catalog.sources import bson_files, folder_contents, mongo, photo_files, photo_lists
+from catalog.photos import folder_contents
+from catalog.photos.confined import Rules
+from catalog.sources import bson_files, mongo, mongo_read, photo_files, photo_lists
 from catalog.sources.source import Source
 
-_MONGODB = ('mongodb://', 'mongodb+srv://')
 _DUMPS = ('*.bson', '*.bson.gz', '*/*.bson', '*/*.bson.gz')  # the layout of mongodump
 _SYSTEM_COLLECTIONS = ('system.', 'oplog.')  # collections in a dump that contain no products
 
 
-def open_source(inputs: Sequence[str], *, tree: Categories | None) -> Source:
+def open_source(
+    inputs: Sequence[str],
+    *,
+    tree: Categories | None,
+    rules: Rules | None = None,
+    max_unpack_ratio: float = bson_files.MAX_UNPACK_RATIO,
+) -> Source:
     """Opens the source that `--input` names.
 
     Args:
       inputs: One MongoDB collection. Or paths and globs, local or gs://, of BSON files (also
         `.gz`) and of folders that mongodump wrote. Or paths of photo folders and photo lists.
       tree: Categories that may name folders. None for unlabelled data.
+      rules: Which photos may be read.
+      max_unpack_ratio: Largest size of a `.gz` file once unpacked, in sizes of the file.
 
     Raises:
       UserError: If nothing is found, or several kinds of source.
     """
-    if inputs[0].startswith(_MONGODB):
+    rules = rules or Rules()
+    if inputs[0].startswith(mongo_read.SCHEMES):
         # The flag was split at commas, which also separate the hosts of one address.
         return mongo.open_collection(','.join(inputs))
     bson: list[str] = []
@@ -39,7 +49,9 @@ def open_source(inputs: Sequence[str], *, tree: Categories | None) -> Source:
         raise UserError(
             f'--input: must be BSON files or photos, got both: {bson[0]} and {photos[0]}'
         )
-    return photo_files.open_photos(photos, tree) if photos else bson_files.open_files(bson)
+    if photos:
+        return photo_files.open_photos(photos, tree, rules)
+    return bson_files.open_files(bson, max_unpack_ratio=max_unpack_ratio)
 
 
 def _paths(pattern: str) -> list[str]:

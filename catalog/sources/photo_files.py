@@ -4,7 +4,7 @@
 3`, with spaces around a name removed and each `/` in a name replaced by `_`. Each entry of CATEGORY
 is a product: a file is its only photo, a folder contains its photos. Without categories, each entry
 of DIR is a product. A product's id is its name if that is a number (`123.jpg`, `123/`), else a hash
-of its path relative to DIR. Hidden files are ignored.
+of its path relative to DIR. Hidden files and clutter such as `Thumbs.db` are ignored.
 
 A list (`.csv`, `.parquet`) has the columns `path` (relative to the list's folder), `category` (id)
 and optionally `product` (id). Rows with the same product and category are one product. A row
@@ -14,10 +14,13 @@ in the folders, in memory: about 100 bytes a photo.
 A product's photos are its views in order of their paths. `file` is the number of the listing. Units
 of a range and offsets are indices of photos in the listing; a product belongs to the range that
 contains its first photo, which is its position. Each photo is a read of its own, on an object store
-too.
+too. Photos outside of the folder, or of the list's folder, are rejected
+(`catalog.photos.confined`).
 """
 
 import contextlib
+import itertools
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,15 +29,18 @@ from itertools import pairwise
 import bson
 import numpy as np
 
-from catalog import object_store, storage
+from catalog import object_store, storage, terminal
 from catalog.categories import Categories
 from catalog.errors import UserError
 from catalog.formats.image_header import BadPicture
+from catalog.photos import confined
+from catalog.photos.confined import Rules
 from catalog.sources import photo_lists
 from catalog.sources.photo_lists import Listing, Photos
 from catalog.sources.source import NO_CATEGORY, Pictures, Piece, Products, Range, Rejected
 
 _MAX_VIEWS = 1000  # a folder with more is not a product
+_MAX_PRODUCT = 8  # all photos of a product, in sizes of the largest photo
 _SAMPLE = 64  # photos whose sizes are measured
 
 
@@ -89,10 +95,13 @@ class PhotoFiles:
         wanted = (
             n for first, end in bounds if end - first <= _MAX_VIEWS for n in range(first, end)
         )
-        views = _read_photos(photos, wanted)
+        rules = self.listings[part.file].rules
+        views = self._read_photos(part.file, wanted)
         for number, (first, end) in enumerate(bounds, low):
             if end - first <= _MAX_VIEWS:
-                yield _product(photos, number, [next(views) for _ in range(first, end)])
+                found = itertools.islice(views, end - first)
+                limit = _MAX_PRODUCT * rules.max_picture_mb * 1e6
+                yield _product(photos, number, list(_limited(found, int(limit))))
             else:
                 yield Rejected(
                     reason='too_many_pictures',
@@ -108,14 +117,16 @@ class PhotoFiles:
         """Returns the bytes of photos, in the order of the rows.
 
         Raises:
-          UserError: If a photo no longer exists.
+          UserError: If a photo no longer exists, or may no longer be read.
         """
-        places = zip(pictures['file'].tolist(), pictures['offset'].tolist(), strict=True)
-        paths = [self._photos(file).path(photo) for file, photo in places]
+        files = pictures['file'].tolist()
+        places = list(zip(files, pictures['offset'].tolist(), strict=True))
         found = []
-        for path, data in zip(paths, _read_paths(paths), strict=True):
-            if data is None:
-                raise UserError(f'{path}: was deleted while the job was running; run again')
+        for (file, photo), data in zip(places, self._read_places(places), strict=True):
+            if isinstance(data, BadPicture):
+                path = terminal.escape(self._photos(file).path(photo))
+                changed = 'deleted' if data.reason == 'missing' else 'changed'
+                raise UserError(f'{path}: was {changed} while the job was running; run again')
             found.append(data)
         return found
 
@@ -123,12 +134,14 @@ class PhotoFiles:
         """Returns the bytes of a photo, or a product as the document that BSON would contain."""
         photos = self._photos(rejected.file)
         if rejected.picture is not None:
-            return _read(photos.path(rejected.offset)) or b''
+            (data,) = self._read_places([(rejected.file, rejected.offset)])
+            return _bytes(data)
         number = int(np.searchsorted(photos.first, rejected.offset))
-        views: Iterable[bytes | None] = ()
+        views: Iterable[bytes | BadPicture] = ()
         if rejected.length:
-            views = _read_photos(photos, range(*photos.first[number : number + 2].tolist()))
-        images = [{'picture': view or b''} for view in views]
+            wanted = range(*photos.first[number : number + 2].tolist())
+            views = self._read_photos(rejected.file, wanted)
+        images = [{'picture': _bytes(view)} for view in views]
         fields: dict[str, object] = {'_id': int(photos.product_ids[number]), 'imgs': images}
         category_id = int(photos.category_ids[number])
         if category_id != NO_CATEGORY:
@@ -138,8 +151,30 @@ class PhotoFiles:
     def _photos(self, file: int) -> Photos:
         return photo_lists.load_photos(self.listings[file])
 
+    def _read_photos(self, file: int, numbers: Iterable[int]) -> Iterator[bytes | BadPicture]:
+        return self._read_places([(file, number) for number in numbers])
 
-def open_photos(paths: Sequence[str], tree: Categories | None) -> PhotoFiles:
+    def _read_places(self, places: Sequence[tuple[int, int]]) -> Iterator[bytes | BadPicture]:
+        """Yields the contents of photos in order, or why they cannot be read."""
+        if not any(storage.is_remote(self.listings[file].path) for file, _ in places):
+            yield from map(self._read, places)
+            return
+        with ThreadPoolExecutor(object_store.REQUESTS_AT_ONCE) as pool:
+            yield from pool.map(self._read, places)
+
+    def _read(self, place: tuple[int, int]) -> bytes | BadPicture:
+        file, photo = place
+        listing = self.listings[file]
+        path = self._photos(file).path(photo)
+        root = listing.photo_root()
+        try:
+            name = path.removeprefix(root.rstrip('/') + '/')
+            return confined.read_photo(root, name, listing.rules)
+        except BadPicture as error:
+            return error
+
+
+def open_photos(paths: Sequence[str], tree: Categories | None, rules: Rules) -> PhotoFiles:
     """Opens folders and lists of photos.
 
     Raises:
@@ -148,34 +183,37 @@ def open_photos(paths: Sequence[str], tree: Categories | None) -> PhotoFiles:
     listings = []
     for path in paths:
         if tree is None or path.endswith(photo_lists.LIST_SUFFIXES):
-            listings.append(Listing(path, root=path))
+            listings.append(Listing(path, root=path, rules=rules))
         else:
-            listings.extend(photo_lists.list_category_folders(path, tree))
+            listings.extend(photo_lists.list_category_folders(path, tree, rules))
     loaded = [photo_lists.load_photos(listing) for listing in listings]
     counts = [len(photos) for photos in loaded]
     if not any(counts):
         raise UserError(f'--input: {paths[0]} must contain BSON files or photos, got none')
-    return PhotoFiles(tuple(listings), tuple(counts), _mean_bytes(loaded))
+    return PhotoFiles(tuple(listings), tuple(counts), _mean_bytes(loaded, rules))
 
 
-def _mean_bytes(loaded: Sequence[Photos]) -> float:
+def _mean_bytes(loaded: Sequence[Photos], rules: Rules) -> float:
     """Returns the mean size of a few evenly spaced photos."""
     ends = np.cumsum([len(photos) for photos in loaded])
     sizes = []
     for number in np.linspace(0, ends[-1] - 1, min(_SAMPLE, ends[-1]), dtype=np.int64).tolist():
         file = int(np.searchsorted(ends, number, side='right'))
         photos = loaded[file]
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            sizes.append(storage.size(photos.path(number - int(ends[file]) + len(photos))))
+        path = photos.path(number - int(ends[file]) + len(photos))
+        with contextlib.suppress(OSError, ValueError):  # found again, and named, when it is read
+            size = storage.size(path) if storage.is_remote(path) else os.lstat(path).st_size
+            sizes.append(min(size, rules.max_picture_mb * 1e6))
     return max(sum(sizes) / max(len(sizes), 1), 1.0)
 
 
-def _product(photos: Photos, number: int, views: Sequence[bytes | None]) -> Products:
-    """Returns one product; None stands for a photo that does not exist."""
+def _product(photos: Photos, number: int, views: Sequence[bytes | BadPicture]) -> Products:
+    """Returns one product from the contents of its photos, or why they cannot be read."""
     first = int(photos.first[number])
-    sizes = np.array([len(view or b'') for view in views], np.int64)
+    data = [_bytes(view) for view in views]
+    sizes = np.array([len(view) for view in data], np.int64)
     return Products(
-        data=b''.join(view or b'' for view in views),
+        data=b''.join(data),
         product_ids=photos.product_ids[number : number + 1],
         category_ids=photos.category_ids[number : number + 1],
         positions=np.array([first]),
@@ -184,28 +222,22 @@ def _product(photos: Photos, number: int, views: Sequence[bytes | None]) -> Prod
         places=np.stack([np.cumsum(sizes) - sizes, sizes], axis=1),
         offsets=np.arange(first, first + len(views)),
         unreadable={
-            view: BadPicture('missing', 'the file does not exist')
-            for view, data in enumerate(views)
-            if data is None
+            number: view for number, view in enumerate(views) if isinstance(view, BadPicture)
         },
     )
 
 
-def _read_photos(photos: Photos, numbers: Iterable[int]) -> Iterator[bytes | None]:
-    return _read_paths([photos.path(number) for number in numbers])
+def _limited(views: Iterable[bytes | BadPicture], limit_bytes: int) -> Iterator[bytes | BadPicture]:
+    """Yields the photos of a product, without those that exceed a size together."""
+    total = 0
+    for view in views:
+        total += len(_bytes(view))
+        if total <= limit_bytes:
+            yield view
+        else:
+            message = f'the photos of a product must have at most {limit_bytes} bytes'
+            yield BadPicture('too_many_bytes', f'{message}; --max_picture_mb raises this')
 
 
-def _read_paths(paths: Sequence[str]) -> Iterator[bytes | None]:
-    """Yields the contents of files in order; None for a file that does not exist."""
-    if not any(storage.is_remote(path) for path in paths):
-        yield from map(_read, paths)
-        return
-    with ThreadPoolExecutor(object_store.REQUESTS_AT_ONCE) as pool:
-        yield from pool.map(_read, paths)
-
-
-def _read(path: str) -> bytes | None:
-    try:
-        return storage.read_bytes(path)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return None
+def _bytes(view: bytes | BadPicture) -> bytes:
+    return b'' if isinstance(view, BadPicture) else view

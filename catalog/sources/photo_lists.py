@@ -17,14 +17,15 @@ import xxhash
 from catalog import storage
 from catalog.categories import Categories
 from catalog.errors import UserError
-from catalog.sources import folder_contents, runs
+from catalog.photos import folder_contents, list_file
+from catalog.photos.confined import Rules, is_absolute, is_inside
+from catalog.sources import runs
 from catalog.sources.source import NO_CATEGORY
 
 Int64s = npt.NDArray[np.int64]
 
 LIST_SUFFIXES = ('.csv', '.parquet')
 
-_COLUMNS = ('path', 'category', 'product')
 _PICTURE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.gif', '.webp', '.bmp')
 _MAX_ID_DIGITS = 18  # fits an int64
 
@@ -38,12 +39,22 @@ class Listing:
       root: Folder that the paths hashed into product ids are relative to.
       category_id: Category of all products. NO_CATEGORY for a list, or if there is none.
       loose: Whether to use only the pictures directly in the folder.
+      rules: Which photos may be read.
     """
 
     path: str
     root: str
+    rules: Rules
     category_id: int = NO_CATEGORY
     loose: bool = False
+
+    def is_list(self) -> bool:
+        """Returns whether the path is a list file."""
+        return self.path.endswith(LIST_SUFFIXES) and not self.loose
+
+    def photo_root(self) -> str:
+        """Returns the folder that photos must be in: the root, or the list's folder."""
+        return os.path.dirname(self.path) or '.' if self.is_list() else self.root
 
 
 @dataclass(frozen=True)
@@ -75,23 +86,29 @@ class Photos:
         """Returns the path of a photo."""
         begin = int(self.ends[photo - 1]) if photo else 0
         name = os.fsdecode(self.names[begin : int(self.ends[photo])])
-        return name if _is_absolute(name) else storage.join(self.folder, name)
+        return name if is_absolute(name) else storage.join(self.folder, name)
 
 
-def list_category_folders(folder: str, tree: Categories) -> list[Listing]:
+def list_category_folders(folder: str, tree: Categories, rules: Rules) -> list[Listing]:
     """Returns a listing per subfolder, and one of the loose photos, which have no category.
 
     Raises:
-      UserError: If no subfolder names a category.
+      UserError: If no subfolder names a category, or one is a link to outside.
     """
     by_name = _ids_by_name(tree)
-    listings = [Listing(folder, root=folder, loose=True)]
+    listings = [Listing(folder, root=folder, rules=rules, loose=True)]
     names = folder_contents.folders_in(folder)
     for name in names:
         category_id = parse_number(name)
         if category_id is None:
             category_id = by_name.get(name.strip(), NO_CATEGORY)
-        listings.append(Listing(storage.join(folder, name), root=folder, category_id=category_id))
+        path = storage.join(folder, name)
+        if not (storage.is_remote(path) or rules.allow_outside or is_inside(path, folder)):
+            raise UserError(
+                f'{path}: must be a folder below {folder}, got a link to another; '
+                '--allow_outside permits this'
+            )
+        listings.append(Listing(path, root=folder, rules=rules, category_id=category_id))
     if names and all(listing.category_id == NO_CATEGORY for listing in listings):
         raise UserError(
             f'{folder}: its folders must be named by a category_id or as LEVEL 1 > LEVEL 2 > '
@@ -115,7 +132,7 @@ def load_photos(listing: Listing) -> Photos:
     Raises:
       UserError: If a list file is invalid.
     """
-    if listing.path.endswith(LIST_SUFFIXES) and not listing.loose:
+    if listing.is_list():
         return _list_file_photos(listing)
     return _folder_photos(listing)
 
@@ -138,10 +155,6 @@ def parse_number(name: str) -> int | None:
     return None
 
 
-def _is_absolute(name: str) -> bool:
-    return name.startswith('/') or storage.is_remote(name)
-
-
 def _folder_photos(listing: Listing) -> Photos:
     if listing.loose:
         names = [
@@ -150,7 +163,9 @@ def _folder_photos(listing: Listing) -> Photos:
             if n.lower().endswith(_PICTURE_SUFFIXES)
         ]
     else:
-        names = folder_contents.files_below(listing.path)
+        names = folder_contents.files_below(
+            listing.path, root=listing.root, allow_outside=listing.rules.allow_outside
+        )
     within = listing.path.removeprefix(listing.root).strip('/')
     ids: dict[str, int] = {}
     products = []
@@ -171,7 +186,7 @@ def _folder_photos(listing: Listing) -> Photos:
 
 
 def _list_file_photos(listing: Listing) -> Photos:
-    columns = _read_list(listing.path)
+    columns = _read_list(listing)
     names, category_ids, given = columns['path'], columns['category'], columns['product']
     product_ids = np.array(
         [
@@ -212,52 +227,22 @@ def _photos(
     )
 
 
-def _read_list(path: str) -> dict[str, Any]:
+def _read_list(listing: Listing) -> dict[str, Any]:
     """Returns the columns `path` [str], `category` int64 [rows], `product` [int or None]."""
     import pyarrow as pa
 
-    try:
-        table = _read_parquet(path) if path.endswith('.parquet') else _read_csv(path)
-        if 'path' not in table.column_names:
-            raise UserError(
-                f'{path}: must have the columns path, category and optionally product, got '
-                f'{", ".join(table.column_names)}'
-            )
-        names = table['path'].cast(pa.large_string()).to_pylist()
-        numbers = {
-            name: table[name].cast(pa.int64())
-            if name in table.column_names
-            else pa.nulls(len(names), pa.int64())
-            for name in _COLUMNS[1:]
-        }
-    except pa.ArrowException as error:
-        raise UserError(f'{path}: must be a list of photos, got: {error}') from error
+    table = list_file.read(listing.path, listing.rules)
+    names = table['path'].to_pylist()
     if None in names:
         raise UserError(
-            f'{path}: every row must have a path, but row {names.index(None) + 1} has none'
+            f'{listing.path}: every row must have a path, but row {names.index(None) + 1} has none'
         )
+    numbers = {
+        name: table[name] if name in table.column_names else pa.nulls(len(names), pa.int64())
+        for name in ('category', 'product')
+    }
     return {
         'path': names,
         'category': numbers['category'].fill_null(NO_CATEGORY).to_numpy(),
         'product': numbers['product'].to_pylist(),
     }
-
-
-def _read_csv(path: str) -> Any:
-    import pyarrow as pa
-    from pyarrow import csv
-
-    types = {'path': pa.large_string(), 'category': pa.int64(), 'product': pa.int64()}
-    return csv.read_csv(
-        pa.BufferReader(storage.read_bytes(path)),
-        read_options=csv.ReadOptions(use_threads=False),  # with threads, errors name no row
-        convert_options=csv.ConvertOptions(column_types=types),
-    )
-
-
-def _read_parquet(path: str) -> Any:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    file = parquet.ParquetFile(pa.BufferReader(storage.read_bytes(path)))
-    return file.read(columns=[name for name in _COLUMNS if name in file.schema_arrow.names])

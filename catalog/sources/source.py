@@ -49,6 +49,7 @@ class Rejected:
       product_id: None if unknown.
       picture: Index of a rejected picture in its document. None if all of the piece is rejected.
       message: What is wrong.
+      gap: Whether an unknown number of bytes is missing from the source here.
     """
 
     reason: str
@@ -58,6 +59,7 @@ class Rejected:
     product_id: int | None
     picture: int | None
     message: str
+    gap: bool = False
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from types import ModuleType
 
 from absl import flags
 
-from catalog import command_line, storage
+from catalog import command_line, storage, terminal
 from catalog.errors import UserError
 from catalog.formats import image_header
 from serving.clients import grpc_client, rest_client
@@ -73,7 +73,7 @@ def main(argv: list[str]) -> None:
     if _JSON.value:
         _write_json(predictions, endpoint=endpoint, path=_JSON.value)
     for prediction in predictions:
-        print(prediction.to_text())
+        print(terminal.escape(prediction.to_text()))
 
 
 def _read_picture(path: str) -> bytes:

@@ -89,12 +89,15 @@ def test_without_a_terminal_only_the_summary_is_written(
         split: sum(p.stat().st_size for p in output.glob(f'{split}-*')) / 1e6
         for split in ('train', 'validation')
     }
+    rejected_bytes = len(jpeg(98))
+    read_bytes = 20 * len(jpeg(100)) + sum(len(jpeg(n % 18)) for n in range(20))
+    share = rejected_bytes / (read_bytes + rejected_bytes + len(jpeg(99)))
     assert lines == [
-        'read       22 documents, 43 pictures',
+        'read       22 documents, 43 pictures, 0.0 MB',
         f'train      18 records, 19 pictures, {megabytes["train"]:.1f} MB in 3 shards',
         f'validation 2 records, 2 pictures, {megabytes["validation"]:.1f} MB in 1 shard',
         'dropped    2 documents, 21 pictures: duplicate',
-        'rejected   1 document: unknown_category 1',
+        f'rejected   1 document, 0.0 MB ({share:.2%} of the bytes): unknown_category 1',
         'rejected   2 pictures: empty 1, unknown_category 1',
         'note       oversampled images: 1',
         f'details    {output / "rejected"}',

@@ -94,9 +94,15 @@ def test_a_job_service_gives_the_same_bytes(
     assert files(tmp_path / 'out') == wanted
 
 
-def test_dask_gives_the_same_bytes(
-    dump: Path, wanted: dict[str, bytes], categories_path: Path, tmp_path: Path
+def test_dask_gives_the_same_bytes_and_its_open_port_is_reported(
+    dump: Path,
+    wanted: dict[str, bytes],
+    categories_path: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture,
 ) -> None:
     beam = ('--runner=apache_beam.runners.dask.dask_runner.DaskRunner',)
     run_job(dump, categories_path, tmp_path / 'out', beam=beam, range_bytes=64 << 10, **OPTIONS)
     assert files(tmp_path / 'out') == wanted
+    warning = 'warning: Dask opens its dashboard, port 8787 if that is free, on all interfaces'
+    assert warning in capfd.readouterr().err

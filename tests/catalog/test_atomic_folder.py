@@ -60,3 +60,20 @@ def test_an_object_store_is_an_error() -> None:
         atomic_folder.create('gs://bucket/models/1'),
     ):
         pass
+
+
+def test_planted_links_are_not_followed(tmp_path: Path) -> None:
+    elsewhere, target = tmp_path / 'elsewhere', tmp_path / 'report'
+    elsewhere.mkdir()
+    target.symlink_to(elsewhere)
+    with (
+        pytest.raises(UserError, match='must not exist yet'),
+        atomic_folder.create(str(target)),
+    ):
+        pass
+    with (
+        pytest.raises(UserError, match='must be a folder, got a file or a link'),
+        atomic_folder.replace(str(target), files=frozenset()),
+    ):
+        pass
+    assert list(elsewhere.iterdir()) == []

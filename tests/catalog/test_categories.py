@@ -43,6 +43,11 @@ def test_a_parent_is_identified_by_its_path() -> None:
         ((HEADER + '1,A,B,C\n2,A,B\n').encode(), 'line 3: a row must have 4 fields, got 3'),
         ((HEADER + '1,A,B,C\n1,A,B,D\n').encode(), 'line 3: category_id must be unique, got 1'),
         ((HEADER + 'x,A,B,C\n').encode(), "line 2: category_id must be an integer, got 'x'"),
+        (
+            (HEADER + '1,A,B,\x1b[2J\n').encode(),
+            "line 2: a name must have no control characters, got '\\x1b[2J'",
+        ),
+        ((HEADER + '1,A,"B\nB",C\n').encode(), "no control characters, got 'B\\nB'"),
         (b'1,A,B,C\n', 'line 1: the header must be category_id,category_level1'),
         (b'', 'line 1: the header must be'),
         (HEADER.encode(), 'must contain at least one category'),

@@ -47,3 +47,47 @@ def test_patterns_and_folders_are_listed_in_order(tmp_path: Path) -> None:
 def test_an_object_without_a_name_is_an_error() -> None:
     with pytest.raises(UserError, match='an object must be named gs://BUCKET/NAME'):
         storage.exists('gs://bucket')
+
+
+def test_planted_links_are_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    victim, target = tmp_path / 'victim', tmp_path / 'file'
+    victim.write_bytes(b'precious')
+    target.symlink_to(victim)
+    storage.write_bytes(str(target), b'new')
+    assert target.read_bytes() == b'new'
+    assert not target.is_symlink()
+    # Even where the random name is known, an existing link is an error.
+    monkeypatch.setattr(storage, 'temporary_name', lambda name: f'.partial-{name}')
+    (tmp_path / '.partial-file').symlink_to(victim)
+    with pytest.raises(FileExistsError):
+        storage.write_bytes(str(target), b'newer')
+    assert victim.read_bytes() == b'precious'
+
+
+def test_temporary_names_cannot_be_predicted(tmp_path: Path) -> None:
+    names = set()
+    for _ in range(10):
+        with storage.write_atomic(str(tmp_path / 'file')):
+            names |= {path.name for path in tmp_path.iterdir() if path.name != 'file'}
+    assert len(names) == 10
+    assert all(storage.is_temporary(name) for name in names)
+
+
+def test_private_files_and_folders_are_for_their_owner(tmp_path: Path) -> None:
+    storage.write_bytes(str(tmp_path / 'file'), b'', private=True)
+    (tmp_path / 'open').mkdir(mode=0o755)
+    for name in ('a/folder', 'open'):
+        storage.make_private_folder(str(tmp_path / name))
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / 'file').stat().st_mode & 0o777 == 0o600
+    (tmp_path / 'link').symlink_to('open')
+    with pytest.raises(UserError, match='must be a folder, got a link or a file'):
+        storage.make_private_folder(str(tmp_path / 'link'))
+
+
+def test_a_link_to_a_folder_is_deleted_without_its_contents(tmp_path: Path) -> None:
+    (tmp_path / 'folder').mkdir()
+    (tmp_path / 'folder' / 'file').touch()
+    (tmp_path / 'link').symlink_to('folder')
+    storage.delete_folder(str(tmp_path / 'link'))
+    assert [path.name for path in tmp_path.rglob('*')] == ['folder', 'file']

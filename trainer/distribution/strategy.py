@@ -1,6 +1,7 @@
 """The devices of a run. A missing device is an error, never a silent fallback."""
 
 import os
+import sys
 
 import tensorflow as tf
 
@@ -76,6 +77,12 @@ def _multi_worker(device: str, num_devices: int | None) -> tf.distribute.Strateg
         )
     options = tf.distribute.experimental.CommunicationOptions(
         implementation=kinds.RING if device == 'cpu' else kinds.AUTO
+    )
+    print(
+        "warning: multi_worker opens this worker's port in TF_CONFIG on all interfaces, without "
+        'authentication; admit only the other workers to it (docs/operations.md)',
+        file=sys.stderr,
+        flush=True,
     )
     with signals.ctrl_c_terminates():  # TensorFlow handles SIGTERM itself
         return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)

@@ -18,7 +18,7 @@ Examples:
 
 from absl import flags
 
-from catalog import command_line
+from catalog import command_line, terminal
 from trainer import startup
 
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the training run.', required=True)
@@ -55,7 +55,7 @@ def main(argv: list[str]) -> None:
             top_k=_TOP_K.value, target=_TARGET.value, tta=_TTA.value
         ),
     )
-    print(text.format_evaluation(result))
+    print(terminal.escape(text.format_evaluation(result)))
     print(f'\nwritten to {_OUTPUT.value}')
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from catalog import terminal
+
 
 def format_table(
     rows: Sequence[Sequence[str]], *, header: Sequence[str] = (), align: str = ''
@@ -13,7 +15,7 @@ def format_table(
       header: Titles of the columns.
       align: `l` or `r` for each column; by default the first is left-aligned, the others right.
     """
-    lines = [list(header), *map(list, rows)] if header else [list(row) for row in rows]
+    lines = [list(map(terminal.escape, row)) for row in ([header, *rows] if header else rows)]
     if not lines:
         return ''
     align = align or 'l' + 'r' * (len(lines[0]) - 1)

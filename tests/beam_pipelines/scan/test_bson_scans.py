@@ -36,7 +36,9 @@ def scan_all(path: Path, *, range_bytes: int) -> tuple[Table, list[Rejected], Co
     counts = Counts()
     for found in correct:
         counts.add(found.counts)
-    rejected = sorted((r for found in correct for r in found.rejected), key=lambda r: r.offset)
+    rejected = sorted(
+        (r for found in correct for r in found.rejected.sorted()), key=lambda r: r.offset
+    )
     return join(found.table for found in correct), rejected, counts
 
 

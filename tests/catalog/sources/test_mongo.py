@@ -1,8 +1,12 @@
 """A MongoDB collection as a source, with a real wire server on this machine."""
 
 import dataclasses
+import pickle
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import bson
 import numpy as np
@@ -160,6 +164,10 @@ def test_a_document_that_is_no_product_keeps_its_id_and_its_reason(
         (['mongodb://me:secret@127.0.0.1:1'], 'got mongodb://127.0.0.1:1/ without a collection'),
         (['mongodb://me:secret/shop.products'], 'user and password percent-encoded'),
         (['mongodb://me:sec/ret@127.0.0.1:1/shop.a'], 'user and password percent-encoded'),
+        (['mongodb://me:1/secret@127.0.0.1:1/shop.a'], 'user and password percent-encoded'),
+        (['mongodb://me:1?secret=ret@127.0.0.1:1/shop.a'], 'user and password percent-encoded'),
+        (['mongodb://me:1#secret@127.0.0.1:1/shop.a'], 'user and password percent-encoded'),
+        (['mongodb://me:sec@ret@127.0.0.1:1/shop.a'], 'must be escaped according to RFC 3986'),
         (['mongodb://me:secret@127.0.0.1:1/shop.a?tlss=true'], 'Unknown option: tlss'),
         (['mongodb+srv://me:secret@nowhere.invalid/shop.a'], 'must be mongodb://[USER:PASSWORD@]'),
     ],
@@ -184,3 +192,75 @@ def test_a_wrong_password_is_not_part_of_the_error(
     )
     assert 'secret' not in str(error.value)
     assert 'secret' not in repr(mongo_read.parse_address(uri))
+
+
+@pytest.fixture
+def secret_address(
+    mongodb_server: str, collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, str]:
+    """The ways to give an address whose password no graph and no message may contain."""
+    fill(collection, [product(n, 1, [jpeg(n)]) for n in range(3)])
+    # A secret that the test server, which knows no users, is not asked to check.
+    uri = (
+        f'{mongodb_server}/{collection.full_name}?authMechanismProperties=AWS_SESSION_TOKEN:s3cret'
+    )
+    monkeypatch.setenv('SHOP_ADDRESS', uri)
+    (tmp_path / 'address').write_text(f'{uri}\n')
+    return {
+        'plain': uri,
+        'env': 'mongodb+env://SHOP_ADDRESS',
+        'file': f'mongodb+file://{tmp_path}/address',
+    }
+
+
+@pytest.mark.parametrize('way', ['plain', 'env', 'file'])
+def test_a_pickled_source_names_a_secret_and_a_process_resolves_it(
+    way: str, secret_address: dict[str, str]
+) -> None:
+    source = opening.open_source([secret_address[way]], tree=None)
+    data = pickle.dumps(source)
+    assert b's3cret' not in data
+    assert 's3cret' not in repr(source)
+    code = (
+        'import pickle, sys; s = pickle.load(sys.stdin.buffer); '
+        'print(sum(len(p) for r in s.split(range_bytes=1 << 30) for p in s.read(r)))'
+    )
+    done = subprocess.run([sys.executable, '-c', code], input=data, capture_output=True, check=True)
+    assert done.stdout == b'3\n'
+
+
+def test_user_and_password_are_not_pickled() -> None:
+    address = mongo_read.parse_address('mongodb://shopper:s3cret@127.0.0.1:1/shop.a')
+    assert not any(part in pickle.dumps(address) for part in (b's3cret', b'shopper'))
+    assert address.name == 'mongodb://127.0.0.1:1/shop.a'
+    other = mongo_read.parse_address('mongodb://shopper:other@127.0.0.1:1/shop.a')
+    assert other.reference != address.reference
+    assert mongo_read.parse_address('mongodb://127.0.0.1:1/shop.a').reference.endswith('/shop.a')
+
+
+def test_a_secret_that_a_worker_lacks_is_an_error_without_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    address = mongo_read.parse_address('mongodb://me:s3cret@127.0.0.1:1/shop.a')
+    monkeypatch.delenv(address.reference.removeprefix('mongodb+env://'))
+    with pytest.raises(UserError, match=r'reaches only workers on this machine; use mongodb\+env'):
+        mongo_read.count_documents(address, {})
+    with pytest.raises(UserError, match='the environment variable GONE is empty or not set'):
+        opening.open_source(['mongodb+env://GONE'], tree=None)
+    with pytest.raises(UserError, match=f'{tmp_path}/gone: must contain a mongodb address, got: '):
+        opening.open_source([f'mongodb+file://{tmp_path}/gone'], tree=None)
+    monkeypatch.setenv('WRONG', 's3cret')
+    with pytest.raises(UserError, match='must name a mongodb address, but something else on this'):
+        opening.open_source(['mongodb+env://WRONG'], tree=None)
+
+
+def test_errors_do_not_show_a_named_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = 'mongodb://me:s3cret@127.0.0.1:1/shop.a?serverSelectionTimeoutMS=200'
+    monkeypatch.setenv('SHOP', uri)
+    with pytest.raises(UserError) as error:
+        opening.open_source(['mongodb+env://SHOP'], tree=None)
+    assert str(error.value).startswith('mongodb+env://SHOP (shop.a): must respond, got: the server')
+    assert not any(part in str(error.value) for part in ('s3cret', 'me:', '127.0.0.1'))
+    monkeypatch.setenv('SHOP', 'mongodb://me:s3cret@127.0.0.1:1/shop')
+    with pytest.raises(UserError, match='got one without a collection'):
+        opening.open_source(['mongodb+env://SHOP'], tree=None)

@@ -1,6 +1,9 @@
 """The source that `--input` names: files, globs, gzip, dumps."""
 
 import gzip
+import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -52,3 +55,44 @@ def test_an_input_without_products_is_an_error_with_its_name(tmp_path: Path) -> 
         with pytest.raises(UserError) as caught:
             opening.open_source([str(path) for path in inputs], tree=None)
         assert message in str(caught.value)
+
+
+def test_a_gzip_bomb_is_an_error_before_it_fills_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path / 'tmp'))
+    packed = tmp_path / 'train.bson.gz'
+    block = gzip.compress(bytes(16 << 20))
+    packed.write_bytes(block * 20)  # 336 MB
+    with pytest.raises(UserError) as caught:
+        opening.open_source([str(packed)], tree=None)
+    assert str(caught.value) == (
+        f'{packed}: must unpack to at most 268.4 MB, got more from 0.3 MB; '
+        '--max_unpack_ratio raises this'
+    )
+    assert not [path for path in (tmp_path / 'tmp').rglob('*') if path.is_file()]
+    source = opening.open_source([str(packed)], tree=None, max_unpack_ratio=1100)
+    assert source.total_bytes() == 20 * (16 << 20)
+
+
+def test_a_disk_without_room_for_a_copy_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = tmp_path / 'train.bson.gz'
+    packed.write_bytes(gzip.compress(b''.join(DOCUMENTS)))
+    monkeypatch.setattr(shutil, 'disk_usage', lambda _: shutil._ntuple_diskusage(9, 9, 200 << 20))
+    with pytest.raises(UserError, match=r'must have room for .*train.bson.gz, unpacked, and 256 M'):
+        opening.open_source([str(packed)], tree=None)
+
+
+def test_a_folder_for_copies_that_is_a_link_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
+    (tmp_path / 'elsewhere').mkdir()
+    (tmp_path / f'shard-job-{os.getuid()}').symlink_to('elsewhere')
+    packed = tmp_path / 'train.bson.gz'
+    packed.write_bytes(gzip.compress(b''.join(DOCUMENTS)))
+    with pytest.raises(UserError, match='must be a folder, got a link or a file; delete it, or se'):
+        opening.open_source([str(packed)], tree=None)
+    assert list((tmp_path / 'elsewhere').iterdir()) == []

@@ -28,6 +28,7 @@ def test_sigterm_to_one_worker_stops_both_after_the_same_step(
         assert code == 128 + signal.SIGTERM, errors
         step = checkpoint.steps(str(tmp_path))[0]
         assert f'stopped by SIGTERM; step {step} is saved' in errors
+        assert "warning: multi_worker opens this worker's port in TF_CONFIG on all" in errors
 
 
 def _listens(port: int) -> bool:

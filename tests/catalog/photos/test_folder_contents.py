@@ -1,0 +1,33 @@
+"""Folders are listed without clutter; links lead neither outside nor in circles."""
+
+from pathlib import Path
+
+from catalog.photos import folder_contents
+from tests.shop import write_photo
+
+
+def test_clutter_is_passed_over(tmp_path: Path) -> None:
+    names = [
+        'Thumbs.db', 'a/desktop.ini', '.DS_Store', 'a/._1.jpg', '__MACOSX/a/1.jpg', '@eaDir/1.jpg',
+        'a/1.jpg',
+    ]  # fmt: skip
+    for name in names:
+        write_photo(tmp_path, name, b'x')
+    assert folder_contents.files_below(str(tmp_path)) == ['a/1.jpg']
+    assert folder_contents.files_in(str(tmp_path)) == []
+    assert folder_contents.folders_in(str(tmp_path)) == ['a']
+
+
+def test_linked_folders_are_followed_once_and_only_inside(tmp_path: Path) -> None:
+    root, outside = tmp_path / 'root', tmp_path / 'outside'
+    write_photo(root, 'a/1.jpg', b'x')
+    write_photo(outside, 'secret.jpg', b'x')
+    (root / 'twin').symlink_to('a')
+    (root / 'a' / 'up').symlink_to('..')
+    (root / 'out').symlink_to(outside)
+    # `twin/up` is a link in a linked folder. As a file it is rejected by name when it is read.
+    found = ['a/1.jpg', 'a/up/a/1.jpg', 'a/up/a/up', 'a/up/out', 'a/up/twin', 'out']
+    found += ['twin/1.jpg', 'twin/up']
+    assert folder_contents.files_below(str(root)) == found
+    allowed = folder_contents.files_below(str(root), allow_outside=True)
+    assert sorted({*found, 'out/secret.jpg'} - {'out'}) == allowed

@@ -1,0 +1,103 @@
+"""Lists are read within a limit of memory, however small their files are."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pytest
+from pyarrow import parquet
+
+from catalog.errors import UserError
+from catalog.photos import list_file
+from catalog.photos.confined import Rules
+
+CODE = """
+import resource, sys
+from catalog.errors import UserError
+from catalog.photos import list_file
+from catalog.photos.confined import Rules
+import pyarrow.compute, pyarrow.csv, pyarrow.parquet
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    list_file.read(sys.argv[1], Rules(max_list_mb=100))
+except UserError as error:
+    print(error)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def read_in_a_child(path: Path) -> tuple[str, int]:
+    """Reads a list in a process of its own. Returns the error and the memory in MB."""
+    done = subprocess.run(
+        [sys.executable, '-c', CODE, str(path)], capture_output=True, text=True, check=True
+    )
+    *error, kilobytes = done.stdout.splitlines()
+    return '\n'.join(error), int(kilobytes) // 1000
+
+
+def repeated(text: str, rows: int) -> pa.Array:
+    indices = pa.array([0], pa.int32()).take(pa.array([0] * rows))
+    return pa.DictionaryArray.from_arrays(indices, pa.array([text]))
+
+
+@pytest.mark.parametrize(('length', 'rows'), [(20_000, 500_000), (10, 3_000_000)])
+def test_a_parquet_file_of_kilobytes_does_not_unpack_to_gigabytes(
+    length: int, rows: int, tmp_path: Path
+) -> None:
+    path = tmp_path / 'list.parquet'
+    parquet.write_table(pa.table({'path': repeated('x' * length, rows)}), path)
+    assert path.stat().st_size < 500_000
+    error, megabytes = read_in_a_child(path)
+    assert error.startswith(f'{path}: a list must take at most 100 MB of memory, got at least ')
+    assert error.endswith('--max_list_mb raises this')
+    assert megabytes < 400
+
+
+def test_a_parquet_file_declares_its_size(tmp_path: Path) -> None:
+    path = tmp_path / 'list.parquet'
+    table = pa.table({'path': ['x' * 1_000_000 + str(n) for n in range(300)]})
+    parquet.write_table(table, path, compression='zstd', use_dictionary=False)
+    assert path.stat().st_size < 500_000
+    error, megabytes = read_in_a_child(path)
+    assert 'at most 100 MB of memory, got at least 300 MB' in error
+    assert megabytes < 100
+
+
+def test_a_csv_file_of_one_line_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / 'list.csv'
+    with path.open('wb') as file:
+        file.write(b'path,category\n')
+        file.truncate(90_000_000)  # sparse zeros, without a line break
+    error, megabytes = read_in_a_child(path)
+    assert error == f'{path}: must be a list of photos, got: a line of more than 1048576 bytes'
+    assert megabytes < 50
+    with path.open('wb') as file:
+        file.truncate(50 << 30)
+    error, _ = read_in_a_child(path)
+    assert 'got at least 53,687 MB; --max_list_mb raises this' in error
+
+
+def test_a_list_within_the_limit_is_read(tmp_path: Path) -> None:
+    table = pa.table({'path': ['a.jpg', 'b.jpg'] * 3, 'category': [1, 2, 3] * 2, 'note': [''] * 6})
+    parquet.write_table(table, tmp_path / 'list.parquet', row_group_size=2)
+    pa.csv.write_csv(table, tmp_path / 'list.csv')
+    for name in ('list.parquet', 'list.csv'):
+        read = list_file.read(str(tmp_path / name), Rules())
+        assert read.to_pydict() == table.drop_columns('note').to_pydict()
+    with pytest.raises(UserError, match='--max_list_mb raises this'):
+        list_file.read(str(tmp_path / 'list.csv'), Rules(max_list_mb=0.0006))
+
+
+def test_an_empty_list_has_no_rows(tmp_path: Path) -> None:
+    (tmp_path / 'list.csv').write_text('path,category\n')
+    parquet.write_table(pa.table({'path': pa.array([], pa.string())}), tmp_path / 'list.parquet')
+    for name in ('list.csv', 'list.parquet'):
+        assert list_file.read(str(tmp_path / name), Rules()).num_rows == 0
+
+
+def test_a_list_must_be_a_file(tmp_path: Path) -> None:
+    (tmp_path / 'list.csv').mkdir()
+    with pytest.raises(UserError, match=r'list\.csv: must be a file, got a folder'):
+        list_file.read(str(tmp_path / 'list.csv'), Rules())
