@@ -20,9 +20,9 @@ from types import ModuleType
 
 from absl import flags
 
-from catalog import command_line, storage, terminal
+from catalog import command_line, pixels, storage, terminal
 from catalog.errors import UserError
-from catalog.formats import image_header
+from catalog.formats.image_header import BadPicture
 from serving.clients import grpc_client, rest_client
 from serving.clients.prediction import Prediction, parse_outputs
 from serving.clients.request import SIGNATURES, Endpoint, Request
@@ -79,10 +79,9 @@ def main(argv: list[str]) -> None:
 def _read_picture(path: str) -> bytes:
     data = storage.read_bytes(path)
     try:
-        image_header.read_header(data)
-    except image_header.BadPicture as error:
+        return pixels.to_served(data)
+    except BadPicture as error:
         raise UserError(f'{path} must be an image: {error}') from error
-    return data
 
 
 def _wait_until_ready(client: ModuleType, endpoint: Endpoint, *, wait_seconds: float) -> None:

@@ -1,13 +1,13 @@
 """Decodes the pictures of several products as models do, and skips undecodable ones."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from catalog.formats import image_header
+from catalog import pixels
 from catalog.formats.image_header import BadPicture
 from trainer.export.loading import Decoder, Size
 
@@ -32,11 +32,11 @@ def decode_pictures(
 ) -> DecodedPictures:
     """Decodes the pictures of products, for models of several sizes."""
     rows = [(row, data) for row, pictures in enumerate(products) for data in pictures]
-    good = [(row, data) for row, data in rows if _has_header(data)]
+    good = [(row, served) for row, data in rows if (served := _convert(data, pixels.to_served))]
     try:
         images = _decode_all([data for _, data in good], decoders)
     except tf.errors.InvalidArgumentError:  # one picture fails the batch: decode each
-        good = [(row, data) for row, data in good if _decodes(data, decoders)]
+        good = [(row, seen) for row, data in good if (seen := _decodable(data, decoders))]
         images = _decode_all([data for _, data in good], decoders)
     return DecodedPictures(
         images=images,
@@ -45,13 +45,20 @@ def decode_pictures(
     )
 
 
-def _has_header(data: bytes) -> bool:
-    """Whether the bytes have the header of an image that is small enough to decode."""
+def _convert(data: bytes, convert: Callable[[bytes], bytes]) -> bytes | None:
+    """Returns a picture in another format, or None if it is not one."""
     try:
-        image_header.read_header(data)
+        return convert(data)
     except BadPicture:
-        return False
-    return True
+        return None
+
+
+def _decodable(data: bytes, decoders: Mapping[Size, Decoder]) -> bytes | None:
+    """Returns a picture as the models decode it: unchanged, as a PNG, or None."""
+    if _decodes(data, decoders):
+        return data
+    png = _convert(data, pixels.to_png)
+    return png if png and _decodes(png, decoders) else None
 
 
 def _decode_all(pictures: list[bytes], decoders: Mapping[Size, Decoder]) -> dict[Size, tf.Tensor]:
