@@ -56,11 +56,22 @@ def decode(encoded: tf.Tensor) -> tf.Tensor:
     return tf.ensure_shape(image, [None, None, 3])
 
 
-def _check(condition: tf.Tensor, message: tf.Tensor | str) -> tf.Operation:
-    return tf.debugging.Assert(condition, [message])
+def _check(condition: tf.Tensor, message: tf.Tensor | str) -> tf.Tensor:
+    """Returns 0.0, or raises an `InvalidArgumentError` with the message.
+
+    `tf.debugging.Assert` is stateful, and the iterator of an input pipeline with a stateful
+    operation cannot be saved. Parsing the message as a number fails with it. The result must be
+    used: TensorFlow drops a stateless operation that is only a control dependency.
+    """
+    return tf.strings.to_number(tf.where(condition, '0', message))
 
 
-def _check_size(width: tf.Tensor, height: tf.Tensor) -> tf.Operation:
+def _checked(encoded: tf.Tensor, checks: list[tf.Tensor]) -> tf.Tensor:
+    """Returns the bytes of a picture once it has passed the checks."""
+    return tf.strings.substr(encoded, tf.cast(tf.add_n(checks), tf.int32), -1 + (1 << 31))
+
+
+def _check_size(width: tf.Tensor, height: tf.Tensor) -> tf.Tensor:
     size = tf.strings.join([tf.strings.as_string(width), 'x', tf.strings.as_string(height)])
     rule = f'an image must have at least 1 and at most {MAX_PIXELS} pixels, got '
     usable = (width > 0) & (height > 0) & (width <= MAX_PIXELS) & (height <= MAX_PIXELS)
@@ -77,8 +88,7 @@ def _refuse(encoded: tf.Tensor) -> tf.Tensor:
     for text, starts in _NOT_READ.items():
         name = tf.where(tf.reduce_any([_starts(encoded, start) for start in starts]), text, name)
     message = tf.strings.join([name, ' cannot be decoded', _REMEDY])
-    with tf.control_dependencies([_check(tf.constant(False), message)]):
-        return tf.zeros([1, 1, 3], tf.uint8)
+    return tf.fill([1, 1, 3], tf.cast(_check(tf.constant(False), message), tf.uint8))
 
 
 def _starts(encoded: tf.Tensor, start: bytes, *, at: int = 0) -> tf.Tensor:
@@ -97,14 +107,12 @@ def _jpeg(encoded: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
         _check(readable, 'a lossless or hierarchical JPEG cannot be decoded' + _REMEDY),
         _check_size(head.width, head.height),
     ]
-    with tf.control_dependencies(checks):
-        return orientation.apply(decode_jpeg(tf.identity(encoded)), head.orientation)
+    return orientation.apply(decode_jpeg(_checked(encoded, checks)), head.orientation)
 
 
 def _png(encoded: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
     head = headers.read_png(data)
-    with tf.control_dependencies([_check_size(head.width, head.height)]):
-        encoded = tf.identity(encoded)
+    encoded = _checked(encoded, [_check_size(head.width, head.height)])
     image = tf.cond(
         head.kind == 1,
         lambda: _on_white(tf.io.decode_png(encoded, channels=4)),
@@ -115,8 +123,7 @@ def _png(encoded: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
 
 def _webp(encoded: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
     head = headers.read_webp(data)
-    with tf.control_dependencies([_check_size(head.width, head.height)]):
-        encoded = tf.identity(encoded)
+    encoded = _checked(encoded, [_check_size(head.width, head.height)])
     animated = head.kind & _WEBP_ANIMATION != 0
     image = tf.cond(
         animated,
@@ -138,8 +145,8 @@ def _webp_first_frame(encoded: tf.Tensor, head: Head) -> tf.Tensor:
     TensorFlow 2.21 writes beyond its buffer if an animation has no alpha channel and `channels` is
     0, and refuses 3 and 4. So the animation is marked to have alpha.
     """
-    with tf.control_dependencies([_check(head.detail > 0, 'a WebP animation must have a frame')]):
-        first = tf.strings.substr(encoded, 0, tf.cast(head.detail, tf.int32))
+    encoded = _checked(encoded, [_check(head.detail > 0, 'a WebP animation must have a frame')])
+    first = tf.strings.substr(encoded, 0, tf.cast(head.detail, tf.int32))
     flags = byte_vector.to_little_endian(head.kind | _WEBP_ALPHA, 1)
     first = byte_vector.replace(first, tf.constant(20), flags, 1)
     riff_bytes = byte_vector.to_little_endian(head.detail - 8, 4)
@@ -157,8 +164,7 @@ def _bmp(encoded: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
         _check(supported, f'{rule} cannot be decoded{_REMEDY}'),
         _check_size(head.width, head.height),
     ]
-    with tf.control_dependencies(checks):
-        return tf.io.decode_bmp(tf.identity(encoded))[..., :3]
+    return tf.io.decode_bmp(_checked(encoded, checks))[..., :3]
 
 
 def _gif(encoded: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
@@ -169,11 +175,10 @@ def _gif(encoded: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
         _check(tf.reduce_all(head.frame > 0), 'a GIF frame must have pixels, got none'),
         _check(head.colours > 0, 'a GIF must have a palette, got none'),
     ]
-    with tf.control_dependencies(checks):
-        # The file with its first frame only, at the corner of a screen of its size: later frames
-        # cost memory, and TensorFlow's canvas depends on them.
-        first = tf.strings.substr(encoded, 0, tf.cast(head.end, tf.int32))
-        first = tf.strings.join([first, b';'])
+    # The file with its first frame only, at the corner of a screen of its size: later frames cost
+    # memory, and TensorFlow's canvas depends on them.
+    first = tf.strings.substr(_checked(encoded, checks), 0, tf.cast(head.end, tf.int32))
+    first = tf.strings.join([first, b';'])
     sides = byte_vector.to_little_endian(head.frame[0] + head.frame[1] * 65536, 4)
     first = byte_vector.replace(first, tf.constant(6), sides, 4)
     first = byte_vector.replace(first, head.image + 1, tf.constant(bytes(4)), 4)

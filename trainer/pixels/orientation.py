@@ -27,7 +27,7 @@ def read(exif: tf.Tensor) -> tf.Tensor:
 
     def unsigned(values: tf.Tensor) -> tf.Tensor:  # int64 [..., n] -> int64 [...]
         powers = tf.constant([1 << 8 * place for place in range(values.shape[-1])], tf.int64)
-        return tf.reduce_sum(values * tf.where(little, powers, powers[::-1]), axis=-1)
+        return tf.reduce_sum(values * tf.where(little, powers, tf.reverse(powers, [0])), axis=-1)
 
     at = unsigned(byte_vector.window(tiff, 4, 4))
     size = byte_vector.size(tiff)
@@ -49,8 +49,8 @@ def apply(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     def turn() -> tf.Tensor:
         turned = tf.cond(orientation >= 5, lambda: tf.transpose(image, [1, 0, 2]), lambda: image)
         columns = tf.reduce_any(orientation == [2, 3, 6, 7])
-        turned = tf.cond(columns, lambda: turned[:, ::-1], lambda: turned)
+        turned = tf.cond(columns, lambda: tf.reverse(turned, [1]), lambda: turned)
         rows = tf.reduce_any(orientation == [3, 4, 7, 8])
-        return tf.cond(rows, lambda: turned[::-1], lambda: turned)
+        return tf.cond(rows, lambda: tf.reverse(turned, [0]), lambda: turned)
 
     return tf.cond(orientation == 1, lambda: image, turn)
