@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Starts a server for an exported model, sends it the same images over REST and over gRPC, and stops
-# it. `make run` calls it:  RUN=run MODEL=products PY=.venv/bin/python bash serving/ask.sh
+# it. `make run` calls it:  RUN=run MODEL=product_categories PY=.venv/bin/python bash serving/ask.sh
 set -euo pipefail
 
 answers="$RUN/answers"

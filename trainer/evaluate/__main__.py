@@ -12,8 +12,8 @@ A product's probabilities are the mean over its pictures, or the model's own if 
 replaced. trainer.export and trainer.summary read the evaluation in WORKDIR/report.
 
 Examples:
-  python -m trainer.evaluate --workdir=run/workdir --data=run/shards --output=run/workdir/report
-  python -m trainer.evaluate --workdir=run/workdir --data=run/shards --split=test --output=run/test
+  python -m trainer.evaluate --workdir=run/work --data=run/shards --output=run/work/report
+  python -m trainer.evaluate --workdir=run/work --data=run/shards --split=test --output=run/test
 """
 
 from absl import flags

@@ -17,8 +17,8 @@ categories equally probable, and a file has a prior of its own: CSV with the hea
 category_id,share and a row for each category.
 
 Examples:
-  python -m trainer.export --workdir=run/workdir --output=run/models/product_categories/1
-  python -m trainer.export --workdir=run/workdir --output=run/models/product_categories/2 \
+  python -m trainer.export --workdir=run/work --output=run/models/product_categories/1
+  python -m trainer.export --workdir=run/work --output=run/models/product_categories/2 \
     --target_prior=uniform
 """
 

@@ -2,7 +2,7 @@ r"""Writes a feature cache: the features that a backbone computes for every pict
 
 The head (fusion and last layer) trains on it alone, in minutes (docs/fusion.md):
 
-  python -m trainer.features --workdir=run/workdir --data=run/shards --output=run/features
+  python -m trainer.features --workdir=run/work --data=run/shards --output=run/features
   python -m trainer.task --config=configs/tiny_products.py --data=run/features --workdir=run/head \
     --config.input.features=true --config.augment.flip=false
 

@@ -4,7 +4,7 @@ The page needs no other file. `make run` ends with this command. It reads the ev
 WORKDIR/report. Exits with code 2 if the transports returned different responses.
 
 Example:
-  python -m trainer.summary --data=run/shards --workdir=run/workdir \
+  python -m trainer.summary --data=run/shards --workdir=run/work \
       --export=run/models/product_categories/1 --answers=run/rest.json,run/grpc.json \
       --output=run/index.html
 """

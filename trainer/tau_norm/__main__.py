@@ -10,8 +10,8 @@ Without --tau it is fitted: the value of 0, 0.1, ... 1 with the best --metric pe
 records the fit. The prior that the model predicts is no longer known.
 
 Examples:
-  python -m trainer.tau_norm --workdir=run/workdir --data=run/shards --output=run/tau_norm
-  python -m trainer.tau_norm --workdir=run/workdir --tau=0.7 --output=run/tau_norm
+  python -m trainer.tau_norm --workdir=run/work --data=run/shards --output=run/tau_norm
+  python -m trainer.tau_norm --workdir=run/work --tau=0.7 --output=run/tau_norm
 """
 
 from absl import flags
