@@ -137,6 +137,27 @@ def test_a_batch_of_usual_jpeg_is_decoded_without_checks_to_the_same_pixels() ->
             np.testing.assert_array_equal(image, reference(data))
 
 
+def test_random_cmyk_differs_by_the_rounding_of_two_decoders() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 4), np.uint8)
+    data = save(Image.fromarray(noise, 'CMYK'), 'JPEG', quality=90)
+    assert np.abs(decode_in_graph(data) - reference(data)).max() == 1
+
+
+def webp_within_its_canvas() -> bytes:
+    first, second = (Image.new('RGB', (16, 8), color) for color in ('red', 'blue'))
+    options = {'save_all': True, 'append_images': [second], 'lossless': True}
+    webp = bytearray(save(first, 'WEBP', **options))
+    webp[24], webp[27] = 19, 11  # 20 x 12
+    return bytes(webp)
+
+
+def test_what_a_webps_first_frame_leaves_of_its_canvas_is_white() -> None:
+    expected = np.full((12, 20, 3), 255)
+    expected[:8, :16] = (255, 0, 0)
+    np.testing.assert_array_equal(reference(webp_within_its_canvas()), expected)
+    np.testing.assert_array_equal(decode_in_graph(webp_within_its_canvas()), expected)
+
+
 def gif_within_its_canvas() -> bytes:
     gif = bytearray(save(Image.new('RGB', (4, 4), (9, 9, 9)), 'GIF'))
     struct.pack_into('<HH', gif, 6, 7, 5)
