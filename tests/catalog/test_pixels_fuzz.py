@@ -70,6 +70,21 @@ def check(data: bytes) -> bool:
     return True
 
 
+_graph = tf.function(decoding.decode, input_signature=[tf.TensorSpec([], tf.string)])
+
+
+def check_graph(data: bytes) -> bool:
+    """Checks that the graph of a model refuses a mutant or gives the pixels of `catalog.pixels`."""
+    try:
+        found = _graph(tf.constant(data)).numpy().astype(int)
+        expected = np.asarray(pixels.decode(data))
+    except (tf.errors.InvalidArgumentError, BadPicture):
+        return False
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max() <= 1  # CMYK is rounded
+    return True
+
+
 @pytest.mark.timeout(90_000 if FUZZING else 600)
 @pytest.mark.parametrize('part', range(PARTS))
 def test_what_the_shard_job_accepts_every_decoder_reads(part: int) -> None:
@@ -87,3 +102,17 @@ def test_what_the_shard_job_accepts_every_decoder_reads(part: int) -> None:
 
 def test_the_originals_are_accepted() -> None:
     assert all(check(data) for data in ORIGINALS)
+
+
+@pytest.mark.timeout(90_000 if FUZZING else 600)
+def test_a_model_refuses_a_picture_or_decodes_the_same_pixels() -> None:
+    random = np.random.default_rng([SEED, PARTS])
+    accepted = 0
+    for number in range(MUTANTS // 4):
+        data = mutate(random)
+        try:
+            accepted += check_graph(data)
+        except Exception as error:
+            error.add_note(f'seed {SEED}, mutant {number}: {data.hex()}')
+            raise
+    assert accepted > MUTANTS // 40

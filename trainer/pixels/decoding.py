@@ -104,6 +104,10 @@ def _jpeg(encoded: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
     )
     checks = [
         _check(head.kind == 8, tf.strings.join([precision, _REMEDY])),
+        _check(
+            head.known_colours,
+            'a CMYK JPEG without an Adobe marker cannot be decoded' + _REMEDY,
+        ),
         _check(readable, 'a lossless or hierarchical JPEG cannot be decoded' + _REMEDY),
         _check_size(head.width, head.height),
     ]

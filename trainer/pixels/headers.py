@@ -15,7 +15,7 @@ _START_OF_FRAME = tuple(marker for marker in range(0xC0, 0xD0) if marker not in 
 
 
 class Head(NamedTuple):
-    """A header; all are int64 [].
+    """A header; all are int64 [] but the last, which is bool [].
 
     Attributes:
       width: Width in pixels; 0 if the header is damaged.
@@ -25,6 +25,8 @@ class Head(NamedTuple):
         chunk VP8X. BMP: bits per pixel.
       detail: JPEG: the frame marker. PNG: bits per sample. WebP: where the first frame of an
         animation ends; 0 if there is none. BMP: the compression.
+      known_colours: False for a CMYK JPEG without Adobe's marker, which says that CMYK is inverted:
+        viewers and `catalog.pixels` assume so, TensorFlow does not.
     """
 
     width: tf.Tensor
@@ -32,6 +34,7 @@ class Head(NamedTuple):
     orientation: tf.Tensor
     kind: tf.Tensor
     detail: tf.Tensor
+    known_colours: tf.Tensor | bool = True
 
 
 class GifHead(NamedTuple):
@@ -64,7 +67,9 @@ def read_jpeg(data: tf.Tensor) -> Head:
     """Walks over a JPEG's segments to its first scan, as `catalog.formats.jpeg` does."""
     size = byte_vector.size(data)
 
-    def step(at: tf.Tensor, done: tf.Tensor, frame: tf.Tensor, turn: tf.Tensor) -> Any:
+    def step(
+        at: tf.Tensor, done: tf.Tensor, frame: tf.Tensor, turn: tf.Tensor, adobe: tf.Tensor
+    ) -> Any:
         head = byte_vector.window(data, at, 10)
         marker = head[1]
         stray = head[0] != 0xFF
@@ -76,16 +81,18 @@ def read_jpeg(data: tf.Tensor) -> Head:
         is_exif = (
             segment & (marker == 0xE1) & (turn == 0) & byte_vector.equals(head[4:10], b'Exif\0\0')
         )
+        is_adobe = byte_vector.equals(head[4:9], b'Adobe') & (length >= 14)
+        adobe |= segment & (marker == 0xEE) & is_adobe
         done = (segment & (marker == 0xDA)) | (at >= size)
         frame = tf.where(is_frame & (frame == 0), at, frame)
         start, end = tf.minimum(at + 10, size), tf.minimum(at + 2 + length, size)
         turn = tf.cond(is_exif, lambda: orientation.read(data[start:end]), lambda: turn)
         at += tf.where(segment, 2 + length, tf.where(alone, tf.cast(2, tf.int64), 1))
-        return at, done, frame, turn
+        return at, done, frame, turn, adobe
 
-    start = (tf.constant(2, tf.int64), tf.constant(False), _zero(), _zero())
-    _, _, frame, turn = tf.while_loop(
-        lambda at, done, frame, turn: ~done, step, start, maximum_iterations=_MAX_STEPS
+    start = (tf.constant(2, tf.int64), tf.constant(False), _zero(), _zero(), tf.constant(False))
+    _, _, frame, turn, adobe = tf.while_loop(
+        lambda at, done, frame, turn, adobe: ~done, step, start, maximum_iterations=_MAX_STEPS
     )
     head = byte_vector.window(data, frame, 10)
     found = tf.cast(frame > 0, tf.int64)
@@ -95,6 +102,7 @@ def read_jpeg(data: tf.Tensor) -> Head:
         orientation=tf.maximum(turn, 1),
         kind=tf.where(frame > 0, head[4], 8),
         detail=tf.where(frame > 0, head[1], 0xC0),
+        known_colours=adobe | (head[9] != 4),
     )
 
 

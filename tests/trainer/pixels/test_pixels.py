@@ -143,6 +143,16 @@ def test_random_cmyk_differs_by_the_rounding_of_two_decoders() -> None:
     assert np.abs(decode_in_graph(data) - reference(data)).max() == 1
 
 
+def test_cmyk_without_an_adobe_marker_is_refused_and_inverted_by_prediction(saved) -> None:
+    data = save(Image.fromarray(pictures.upright()).convert('CMYK'), 'JPEG', quality=95)
+    at = data.index(b'\xff\xee\0\x0eAdobe')
+    unmarked = data[:at] + data[at + 16 :]
+    with pytest.raises(tf.errors.InvalidArgumentError, match='CMYK JPEG without an Adobe marker'):
+        decode_in_graph(unmarked)
+    decoded = decode_pictures([[unmarked]], {(HEIGHT, WIDTH): saved})
+    np.testing.assert_array_equal(decoded.images[HEIGHT, WIDTH][0], reference(data))
+
+
 def webp_within_its_canvas() -> bytes:
     first, second = (Image.new('RGB', (16, 8), color) for color in ('red', 'blue'))
     options = {'save_all': True, 'append_images': [second], 'lossless': True}
