@@ -31,7 +31,7 @@ from catalog import categories, command_line, manifest, record, shards, storage
 from catalog.errors import UserError
 from catalog.photos.confined import Rules
 from catalog.process import folder_lock
-from catalog.sources import bson_files, opening
+from catalog.sources import bson_files, first_look, opening
 
 _DEFAULTS = ShardOptions()
 
@@ -166,10 +166,12 @@ def open_job() -> job.Job:
         max_picture_mb=_MAX_PICTURE_MB.value,
         max_list_mb=_MAX_LIST_MB.value,
     )
+    source = opening.open_source(
+        _INPUT.value, tree=tree, rules=rules, max_unpack_ratio=_MAX_UNPACK_RATIO.value
+    )
+    first_look.check_products(source, tree.label_by_id if tree else None)
     return job.Job(
-        source=opening.open_source(
-            _INPUT.value, tree=tree, rules=rules, max_unpack_ratio=_MAX_UNPACK_RATIO.value
-        ),
+        source=source,
         categories=tree,
         category_bytes=tree_bytes,
         options=options,
