@@ -155,8 +155,8 @@ def _priors(splits: dict[str, Split]) -> dict[str, tuple[float, ...]]:
     natural = np.sum([split.products_per_class for split in splits.values()], axis=0)
     written = np.array(splits['train'].records_per_class)
     return {
-        'natural': tuple((natural / natural.sum()).tolist()),
-        'written': tuple((written / written.sum()).tolist()),
+        'natural': tuple((natural / max(natural.sum(), 1)).tolist()),
+        'written': tuple((written / max(written.sum(), 1)).tolist()),
     }
 
 
