@@ -23,6 +23,7 @@ _WHITE = 255  # the background of product photos
 _ALIGNMENT = 64  # bytes; TensorFlow copies an array that begins elsewhere
 
 Images = npt.NDArray[np.uint8]
+Decoded = tuple[tf.Tensor, tf.Tensor]  # images, and whether each picture is decodable
 
 
 def decode(encoded: tf.Tensor, *, height: int, width: int) -> tf.Tensor:
@@ -158,8 +159,8 @@ def _resize_weights(before: int, after: int) -> npt.NDArray[np.float32]:
 
 
 def decode_jpeg_batch(
-    encoded: tf.Tensor, *, height: int, width: int, fallback: Callable[[tf.Tensor], tf.Tensor]
-) -> tf.Tensor:
+    encoded: tf.Tensor, *, height: int, width: int, fallback: Callable[[tf.Tensor], Decoded]
+) -> Decoded:
     """Decodes JPEG of one size into their batch: string [B] -> uint8 [B, height, width, 3].
 
     For the host, not for an exported graph. TensorFlow's decoder makes a tensor of each picture and
@@ -172,14 +173,23 @@ def decode_jpeg_batch(
       height: Height of all images, in pixels.
       width: Width of all images, in pixels.
       fallback: Decodes a batch in which a picture is damaged, not JPEG, or of another size.
+
+    Returns:
+      The images, and whether each picture is decodable, bool [B].
     """
     decode_all = functools.partial(_decode_into_batch, height=height, width=width)
     images = tf.numpy_function(decode_all, [encoded], tf.uint8, stateful=False)
     images.set_shape([None, height, width, 3])
-    images = tf.cond(
-        tf.shape(images)[0] == tf.shape(encoded)[0], lambda: images, lambda: fallback(encoded)
+    images, decodable = tf.cond(
+        tf.shape(images)[0] == tf.shape(encoded)[0],
+        lambda: (images, tf.ones(tf.shape(encoded), tf.bool)),
+        lambda: fallback(encoded),
     )
-    return tf.ensure_shape(images, [encoded.shape[0], height, width, 3])
+    size = encoded.shape[0]
+    return (
+        tf.ensure_shape(images, [size, height, width, 3]),
+        tf.ensure_shape(decodable, [size]),
+    )
 
 
 def _decode_into_batch(encoded: npt.NDArray[Any], *, height: int, width: int) -> Images:

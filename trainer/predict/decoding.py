@@ -19,29 +19,31 @@ class DecodedPictures:
     Attributes:
       images: uint8 [M, height, width, 3], by size.
       product: Row of each picture's product, int64 [M], ascending.
-      unusable: Number of skipped pictures.
+      unusable: The skipped pictures: row of the product, position of the picture in it.
     """
 
     images: Mapping[Size, tf.Tensor]
     product: npt.NDArray[np.int64]
-    unusable: int
+    unusable: tuple[tuple[int, int], ...]
 
 
 def decode_pictures(
     products: Sequence[Sequence[bytes]], decoders: Mapping[Size, Decoder]
 ) -> DecodedPictures:
     """Decodes the pictures of products, for models of several sizes."""
-    rows = [(row, data) for row, pictures in enumerate(products) for data in pictures]
-    good = [(row, served) for row, data in rows if (served := _convert(data, pixels.to_served))]
+    places = [(row, view) for row, views in enumerate(products) for view in range(len(views))]
+    served = {place: _convert(products[place[0]][place[1]], pixels.to_served) for place in places}
+    good = {place: data for place, data in served.items() if data}
     try:
-        images = _decode_all([data for _, data in good], decoders)
+        images = _decode_all(list(good.values()), decoders)
     except tf.errors.InvalidArgumentError:  # one picture fails the batch: decode each
-        good = [(row, seen) for row, data in good if (seen := _decodable(data, decoders))]
-        images = _decode_all([data for _, data in good], decoders)
+        decodable = {place: _decodable(data, decoders) for place, data in good.items()}
+        good = {place: data for place, data in decodable.items() if data}
+        images = _decode_all(list(good.values()), decoders)
     return DecodedPictures(
         images=images,
         product=np.array([row for row, _ in good], np.int64),
-        unusable=len(rows) - len(good),
+        unusable=tuple(place for place in places if place not in good),
     )
 
 

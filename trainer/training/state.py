@@ -80,6 +80,21 @@ class Window(tf.Module):  # type: ignore[misc]
         return means
 
 
+class PictureCounts(tf.Module):  # type: ignore[misc]
+    """The pictures of all steps so far; part of the checkpoint.
+
+    Attributes:
+      read: Pictures in the batches, int64 [].
+      undecodable: Those of them that were passed over, int64 []; a picture counts each time that
+        it is read.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.undecodable = tf.Variable(0, dtype=tf.int64, trainable=False)
+
+
 @dataclass(frozen=True)
 class State:
     """All that a step changes.
@@ -89,6 +104,7 @@ class State:
       optimizer: The optimizer; its `iterations` counts the steps.
       iterator: The iterator of the batches.
       window: Sums for the metrics.
+      pictures: Numbers of pictures read and passed over.
       ema: Exponential moving averages of the weights; empty if the run keeps none.
       best: The best evaluation so far.
       plateau: State of the schedule `plateau`, if the run has it.
@@ -102,6 +118,7 @@ class State:
     optimizer: keras.optimizers.Optimizer
     iterator: Any
     window: Window
+    pictures: PictureCounts = field(default_factory=PictureCounts)
     ema: list[tf.Variable] = field(default_factory=list)
     best: Best = field(default_factory=Best)
     plateau: Plateau | None = None
@@ -128,6 +145,7 @@ class State:
             'optimizer': self.optimizer,
             'means': self.ema,
             'window': self.window,
+            'pictures': self.pictures,
             'best': self.best,
             **({'plateau': self.plateau} if self.plateau else {}),
             # Keras does not track the scale of the loss: without these the checkpoint lacks it.

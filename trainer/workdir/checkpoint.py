@@ -19,6 +19,7 @@ from trainer import naming
 _PREFIX = 'ckpt-'
 _PARTIAL = 'partial-'
 _INDEX = '.index'
+_NEW_PARTS = frozenset({'pictures'})
 _STORAGE_ERRORS = (  # anything else that a reader raises means a damaged file
     tf.errors.AbortedError,
     tf.errors.CancelledError,
@@ -174,6 +175,7 @@ def read_part(state: tf.train.Checkpoint, workdir: str, *, step: int, worker: in
 
 def _read(state: tf.train.Checkpoint, path: str) -> bool:
     try:
+        _without_new_parts(state, path)
         status = state.read(path)
         status.assert_existing_objects_matched()
         status.expect_partial()  # a model without optimizer leaves its state in the file unread
@@ -182,6 +184,14 @@ def _read(state: tf.train.Checkpoint, path: str) -> bool:
     except (tf.errors.OpError, IndexError):  # the latter for a truncated file
         return False
     return True
+
+
+def _without_new_parts(state: tf.train.Checkpoint, path: str) -> None:
+    """Removes from `state` what a checkpoint of an earlier version lacks: it keeps its value."""
+    saved = {name.split('/')[0] for name, _ in tf.train.list_variables(path)}
+    for part in _NEW_PARTS - saved:
+        if hasattr(state, part):
+            delattr(state, part)
 
 
 def set_aside(workdir: str, *, step: int, reason: str) -> None:
