@@ -67,9 +67,11 @@ def size(path: str) -> int:
 
 
 def glob(pattern: str) -> list[str]:
-    """Returns the sorted files that match a pattern; a path without wildcards matches itself."""
+    """Returns the sorted files that match a pattern; the path of a file matches only itself."""
+    if exists(pattern):
+        return [pattern]
     if not local_glob.has_magic(pattern):
-        return [pattern] if exists(pattern) else []
+        return []
     if is_remote(pattern):
         return object_store.glob(pattern)
     return sorted(local_glob.glob(pattern, recursive=True))

@@ -50,9 +50,13 @@ class DumpProduct:
 def find_files(pattern: str) -> list[str]:
     """Returns the files of comma-separated patterns; those of each pattern are sorted.
 
+    The path of an existing file is taken literally, commas and wildcards included.
+
     Raises:
       UserError: If a pattern matches no file.
     """
+    if storage.exists(pattern):
+        return [pattern]
     paths = []
     for part in filter(None, pattern.split(',')):
         matches = storage.glob(part)

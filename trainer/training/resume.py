@@ -18,7 +18,7 @@ from trainer.config import TrainConfig
 from trainer.data.data_set import DataInfo, DataSet
 from trainer.distribution.workers import Workers
 from trainer.training.state import State
-from trainer.workdir import checkpoint, run_files
+from trainer.workdir import checkpoint, literal_path, run_files
 
 
 def save(state: State, workdir: str, *, step: int, keep: int, workers: Workers) -> None:
@@ -86,8 +86,9 @@ def own_workdir(workdir: str, *, workers: Workers) -> Iterator[Callable[[], None
       A function that checks, on an object store, that the workdir is still owned.
 
     Raises:
-      UserError: If another process owns it.
+      UserError: If another process owns it, or TensorFlow cannot read from such a path.
     """
+    literal_path.check_readable(workdir)
     with contextlib.ExitStack() as stack:
         check: Callable[[], None] = _nothing
         if workers.cluster.is_chief:
