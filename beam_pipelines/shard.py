@@ -35,7 +35,8 @@ from catalog.sources import bson_files, first_look, opening
 
 _DEFAULTS = ShardOptions()
 
-_INPUT = flags.DEFINE_list(
+_INPUT = flags.DEFINE(
+    command_line.PathsParser(schemes=('gs://', 'mongodb://', 'mongodb+srv://')),
     'input',
     None,
     'Files or globs, local or gs://, of BSON (also .gz), or a folder of mongodump; or '
@@ -45,8 +46,10 @@ _INPUT = flags.DEFINE_list(
     'optionally product).',
     required=True,
 )
-_CATEGORIES = flags.DEFINE_string('categories', None, 'category_names.csv; not with --unlabelled.')
-_OUTPUT = flags.DEFINE_string('output', None, 'Folder of the data set.', required=True)
+_CATEGORIES = flags.DEFINE(
+    command_line.PATH, 'categories', None, 'category_names.csv; not with --unlabelled.'
+)
+_OUTPUT = flags.DEFINE(command_line.PATH, 'output', None, 'Folder of the data set.', required=True)
 _RESUME = flags.DEFINE_bool(
     'resume', False, 'Continue an interrupted run. If it is finished, check that nothing differs.'
 )
@@ -139,8 +142,11 @@ def parse(argv: list[str]) -> list[str]:
         options._add_argparse_args(parser)
     _, unknown = parser.parse_known_args(left[1:])
     if unknown:
+        beam_flags = [option.lstrip('-') for option in parser._option_string_actions]
+        near = command_line.flag_suggestion(unknown[0], beam_flags)
         command_line.exit_with_error(
-            f'{unknown[0]!r} is neither a flag of this job nor of Beam. --help lists the flags'
+            f'{unknown[0]!r} is neither a flag of this job nor of Beam{near}. '
+            '--help lists the flags'
         )
     return left
 

@@ -30,7 +30,9 @@ from serving.protocol import names
 
 _POLL_SECONDS = 0.2
 
-_IMAGES = flags.DEFINE_multi_string('image', [], 'Image file, local or gs://')
+_IMAGES = flags.DEFINE_multi(
+    command_line.PATH, flags.ArgumentSerializer(), 'image', [], 'Image file, local or gs://'
+)
 _TRANSPORT = flags.DEFINE_enum(
     'transport', None, ['rest', 'grpc'], 'Protocol of the request.', required=True
 )
@@ -53,7 +55,9 @@ _TIMEOUT = flags.DEFINE_float(
 _WAIT = flags.DEFINE_float(
     'wait_seconds', 0, 'Time to wait for the model to become ready, in seconds.', lower_bound=0
 )
-_JSON = flags.DEFINE_string('json', '', 'File to write the predictions to, as JSON.')
+_JSON = flags.DEFINE(
+    command_line.LOCAL_PATH, 'json', None, 'File to write the predictions to, as JSON.'
+)
 
 
 def main(argv: list[str]) -> None:

@@ -231,7 +231,7 @@ def input_errors_named(data: DataSet, *, split: str) -> Iterator[None]:
         # is not in the data.
         manifest.check_files(data.folder, data.split(split))
         data_set.check_digests(data.folder, data.split(split).shards)
-        if not re.search(r'\bDecode', error.message):  # the node that failed
+        if not re.search(r'\b(Decode|StringToNumber)', error.message):  # the node that failed
             raise
         raise UserError(
             f'{data.folder}: every picture of the {split} split must be decodable with '

@@ -73,13 +73,18 @@ class Counts:
 
 
 def predict(
-    *, models: Sequence[str], pattern: str, output: str, options: PredictOptions | None = None
+    *,
+    models: Sequence[str],
+    pattern: str | Sequence[str],
+    output: str,
+    options: PredictOptions | None = None,
 ) -> Counts:
     """Writes a row for each product of the files, in their order.
 
     Args:
       models: Version folders.
-      pattern: BSON files: comma-separated patterns, local or `gs://`; `.gz` is decompressed.
+      pattern: BSON files: patterns, or one string with commas between them, local or `gs://`;
+        `.gz` is decompressed.
       output: A local file, which appears when it is complete.
       options: What to write, and how.
 

@@ -47,7 +47,7 @@ class DumpProduct:
     read_bytes: int
 
 
-def find_files(pattern: str) -> list[str]:
+def find_files(pattern: str | Sequence[str]) -> list[str]:
     """Returns the files of comma-separated patterns; those of each pattern are sorted.
 
     The path of an existing file is taken literally, commas and wildcards included.
@@ -55,10 +55,10 @@ def find_files(pattern: str) -> list[str]:
     Raises:
       UserError: If a pattern matches no file.
     """
-    if storage.exists(pattern):
-        return [pattern]
+    if isinstance(pattern, str):
+        pattern = [pattern] if storage.exists(pattern) else pattern.split(',')
     paths = []
-    for part in filter(None, pattern.split(',')):
+    for part in filter(None, pattern):
         matches = storage.glob(part)
         if not matches:
             raise UserError(f'--input must name existing files, got {part!r}')

@@ -373,8 +373,8 @@ def test_a_product_spread_over_shards_is_refused(
 def test_products_are_evaluated_on_their_decodable_pictures(
     make_data_set: Callable[..., str], data_folder: str, workdir: str, output: Path, tmp_path: Path
 ) -> None:
-    # The first products of validation have the pictures 160, 161 and 162, 163 to 165.
-    data = Path(make_data_set(tmp_path / 'data', draw=draw_spoiled({160, 162})))
+    # The first products of validation have the pictures 161, 162 and 163, 164 to 166.
+    data = Path(make_data_set(tmp_path / 'data', draw=draw_spoiled({161, 163})))
     done = _run_command(workdir=workdir, data=data, output=tmp_path / 'report')
     assert done.returncode == 0, done.stderr
 
@@ -400,7 +400,7 @@ def test_products_are_evaluated_on_their_decodable_pictures(
 def test_a_split_without_a_decodable_picture_is_refused(
     make_data_set: Callable[..., str], workdir: str, tmp_path: Path
 ) -> None:
-    data = make_data_set(tmp_path / 'data', draw=draw_spoiled(range(160, 400)))
+    data = make_data_set(tmp_path / 'data', draw=draw_spoiled(range(161, 400)))
     with pytest.raises(UserError, match="'validation' must have a decodable picture, got none"):
         evaluation.evaluate(
             workdir=workdir, data_folder=data, split='validation', output=str(tmp_path / 'out')

@@ -269,8 +269,8 @@ def test_undecodable_pictures_are_left_out_of_a_cache(
     data = open_data_set(make_data_set(tmp_path / 'data', draw=draw_spoiled({0, 1, 3}), **shape))
     fused.run(intact, tmp_path / 'run', 'total_steps=2', 'log_every_steps=1')
     member, _ = restore_member(str(tmp_path / 'run'))
-    feature_cache.write_cache(member, data, output=str(tmp_path / 'cache'))
-    feature_cache.write_cache(member, open_data_set(intact), output=str(tmp_path / 'all'))
+    write_cache(member, data, output=str(tmp_path / 'cache'))
+    write_cache(member, open_data_set(intact), output=str(tmp_path / 'all'))
     assert capsys.readouterr().err.count('is undecodable and is passed over') == 3
 
     def views(folder: str) -> dict[int, list[bytes]]:

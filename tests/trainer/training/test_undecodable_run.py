@@ -30,7 +30,7 @@ FLAGS = (
     'input.max_undecodable=0.5',
     'augment.flip=true',
 )
-SPOILED = (3, 50, 120)  # of 160 pictures
+SPOILED = (3, 50, 120)  # of 161 pictures
 
 
 @pytest.fixture(scope='module')
@@ -130,7 +130,7 @@ def test_a_run_stops_above_the_limit_and_resumes_with_a_higher_one(
 def test_a_validation_split_is_evaluated_without_undecodable_pictures(
     make_data_set: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # The train split draws 160 pictures, the validation split comes next.
+    # The train split draws 161 pictures, the validation split comes next.
     draw = draw_spoiled({161, 170})
     data = open_data_set(make_data_set(tmp_path / 'data', draw=draw))
     logged = _train(data, tmp_path / 'run', 'validation.every_steps=8', 'board.sample_pictures=4')
