@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+_NEAR = 0.7  # of difflib's ratio
+
 
 class UserError(ValueError):
     """A mistake in flags, configuration, files or data.
@@ -14,5 +16,5 @@ class UserError(ValueError):
 
 def suggestion(name: str, choices: Iterable[str]) -> str:
     """Returns ` (did you mean …?)` with the nearest of the valid names; empty if none is near."""
-    nearest = difflib.get_close_matches(name, list(choices), n=1)
+    nearest = difflib.get_close_matches(name, list(choices), n=1, cutoff=_NEAR)
     return f' (did you mean {nearest[0]!r}?)' if nearest else ''

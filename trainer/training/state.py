@@ -104,7 +104,6 @@ class State:
       optimizer: The optimizer; its `iterations` counts the steps.
       iterator: The iterator of the batches.
       window: Sums for the metrics.
-      pictures: Numbers of pictures read and passed over.
       ema: Exponential moving averages of the weights; empty if the run keeps none.
       best: The best evaluation so far.
       plateau: State of the schedule `plateau`, if the run has it.
@@ -112,13 +111,13 @@ class State:
       teacher: The teacher of distillation; not in the checkpoint.
       input_seconds: Time that the steps of this process waited for batches, float64 []; not in the
         checkpoint, since it depends on a clock.
+      pictures: Numbers of pictures read and passed over.
     """
 
     model: keras.Model
     optimizer: keras.optimizers.Optimizer
     iterator: Any
     window: Window
-    pictures: PictureCounts = field(default_factory=PictureCounts)
     ema: list[tf.Variable] = field(default_factory=list)
     best: Best = field(default_factory=Best)
     plateau: Plateau | None = None
@@ -127,6 +126,7 @@ class State:
     input_seconds: tf.Variable = field(
         default_factory=lambda: tf.Variable(0.0, dtype=tf.float64, trainable=False)
     )
+    pictures: PictureCounts = field(default_factory=PictureCounts)
 
     def checkpoint(self) -> tf.train.Checkpoint:
         """Returns everything that the next step depends on, bit for bit."""

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from catalog import terminal
 from trainer.undecodable.places import Place, find_places
 
 _SEARCH_SHARE = 0.05  # of a run's time
@@ -86,4 +87,5 @@ class UndecodableLog:
         self.places += found
         self._search_seconds += time.monotonic() - start
         for place in found:
-            print(f'warning: {place} is undecodable and is passed over', file=sys.stderr)
+            line = f'warning: {place} is undecodable and is passed over'
+            print(terminal.escape(line), file=sys.stderr, flush=True)

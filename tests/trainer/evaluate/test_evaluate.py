@@ -387,7 +387,7 @@ def test_products_are_evaluated_on_their_decodable_pictures(
     assert 'Products without another picture, not evaluated: 1 (81).' in done.stdout
     document = json.loads((tmp_path / 'report' / 'evaluation.json').read_text())
     assert document['undecodable'] == {'pictures': 2, 'products_not_evaluated': [81]}
-    assert (document['examples'], document['pictures']['examples']) == (17, 33)
+    assert (document['examples'], document['pictures']['examples']) == (17, 34)
 
     rows = pq.read_table(tmp_path / 'report' / 'predictions.parquet').to_pylist()
     intact = pq.read_table(output / 'predictions.parquet').to_pylist()
