@@ -31,12 +31,12 @@ from catalog import categories, command_line, manifest, record, shards, storage
 from catalog.errors import UserError
 from catalog.photos.confined import Rules
 from catalog.process import folder_lock
-from catalog.sources import bson_files, first_look, opening
+from catalog.sources import bson_files, first_look, mongo_read, opening
 
 _DEFAULTS = ShardOptions()
 
 _INPUT = flags.DEFINE(
-    command_line.PathsParser(schemes=('gs://', 'mongodb://', 'mongodb+srv://')),
+    command_line.PathsParser(schemes=('gs://', *mongo_read.SCHEMES)),
     'input',
     None,
     'Files or globs, local or gs://, of BSON (also .gz), or a folder of mongodump; or '

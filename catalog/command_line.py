@@ -18,6 +18,8 @@ from catalog.errors import UserError, suggestion
 
 USER_ERROR_EXIT_CODE = 2
 
+_AUTHORITY = re.compile(r'//[^/\s]*@')  # may hold a password
+
 _BILLING_PROJECT = flags.DEFINE_string(
     'billing_project',
     None,
@@ -110,7 +112,7 @@ def parse_flags(argv: list[str], *, known_only: bool = False) -> list[str]:
             f'Unknown command line flag {error.flagname!r}{near}. --help lists the flags'
         )
     except flags.Error as error:
-        message = str(error).rstrip('.')
+        message = _AUTHORITY.sub('//***@', str(error).rstrip('.'))
         exit_with_error(f'{message}{_enum_suggestion(message)}. --help lists the flags')
     except SystemExit:  # absl has printed the help, and would exit with 1
         sys.exit(0)

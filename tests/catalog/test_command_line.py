@@ -126,6 +126,15 @@ def test_a_mistake_names_what_was_meant(arguments, message):
     assert done.stderr.count('\n') == 1
 
 
+def test_an_address_with_a_password_is_never_shown():
+    done = run_command('beam_pipelines.shard', '--input=mongo://me:secret@host/db.c', '--output=o')
+    assert done.returncode == 2
+    assert 'flag --input=mongo://***@host/db.c: must be a local path or begin with gs://' in (
+        done.stderr
+    )
+    assert 'secret' not in done.stderr
+
+
 def test_a_path_with_a_comma_is_one_path_if_it_exists(tmp_path):
     (tmp_path / 'a, b').mkdir()
     assert command_line.PATHS.parse(f'{tmp_path}/a, b') == [f'{tmp_path}/a, b']
