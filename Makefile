@@ -74,8 +74,9 @@ lint: $(READY)  ## checks style, types, security and configuration files
 	$(VENV)/bin/bandit -q -r catalog beam_pipelines trainer serving configs -c pyproject.toml
 	$(VENV)/bin/yamllint -s cloudbuild.yaml
 
-fuzz: $(READY)  ## fuzzes the BSON reader with damaged files, a quarter of an hour
+fuzz: $(READY)  ## fuzzes the readers of BSON and of pictures (a million mutants), an hour
 	HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -q tests/beam_pipelines/scan/test_bson_scans.py -k any_damage --timeout=1800
+	HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -q tests/catalog/test_pixels_fuzz.py
 
 study: $(READY)  ## runs the ablation study of docs/study.md, an hour of training
 	$(PY) -m benchmarks.study --output=$(RUN)/study

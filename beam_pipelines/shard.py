@@ -15,24 +15,28 @@ is unknown to Beam too is an error. Without --runner, the job runs on this machi
 import dataclasses
 import threading
 import time
+from collections.abc import Callable
 
+import apache_beam as beam
 from absl import flags
 from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
 
 from beam_pipelines import summary
 from beam_pipelines.local import meter, runner
 from beam_pipelines.options import BALANCES, DUPLICATES, VERIFICATIONS, ShardOptions
-from beam_pipelines.pipeline import job
+from beam_pipelines.pipeline import comparison, job
 from beam_pipelines.scan import rejected_pieces
 from beam_pipelines.write import commit, rejected
 from catalog import categories, command_line, manifest, record, shards, storage
 from catalog.errors import UserError
 from catalog.photos.confined import Rules
-from catalog.sources import bson_files, opening
+from catalog.process import folder_lock
+from catalog.sources import bson_files, first_look, mongo_read, opening
 
 _DEFAULTS = ShardOptions()
 
-_INPUT = flags.DEFINE_list(
+_INPUT = flags.DEFINE(
+    command_line.PathsParser(schemes=('gs://', *mongo_read.SCHEMES)),
     'input',
     None,
     'Files or globs, local or gs://, of BSON (also .gz), or a folder of mongodump; or '
@@ -42,9 +46,13 @@ _INPUT = flags.DEFINE_list(
     'optionally product).',
     required=True,
 )
-_CATEGORIES = flags.DEFINE_string('categories', None, 'category_names.csv; not with --unlabelled.')
-_OUTPUT = flags.DEFINE_string('output', None, 'Folder of the data set.', required=True)
-_RESUME = flags.DEFINE_bool('resume', False, 'Continue an interrupted run.')
+_CATEGORIES = flags.DEFINE(
+    command_line.PATH, 'categories', None, 'category_names.csv; not with --unlabelled.'
+)
+_OUTPUT = flags.DEFINE(command_line.PATH, 'output', None, 'Folder of the data set.', required=True)
+_RESUME = flags.DEFINE_bool(
+    'resume', False, 'Continue an interrupted run. If it is finished, check that nothing differs.'
+)
 _OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Replace the data set in --output.')
 _ALLOW_OUTSIDE = flags.DEFINE_bool(
     'allow_outside',
@@ -134,8 +142,11 @@ def parse(argv: list[str]) -> list[str]:
         options._add_argparse_args(parser)
     _, unknown = parser.parse_known_args(left[1:])
     if unknown:
+        beam_flags = [option.lstrip('-') for option in parser._option_string_actions]
+        near = command_line.flag_suggestion(unknown[0], beam_flags)
         command_line.exit_with_error(
-            f'{unknown[0]!r} is neither a flag of this job nor of Beam. --help lists the flags'
+            f'{unknown[0]!r} is neither a flag of this job nor of Beam{near}. '
+            '--help lists the flags'
         )
     return left
 
@@ -161,10 +172,12 @@ def open_job() -> job.Job:
         max_picture_mb=_MAX_PICTURE_MB.value,
         max_list_mb=_MAX_LIST_MB.value,
     )
+    source = opening.open_source(
+        _INPUT.value, tree=tree, rules=rules, max_unpack_ratio=_MAX_UNPACK_RATIO.value
+    )
+    first_look.check_products(source, tree.label_by_id if tree else None)
     return job.Job(
-        source=opening.open_source(
-            _INPUT.value, tree=tree, rules=rules, max_unpack_ratio=_MAX_UNPACK_RATIO.value
-        ),
+        source=source,
         categories=tree,
         category_bytes=tree_bytes,
         options=options,
@@ -178,22 +191,48 @@ def open_job() -> job.Job:
 def main(argv: list[str]) -> None:
     """Runs the job and prints a summary."""
     start = time.monotonic()
-    opened = open_job()
-    commit.prepare(opened.output, resume=_RESUME.value, overwrite=_OVERWRITE.value)
-    source_bytes = opened.source.total_bytes()
-    local = runner.is_local(argv[1:])
-    if local:
+    if runner.is_local(argv[1:]):
         # The exception that ends a thread of Beam's is part of the error that ends the run. Printed
         # by the thread too, it might appear after that error.
         threading.excepthook = lambda arguments: None
+    with folder_lock.own_folder(_OUTPUT.value, owner='beam_pipelines.shard') as ownership:
+        opened = open_job()
+        finished = commit.prepare(opened.output, resume=_RESUME.value, overwrite=_OVERWRITE.value)
+        if finished:
+            _compare(opened, argv[1:])
+            return
+        owned = dataclasses.replace(opened, ownership=ownership)
+        _run(owned, argv[1:], job.build)
+        made = manifest.read(opened.output)
+    seconds = time.monotonic() - start
+    print(summary.summarize(made, output=opened.output, seconds=seconds), flush=True)
+
+
+def _compare(opened: job.Job, beam_arguments: list[str]) -> None:
+    """Reports that the finished data set is what the job would write, or raises a UserError."""
+    made = manifest.read(opened.output)
+    comparison.check_settings(opened, made)
+    _run(opened, beam_arguments, lambda pipeline, job: comparison.build(pipeline, job, made))
+    print(
+        f'complete   {opened.output} already contains the data set of this command; nothing was '
+        'written',
+        flush=True,
+    )
+
+
+def _run(
+    opened: job.Job,
+    beam_arguments: list[str],
+    build: Callable[[beam.Pipeline, job.Job], None],
+) -> None:
+    """Runs a pipeline of the job and shows its progress."""
+    source_bytes = opened.source.total_bytes()
+    local = runner.is_local(beam_arguments)
     with meter.show_progress(source_bytes, local=local) as progress:
         metered = dataclasses.replace(opened, meter=progress)
         runner.run(
-            lambda pipeline: job.build(pipeline, metered), argv[1:], input_bytes=source_bytes
+            lambda pipeline: build(pipeline, metered), beam_arguments, input_bytes=source_bytes
         )
-    made = manifest.read(opened.output)
-    seconds = time.monotonic() - start
-    print(summary.summarize(made, output=opened.output, seconds=seconds), flush=True)
 
 
 if __name__ == '__main__':

@@ -94,7 +94,9 @@ def ours_decoding(folder: Path, cores: int) -> Counts:
 
     @tf.function(input_signature=[tf.TensorSpec([BATCH], tf.string)])
     def take(encoded: tf.Tensor) -> tf.Tensor:
-        return progressive_resizing.decode(encoded, InputConfig(height=SIDE, width=SIDE), step=None)
+        config = InputConfig(height=SIDE, width=SIDE)
+        images, _ = progressive_resizing.decode(encoded, config, step=None)
+        return images
 
     pictures = [picture for picture, _ in input_memory.pictures(folder)]
     starts = range(0, len(pictures) - BATCH + 1, BATCH)

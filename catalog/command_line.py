@@ -4,17 +4,71 @@ Exit codes: 0 on success and after `--help`, 2 on a user's mistake or an error o
 after Ctrl-C.
 """
 
+import csv
 import os
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from absl import app, flags, logging
 
-from catalog import terminal
-from catalog.errors import UserError
+from catalog import object_store, storage, terminal
+from catalog.errors import UserError, suggestion
 
 USER_ERROR_EXIT_CODE = 2
+
+_AUTHORITY = re.compile(r'//[^/\s]*@')  # may hold a password
+
+_BILLING_PROJECT = flags.DEFINE_string(
+    'billing_project',
+    None,
+    'Google Cloud project that pays for reading and writing buckets whose requester pays.',
+)
+
+
+class PathParser(flags.ArgumentParser):  # type: ignore[misc]
+    """Parses a flag that names a file or folder: `flags.DEFINE(command_line.PATH, …)`.
+
+    `~` is expanded; an empty value and an unknown scheme are errors.
+    """
+
+    syntactic_help = 'a path'
+
+    def __init__(self, schemes: Sequence[str] = (object_store.GS,)) -> None:
+        super().__init__()
+        self._schemes = schemes
+
+    def parse(self, argument: str) -> str:
+        """Returns the path; `UserError` is a ValueError, as absl expects."""
+        return storage.checked_path(argument, schemes=self._schemes)
+
+
+class PathsParser(flags.ArgumentParser):  # type: ignore[misc]
+    """Parses a flag that names files or folders, comma-separated: `flags.DEFINE(PATHS, …)`.
+
+    The path of an existing local file or folder is one path, commas included.
+    """
+
+    syntactic_help = 'comma-separated paths'
+
+    def __init__(self, schemes: Sequence[str] = (object_store.GS,)) -> None:
+        super().__init__()
+        self._path = PathParser(schemes)
+
+    def parse(self, argument: str | list[str]) -> list[str]:
+        """Returns the paths."""
+        if isinstance(argument, list):
+            return argument
+        if os.path.exists(os.path.expanduser(argument)):
+            return [self._path.parse(argument)]
+        parts = next(csv.reader([argument], strict=True), []) or ['']
+        return [self._path.parse(part.strip()) for part in parts]
+
+
+LOCAL_PATH = PathParser(schemes=())
+PATH = PathParser()
+PATHS = PathsParser()
 
 
 def exit_with_error(message: object) -> NoReturn:
@@ -52,11 +106,36 @@ def parse_flags(argv: list[str], *, known_only: bool = False) -> list[str]:
     """
     try:
         remaining: list[str] = flags.FLAGS(argv, known_only=known_only)
+    except flags.UnrecognizedFlagError as error:
+        near = flag_suggestion(error.flagname)
+        exit_with_error(
+            f'Unknown command line flag {error.flagname!r}{near}. --help lists the flags'
+        )
     except flags.Error as error:
-        exit_with_error(f'{str(error).rstrip(".")}. --help lists the flags')
+        message = _AUTHORITY.sub('//***@', str(error).rstrip('.'))
+        exit_with_error(f'{message}{_enum_suggestion(message)}. --help lists the flags')
     except SystemExit:  # absl has printed the help, and would exit with 1
         sys.exit(0)
+    if _BILLING_PROJECT.value:
+        os.environ[object_store.BILLING_PROJECT] = _BILLING_PROJECT.value
+        # TensorFlow's own reader of gs://.
+        os.environ['GCS_ADDITIONAL_REQUEST_HEADER'] = (
+            f'X-Goog-User-Project: {_BILLING_PROJECT.value}'
+        )
     return remaining
+
+
+def flag_suggestion(argument: str, more: Sequence[str] = ()) -> str:
+    """Returns the `suggestion` for an unknown flag: one of this program's, or of `more` names."""
+    name = argument.lstrip('-').partition('=')[0]
+    return suggestion(name, [*flags.FLAGS, *more])
+
+
+def _enum_suggestion(message: str) -> str:
+    """Returns the value that was probably meant, if absl refused the value of an enum."""
+    found = re.match(r'flag --(\w+)=(.*?): value should be one of', message, re.DOTALL)
+    values = getattr(flags.FLAGS[found[1]].parser, 'enum_values', ()) if found else ()
+    return suggestion(found[2], values) if found else ''
 
 
 def _parse_only_flags(argv: list[str]) -> list[str]:
@@ -82,4 +161,5 @@ def run(
     """
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')  # errors only, before TensorFlow loads
     logging.set_verbosity(logging.WARNING)
+    flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS['billing_project'])
     app.run(report_errors(main), flags_parser=parse)

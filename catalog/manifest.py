@@ -12,6 +12,8 @@ from typing import Any
 
 from catalog import categories, shards, storage
 from catalog.errors import UserError
+from catalog.typed_json import reader
+from catalog.typed_json.reader import Value
 
 FILE_NAME = 'manifest.json'
 SCHEMA_VERSION = 1
@@ -124,44 +126,96 @@ def read(folder: str) -> Manifest:
     """
     path = storage.join(folder, FILE_NAME)
     try:
-        document = json.loads(storage.read_bytes(path))
+        data = storage.read_bytes(path)
     except FileNotFoundError as error:
         raise UserError(
             f'{folder}: a data set must have a {FILE_NAME}, got none; '
             'beam_pipelines.shard writes it last, so the job may not have finished'
         ) from error
-    except ValueError as error:
-        raise UserError(f'{path}: must be JSON, got: {error}') from error
-    version = document.get('schema_version') if isinstance(document, dict) else None
-    if version != SCHEMA_VERSION:
-        raise UserError(
-            f'{path}: schema_version must be {SCHEMA_VERSION}, got {version}; '
-            'write the data set again with beam_pipelines.shard'
-        )
-    try:
-        return _from_document(document)
-    except (KeyError, TypeError) as error:
-        raise UserError(f'{path}: must follow docs/formats.md, got: {error!r}') from error
+    document = reader.parse(data, path=path)
+    version = document.field('schema_version')
+    if version.content != SCHEMA_VERSION:
+        rule = f'be {SCHEMA_VERSION}, or write the data set again with beam_pipelines.shard'
+        raise version.error(rule)
+    return _from_document(document)
 
 
-def _from_document(document: dict[str, Any]) -> Manifest:
+def _from_document(document: Value) -> Manifest:
+    tree = document.field('categories')
+    classes = tree.field('count').natural() if tree.fields() else 0
+    if classes:
+        tree.field('sha256').text()
     splits = {
-        name: Split(
-            shards=tuple(Shard(**shard) for shard in split['shards']),
-            records_per_class=tuple(split['records_per_class']),
-            pictures_per_class=tuple(split['pictures_per_class']),
-            products_per_class=tuple(split['products_per_class']),
-        )
-        for name, split in document['splits'].items()
+        name: _split(value, classes) for name, value in document.field('splits').fields().items()
     }
+    priors = document.field('priors')
+    if 'train' in splits and classes:
+        for name in ('natural', 'written'):
+            priors.field(name)
     return Manifest(
-        options=document['options'],
-        source=document['source'],
-        categories=document['categories'],
+        options={name: value.content for name, value in document.field('options').fields().items()},
+        source=_source(document.field('source')),
+        categories=tree.content,
         splits=splits,
-        priors={name: tuple(prior) for name, prior in document['priors'].items()},
-        ledger=document['ledger'],
+        priors={
+            name: tuple(share.fraction() for share in _per_class(prior, classes))
+            for name, prior in priors.fields().items()
+        },
+        ledger=_ledger(document.field('ledger')),
     )
+
+
+def _split(value: Value, classes: int) -> Split:
+    def counts(name: str) -> tuple[int, ...]:
+        numbers = value.field(name)
+        return tuple(
+            count.natural() for count in _per_class(numbers, classes if numbers.content else 0)
+        )
+
+    return Split(
+        shards=tuple(_shard(shard) for shard in value.field('shards').items()),
+        records_per_class=counts('records_per_class'),
+        pictures_per_class=counts('pictures_per_class'),
+        products_per_class=counts('products_per_class'),
+    )
+
+
+def _shard(value: Value) -> Shard:
+    return Shard(
+        file=value.field('file').text(),
+        records=value.field('records').natural(),
+        pictures=value.field('pictures').natural(),
+        bytes=value.field('bytes').natural(),
+        sha256=value.field('sha256').text(),
+    )
+
+
+def _per_class(value: Value, classes: int) -> list[Value]:
+    """Returns the elements of an array with one element per class."""
+    found = list(value.items())
+    if len(found) != classes:
+        raise UserError(
+            f'{value.path}: {value.key} must have {classes} elements, as many as categories.count, '
+            f'got {len(found)}'
+        )
+    return found
+
+
+def _source(value: Value) -> Mapping[str, Any]:
+    value.field('fingerprint').text()
+    for name in ('documents', 'pictures', 'picture_bytes'):
+        value.field(name).natural()
+    return {name: part.content for name, part in value.fields().items()}
+
+
+def _ledger(value: Value) -> Mapping[str, Mapping[str, int]]:
+    for kind in ('documents', 'pictures'):
+        value.field(kind).field('read')
+    value.field('notes')
+    return {
+        kind: {place: count.natural() for place, count in places.fields().items()}
+        for kind, places in value.fields().items()
+    }
 
 
 def read_categories(folder: str, manifest: Manifest) -> categories.Categories:

@@ -9,6 +9,7 @@ import base64
 import contextlib
 import errno
 import functools
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -26,9 +27,12 @@ GS = 'gs://'
 
 RETRY_SECONDS = 120.0  # longest time to retry requests that fail or get no response
 FIRST_WAIT_SECONDS = 1.0  # longest wait before the first retry; doubles with each retry
+BILLING_PROJECT = 'GS_BILLING_PROJECT'  # environment variable, which child processes inherit
+
 REQUESTS_AT_ONCE = 8  # the client library's pool has ten connections
 
 _CHUNK_BYTES = 32 << 20  # size of an upload request; the client library holds one in memory
+_SENTENCE_LETTERS = 300
 _COPY_BYTES = 1 << 20
 
 
@@ -55,7 +59,7 @@ def glob(pattern: str) -> list[str]:
     prefix = re.split(r'[*?[]', name, maxsplit=1)[0]
     matches = re.compile(_regex(name)).fullmatch
     with _store_errors(pattern):
-        blobs = _client().list_blobs(bucket, prefix=prefix, retry=_retry())
+        blobs = _client().list_blobs(_bucket(pattern), prefix=prefix, retry=_retry())
         return sorted(f'{GS}{bucket}/{blob.name}' for blob in blobs if matches(blob.name))
 
 
@@ -71,9 +75,10 @@ def _regex(pattern: str) -> str:
 
 def list_files(folder: str) -> list[str]:
     """Returns the sorted names of the objects in a folder, without its subfolders."""
-    bucket, prefix = split(folder.rstrip('/') + '/')
+    folder = folder.rstrip('/') + '/'
+    _, prefix = split(folder)
     with _store_errors(folder):
-        blobs = _client().list_blobs(bucket, prefix=prefix, delimiter='/', retry=_retry())
+        blobs = _client().list_blobs(_bucket(folder), prefix=prefix, delimiter='/', retry=_retry())
         return sorted(blob.name[len(prefix) :] for blob in blobs)
 
 
@@ -198,9 +203,10 @@ def delete_generation(path: str, generation: int) -> None:
 
 def delete_folder(folder: str) -> None:
     """Deletes all objects in a folder and its subfolders."""
-    bucket, prefix = split(folder.rstrip('/') + '/')
+    folder = folder.rstrip('/') + '/'
+    bucket, prefix = split(folder)
     with _store_errors(folder):
-        blobs = _client().list_blobs(bucket, prefix=prefix, retry=_retry())
+        blobs = _client().list_blobs(_bucket(folder), prefix=prefix, retry=_retry())
         paths = [f'{GS}{bucket}/{blob.name}' for blob in blobs]
     with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
         list(pool.map(delete, paths))
@@ -233,7 +239,7 @@ def _store_errors(path: str) -> Iterator[None]:
     except api.NotFound as error:
         raise FileNotFoundError(errno.ENOENT, 'No such object or bucket', path) from error
     except (api.Forbidden, api.Unauthorized) as error:
-        text = f'The object store denied access, {_summary(error)}'
+        text = f'The object store denied access, {_summary(error)}{_advice(error)}'
         raise PermissionError(errno.EACCES, text, path) from error
     except api.RetryError as error:
         last = _summary(error.cause or error)
@@ -243,16 +249,35 @@ def _store_errors(path: str) -> Iterator[None]:
         text = "The downloaded data does not match the object store's checksum"
         raise OSError(errno.EIO, text, path) from error
     except (api.GoogleAPICallError, GoogleAuthError, RequestException) as error:
-        raise OSError(errno.EIO, f'The object store failed, {_summary(error)}', path) from error
+        text = f'The object store failed, {_summary(error)}{_advice(error)}'
+        raise OSError(errno.EIO, text, path) from error
 
 
 def _summary(error: BaseException) -> str:
-    """Summarizes an error of the client library in a few words."""
+    """Summarizes an error of the client library: the status and the store's own sentence."""
     code = getattr(getattr(error, 'response', None), 'status_code', None)
     code = code or getattr(error, 'code', None)
     if code:
-        return f'HTTP {int(code)}'
+        sentence = _sentence(error)
+        return f'HTTP {int(code)}: {sentence}' if sentence else f'HTTP {int(code)}'
     return f'{type(error).__name__} ({" ".join(str(error).split())[:200]})'
+
+
+def _sentence(error: BaseException) -> str:
+    """Returns what the store says in the body of its response; empty if that is no text."""
+    body = str(getattr(getattr(error, 'response', None), 'text', ''))
+    with contextlib.suppress(ValueError, TypeError, LookupError, RecursionError):
+        body = str(json.loads(body)['error']['message'])
+    if not body.strip() or body.lstrip().startswith(('<', '{', '[')):  # HTML, XML, other JSON
+        return ''
+    printable = ''.join(letter if letter.isprintable() else ' ' for letter in body)
+    return ' '.join(printable.split())[:_SENTENCE_LETTERS].rstrip('.')
+
+
+def _advice(error: BaseException) -> str:
+    if 'requester pays' not in _sentence(error).lower():
+        return ''
+    return '; --billing_project=PROJECT names the project that pays'
 
 
 def _crc32c(file: BinaryIO) -> str:
@@ -285,7 +310,7 @@ def _retry() -> Any:
 def _bucket(path: str) -> 'Bucket':
     name = split(path)[0]  # a malformed path is an error before missing credentials are
     with _store_errors(path):
-        return _client().bucket(name)
+        return _client().bucket(name, user_project=os.environ.get(BILLING_PROJECT) or None)
 
 
 def _get(path: str) -> 'Blob | None':

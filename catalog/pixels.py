@@ -42,6 +42,7 @@ _DECODER_ERRORS = (
     struct.error,
 )
 _ADDRESS = re.compile(r' ?<_io\.\w+ object at \w+>')  # differs in every run
+_WEBP_ANIMATION, _WEBP_ALPHA = 0x02, 0x10  # flags of the chunk VP8X
 
 _TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -122,6 +123,8 @@ def _open(data: bytes, header: Header, *, eighth: bool = False) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
+            if header.format == 'webp':
+                data = _with_alpha(data)
             picture = Image.open(io.BytesIO(data), formats=[header.format.upper()])
             _check_size(picture)  # in some formats, the header of an embedded image decides
             if eighth:
@@ -133,6 +136,14 @@ def _open(data: bytes, header: Header, *, eighth: bool = False) -> Image.Image:
     except _DECODER_ERRORS as error:
         raise _bad_picture(error) from error
     return picture
+
+
+def _with_alpha(webp: bytes) -> bytes:
+    """Marks an animation to have an alpha channel: its frames may leave parts of the canvas."""
+    animated = webp[12:16] == b'VP8X' and webp[20] & _WEBP_ANIMATION
+    if not animated:
+        return webp
+    return webp[:20] + bytes([webp[20] | _WEBP_ALPHA]) + webp[21:]
 
 
 def _check_size(picture: Image.Image) -> None:

@@ -10,17 +10,19 @@ import glob as local_glob
 import hashlib
 import io
 import os
+import re
 import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from catalog import object_store
 from catalog.errors import UserError
 
+_SCHEME = re.compile(r'[A-Za-z][A-Za-z0-9+.-]+:/+')
 _TEMPORARY = '.partial-'
 _AHEAD_BYTES = 16 << 20
 _ADVICE_BYTES = 128 << 10  # Linux may ignore the part of an advice beyond a device's read-ahead
@@ -35,6 +37,28 @@ class Reader(Protocol):
 
     def close(self) -> None:
         """Releases the file."""
+
+
+def checked_path(path: str, *, schemes: Collection[str] = (object_store.GS,)) -> str:
+    """Returns a path that a user gave, with `~` expanded.
+
+    Args:
+      path: A local path, or one that begins with a scheme.
+      schemes: The schemes that are valid, such as `gs://`.
+
+    Raises:
+      UserError: If it is empty or has another scheme.
+    """
+    if not path.strip():
+        raise UserError('must name a file or folder, got an empty value (an unset variable?)')
+    scheme = _SCHEME.match(path)
+    if scheme and not path.startswith(tuple(schemes)):
+        valid = ''.join(f' or begin with {valid}' for valid in schemes)
+        raise UserError(
+            f'must be a local path{valid}, got {scheme[0]!r}; a local folder of such a name is '
+            f'./{path}'
+        )
+    return path if scheme else os.path.expanduser(path)
 
 
 def is_remote(path: str) -> bool:
@@ -67,9 +91,11 @@ def size(path: str) -> int:
 
 
 def glob(pattern: str) -> list[str]:
-    """Returns the sorted files that match a pattern; a path without wildcards matches itself."""
+    """Returns the sorted files that match a pattern; the path of a file matches only itself."""
+    if exists(pattern):
+        return [pattern]
     if not local_glob.has_magic(pattern):
-        return [pattern] if exists(pattern) else []
+        return []
     if is_remote(pattern):
         return object_store.glob(pattern)
     return sorted(local_glob.glob(pattern, recursive=True))

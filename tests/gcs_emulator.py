@@ -47,9 +47,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Refuse:
-    """Responds with an error status instead of the store."""
+    """Responds with an error status and a body instead of the store."""
 
     status: int
+    body: bytes = b'{"error": {"message": "injected"}}'
 
 
 @dataclass(frozen=True)
@@ -136,8 +137,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.server.log.requests.append(request)
             fault = self.server.fault(request)
         match fault:
-            case Refuse(status):
-                self._respond(status, {}, b'{"error": {"message": "injected"}}')
+            case Refuse(status, body=text):
+                self._respond(status, {}, text)
             case CutUpload(after_bytes):
                 self._cut_upload(body[:after_bytes], len(body))
             case _:

@@ -21,7 +21,8 @@ its name: `python -m trainer.export`.
 | `losses` | the loss and the class prior |
 | `optim` | optimizer, learning rate, weight averages |
 | `models` | the networks and their weights |
-| `data` | a data set, batches, pixels |
+| `data` | a data set, batches, image sizes |
+| `pixels` | decoding of pictures, the same as `catalog.pixels` |
 | `workdir` | the folder of a run: config and checkpoints |
 | `distribution` | devices and processes |
 | `monitoring` | metrics.jsonl, TensorBoard, profiler |

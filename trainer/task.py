@@ -26,11 +26,17 @@ if TYPE_CHECKING:
     from trainer.config import TrainConfig
     from trainer.data.data_set import DataSet
 
-_CONFIG = flags.DEFINE_string(
-    'config', None, 'A config file, such as configs/tiny.py.', required=True
+_CONFIG = flags.DEFINE(
+    command_line.LOCAL_PATH,
+    'config',
+    None,
+    'A config file, such as configs/tiny.py.',
+    required=True,
 )
-_DATA = flags.DEFINE_string('data', None, 'The folder of the shards.', required=True)
-_WORKDIR = flags.DEFINE_string('workdir', None, 'The folder of the run: checkpoints and metrics.')
+_DATA = flags.DEFINE(command_line.PATH, 'data', None, 'The folder of the shards.', required=True)
+_WORKDIR = flags.DEFINE(
+    command_line.PATH, 'workdir', None, 'The folder of the run: checkpoints and metrics.'
+)
 _VERIFY = flags.DEFINE_enum(
     'verify',
     'sampled',

@@ -91,7 +91,8 @@ def _done_bytes(done: Counter[str], source_bytes: int) -> float:
     shards = done['planned_shards']
     if not shards:
         return min(done['scanned_bytes'], source_bytes)
-    return source_bytes * (1 + done['written_shards'] / shards)
+    # A runner may write a shard twice.
+    return source_bytes * (1 + min(done['written_shards'] / shards, 1))
 
 
 def _phase(done: Counter[str]) -> str:

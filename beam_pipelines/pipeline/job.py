@@ -5,6 +5,7 @@ hash them and once to write them.
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import apache_beam as beam
 import numpy as np
@@ -26,6 +27,7 @@ from beam_pipelines.write import commit, rejected
 from beam_pipelines.write.shard_writer import ShardWriter, WrittenShard
 from catalog import storage
 from catalog.categories import Categories
+from catalog.process.folder_lock import Ownership
 from catalog.sources.source import Source
 
 
@@ -42,6 +44,7 @@ class Job:
       range_bytes: Size of the range that one element scans.
       keep_rejected: Most rejected pieces that are listed, the first of the source.
       keep_rejected_bytes: Most bytes of rejected pieces that are kept.
+      ownership: The right to write to the output. None if it is not locked.
       meter: Receives the progress of the run.
     """
 
@@ -53,33 +56,30 @@ class Job:
     range_bytes: int
     keep_rejected: int = DEFAULT_LIMIT
     keep_rejected_bytes: int = rejected.DEFAULT_BYTES
+    ownership: Ownership | None = None
     meter: Meter = field(default_factory=Meter)
+
+
+class Reading(NamedTuple):
+    """What is read from the source.
+
+    Attributes:
+      tables: The rows of the first document of each product id: Table.
+      pieces: The rejected pieces: RejectedPieces, one.
+      counts: Counts of everything that was read: Counts, one.
+      fingerprint: Fingerprint of the products: uint64 [2], one.
+    """
+
+    tables: PCollection
+    pieces: PCollection
+    counts: PCollection
+    fingerprint: PCollection
 
 
 def build(pipeline: beam.Pipeline, job: Job) -> None:
     """Adds all steps of the job to a pipeline."""
     buckets = grouping.bucket_count(job.source.total_bytes())
-    scans = ProvenScans(
-        pipeline,
-        job.source,
-        range_bytes=job.range_bytes,
-        label_by_id=job.categories.label_by_id if job.categories else None,
-        decode=job.options.verify == 'decode',
-        keep_rejected=job.keep_rejected,
-        meter=job.meter,
-    )
-    scanned = scans.summaries() | 'UnpackScans' >> beam.FlatMap(steps.unpack_scan)
-    first_documents = _first_documents(scanned, scans, buckets)
-    pieces = (
-        scanned | 'RejectedByScan' >> beam.FlatMap(steps.select_kind, steps.REJECTED),
-        first_documents | 'RejectedById' >> beam.FlatMap(steps.select_kind, steps.REJECTED),
-    ) | 'AllRejected' >> beam.Flatten()  # RejectedPieces
-    pieces = pieces | 'JoinRejected' >> beam.CombineGlobally(
-        steps.join_rejected, job.keep_rejected
-    )  # RejectedPieces, one
-    checked = _checked_counts(scanned, first_documents, pieces, job)
-    tables = first_documents | 'FirstDocuments' >> beam.FlatMap(steps.select_kind, steps.TABLES)
-
+    tables, pieces, checked, fingerprint = read_products(pipeline, job)
     split = (
         _group_by_class(tables, job.options, buckets)
         | 'UnpackClasses' >> beam.Map(unpack_bucket, table.CLASSED)
@@ -117,11 +117,6 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         | 'AllCounts' >> beam.Flatten()
         | 'SumCounts' >> beam.CombineGlobally(steps.sum_counts)
     )  # Counts, one
-    fingerprint = (
-        tables
-        | 'Fingerprint' >> beam.Map(steps.fingerprint_rows)
-        | 'SumFingerprints' >> beam.CombineGlobally(steps.sum_fingerprints)
-    )  # uint64 [2], one
     _ = (
         pipeline
         | 'OnceAll' >> beam.Create([None])
@@ -137,6 +132,41 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
             AsSingleton(fingerprint),
             job,
         )
+    )
+
+
+def read_products(pipeline: beam.Pipeline, job: Job) -> Reading:
+    """Adds the steps that read the source, and end the job if too much of it is rejected."""
+    scans = ProvenScans(
+        pipeline,
+        job.source,
+        range_bytes=job.range_bytes,
+        label_by_id=job.categories.label_by_id if job.categories else None,
+        decode=job.options.verify == 'decode',
+        keep_rejected=job.keep_rejected,
+        meter=job.meter,
+    )
+    scanned = scans.summaries() | 'UnpackScans' >> beam.FlatMap(steps.unpack_scan)
+    buckets = grouping.bucket_count(job.source.total_bytes())
+    first_documents = _first_documents(scanned, scans, buckets)
+    pieces = (
+        (
+            scanned | 'RejectedByScan' >> beam.FlatMap(steps.select_kind, steps.REJECTED),
+            first_documents | 'RejectedById' >> beam.FlatMap(steps.select_kind, steps.REJECTED),
+        )
+        | 'AllRejected' >> beam.Flatten()
+        | 'JoinRejected' >> beam.CombineGlobally(steps.join_rejected, job.keep_rejected)
+    )
+    tables = first_documents | 'FirstDocuments' >> beam.FlatMap(steps.select_kind, steps.TABLES)
+    return Reading(
+        tables=tables,
+        pieces=pieces,
+        counts=_checked_counts(scanned, first_documents, pieces, job),
+        fingerprint=(
+            tables
+            | 'Fingerprint' >> beam.Map(steps.fingerprint_rows)
+            | 'SumFingerprints' >> beam.CombineGlobally(steps.sum_fingerprints)
+        ),
     )
 
 
@@ -214,6 +244,7 @@ def _written_shards(
         options=job.options,
         staging=commit.staging_folder(job.output),
         output=job.output,
+        ownership=job.ownership,
     )
     marks = (
         leaked
@@ -241,6 +272,8 @@ def _commit(
     fingerprint: npt.NDArray[np.uint64],
     job: Job,
 ) -> None:
+    if job.ownership:
+        job.ownership.require()
     staging = commit.staging_folder(job.output)
     rejected.write_rejected(
         staging, job.source, pieces.sorted(), most_bytes=job.keep_rejected_bytes
@@ -254,7 +287,7 @@ def _commit(
         tree=job.categories,
         layout=layout,
         counts=counts,
-        fingerprint=''.join(f'{part:016x}' for part in fingerprint.tolist()),
+        fingerprint=steps.format_fingerprint(fingerprint),
     )
     names = (rejected.INDEX, rejected.BYTES, rejected.BLANK)
     commit.commit(

@@ -232,3 +232,8 @@ def sum_fingerprints(
     for part in parts:
         total += part
     return total
+
+
+def format_fingerprint(fingerprint: npt.NDArray[np.uint64]) -> str:
+    """Returns a fingerprint in hex, as in the manifest."""
+    return ''.join(f'{part:016x}' for part in fingerprint.tolist())

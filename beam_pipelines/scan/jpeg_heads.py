@@ -19,7 +19,7 @@ _TABLES = FRAME + 19  # where the Huffman tables begin
 _MAX_TABLES = 4
 _HEAD_BYTES = _TABLES + 4  # up to the length of the first table
 _FIXED = {
-    0: b'\xff\xd8\xff\xe0\x00\x10',  # start of image, JFIF and its length
+    0: b'\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01',  # start of image, JFIF 1
     20: b'\xff\xdb\x00\x43',  # a quantisation table
     89: b'\xff\xdb\x00\x43',  # another
     FRAME: b'\xff\xc0\x00\x11\x08',

@@ -72,6 +72,8 @@ def inspect_picture(data: bytes, *, decode: bool) -> int:
         if not blank.may_be_blank(pixels.decode_eighth(data)):
             return 0
     shown = pixels.decode(data)
+    # Some files contradict their header: an ICO whose entry is a PNG of another size.
+    check_shape(header._replace(width=shown.width, height=shown.height))
     # Pillow reads no further than the last row of pixels, other decoders up to the end marker.
     kept = header.plain_jpeg and not (decode and jpeg.find_end(data, header.scan) is None)
     return (0 if kept else CONVERT) | (BLANK if blank.is_blank(shown) else 0)

@@ -33,8 +33,11 @@ def staging_folder(output: str) -> str:
     return storage.join(output, STAGING)
 
 
-def prepare(output: str, *, resume: bool, overwrite: bool) -> None:
+def prepare(output: str, *, resume: bool, overwrite: bool) -> bool:
     """Checks that a run may and can write to `output`, and deletes what an earlier run staged.
+
+    Returns:
+      Whether there is a finished data set and nothing to resume. Then nothing was checked further.
 
     Raises:
       UserError: If there is a data set or an unfinished run, and neither flag is given for it.
@@ -49,7 +52,9 @@ def prepare(output: str, *, resume: bool, overwrite: bool) -> None:
     complete = storage.exists(storage.join(output, manifest.FILE_NAME))
     staged = bool(storage.list_files(staging_folder(output)))
     # Both: a run with --overwrite was interrupted before it committed, or just after.
-    if complete and not overwrite and not (resume and staged):
+    if complete and resume and not staged:
+        return True
+    if complete and not (resume or overwrite):
         raise UserError(f'--output: {output} contains a data set; use --overwrite to replace it')
     if staged and not (resume or overwrite):
         raise UserError(
@@ -59,6 +64,7 @@ def prepare(output: str, *, resume: bool, overwrite: bool) -> None:
     storage.check_writable(output)
     if not resume:
         storage.delete_folder(staging_folder(output))
+    return False
 
 
 def build_manifest(
@@ -149,8 +155,8 @@ def _priors(splits: dict[str, Split]) -> dict[str, tuple[float, ...]]:
     natural = np.sum([split.products_per_class for split in splits.values()], axis=0)
     written = np.array(splits['train'].records_per_class)
     return {
-        'natural': tuple((natural / natural.sum()).tolist()),
-        'written': tuple((written / written.sum()).tolist()),
+        'natural': tuple((natural / max(natural.sum(), 1)).tolist()),
+        'written': tuple((written / max(written.sum(), 1)).tolist()),
     }
 
 

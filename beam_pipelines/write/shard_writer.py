@@ -21,6 +21,7 @@ from catalog import pixels, record, storage
 from catalog.categories import Categories
 from catalog.errors import UserError
 from catalog.manifest import Shard
+from catalog.process.folder_lock import Ownership
 from catalog.record import Category, Record
 from catalog.shards import SPLITS, ShardName
 from catalog.sources import runs
@@ -70,6 +71,7 @@ class ShardWriter:
       staging: Folder to write into.
       output: Folder of the data set, where an interrupted commit may have put shards.
       fetch: Fetches pictures instead of `source.fetch`.
+      ownership: The right to write to the output. None if it is not locked.
     """
 
     source: Source
@@ -78,6 +80,7 @@ class ShardWriter:
     staging: str
     output: str
     fetch: Callable[[Table], Iterable[bytes]] | None = None
+    ownership: Ownership | None = None
 
     def write_shard(self, name: ShardName, rows: Table) -> WrittenShard:
         """Writes one shard from the rows of all its records."""
@@ -144,6 +147,8 @@ class ShardWriter:
                 made = self._records(batch, first, data, held_out=name.split in HELD_OUT)
                 shard.write(record.encode_all(list(made)))
             shard.close()
+            if self.ownership:  # this worker may have outlived its driver
+                self.ownership.require()
         return Shard(
             file=file_name,
             records=len(records),

@@ -6,6 +6,7 @@ Specification: https://bsonspec.org/spec.html.
 """
 
 import struct
+from collections.abc import Iterator
 from typing import NamedTuple
 
 MIN_BYTES = 5  # a length and a terminator
@@ -46,6 +47,30 @@ _FIXED = {
     0x7F: 0,  # max key
     0xFF: 0,  # min key
 }
+# Names as in MongoDB's drivers and shell.
+_TYPE_NAMES = {
+    0x01: 'double',
+    0x02: 'string',
+    0x03: 'object',
+    0x04: 'array',
+    0x05: 'binary',
+    0x06: 'undefined',
+    0x07: 'ObjectId',
+    0x08: 'boolean',
+    0x09: 'date',
+    0x0A: 'null',
+    0x0B: 'regex',
+    0x0C: 'DBPointer',
+    0x0D: 'code',
+    0x0E: 'symbol',
+    0x0F: 'code with scope',
+    0x10: 'int32',
+    0x11: 'timestamp',
+    0x12: 'int64',
+    0x13: 'Decimal128',
+    0x7F: 'MaxKey',
+    0xFF: 'MinKey',
+}
 _STRINGS = frozenset({0x02, 0x0D, 0x0E})  # string, code, symbol: int32 length, bytes, 0
 _NESTED = frozenset({_DOCUMENT, _ARRAY, 0x0F})  # int32 total length; 0x0F: code with scope
 _REGEX, _POINTER = 0x0B, 0x0C
@@ -73,6 +98,11 @@ class Product(NamedTuple):
     product_id: int
     category_id: int | None
     pictures: tuple[tuple[int, int], ...]
+
+
+def type_name(kind: int) -> str:
+    """Returns the name of a BSON type."""
+    return _TYPE_NAMES.get(kind, f'type 0x{kind:02x}')
 
 
 def framed_length(data: bytes, start: int) -> int:
@@ -157,7 +187,7 @@ def parse_elements(data: bytes, start: int, limit: int) -> tuple[Product, int]:
                 category_id = _number(data, at, kind=kind, name='category_id')
             elif name == b'imgs':
                 if kind != _ARRAY:
-                    raise BadDocument('wrong_type', f'imgs must be an array, got type 0x{kind:02x}')
+                    raise BadDocument('wrong_type', f'imgs must be an array, got {type_name(kind)}')
                 pictures = _pictures(data, at, limit)
             at = _skip(data, at, kind, limit)
     except (struct.error, IndexError, ValueError) as error:
@@ -176,12 +206,34 @@ def parse_elements(data: bytes, start: int, limit: int) -> tuple[Product, int]:
     return Product(product_id, category_id, pictures), at + 1
 
 
+def read_fields(data: bytes, start: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yields the fields of the document at `start`, of any schema: name, type, offset of the value.
+
+    Raises:
+      BadDocument: If the document is not valid BSON.
+    """
+    length = framed_length(data, start)
+    limit = start + length
+    if not length or limit > len(data):
+        raise BadDocument('invalid_document', 'the document is incomplete')
+    at = start + 4
+    try:
+        while kind := data[at]:
+            name_end = data.index(0, at + 1, limit)
+            yield data[at + 1 : name_end], kind, name_end + 1
+            at = _skip(data, name_end + 1, kind, limit)
+    except (struct.error, IndexError, ValueError) as error:
+        if isinstance(error, BadDocument):
+            raise
+        raise BadDocument('invalid_document', 'the document ends within a field') from error
+
+
 def _number(data: bytes, at: int, *, kind: int, name: str) -> int:
     if kind == _INT32_TYPE:
         return int(_INT32.unpack_from(data, at)[0])
     if kind == _INT64_TYPE:
         return int(_INT64.unpack_from(data, at)[0])
-    raise BadDocument('wrong_type', f'{name} must be int32 or int64, got type 0x{kind:02x}')
+    raise BadDocument('wrong_type', f'{name} must be int32 or int64, got {type_name(kind)}')
 
 
 def _pictures(data: bytes, start: int, limit: int) -> tuple[tuple[int, int], ...]:
@@ -192,7 +244,7 @@ def _pictures(data: bytes, start: int, limit: int) -> tuple[tuple[int, int], ...
     while kind := data[at]:
         at = data.index(0, at + 1, end) + 1
         if kind != _DOCUMENT:
-            raise BadDocument('wrong_type', f'imgs must contain documents, got type 0x{kind:02x}')
+            raise BadDocument('wrong_type', f'imgs must contain documents, got {type_name(kind)}')
         pictures.append(_picture(data, at, end))
         at = _nested_end(data, at, end)
     if at != end - 1:
@@ -211,7 +263,7 @@ def _picture(data: bytes, start: int, limit: int) -> tuple[int, int]:
         if kind == _BINARY and name_end - at == 8 and data[at + 1 : name_end] == b'picture':
             (length,) = _INT32.unpack_from(data, value)
             found = (value + 5, length)
-            if data[value + 4] == _OLD_BINARY:
+            if data[value + 4] == _OLD_BINARY and length >= 4:
                 found = (value + 9, length - 4)
         at = _skip(data, value, kind, end)
     if at != end - 1:

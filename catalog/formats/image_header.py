@@ -10,8 +10,8 @@ from catalog.formats import jpeg, other_headers
 from catalog.formats.bad_picture import BadPicture
 from catalog.formats.other_headers import OtherFormat
 
-ServedFormat = Literal['jpeg', 'png', 'gif', 'webp', 'bmp']  # an exported model reads them
-Format = ServedFormat | OtherFormat
+ServedFormat = Literal['jpeg', 'png', 'gif', 'webp']  # an exported model reads all of them
+Format = ServedFormat | Literal['bmp'] | OtherFormat
 
 SERVED_FORMATS: tuple[str, ...] = get_args(ServedFormat)
 MAX_PIXELS = 1 << 26  # 67 megapixels, 201 MB of RGB; larger images are rejected by their header

@@ -24,6 +24,8 @@ _STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 _SEGMENTS = frozenset({*range(0xE0, 0xF0), 0xFE, 0xC4, 0xCC, 0xDB, 0xDC, 0xDD})
 _EXIF = b'Exif\0\0'
 _END = b'\xff\xd9'
+_JFIF_1 = b'JFIF\0\x01'
+_ADOBE_TRANSFORMS = (0, 1)  # RGB and YCbCr
 
 # In entropy-coded data, a marker is 0xFF before a byte that is neither stuffing nor a restart.
 _MARKER_IN_SCAN = re.compile(rb'\xff+([^\x00\xff\xd0-\xd7])')
@@ -65,7 +67,7 @@ def read_head(data: bytes) -> JpegHead:
         and data[20:24] == b'\xff\xdb\x00\x43'
         and data[89:93] == b'\xff\xdb\x00\x43'
     )
-    at = 158 if usual else 2
+    at = 158 if usual and data[6:12] == _JFIF_1 else 2
     frame, width, height, channels = 0, 0, 0, 0
     orientation, strict = 0, True
     while True:
@@ -101,9 +103,20 @@ def read_head(data: bytes) -> JpegHead:
             raise BadPicture('corrupt', f'a JPEG must have known markers, got {marker:#04x}')
         elif marker == 0xE1 and not orientation and data[at + 4 : at + 10] == _EXIF:
             orientation = exif.read_orientation(data[at + 10 : at + 2 + length])
+        elif marker in (0xE0, 0xEE) and strict:
+            strict = _is_known_profile(data[at + 4 : at + 2 + length])
         if length < 2:
             raise BadPicture('corrupt', f'a JPEG segment must have 2 bytes or more, got {length}')
         at += 2 + length
+
+
+def _is_known_profile(segment: bytes) -> bool:
+    """Returns whether simplejpeg takes this APP0 or APP14: libjpeg warns of unknown revisions."""
+    if segment.startswith(b'JFIF\0') and len(segment) >= 14:
+        return segment.startswith(_JFIF_1)
+    if segment.startswith(b'Adobe') and len(segment) >= 12:
+        return segment[11] in _ADOBE_TRANSFORMS
+    return True
 
 
 def _check_frame(marker: int, precision: int) -> None:

@@ -67,7 +67,9 @@ class Ownership:
 
 @contextlib.contextmanager
 def own_folder(path: str, *, owner: str) -> Iterator[Ownership]:
-    """Owns a folder for the duration of the block. Creates the folder if it does not exist.
+    """Owns a folder for the duration of the block.
+
+    A folder that does not exist is created, and deleted again if it is empty at the end.
 
     If the folder is on an object store and has another owner, waits until that owner shows that it
     is alive, or until its lease expires: at most `object_lease.EXPIRY_SECONDS`.
@@ -115,7 +117,7 @@ def _describe(found: bytes) -> str:
 
 @contextlib.contextmanager
 def _hold_file(path: str, text: bytes, *, folder: str) -> Iterator[None]:
-    os.makedirs(folder or '.', exist_ok=True)
+    existed = os.path.isdir(folder)
     descriptor = _lock_file(path, folder=folder)
     try:
         os.ftruncate(descriptor, 0)
@@ -127,13 +129,19 @@ def _hold_file(path: str, text: bytes, *, folder: str) -> Iterator[None]:
         if _is_at(descriptor, path):
             with contextlib.suppress(OSError):
                 os.unlink(path)
+                if not existed:
+                    os.rmdir(folder)  # fails if it contains files
         os.close(descriptor)
 
 
 def _lock_file(path: str, *, folder: str) -> int:
     """Returns the descriptor of the locked file."""
     while True:
-        descriptor = os.open(path, _FLAGS, 0o666)
+        os.makedirs(folder, exist_ok=True)
+        try:
+            descriptor = os.open(path, _FLAGS, 0o666)
+        except FileNotFoundError:
+            continue  # another process has just deleted the folder again
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

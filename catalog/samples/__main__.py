@@ -30,7 +30,9 @@ from catalog.samples import dump, fashion, fashion_photos, french_tree, kaggle_l
 NAMES = ('fashion', 'kaggle-like')
 NO_PHOTOS_EXIT_CODE = 3
 
-_OUTPUT = flags.DEFINE_string('output', None, 'Folder to write to. Created if it does not exist.')
+_OUTPUT = flags.DEFINE(
+    command_line.PATH, 'output', None, 'Folder to write to. Created if it does not exist.'
+)
 _SEED = flags.DEFINE_integer('seed', 0, 'Seed of all random draws.', lower_bound=0)
 _OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Replace an existing sample in --output.')
 _PRODUCTS = flags.DEFINE_integer(

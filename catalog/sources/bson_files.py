@@ -4,6 +4,7 @@ Ranges, positions and offsets are in bytes. `file` is the index in `paths`. For 
 ranges and offsets are those of its unpacked bytes.
 """
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from catalog import storage
 from catalog.errors import UserError
-from catalog.sources import bson_walk, gzip_copies, runs
+from catalog.sources import bson_walk, first_look, gzip_copies, runs
 from catalog.sources.source import Batch, Pictures, Piece, Products, Range, Rejected
 from catalog.storage import Reader
 
@@ -25,6 +26,9 @@ Int64s = npt.NDArray[np.int64]
 # the memory of a small piece is reused for the next one, and a store gets fewer requests.
 _LOCAL_GAP_BYTES, _LOCAL_RUN_BYTES = 4 << 10, 1 << 20
 _REMOTE_GAP_BYTES, _REMOTE_RUN_BYTES = 256 << 10, 8 << 20
+
+_LOOK_BYTES = 32 << 20  # larger than the largest document
+_LOOK_DOCUMENTS = 200
 
 MAX_UNPACK_RATIO = 20.0  # pictures in BSON hardly shrink
 
@@ -85,6 +89,17 @@ class BsonFiles:
                     first = found
             walked = bson_walk.walk(window, start=first, stop=part.stop)
             yield from _pieces(walked, window, file=part.file)
+
+    def first_documents(self) -> Iterator[tuple[str, bytes]]:
+        """Yields the first documents of each file, of any schema: path, bytes.
+
+        Of a file that begins with other bytes, products in later parts are looked for.
+        """
+        for file, path in enumerate(self.paths):
+            with self._open(file) as reader:
+                found = _look(bson_walk.Window(reader, self.sizes[file]))
+                for document in itertools.islice(found, _LOOK_DOCUMENTS):
+                    yield path, document
 
     def fetch(self, pictures: Pictures) -> Iterator[bytes]:
         """Yields the bytes of pictures, in the order of the rows."""
@@ -158,6 +173,7 @@ def open_files(paths: Sequence[str], *, max_unpack_ratio: float = MAX_UNPACK_RAT
     Raises:
       UserError: If all files are empty, or one unpacks to more than is allowed.
     """
+    first_look.check_containers(paths)
     for path in filter(gzip_copies.is_gzip, paths):
         gzip_copies.unpack(path, max_ratio=max_unpack_ratio)
     sizes = [
@@ -166,6 +182,8 @@ def open_files(paths: Sequence[str], *, max_unpack_ratio: float = MAX_UNPACK_RAT
     ]
     if not any(sizes):
         raise UserError(f'{paths[0]}: must contain BSON documents, got an empty file')
+    for path in filter(gzip_copies.is_gzip, paths):
+        first_look.check_unpacked(path, copy=gzip_copies.copy_path(path))
     return BsonFiles(tuple(paths), tuple(sizes))
 
 
@@ -199,6 +217,17 @@ def _pieces(
             )
     if len(batch):
         yield batch.products()
+
+
+def _look(window: bson_walk.Window) -> Iterator[bytes]:
+    """Yields documents from the beginning of a file and, if it is large, from later parts."""
+    yield from bson_walk.documents(window, 0, _LOOK_BYTES)
+    if window.size > _LOOK_BYTES:
+        for quarter in (1, 2, 3):
+            start = window.size * quarter // 4
+            first = bson_walk.find_product(window, start=start, stop=start + _LOOK_BYTES)
+            if first is not None:
+                yield from bson_walk.documents(window, first, first + _LOOK_BYTES)
 
 
 def _columns(run: bson_walk.Run, data: bytes) -> Products:

@@ -106,6 +106,19 @@ def walk(window: Window, *, start: int, stop: int) -> Iterator[Piece | Run]:
         at = piece.end
 
 
+def documents(window: Window, start: int, stop: int) -> Iterator[bytes]:
+    """Yields documents of any schema that begin in [start, stop). Skips damage to a product."""
+    at, stop = start, min(stop, window.size)
+    while at < stop:
+        window.load(at, at + _AHEAD_BYTES)
+        end = _framed(window, at)
+        if end:
+            yield window.data[at - window.base : end - window.base]
+        else:
+            end = find_product(window, start=at + 1, stop=stop) or stop
+        at = end
+
+
 def find_product(window: Window, *, start: int, stop: int) -> int | None:
     """Returns the first place in [start, stop) where a product seems to begin: a guess."""
     at = start

@@ -32,7 +32,7 @@ _FREE_BYTES = 256 << 20  # of the disk, which a copy leaves to others
 
 def is_gzip(path: str) -> bool:
     """Whether a file is gzip, by its name."""
-    return path.endswith('.gz')
+    return path.lower().endswith('.gz')
 
 
 def unpack(path: str, *, max_ratio: float) -> None:

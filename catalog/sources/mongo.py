@@ -31,6 +31,7 @@ _INFINITY = float('inf')
 _NOT_A_NUMBER: Condition = {'$not': {'$gte': -_INFINITY}}  # includes NaN; the index finds these
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 
+_LOOK_DOCUMENTS = 20
 _PRODUCTS_A_QUERY = 1000  # of a fetch
 
 
@@ -86,6 +87,11 @@ class MongoCollection:
     def describe_place(self, rejected: Rejected) -> str:
         """Returns the address. The message of a rejected piece names its `_id`."""
         return self.file_name(rejected.file)
+
+    def first_documents(self) -> Iterator[tuple[str, bytes]]:
+        """Yields the first documents: address without user and password, BSON."""
+        for document in mongo_read.first_documents(self.address, _LOOK_DOCUMENTS):
+            yield self.address.name, document
 
     def read(self, part: Range) -> Iterator[Piece]:
         """Yields the products of a range, those of one batch of the server together."""

@@ -240,6 +240,14 @@ def read_documents(
             raise _user_error(address, error) from None
 
 
+def first_documents(address: Address, count: int) -> Iterator[bytes]:
+    """Yields the first documents with all their fields."""
+    with _user_errors(address):
+        for data in _collection(address).find_raw_batches({}, limit=count):
+            for start, end in _bounds(data):
+                yield data[start:end]
+
+
 def document_id(data: bytes) -> Any:
     """Returns the `_id` of a document, of any type."""
     return RawBSONDocument(data)['_id']

@@ -113,6 +113,10 @@ class PhotoFiles:
                     message=f'a product must have at most {_MAX_VIEWS} photos, got {end - first}',
                 )
 
+    def first_documents(self) -> Iterator[tuple[str, bytes]]:
+        """Yields nothing: photos are not documents."""
+        return iter(())
+
     def fetch(self, pictures: Pictures) -> list[bytes]:
         """Returns the bytes of photos, in the order of the rows.
 

@@ -184,6 +184,12 @@ class Source(Protocol):
     def split(self, *, range_bytes: int) -> list[Range]:
         """Returns the ranges of the source in order, about `range_bytes` each."""
 
+    def first_documents(self) -> Iterator[tuple[str, bytes]]:
+        """Yields some of the first documents, of any schema: name of the file, BSON.
+
+        Yields nothing if the source has no documents.
+        """
+
     def read(self, part: Range) -> Iterator[Piece]:
         """Yields the products that begin in a range, and the pieces that are no products."""
 

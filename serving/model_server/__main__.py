@@ -25,8 +25,11 @@ from catalog.process import startup_messages
 from serving.protocol import names
 from serving.server.options import REST_TIMEOUT_SECONDS, ServerOptions
 
-_BASE_PATH = flags.DEFINE_string(
-    'model_base_path', '', 'Folder that contains the version folders 1, 2, ...; local or gs://.'
+_BASE_PATH = flags.DEFINE(
+    command_line.PATH,
+    'model_base_path',
+    None,
+    'Folder that contains the version folders 1, 2, ...; local or gs://.',
 )
 _NAME = flags.DEFINE_string('model_name', names.MODEL_NAME, 'Name of the model in requests.')
 _HOST = flags.DEFINE_string(
@@ -53,7 +56,7 @@ def main(argv: list[str]) -> None:
     del argv
     options = ServerOptions(
         model_name=_NAME.value,
-        model_base_path=_BASE_PATH.value,
+        model_base_path=_BASE_PATH.value or '',
         host=_HOST.value,
         grpc_port=_PORT.value,
         rest_port=_REST_PORT.value,

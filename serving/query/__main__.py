@@ -20,9 +20,9 @@ from types import ModuleType
 
 from absl import flags
 
-from catalog import command_line, storage, terminal
+from catalog import command_line, pixels, storage, terminal
 from catalog.errors import UserError
-from catalog.formats import image_header
+from catalog.formats.image_header import BadPicture
 from serving.clients import grpc_client, rest_client
 from serving.clients.prediction import Prediction, parse_outputs
 from serving.clients.request import SIGNATURES, Endpoint, Request
@@ -30,7 +30,9 @@ from serving.protocol import names
 
 _POLL_SECONDS = 0.2
 
-_IMAGES = flags.DEFINE_multi_string('image', [], 'Image file, local or gs://')
+_IMAGES = flags.DEFINE_multi(
+    command_line.PATH, flags.ArgumentSerializer(), 'image', [], 'Image file, local or gs://'
+)
 _TRANSPORT = flags.DEFINE_enum(
     'transport', None, ['rest', 'grpc'], 'Protocol of the request.', required=True
 )
@@ -53,7 +55,9 @@ _TIMEOUT = flags.DEFINE_float(
 _WAIT = flags.DEFINE_float(
     'wait_seconds', 0, 'Time to wait for the model to become ready, in seconds.', lower_bound=0
 )
-_JSON = flags.DEFINE_string('json', '', 'File to write the predictions to, as JSON.')
+_JSON = flags.DEFINE(
+    command_line.LOCAL_PATH, 'json', None, 'File to write the predictions to, as JSON.'
+)
 
 
 def main(argv: list[str]) -> None:
@@ -79,10 +83,9 @@ def main(argv: list[str]) -> None:
 def _read_picture(path: str) -> bytes:
     data = storage.read_bytes(path)
     try:
-        image_header.read_header(data)
-    except image_header.BadPicture as error:
+        return pixels.to_served(data)
+    except BadPicture as error:
         raise UserError(f'{path} must be an image: {error}') from error
-    return data
 
 
 def _wait_until_ready(client: ModuleType, endpoint: Endpoint, *, wait_seconds: float) -> None:

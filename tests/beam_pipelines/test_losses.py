@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import bson
 import pytest
 
 from catalog.errors import UserError
@@ -115,6 +116,21 @@ def test_an_unknown_loss_is_accepted_with_a_limit_above_the_default_and_is_in_th
     assert 'warning    places where an unknown number of bytes is missing: 1' in done.stdout
     share = lost / ledger['bytes']['read']
     assert f'rejected   1 document, 0.0 MB ({share:.2%} of the bytes): garbage 1' in done.stdout
+
+
+def test_a_dump_of_another_schema_ends_the_job_before_the_scan_in_one_line(
+    write_bson: WriteBson, categories_path: Path, tmp_path: Path
+) -> None:
+    path = write_bson([bson.encode({'_id': 'SKU', 'images': [], 'category_id': 7})] * 300)
+    code, error = run(path, categories_path, tmp_path / 'out', '--max_rejected_fraction=1')
+    assert code == 2
+    assert error == (
+        f'error: {path}: must contain products {{_id: int32 or int64, imgs: [{{picture: binary}}], '
+        'category_id: int32 or int64}, got 200 documents without a usable one, {_id: string, '
+        'images: [], category_id: int32}: _id must be int32 or int64, got string; convert the '
+        'fields, for example with a view of MongoDB, and export them again'
+    )
+    assert not (tmp_path / 'out').exists()
 
 
 @pytest.mark.parametrize('cut_bytes', [1, 3, 30])

@@ -96,6 +96,13 @@ def test_a_document_that_is_not_a_product_is_rejected_with_a_reason(
     assert caught.value.reason == reason
 
 
+def test_a_binary_of_the_old_subtype_may_be_empty() -> None:
+    data = bson.encode({'_id': 7, 'imgs': [{'picture': b''}], 'category_id': 1})
+    at = data.index(b'\x05picture\0') + len(b'\x05picture\0')
+    old = data[: at + 4] + b'\x02' + data[at + 5 :]
+    assert bson_document.parse(old).pictures == ((at + 5, 0),)
+
+
 def test_a_truncated_document_is_rejected_at_every_length() -> None:
     data = bson.encode({'_id': 7, 'imgs': IMGS, 'category_id': 1})
     for length in range(len(data)):

@@ -1,7 +1,10 @@
+import os
 import subprocess
 import sys
 
 import pytest
+
+from catalog import command_line
 
 COMMANDS = [
     'beam_pipelines.shard',
@@ -43,3 +46,98 @@ def test_an_unknown_flag_is_an_error_in_one_line(module):
     assert done.stderr.startswith('error: ')
     assert done.stderr.count('\n') == 1
     assert not done.stdout
+
+
+PATH_FLAGS = {
+    'beam_pipelines.shard': ['input', 'categories', 'output'],
+    'catalog.samples': ['output'],
+    'serving.model_server': ['model_base_path'],
+    'serving.query': ['image', 'json'],
+    'trainer.ensemble': ['workdirs', 'data', 'output'],
+    'trainer.evaluate': ['workdir', 'data', 'output'],
+    'trainer.export': ['workdir', 'output', 'target_prior'],
+    'trainer.features': ['workdir', 'config', 'data', 'output'],
+    'trainer.lite0_weights': ['input', 'output'],
+    'trainer.predict': ['model', 'input', 'output'],
+    'trainer.summary': ['data', 'workdir', 'export', 'answers', 'output'],
+    'trainer.task': ['config', 'data', 'workdir'],
+    'trainer.tau_norm': ['workdir', 'data', 'output'],
+    'trainer.tune': ['config', 'space', 'data', 'output'],
+}
+PARSE = """
+import importlib, importlib.util, sys
+from absl import flags
+module = sys.argv[1]
+is_package = importlib.util.find_spec(module).submodule_search_locations
+importlib.import_module(module + '.__main__' if is_package else module)
+for argument in sys.argv[2:]:
+    name, value = argument.split('=')
+    try:
+        parsed = flags.FLAGS[name].parser.parse(value)
+        print(parsed if isinstance(parsed, str) else parsed[0])
+    except ValueError as error:
+        print('error:', error)
+"""
+
+
+@pytest.mark.parametrize('module', COMMANDS)
+def test_path_flags_refuse_empty_values_and_unknown_schemes_and_expand_the_home(module):
+    names = PATH_FLAGS[module]
+    values = ['', 's3://bucket/x', 's3:/x', 'gs:/bucket/x', '~/x', 'x y']
+    arguments = [f'{name}={value}' for name in names for value in values]
+    done = subprocess.run(
+        [sys.executable, '-c', PARSE, module, *arguments], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(arguments)
+    for row in range(0, len(lines), len(values)):
+        empty, s3, s3_once, gs_once, home, plain = lines[row : row + len(values)]
+        assert empty.startswith('error: must name a file or folder, got an empty value')
+        for line, scheme in [(s3, 's3://'), (s3_once, 's3:/'), (gs_once, 'gs:/')]:
+            assert line.startswith('error: must be a local path')
+            assert f'got {scheme!r}' in line
+        assert home == os.path.expanduser('~/x')
+        assert plain == 'x y'
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--outptu=x'], "Unknown command line flag 'outptu' (did you mean 'output'?)"),
+        (
+            ['--workdir=w', '--data=d', '--output=o', '--tta=flp'],
+            "value should be one of <none|flip> (did you mean 'flip'?)",
+        ),
+        (
+            ['--workdir=w', '--data=d', '--output='],
+            'flag --output=: must name a file or folder, got an empty value (an unset variable?)',
+        ),
+        (
+            ['--workdir=w', '--data=s3://b/d', '--output=o'],
+            "flag --data=s3://b/d: must be a local path or begin with gs://, got 's3://'",
+        ),
+    ],
+)
+def test_a_mistake_names_what_was_meant(arguments, message):
+    done = run_command('trainer.evaluate', *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count('\n') == 1
+
+
+def test_an_address_with_a_password_is_never_shown():
+    done = run_command('beam_pipelines.shard', '--input=mongo://me:secret@host/db.c', '--output=o')
+    assert done.returncode == 2
+    assert 'flag --input=mongo://***@host/db.c: must be a local path or begin with gs://' in (
+        done.stderr
+    )
+    assert 'secret' not in done.stderr
+
+
+def test_a_path_with_a_comma_is_one_path_if_it_exists(tmp_path):
+    (tmp_path / 'a, b').mkdir()
+    assert command_line.PATHS.parse(f'{tmp_path}/a, b') == [f'{tmp_path}/a, b']
+    assert command_line.PATHS.parse('gs://b/x,y z') == ['gs://b/x', 'y z']
+    with pytest.raises(ValueError, match='empty value'):
+        command_line.PATHS.parse('x,,y')

@@ -120,6 +120,15 @@ def test_a_released_folder_has_no_lock_file(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_new_folder_is_deleted_if_it_stays_empty(tmp_path: Path) -> None:
+    with folder_lock.own_folder(str(tmp_path / 'new'), owner='the first'):
+        pass
+    assert not (tmp_path / 'new').exists()
+    with folder_lock.own_folder(str(tmp_path / 'new'), owner='the first'):
+        (tmp_path / 'new' / 'file').touch()
+    assert (tmp_path / 'new' / 'file').exists()
+
+
 def test_a_forked_child_does_not_keep_the_folder(tmp_path: Path) -> None:
     read, write = os.pipe()
     with folder_lock.own_folder(str(tmp_path), owner='the first'):

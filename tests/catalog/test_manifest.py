@@ -2,9 +2,12 @@
 
 import hashlib
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from catalog import manifest, shards
 from catalog.errors import UserError
@@ -53,9 +56,16 @@ def test_a_folder_without_a_manifest_is_not_a_data_set(tmp_path: Path) -> None:
     ('text', 'message'),
     [
         ('{', 'must be JSON'),
-        ('[]', 'schema_version must be 1, got None'),
-        ('{"schema_version": 99}', 'schema_version must be 1, got 99'),
-        ('{"schema_version": 1}', 'must follow docs/formats.md'),
+        ('[]', 'manifest.json: must be an object, got []'),
+        ('{}', 'manifest.json: schema_version must exist, got none'),
+        ('{"schema_version": 99}', 'schema_version must be 1, or write the data set again'),
+        ('{"schema_version": 1}', 'categories must exist, got none'),
+        ('[' * 100_000, 'must be nested at most 16 levels deep, got more'),
+        ('[' * 500 + ']' * 500, 'must be nested at most 16 levels deep, got more'),
+        ('{"schema_version": 1' + '0' * 10_000 + '}', 'must be JSON, got: an integer beyond int64'),
+        ('{"schema_version": 1e999}', 'must be JSON, got: a number that is not finite, 1e999'),
+        ('{"schema_version": NaN}', 'must be JSON, got: a number that is not finite, NaN'),
+        ('\ud800'.encode(errors='surrogatepass').decode('latin-1'), 'must be JSON'),
     ],
 )
 def test_an_invalid_manifest_is_an_error_with_the_cause(
@@ -65,6 +75,71 @@ def test_an_invalid_manifest_is_an_error_with_the_cause(
     with pytest.raises(UserError) as caught:
         manifest.read(str(tmp_path))
     assert message in str(caught.value)
+
+
+SHARDS = 'splits.train.shards'
+
+
+@pytest.mark.parametrize(
+    ('key', 'value', 'message'),
+    [
+        ('options', [], 'options must be an object, got []'),
+        ('options', {'a': [[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]}, 'nested at most 16 levels deep'),
+        ('source', 'x', "source must be an object, got 'x'"),
+        ('source.pictures', -1, 'source.pictures must be an integer of at least 0, got -1'),
+        ('source.pictures', True, 'source.pictures must be an integer of at least 0, got True'),
+        ('source.pictures', 1.5, 'source.pictures must be an integer of at least 0, got 1.5'),
+        ('source.pictures', 2**63, 'an integer beyond int64'),
+        ('source.fingerprint', 7, 'source.fingerprint must be a string, got 7'),
+        ('categories', None, 'categories must be an object, got None'),
+        ('categories.count', '2', "categories.count must be an integer of at least 0, got '2'"),
+        ('categories.sha256', None, 'categories.sha256 must be a string, got None'),
+        ('splits', [1], 'splits must be an object, got [1]'),
+        ('splits.train', 3, 'splits.train must be an object, got 3'),
+        (SHARDS, {}, f'{SHARDS} must be an array, got {{}}'),
+        (SHARDS, [7], f'{SHARDS}[0] must be an object, got 7'),
+        (SHARDS, [{}], f'{SHARDS}[0].file must exist, got none'),
+        ('splits.train.records_per_class', [1], 'must have 2 elements, as many as categories.c'),
+        ('splits.train.records_per_class', [1, 'x'], 'class[1] must be an integer of at least'),
+        ('splits.train.records_per_class', 'xx', 'must be an array'),
+        ('priors', {}, 'priors.natural must exist, got none'),
+        ('priors.natural', [0.5, 1.5], 'priors.natural[1] must be a number in [0, 1], got 1.5'),
+        ('ledger.documents', {}, 'ledger.documents.read must exist, got none'),
+        ('ledger.pictures.read', 'many', "must be an integer of at least 0, got 'many'"),
+        ('ledger.notes', 'x' * 1000, f"ledger.notes must be an object, got '{'x' * 59}..."),
+    ],
+)
+def test_a_wrong_value_in_a_manifest_is_named_with_its_key_and_rule(
+    key: str, value: object, message: str, tmp_path: Path
+) -> None:
+    document = json.loads(manifest.to_bytes(MANIFEST))
+    *parents, last = key.split('.')
+    place = document
+    for parent in parents:
+        place = place[parent]
+    place[last] = value
+    path = tmp_path / 'manifest.json'
+    path.write_text(json.dumps(document))
+    with pytest.raises(UserError) as caught:
+        manifest.read(str(tmp_path))
+    assert str(caught.value).startswith(f'{path}: ')
+    assert message in str(caught.value)
+
+
+@given(data=st.data())
+def test_a_changed_manifest_is_read_or_refused_in_one_line(data: st.DataObject) -> None:
+    changed = bytearray(manifest.to_bytes(MANIFEST))
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(changed) - 1))
+        changed[at : at + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=9))
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, 'manifest.json').write_bytes(changed)
+        message = ''
+        try:
+            manifest.read(folder)
+        except UserError as error:
+            message = str(error)
+    assert '\n' not in message
 
 
 def test_missing_and_truncated_shards_are_named(tmp_path: Path) -> None:

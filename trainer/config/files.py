@@ -17,7 +17,14 @@ from trainer.config.overrides import apply_overrides, explain, flatten
 
 # A run may resume with other values of these. (A cosine schedule follows the new total.)
 _MUTABLE_FIELDS = frozenset(
-    {'total_steps', 'log_every_steps', 'checkpoint_every_steps', 'keep_checkpoints'}
+    {
+        'total_steps',
+        'log_every_steps',
+        'checkpoint_every_steps',
+        'keep_checkpoints',
+        'input.decoder',  # both give the same pixels
+        'input.max_undecodable',
+    }
 )
 _ADAPTER = pydantic.TypeAdapter(TrainConfig)
 

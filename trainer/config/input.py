@@ -40,10 +40,12 @@ class InputConfig:
       sample_fraction: Share of the train products that the run learns from, the same in every
         epoch; drawn by product and seed, so that each class keeps about this share.
       decoder: Decoder of JPEG, both with the same pixels: `simplejpeg` decodes in Python into the
-        batch, `tensorflow` in the graph.
+        batch, `tensorflow` in the graph, where an undecodable picture ends the run.
       cache: Whether the train split is kept decoded in memory; the batches are the same.
       deterministic: False fills a batch with the examples that are ready first. None is dropped or
         repeated, but two runs differ, and a stopped run cannot resume.
+      max_undecodable: Largest share of the pictures read that may be undecodable; these are passed
+        over. One picture in each epoch always may be.
       features: Whether the run learns from a feature cache (`trainer.features`) instead of
         pictures. The backbone is frozen: fusion and last layer learn.
     """
@@ -57,6 +59,7 @@ class InputConfig:
     decoder: Literal['simplejpeg', 'tensorflow'] = 'simplejpeg'
     cache: bool = False
     deterministic: bool = True
+    max_undecodable: Fraction = 0.0001
     features: bool = False
 
     def __post_init__(self) -> None:

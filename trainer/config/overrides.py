@@ -8,6 +8,7 @@ None, so that a path may be `2024`.
 import copy
 import dataclasses
 import json
+import re
 from collections.abc import Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -15,7 +16,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import pydantic
 
 from catalog import command_line
-from catalog.errors import UserError
+from catalog.errors import UserError, suggestion
 
 _PYTHON_WORDS = {'None': None, 'True': True, 'False': False}
 
@@ -87,7 +88,8 @@ def _check_field(node: Any, name: str, *, within: str) -> None:
     if not isinstance(node, dict):
         raise UserError(f'{where} is a value and has no field {name!r}')
     if name not in node:
-        raise UserError(f'{where} has no field {name!r}; it has {", ".join(node)}')
+        near = suggestion(name, node)
+        raise UserError(f'{where} has no field {name!r}; it has {", ".join(node)}{near}')
 
 
 def _parse(text: str, hint: Any) -> Any:
@@ -129,15 +131,20 @@ def explain(error: pydantic.ValidationError, config_class: type) -> str:
     match first['type']:
         case 'unexpected_keyword_argument' | 'extra_forbidden':
             owner = _class_at(config_class, path[:-1], title=error.title)
-            fields = ', '.join(field.name for field in dataclasses.fields(owner))
-            return f'there is no field {name!r}; {owner.__name__} has {fields}'
+            fields = [field.name for field in dataclasses.fields(owner)]
+            near = suggestion(path[-1], fields)
+            return f'there is no field {name!r}; {owner.__name__} has {", ".join(fields)}{near}'
         case 'missing' | 'missing_argument':
             return f'{name} must be given'
         case 'value_error':  # raised by a config class: already one line
             return f'{first["ctx"]["error"]}'
         case _:
             rule = first['msg'].replace('Input should be', 'must be')
-            return f'{name} {rule}, got {first["input"]!r}'
+            near = ''
+            if first['type'] == 'literal_error':
+                choices = re.findall(r"'([^']*)'", first['ctx']['expected'])
+                near = suggestion(str(first['input']), choices)
+            return f'{name} {rule}, got {first["input"]!r}{near}'
 
 
 def _class_at(config_class: type, path: Sequence[str], *, title: str) -> Any:

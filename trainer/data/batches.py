@@ -6,6 +6,7 @@ Records travel serialized and are parsed by the thousand; pictures travel encode
 by the batch, several batches at a time: fewer and larger elements cost tf.data less.
 """
 
+import dataclasses
 import functools
 import os
 from collections.abc import Callable
@@ -15,12 +16,13 @@ import tensorflow as tf
 
 from catalog.errors import UserError
 from trainer.config import InputConfig
-from trainer.data import pictures, products, progressive_resizing, sampling, sources
+from trainer.data import pictures, products, sampling, sources
 from trainer.data.data_set import DataSet
 from trainer.data.examples import BatchSpec, ExampleSpec
 from trainer.data.pictures import Decode
 from trainer.data.sampling import Sampler
 from trainer.data.sources import Columns, Source
+from trainer.undecodable.log import UndecodableLog
 
 Map = Callable[[Any], Columns]
 Group = Callable[[Columns], Columns]
@@ -35,7 +37,12 @@ _SHARE_SEED = 1  # of a share of products to evaluate
 
 
 def train_batches(
-    data: DataSet, spec: BatchSpec, *, worker: int = 0, num_workers: int = 1
+    data: DataSet,
+    spec: BatchSpec,
+    *,
+    worker: int = 0,
+    num_workers: int = 1,
+    undecodable: UndecodableLog | None = None,
 ) -> tf.data.Dataset:
     """Returns the train split without end: each example once an epoch, shuffled anew in each epoch.
 
@@ -51,12 +58,14 @@ def train_batches(
       spec: What a batch holds.
       worker: Index of this worker.
       num_workers: Number of workers that share each batch.
+      undecodable: Where undecodable pictures are logged. Their examples have no label, whatever
+        else is in the batch.
 
     Returns:
       A dataset of `pictures.batch` or `products.batch`, b = batch_size / num_workers; H and W are
       None if the config has several sizes.
     """
-    source = sources.train_source(data, spec.input)
+    source = sources.train_source(data, spec.input, undecodable=undecodable)
     _, make_batch = _example_functions(spec.example)
     part = spec.batch_size // num_workers
     own_part = slice(worker * part, (worker + 1) * part)
@@ -143,7 +152,13 @@ def _epoch(
 
 
 def evaluation_batches(
-    data: DataSet, split: str, spec: BatchSpec, *, worker: int = 0, num_workers: int = 1
+    data: DataSet,
+    split: str,
+    spec: BatchSpec,
+    *,
+    worker: int = 0,
+    num_workers: int = 1,
+    undecodable: UndecodableLog | None = None,
 ) -> tf.data.Dataset:
     """Returns every example of a split once, in the order of the shards; the last batch may be
     smaller.
@@ -151,7 +166,8 @@ def evaluation_batches(
     Of several workers, each decodes every `num_workers`-th batch. A batch holds what one of
     `train_batches` does.
     """
-    parse, decode = sources.parser(spec.input), sources.decoder(data, spec.input)
+    parse = sources.parser(spec.input)
+    decode = sources.decoder(data, spec.input, undecodable=undecodable)
     group, make_batch = _example_functions(spec.example)
     return map_split(
         data,
@@ -164,16 +180,24 @@ def evaluation_batches(
 
 
 def picture_batches(
-    data: DataSet, split: str, config: InputConfig, *, batch_size: int, share: float = 1.0
+    data: DataSet,
+    split: str,
+    config: InputConfig,
+    *,
+    batch_size: int,
+    share: float = 1.0,
+    undecodable: UndecodableLog | None = None,
 ) -> tf.data.Dataset:
-    """Returns every picture of a split once, with all that is known of it.
+    """Returns every decodable picture of a split once, with all that is known of it.
 
     Args:
       data: A data set of pictures.
       split: Name of the split.
       config: Image size.
-      batch_size: Pictures in a batch; the last batch may be smaller.
+      batch_size: Pictures in a batch; the last batch, and one with undecodable pictures, may be
+        smaller, but none is empty.
       share: Share of the products, drawn by product, whose pictures are read.
+      undecodable: Where undecodable pictures are logged.
 
     Returns:
       A dataset of {'image': uint8 [B, H, W, 3], 'label': int64 [B] (-1 if unlabelled),
@@ -188,11 +212,21 @@ def picture_batches(
         kept = sampling.in_fraction(columns['product_id'], fraction=share, seed=_SHARE_SEED)
         return {name: tf.boolean_mask(column, kept) for name, column in columns.items()}
 
-    def decode(columns: Columns) -> Columns:
-        image = progressive_resizing.decode(columns.pop('encoded'), config, step=None)
-        return {'image': image, **columns}
+    same_pixels = dataclasses.replace(config, decoder='simplejpeg')  # the other one may fail
+    decode_pictures = sources.picture_decoder(same_pixels, undecodable=undecodable)
 
-    return map_split(data, split, parse=parse, decode=decode, batch_size=batch_size)
+    def decode(columns: Columns) -> Columns:
+        image, decodable = decode_pictures(columns.pop('encoded'), None)
+        batch = {'image': image, **columns}
+        kept: Columns = tf.cond(
+            tf.reduce_all(decodable),
+            lambda: batch,
+            lambda: {name: column[decodable] for name, column in batch.items()},
+        )
+        return kept
+
+    batches = map_split(data, split, parse=parse, decode=decode, batch_size=batch_size)
+    return batches.filter(lambda batch: tf.size(batch['label']) > 0)
 
 
 def map_split(

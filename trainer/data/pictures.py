@@ -7,9 +7,10 @@ import tensorflow as tf
 from catalog import record
 from trainer.config import InputConfig
 from trainer.data import sources
+from trainer.data.preprocess import Decoded
 from trainer.data.sources import Columns
 
-Decode = Callable[[tf.Tensor], tf.Tensor]
+Decode = Callable[[tf.Tensor], Decoded]
 
 
 def group(records: Columns) -> Columns:
@@ -23,8 +24,13 @@ def group(records: Columns) -> Columns:
 
 
 def batch(pictures: Columns, decode: Decode) -> Columns:
-    """Decodes pictures to what a step takes: `image` uint8 [b, H, W, 3] and `label` int64 [b]."""
-    return {'image': decode(pictures['encoded']), 'label': pictures['label']}
+    """Decodes pictures to what a step takes: `image` uint8 [b, H, W, 3] and `label` int64 [b].
+
+    An undecodable picture has no label: `sources.UNLABELLED`.
+    """
+    images, decodable = decode(pictures['encoded'])
+    labels = tf.where(decodable, pictures['label'], tf.constant(sources.UNLABELLED, tf.int64))
+    return {'image': images, 'label': labels}
 
 
 def parse(serialized: tf.Tensor) -> Columns:

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from trainer.data import sources
 from trainer.data.examples import ExampleSpec
 from trainer.data.pictures import Decode
 from trainer.data.sources import Columns
@@ -17,19 +18,28 @@ def batch(products: Columns, decode: Decode, *, example: ExampleSpec) -> Columns
 
     A product with fewer than V = `max_views` views has a mask of False in the places that remain.
     These repeat its own views in turn, so that batch normalization under XLA, which computes all
-    places, sees real images only.
+    places, sees real images only. Undecodable views are left out; a product without a decodable one
+    has no label (`sources.UNLABELLED`), and one white view.
 
     Returns:
       `image` uint8 [b, V, H, W, 3], or of a feature cache `features` float32 [b, V, d]; `mask` bool
-      [b, V]; `label` int64 [b].
+      [b, V]; `label` int64 [b]; `undecodable` int64 [b], the number of its undecodable views.
     """
     encoded = products['encoded']
-    mask = encoded != tf.zeros([], encoded.dtype)  # [b, V]
-    views = decode(encoded[mask])  # the real views of all products in turn
+    given = encoded != tf.zeros([], encoded.dtype)  # [b, V]
+    views, decodable = decode(encoded[given])  # the views of all products in turn
+    rows = tf.where(given)
+    decoded = tf.scatter_nd(rows, tf.cast(decodable, tf.int32), tf.shape(given, tf.int64))  # [b, V]
+    counts = tf.reduce_sum(decoded, axis=1)  # [b]
+    first = tf.range(given.shape[1]) == 0  # the place of a product without a decodable view
+    used = tf.cast(decoded, tf.bool) | (counts == 0)[:, tf.newaxis] & first
+    kept = tf.where(used[given])[:, 0]
+    mask = tf.sequence_mask(tf.maximum(counts, 1), given.shape[1])
     return {
-        example.column: tf.gather(views, _view_rows(mask)),
+        example.column: tf.gather(views, tf.gather(kept, _view_rows(mask))),
         'mask': mask,
-        'label': products['label'],
+        'label': tf.where(counts > 0, products['label'], sources.UNLABELLED),
+        'undecodable': tf.cast(tf.reduce_sum(tf.cast(given, tf.int32), 1) - counts, tf.int64),
     }
 
 

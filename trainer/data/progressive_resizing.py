@@ -12,6 +12,8 @@ import tensorflow as tf
 
 from trainer.config import InputConfig, SizeConfig
 from trainer.data import preprocess
+from trainer.data.preprocess import Decoded
+from trainer.undecodable.decoding import decode_decodable
 
 
 def stages(config: InputConfig) -> tuple[SizeConfig, ...]:
@@ -36,33 +38,42 @@ def steps_to_next(config: InputConfig, *, step: int) -> int:
     return stage_at(config, step=step).until_step - step
 
 
-def decode(encoded: tf.Tensor, config: InputConfig, *, step: tf.Tensor | None) -> tf.Tensor:
-    """Decodes the pictures of a step: string [N], int64 [] -> uint8 [N, h, w, 3].
+def decode(encoded: tf.Tensor, config: InputConfig, *, step: tf.Tensor | None) -> Decoded:
+    """Decodes the pictures of a step: string [N], int64 [] -> uint8 [N, h, w, 3], bool [N].
 
     Args:
       encoded: The encoded pictures.
       config: All sizes of the run.
       step: The step, from 0; None decodes to the last size, for evaluation.
+
+    Returns:
+      The images, and whether each picture is decodable; the image of one that is not is white. The
+      decoder `tensorflow` fails instead.
     """
     all_stages = stages(config)
     if len(all_stages) == 1 or step is None:
         return _decode(encoded, config, all_stages[-1])
     ends = tf.constant([stage.until_step for stage in config.sizes], tf.int64)
     number = tf.reduce_sum(tf.cast(step >= ends, tf.int32))
-    images = tf.switch_case(
+    images, decodable = tf.switch_case(
         number, [lambda stage=stage: _decode(encoded, config, stage) for stage in all_stages]
     )
-    return tf.ensure_shape(images, [encoded.shape[0], None, None, 3])
+    return tf.ensure_shape(images, [encoded.shape[0], None, None, 3]), decodable
 
 
-def _decode(encoded: tf.Tensor, config: InputConfig, stage: SizeConfig) -> tf.Tensor:
-    def in_graph(encoded: tf.Tensor) -> tf.Tensor:
+def _decode(encoded: tf.Tensor, config: InputConfig, stage: SizeConfig) -> Decoded:
+    def decode_batch(encoded: tf.Tensor) -> tf.Tensor:
         return preprocess.decode_batch(
             encoded, height=stage.height, width=stage.width, ratio=stage.ratio
         )
 
-    if config.decoder == 'tensorflow' or stage.ratio > 1:
-        return in_graph(encoded)
+    def decode_any(encoded: tf.Tensor) -> Decoded:
+        return decode_decodable(encoded, decode_batch, height=stage.height, width=stage.width)
+
+    if config.decoder == 'tensorflow':
+        return decode_batch(encoded), tf.ones(tf.shape(encoded), tf.bool)
+    if stage.ratio > 1:
+        return decode_any(encoded)
     return preprocess.decode_jpeg_batch(
-        encoded, height=stage.height, width=stage.width, fallback=in_graph
+        encoded, height=stage.height, width=stage.width, fallback=decode_any
     )

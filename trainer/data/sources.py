@@ -20,6 +20,8 @@ from catalog.errors import UserError
 from trainer.config import InputConfig
 from trainer.data import data_set, feature_shards, progressive_resizing
 from trainer.data.data_set import DataSet
+from trainer.data.preprocess import Decoded
+from trainer.undecodable.log import UndecodableLog
 
 Columns = dict[str, Any]
 
@@ -47,7 +49,7 @@ class Source:
       parse: Parses records to columns: `encoded`, ragged [R, (views)], `label` and `product_id`,
         int64 [R].
       decode: Decodes `encoded` [N] for a step, int64 [], to images uint8 [N, h, w, 3] or features
-        float32 [N, d].
+        float32 [N, d], and to whether each picture is decodable, bool [N].
 
     `encoded` is padded with the zero of its dtype.
     """
@@ -55,31 +57,50 @@ class Source:
     parts: tuple[tf.Tensor, ...]
     read: Callable[..., tf.data.Dataset]
     parse: Callable[[tf.Tensor], Columns]
-    decode: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+    decode: Callable[[tf.Tensor, tf.Tensor], Decoded]
 
 
-def train_source(data: DataSet, config: InputConfig) -> Source:
-    """Returns the source of the train split.
+def train_source(
+    data: DataSet, config: InputConfig, *, undecodable: UndecodableLog | None = None
+) -> Source:
+    """Returns the source of the train split, which adds undecodable pictures to a log.
 
     Raises:
       UserError: If it is to be cached in memory and is too large.
     """
     if config.cache:
-        return _memory(data, config)
+        return _memory(data, config, undecodable)
     return Source(
         parts=shards(data, 'train'),
         read=reader(data, 'train'),
         parse=parser(config),
-        decode=decoder(data, config),
+        decode=decoder(data, config, undecodable=undecodable),
     )
 
 
-def decoder(data: DataSet, config: InputConfig) -> Callable[..., tf.Tensor]:
-    """Returns a function from `encoded` [N] and a step, or None, to images or features."""
+def decoder(
+    data: DataSet, config: InputConfig, *, undecodable: UndecodableLog | None = None
+) -> Callable[..., Decoded]:
+    """Returns the function `Source.decode`; without a step (None) it decodes to the last size."""
     if not config.features:
-        return lambda encoded, step: progressive_resizing.decode(encoded, config, step=step)
+        return picture_decoder(config, undecodable=undecodable)
     size = feature_shards.feature_source(data.manifest).size
-    return lambda encoded, step: feature_shards.decode(encoded, size=size)
+    return lambda encoded, step: (
+        feature_shards.decode(encoded, size=size),
+        tf.ones(tf.shape(encoded), tf.bool),
+    )
+
+
+def picture_decoder(
+    config: InputConfig, *, undecodable: UndecodableLog | None = None
+) -> Callable[..., Decoded]:
+    """Returns the function `Source.decode` for pictures, also if the run learns from features."""
+
+    def decode(encoded: tf.Tensor, step: tf.Tensor | None) -> Decoded:
+        images, decodable = progressive_resizing.decode(encoded, config, step=step)
+        return images, undecodable.observe(encoded, decodable) if undecodable else decodable
+
+    return decode
 
 
 def shards(data: DataSet, split: str) -> tuple[tf.Tensor, tf.Tensor]:
@@ -128,10 +149,10 @@ def parser(
     return parse
 
 
-def _memory(data: DataSet, config: InputConfig) -> Source:
+def _memory(data: DataSet, config: InputConfig, undecodable: UndecodableLog | None) -> Source:
     """Reads the train split into memory: decoded images, columns, bounds of the shards."""
     _check_memory(data, config)
-    columns, images = _read_all(data, config)
+    columns, images, decodable = _read_all(data, config, undecodable)
     _, records = shards(data, 'train')
     ends = tf.cumsum(records)
     views = tf.cumsum(columns['views'])
@@ -146,7 +167,10 @@ def _memory(data: DataSet, config: InputConfig) -> Source:
         parts=(ends - records, ends),
         read=tf.data.Dataset.range,
         parse=rows,
-        decode=lambda numbers, step: tf.gather(images, numbers - 1),
+        decode=lambda numbers, step: (
+            tf.gather(images, numbers - 1),
+            tf.gather(decodable, numbers - 1),
+        ),
     )
 
 
@@ -160,8 +184,15 @@ def _check_memory(data: DataSet, config: InputConfig) -> None:
         )
 
 
-def _read_all(data: DataSet, config: InputConfig) -> tuple[Columns, tf.Tensor]:
-    """Returns `label`, `product_id`, `views` int64 [R] and images uint8 [P, H, W, 3], in order."""
+def _read_all(
+    data: DataSet, config: InputConfig, undecodable: UndecodableLog | None
+) -> tuple[Columns, tf.Tensor, tf.Tensor]:
+    """Returns the records and pictures in order.
+
+    Returns:
+      `label`, `product_id`, `views` int64 [R]; images uint8 [P, H, W, 3]; whether they are
+      decodable, bool [P].
+    """
     records = tf.data.Dataset.from_tensor_slices(shards(data, 'train'))
     blocks = records.flat_map(reader(data, 'train')).batch(PARSED_RECORDS).map(parser(config))
     parsed = [
@@ -169,18 +200,21 @@ def _read_all(data: DataSet, config: InputConfig) -> tuple[Columns, tf.Tensor]:
     ]
     columns = [np.concatenate(column) for column in zip(*parsed, strict=True)]
     encoded = blocks.map(lambda block: block['encoded'].flat_values).rebatch(_DECODED_PICTURES)
+    decode = picture_decoder(config, undecodable=undecodable)
     decoded = encoded.map(
-        lambda pictures: progressive_resizing.decode(pictures, config, step=None),
-        num_parallel_calls=tf.data.AUTOTUNE,
+        lambda pictures: decode(pictures, None), num_parallel_calls=tf.data.AUTOTUNE
     )
     count = data.split('train').pictures
     images = np.empty([count, config.height, config.width, 3], np.uint8)
+    are_decodable = np.ones(count, np.bool_)
     first = 0
-    for batch in decoded.as_numpy_iterator():
+    for batch, flags in decoded.as_numpy_iterator():
         images[first : first + len(batch)] = batch
+        are_decodable[first : first + len(batch)] = flags
         first += len(batch)
     names = ('label', 'product_id', 'views')
-    return dict(zip(names, map(tf.constant, columns), strict=True)), tf.constant(images)
+    by_name = dict(zip(names, map(tf.constant, columns), strict=True))
+    return by_name, tf.constant(images), tf.constant(are_decodable)
 
 
 @contextlib.contextmanager
@@ -197,9 +231,10 @@ def input_errors_named(data: DataSet, *, split: str) -> Iterator[None]:
         # is not in the data.
         manifest.check_files(data.folder, data.split(split))
         data_set.check_digests(data.folder, data.split(split).shards)
-        if not re.search(r'\bDecode', error.message):  # the node that failed
+        if not re.search(r'\b(Decode|StringToNumber)', error.message):  # the node that failed
             raise
         raise UserError(
-            f'{data.folder}: every picture of the {split} split must be decodable, one is not, '
-            'although the shards match the manifest; shard the data again with --verify=decode'
+            f'{data.folder}: every picture of the {split} split must be decodable with '
+            'input.decoder=tensorflow, one is not; --config.input.decoder=simplejpeg gives the '
+            'same batches, passes over such pictures and names them'
         ) from error

@@ -26,9 +26,13 @@ from trainer import startup
 
 _METHODS = ['best', 'arithmetic', 'fitted_arithmetic', 'geometric', 'fitted_geometric', 'stacking']
 
-_WORKDIRS = flags.DEFINE_list('workdirs', None, 'Folders of the training runs.', required=True)
-_DATA = flags.DEFINE_string('data', None, 'Folder of the data set.', required=True)
-_OUTPUT = flags.DEFINE_string('output', None, 'New folder for the ensemble.', required=True)
+_WORKDIRS = flags.DEFINE(
+    command_line.PATHS, 'workdirs', None, 'Folders of the training runs.', required=True
+)
+_DATA = flags.DEFINE(command_line.PATH, 'data', None, 'Folder of the data set.', required=True)
+_OUTPUT = flags.DEFINE(
+    command_line.PATH, 'output', None, 'New folder for the ensemble.', required=True
+)
 _SPLIT = flags.DEFINE_string('split', 'validation', 'Split to fit and compare on.')
 _COMBINE = flags.DEFINE_enum('combine', 'best', _METHODS, 'How the probabilities are combined.')
 

@@ -31,6 +31,7 @@ from trainer.inference.ensemble import Candidate, Ensemble, MemberRun, to_json
 from trainer.inference.runs import Member
 from trainer.metrics.calibration import clipped_log
 from trainer.report import tables
+from trainer.undecodable.log import UndecodableLog
 
 BEST = 'best'
 
@@ -117,6 +118,7 @@ def _score_sample(members: Sequence[Member], data: DataSet, split: str) -> Label
     products = sum(data.split(split).products_per_class)
     wanted = min(_MAX_PRODUCTS, _MAX_BYTES // (4 * data.num_classes * len(members)))
     common = runs.common_config(members)
+    undecodable = UndecodableLog(data.paths(split))
     scored = split_scores.score_members(
         members,
         data,
@@ -124,11 +126,13 @@ def _score_sample(members: Sequence[Member], data: DataSet, split: str) -> Label
         config=common.input,
         batch_size=common.batch_size,
         share=min(1.0, wanted / products),
+        undecodable=undecodable,
     )
     parts = [
         (np.stack([one.products.probabilities for one in each]), each[0].products.label)
         for each in scored
     ]
+    undecodable.report()
     if sum(len(labels) for _, labels in parts) < _HOLD_OUT_EVERY:
         raise UserError(
             f'{data.folder}: split {split!r} must have {_HOLD_OUT_EVERY} products or more to fit '

@@ -21,10 +21,12 @@ from absl import flags
 from catalog import command_line, terminal
 from trainer import startup
 
-_WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the training run.', required=True)
-_DATA = flags.DEFINE_string('data', None, 'Folder of the data set.', required=True)
+_WORKDIR = flags.DEFINE(
+    command_line.PATH, 'workdir', None, 'Folder of the training run.', required=True
+)
+_DATA = flags.DEFINE(command_line.PATH, 'data', None, 'Folder of the data set.', required=True)
 _SPLIT = flags.DEFINE_string('split', 'validation', 'Split to evaluate on.')
-_OUTPUT = flags.DEFINE_string('output', None, 'Folder for the report.', required=True)
+_OUTPUT = flags.DEFINE(command_line.PATH, 'output', None, 'Folder for the report.', required=True)
 _TOP_K = flags.DEFINE_integer('top_k', 5, 'Predictions a product in predictions.parquet.')
 _TARGET = flags.DEFINE_float(
     'target_accuracy', 0.95, 'Required accuracy of auto-classified products, in (0, 1].'

@@ -45,6 +45,8 @@ DEFINITIONS = {
     'first, with the target accuracy.',
     'intervals': '95 %, percentile bootstrap over products, 1,000 samples.',
     'suspects': 'Suspected label errors, by confident learning (Northcutt et al., 2021).',
+    'undecodable': 'Pictures that no decoder reads are left out. A product is evaluated on its '
+    'other pictures, or not at all if it has none.',
     'without_leaked': 'Without the products, or pictures, whose bytes are also in train.',
 }
 
@@ -75,6 +77,10 @@ def build_document(evaluation: EvaluationResult, tree: Categories) -> dict[str, 
             **dataclasses.asdict(fitted.temperatures),
             'fitted_on': fitted.split,
             'fitted_products': fitted.products,
+        },
+        'undecodable': {
+            'pictures': len(evaluation.undecodable),
+            'products_not_evaluated': list(evaluation.not_evaluated),
         },
         'suspects': {'count': len(evaluation.label_errors), 'file': naming.LABEL_ERRORS},
         'without_leaked': _subset(evaluation.products_without_leaked),

@@ -30,6 +30,8 @@ from trainer.metrics.label_errors import LabelErrors, find_label_errors
 from trainer.metrics.prediction_table import Predictions
 from trainer.metrics.roc_auc import RocAuc, RocAucAccumulator
 from trainer.metrics.subset_metrics import ExampleAccumulator
+from trainer.undecodable.log import UndecodableLog
+from trainer.undecodable.places import Place
 
 FILES = frozenset(
     {naming.EVALUATION, naming.EVALUATION_PAGE, naming.LABEL_ERRORS, naming.PREDICTIONS}
@@ -82,7 +84,10 @@ def evaluate(
     data = data_set.open_data_set(data_folder)
     split_scores.check_split(data, workdir=workdir, split=split)
     with atomic_folder.replace(output, files=FILES) as partial:
-        temperatures, pieces = split_scores.score_calibrated(run, data, split)
+        undecodable = UndecodableLog(data.paths(split))
+        temperatures, pieces = split_scores.score_calibrated(
+            run, data, split, undecodable=undecodable
+        )
         counted = _count(
             pieces,
             data,
@@ -90,6 +95,7 @@ def evaluate(
             table=partial / naming.PREDICTIONS,
             temperatures=temperatures.temperatures,
             top_k=options.top_k,
+            undecodable=undecodable,
         )
         evaluation = _evaluation(
             counted, run, data, temperatures, split=split, target=options.target
@@ -104,6 +110,8 @@ class _Counted:
     pictures: ExampleAccumulator
     roc_auc: RocAuc
     predictions: Predictions  # of products
+    undecodable: tuple[Place, ...]
+    not_evaluated: tuple[int, ...]
 
 
 def _count(
@@ -114,6 +122,7 @@ def _count(
     table: Path,
     temperatures: Temperatures,
     top_k: int,
+    undecodable: UndecodableLog,
 ) -> _Counted:
     """Counts pictures and products, and writes the table of predictions for the products."""
     products, pictures = ExampleAccumulator(data.categories), ExampleAccumulator(data.categories)
@@ -129,17 +138,31 @@ def _count(
             writer.write(best)
             progress.update(pictures.examples)
     progress.close()
-    _check_products(data, products.examples, split=split)
-    return _Counted(products, pictures, auc.compute(), prediction_table.read(str(table)))
+    undecodable.report()
+    predictions = prediction_table.read(str(table))
+    not_evaluated = sorted(
+        {place.product_id for place in undecodable.places} - set(predictions.product_id.tolist())
+    )
+    _check_products(data, products.examples, split=split, left_out=len(not_evaluated))
+    return _Counted(
+        products,
+        pictures,
+        auc.compute(),
+        predictions,
+        undecodable=tuple(undecodable.places),
+        not_evaluated=tuple(not_evaluated),
+    )
 
 
-def _check_products(data: DataSet, found: int, *, split: str) -> None:
+def _check_products(data: DataSet, found: int, *, split: str, left_out: int) -> None:
     """Checks that each product's pictures were adjacent; `train` may contain oversampled copies."""
-    expected = sum(data.split(split).products_per_class)
+    if not found:
+        raise UserError(f'{data.folder}: {split!r} must have a decodable picture, got none')
+    expected = sum(data.split(split).products_per_class) - left_out
     if split != 'train' and found != expected:
         raise UserError(
             f'{data.folder}: the pictures of a product must be adjacent in {split!r}, which has '
-            f'{expected} products by its manifest, got {found}; make the data set again'
+            f'{expected} decodable products by its manifest, got {found}; make the data set again'
         )
 
 
@@ -180,6 +203,8 @@ def _evaluation(
         label_errors=label_errors,
         showcase=shown,
         sample_images=sample_images.load_sample_images(data, split, shown.product_ids(predictions)),
+        undecodable=counted.undecodable,
+        not_evaluated=counted.not_evaluated,
     )
 
 

@@ -32,6 +32,7 @@ def render_page(evaluation: EvaluationResult, tree: Categories) -> bytes:
         num_classes=len(tree),
         product_rule=evaluation.product_rule,
         coverage_sentence=text.coverage_sentence(evaluation),
+        undecodable_sentence=text.undecodable_sentence(evaluation),
         coverage_chart=pages.data_uri(charts.coverage(evaluation.coverage_curve, at_target)),
         coverage=evaluation.coverage,
         temperature_sentence=text.temperature_sentence(evaluation),

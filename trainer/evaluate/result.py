@@ -11,6 +11,7 @@ from trainer.metrics.prediction_table import Predictions
 from trainer.metrics.roc_auc import RocAuc
 from trainer.metrics.shots import ShotMetrics
 from trainer.metrics.subset_metrics import SubsetMetrics
+from trainer.undecodable.places import Place
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class EvaluationResult:
       label_errors: Suspected label errors, rows of `predictions`.
       showcase: Rows of `predictions` that the page shows.
       sample_images: Images of the shown products, by product id.
+      undecodable: The undecodable pictures of the split, which were left out.
+      not_evaluated: Ids of the products without a decodable picture, ascending.
     """
 
     split: str
@@ -62,6 +65,8 @@ class EvaluationResult:
     label_errors: LabelErrors
     showcase: Showcase
     sample_images: SampleImages
+    undecodable: tuple[Place, ...] = ()
+    not_evaluated: tuple[int, ...] = ()
 
     @property
     def subsets(self) -> tuple[SubsetMetrics, SubsetMetrics, SubsetMetrics, SubsetMetrics]:

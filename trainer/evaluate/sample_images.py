@@ -39,9 +39,20 @@ def load_sample_images(data: DataSet, split: str, products: Iterable[int]) -> Sa
         for product_id, index, encoded in zip(*columns, strict=True):
             views_of.setdefault(product_id, {})[index] = encoded  # copies are identical
     return {
-        product_id: tuple(shrink_to_thumbnail(views[i]) for i in sorted(views)[:MAX_VIEWS])
+        product_id: tuple(
+            shrink_to_thumbnail(views[i]) for i in sorted(views)[:MAX_VIEWS] if _is_intact(views[i])
+        )
         for product_id, views in views_of.items()
     }
+
+
+def _is_intact(encoded: bytes) -> bool:
+    try:
+        with Image.open(io.BytesIO(encoded)) as image:
+            image.load()
+    except (OSError, SyntaxError, ValueError):  # what Pillow raises for damaged images
+        return False
+    return True
 
 
 def shrink_to_thumbnail(encoded: bytes) -> bytes:

@@ -5,6 +5,8 @@ from trainer.evaluate import rows
 from trainer.evaluate.result import EvaluationResult
 from trainer.report import tables
 
+_LISTED = 10  # ids of products that were not evaluated
+
 
 def coverage_sentence(evaluation: EvaluationResult) -> str:
     """Returns the coverage at the target accuracy."""
@@ -42,6 +44,20 @@ def label_error_sentence(evaluation: EvaluationResult) -> str:
     )
 
 
+def undecodable_sentence(evaluation: EvaluationResult) -> str:
+    """Returns the numbers of pictures and products that were left out; empty if none was."""
+    pictures, products = len(evaluation.undecodable), evaluation.not_evaluated
+    if not pictures:
+        return ''
+    ids = ', '.join(str(id_) for id_ in products[:_LISTED])
+    if len(products) > _LISTED:
+        ids += f' and {len(products) - _LISTED:,} more'
+    return (
+        f'Undecodable pictures, left out: {pictures:,}. Products without another picture, not '
+        f'evaluated: {len(products):,}{f" ({ids})" if ids else ""}.'
+    )
+
+
 def format_evaluation(evaluation: EvaluationResult) -> str:
     """Returns the evaluation for the terminal."""
     parts = [
@@ -55,6 +71,7 @@ def format_evaluation(evaluation: EvaluationResult) -> str:
                 coverage_sentence(evaluation),
                 temperature_sentence(evaluation),
                 label_error_sentence(evaluation),
+                *filter(None, [undecodable_sentence(evaluation)]),
             ]
         ),
     ]

@@ -27,11 +27,11 @@ from absl import flags
 from catalog import command_line
 from trainer import startup
 
-_WORKDIR = flags.DEFINE_string(
-    'workdir', None, 'The workdir of a run or an ensemble.', required=True
+_WORKDIR = flags.DEFINE(
+    command_line.PATH, 'workdir', None, 'The workdir of a run or an ensemble.', required=True
 )
-_OUTPUT = flags.DEFINE_string(
-    'output', None, 'DIR/MODEL/VERSION, the folder to write.', required=True
+_OUTPUT = flags.DEFINE(
+    command_line.PATH, 'output', None, 'DIR/MODEL/VERSION, the folder to write.', required=True
 )
 _TOP_K = flags.DEFINE_integer('top_k', 5, 'Categories in a prediction.')
 _THRESHOLD = flags.DEFINE_float(
@@ -43,8 +43,11 @@ _TTA = flags.DEFINE_enum(
     ['none', 'flip'],
     'Test-time augmentation. flip averages a picture and its mirror image, in twice the time.',
 )
-_TARGET_PRIOR = flags.DEFINE_string(
-    'target_prior', None, 'natural, uniform or a CSV file; by default the prior of training.'
+_TARGET_PRIOR = flags.DEFINE(
+    command_line.PATH,
+    'target_prior',
+    None,
+    'natural, uniform or a CSV file; by default the prior of training.',
 )
 
 

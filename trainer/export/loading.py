@@ -18,6 +18,7 @@ from catalog.categories import Categories
 from catalog.errors import UserError
 from trainer import naming
 from trainer.export.saved_model import digests
+from trainer.workdir.literal_path import literal_path
 
 Size = tuple[int, int]  # height, width in pixels
 Decoder = Callable[[tf.Tensor], tf.Tensor]  # string [N] -> uint8 [N, height, width, 3]
@@ -131,7 +132,8 @@ def _check(folder: Path) -> None:
 
 
 def _load(folder: Path) -> ExportedModel:
-    loaded = tf.saved_model.load(str(folder))
+    with literal_path(str(folder)) as readable:
+        loaded = tf.saved_model.load(readable)
     if not hasattr(loaded, 'product_probabilities') or not hasattr(loaded, 'decode'):
         raise UserError(
             f'{folder}: was exported by an older version of trainer.export; export it again'

@@ -18,7 +18,7 @@ from trainer.export.serving_module import ServingModule
 from trainer.export.target_prior import read_shift
 from trainer.export.temperatures import ExportCalibration, read_calibration
 from trainer.inference.runs import open_run
-from trainer.workdir import run_files
+from trainer.workdir import literal_path, run_files
 
 
 def export(
@@ -44,6 +44,11 @@ def export(
       UserError: If the version exists, a value is out of range, the workdir has no checkpoint, or
         the prior cannot be shifted.
     """
+    if literal_path.has_wildcards(output):
+        raise UserError(
+            f'{output}: --output must have none of the characters *?[]\\ in its path, because '
+            'TensorFlow cannot load a model from there; choose another folder'
+        )
     name, version = _name_and_version(output)
     if top_k < 1:
         raise UserError(f'--top_k must be at least 1, got {top_k}')

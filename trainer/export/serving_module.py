@@ -132,8 +132,7 @@ class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         return decode_parallel(image_bytes, self._input)
 
     def _decode(self, image_bytes: tf.Tensor) -> tf.Tensor:
-        size = self._input
-        return preprocess.decode_batch(image_bytes, height=size.height, width=size.width)
+        return self._decode_each(image_bytes)
 
     def _product_probabilities(self, images: tf.Tensor, product: tf.Tensor) -> tf.Tensor:
         uncalibrated = self._predictor.product_probabilities(images, product)
@@ -161,12 +160,7 @@ def calibrated(
 
 def decode_parallel(image_bytes: tf.Tensor, config: InputConfig) -> tf.Tensor:
     """Decodes the pictures of a batch in parallel: string [N] -> uint8 [N, H, W, 3]."""
-    shape = (config.height, config.width, 3)
-    return tf.map_fn(
-        lambda encoded: preprocess.decode(encoded, height=config.height, width=config.width),
-        image_bytes,
-        fn_output_signature=tf.TensorSpec(shape, tf.uint8),
-    )
+    return preprocess.decode_any_batch(image_bytes, height=config.height, width=config.width)
 
 
 def top_categories(probabilities: tf.Tensor, tree: Categories, *, top_k: int) -> Outputs:

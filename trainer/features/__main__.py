@@ -28,10 +28,12 @@ from trainer.data import data_set
 if TYPE_CHECKING:
     from trainer.inference.runs import Member
 
-_WORKDIR = flags.DEFINE_string('workdir', None, 'The workdir of the run whose backbone is used.')
-_CONFIG = flags.DEFINE_string('config', None, 'A config file with model.weights.')
-_DATA = flags.DEFINE_string('data', None, 'The folder of the shards.', required=True)
-_OUTPUT = flags.DEFINE_string('output', None, 'The folder to write.', required=True)
+_WORKDIR = flags.DEFINE(
+    command_line.PATH, 'workdir', None, 'The workdir of the run whose backbone is used.'
+)
+_CONFIG = flags.DEFINE(command_line.LOCAL_PATH, 'config', None, 'A config file with model.weights.')
+_DATA = flags.DEFINE(command_line.PATH, 'data', None, 'The folder of the shards.', required=True)
+_OUTPUT = flags.DEFINE(command_line.PATH, 'output', None, 'The folder to write.', required=True)
 
 
 def main(argv: list[str]) -> None:

@@ -7,6 +7,7 @@ written atomically, so that a stopped job resumes with the next one; the manifes
 
 import dataclasses
 import hashlib
+import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from catalog import categories, manifest, storage
+from catalog import categories, manifest, record, storage
 from catalog.errors import UserError
 from catalog.formats import tfrecord
 from catalog.manifest import Shard, Split
@@ -29,6 +30,7 @@ from trainer.inference.runs import Member
 from trainer.inference.scores import product_starts
 from trainer.models import backbone_file
 from trainer.models.model import feature_model
+from trainer.undecodable.log import UndecodableLog
 
 SOURCE_FILE = 'features.json'
 
@@ -124,28 +126,66 @@ def _write_splits(job: _Job) -> dict[str, Split]:
             shards.append(_write_shard(job, name, shard))
             pictures += shard.pictures
             progress.update(pictures)
-        splits[name] = dataclasses.replace(split, shards=tuple(shards))
+        written = dataclasses.replace(split, shards=tuple(shards))
+        is_complete = written.pictures == split.pictures
+        splits[name] = written if is_complete else _count_classes(job, written)
     progress.close()
     return splits
 
 
+def _count_classes(job: _Job, split: Split) -> Split:
+    """Returns a split without undecodable pictures, with the counts of what was written."""
+    counts = np.zeros([3, job.data.num_classes], np.int64)
+    seen: set[int] = set()
+    for shard in split.shards:
+        records = _read_records(storage.read_bytes(storage.join(job.output, shard.file)))
+        for label, product_id, views in records:
+            counts[:, label] += (1, views, product_id not in seen)
+            seen.add(product_id)
+    per_record, per_picture, per_product = (tuple(row) for row in counts.tolist())
+    return Split(split.shards, per_record, per_picture, per_product)
+
+
+def _read_records(content: bytes) -> list[tuple[int, int, int]]:
+    """Returns label, product id and number of views of each record of a shard."""
+    if not content:
+        return []
+    features = {
+        feature_shards.FEATURES: tf.io.RaggedFeature(tf.string),
+        record.LABEL: tf.io.FixedLenFeature([], tf.int64),
+        record.PRODUCT_ID: tf.io.FixedLenFeature([], tf.int64),
+    }
+    parsed = tf.io.parse_example(list(tfrecord.read(io.BytesIO(content))), features)
+    columns = (
+        parsed[record.LABEL],
+        parsed[record.PRODUCT_ID],
+        parsed[feature_shards.FEATURES].row_lengths(),
+    )
+    return list(zip(*(column.numpy().tolist() for column in columns), strict=True))
+
+
 def _write_shard(job: _Job, split: str, shard: Shard) -> Shard:
-    """Writes the features of one shard, unless it exists."""
+    """Writes the features of one shard, unless it exists. Undecodable pictures are left out."""
     file = feature_shards.shard_file(shard.file)
     path = storage.join(job.output, file)
     if storage.exists(path):
         content = storage.read_bytes(path)
     else:
-        records = _records(job, _single_shard(job.data, split, shard), split=split)
-        if len(records) != shard.records:
+        undecodable = UndecodableLog([storage.join(job.data.folder, shard.file)])
+        records = _records(
+            job, _single_shard(job.data, split, shard), split=split, undecodable=undecodable
+        )
+        undecodable.report()
+        if len(records) != shard.records and not undecodable.places:
             raise UserError(
                 f'{job.data.folder}: the pictures of a product must be adjacent in {shard.file}, '
                 f'which has {shard.records} records by its manifest, got {len(records)}'
             )
         content = tfrecord.frames(records)
         storage.write_bytes(path, content)
+    views = [views for _, _, views in _read_records(content)]
     sha256 = hashlib.sha256(content).hexdigest()
-    return Shard(file, shard.records, shard.pictures, len(content), sha256)
+    return Shard(file, len(views), sum(views), len(content), sha256)
 
 
 def _single_shard(data: DataSet, split: str, shard: Shard) -> DataSet:
@@ -156,14 +196,19 @@ def _single_shard(data: DataSet, split: str, shard: Shard) -> DataSet:
     )
 
 
-def _records(job: _Job, data: DataSet, *, split: str) -> list[bytes]:
+def _records(job: _Job, data: DataSet, *, split: str, undecodable: UndecodableLog) -> list[bytes]:
+    pictures = picture_batches(
+        data, split, job.input, batch_size=job.batch_size, undecodable=undecodable
+    )
     batches = [
         {
             'features': _check_finite(job.compute(batch['image']).numpy(), data),
             **{name: batch[name].numpy() for name in ('label', 'product_id', 'index')},
         }
-        for batch in picture_batches(data, split, job.input, batch_size=job.batch_size)
+        for batch in pictures
     ]
+    if not batches:
+        return []
     columns = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
     starts = product_starts(columns['product_id'], columns['index'])
     return [

@@ -22,6 +22,7 @@ from trainer.inference.runs import Member, Run
 from trainer.inference.scores import Scores
 from trainer.metrics import calibration
 from trainer.metrics.calibration import FittedTemperatures, Temperatures
+from trainer.undecodable.log import UndecodableLog
 from trainer.workdir import run_files
 
 _FIT_PRODUCTS = 10_000
@@ -59,9 +60,17 @@ def check_split(data: DataSet, *, workdir: str, split: str) -> None:
 
 
 def score_split(
-    run: Run, data: DataSet, split: str, *, share: float = 1.0
+    run: Run,
+    data: DataSet,
+    split: str,
+    *,
+    share: float = 1.0,
+    undecodable: UndecodableLog | None = None,
 ) -> Iterator[ScoredProducts]:
-    """Computes the scores of a split, or of a share of its products, some products at a time."""
+    """Computes the scores of a split, or of a share of its products, some products at a time.
+
+    Products without a decodable picture are left out; `undecodable` logs such pictures.
+    """
     for each in score_members(
         run.members,
         data,
@@ -69,6 +78,7 @@ def score_split(
         config=run.config.input,
         batch_size=run.config.batch_size,
         share=share,
+        undecodable=undecodable,
     ):
         if run.combination is None:
             yield each[0]
@@ -87,6 +97,7 @@ def score_members(
     config: InputConfig,
     batch_size: int,
     share: float,
+    undecodable: UndecodableLog | None = None,
 ) -> Iterator[tuple[ScoredProducts, ...]]:
     """Computes the scores of the same products by each of several models.
 
@@ -97,8 +108,11 @@ def score_members(
       config: Image size to decode to; each model resizes the images to its own size.
       batch_size: Pictures in a batch.
       share: Share of the products, drawn by product.
+      undecodable: Where undecodable pictures are logged.
     """
-    decoded = batches.picture_batches(data, split, config, batch_size=batch_size, share=share)
+    decoded = batches.picture_batches(
+        data, split, config, batch_size=batch_size, share=share, undecodable=undecodable
+    )
     streams = itertools.tee(decoded, len(members))  # all members take a batch before the next
     return zip(*(_score(*one) for one in zip(members, streams, strict=True)), strict=True)
 
@@ -124,7 +138,7 @@ def _combine(each: Sequence[Scores], rule: Combination) -> Scores:
 
 
 def score_calibrated(
-    run: Run, data: DataSet, split: str
+    run: Run, data: DataSet, split: str, *, undecodable: UndecodableLog
 ) -> tuple[FittedTemperatures, Iterator[ScoredProducts]]:
     """Fits the temperatures for a split and scores it.
 
@@ -132,7 +146,9 @@ def score_calibrated(
     """
     fitted = 'validation' if _has_labels(data, 'validation') else split
     share = _fit_share(data, fitted)
-    sample = list(score_split(run, data, fitted, share=share))
+    log = undecodable if fitted == split else UndecodableLog(data.paths(fitted))
+    sample = list(score_split(run, data, fitted, share=share, undecodable=log))
+    log.report()
     calibrated = FittedTemperatures(
         temperatures=Temperatures(
             picture=_fit([part.pictures for part in sample]),
@@ -143,7 +159,7 @@ def score_calibrated(
     )
     if fitted == split and share == 1:
         return calibrated, iter(sample)
-    return calibrated, score_split(run, data, split)
+    return calibrated, score_split(run, data, split, undecodable=undecodable)
 
 
 def _has_labels(data: DataSet, split: str) -> bool:

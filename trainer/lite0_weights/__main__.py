@@ -14,10 +14,15 @@ from absl import flags
 from catalog import command_line
 from trainer.lite0_weights import convert
 
-_INPUT = flags.DEFINE_string(
-    'input', None, 'A .pth file of EfficientNet-Lite0; by default that of the installed package.'
+_INPUT = flags.DEFINE(
+    command_line.PATH,
+    'input',
+    None,
+    'A .pth file of EfficientNet-Lite0; by default that of the installed package.',
 )
-_OUTPUT = flags.DEFINE_string('output', None, 'The file to write: NAME.weights.h5', required=True)
+_OUTPUT = flags.DEFINE(
+    command_line.PATH, 'output', None, 'The file to write: NAME.weights.h5', required=True
+)
 
 
 def main(argv: list[str]) -> None:

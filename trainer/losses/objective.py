@@ -35,6 +35,16 @@ class MixedLabels:
     partner: tf.Tensor | None = None
     share: tf.Tensor | None = None
 
+    def known(self) -> tf.Tensor:
+        """Returns which images have labels, bool [B]; an undecodable picture has none."""
+        known = self.own >= 0
+        return known if self.partner is None else known & (self.partner >= 0)
+
+    def with_known_classes(self) -> 'MixedLabels':
+        """Returns the same labels, and any class where there is none."""
+        partner = None if self.partner is None else tf.maximum(self.partner, 0)
+        return MixedLabels(tf.maximum(self.own, 0), partner, self.share)
+
     @property
     def dominant(self) -> tf.Tensor:
         """The label with the larger share, int64 [B]."""

@@ -24,9 +24,11 @@ from absl import flags
 from catalog import command_line
 from trainer import startup
 
-_MODEL = flags.DEFINE_list('model', None, 'Version folders of exported models.', required=True)
-_INPUT = flags.DEFINE_string('input', None, 'BSON files with products.', required=True)
-_OUTPUT = flags.DEFINE_string('output', None, 'CSV file to write.', required=True)
+_MODEL = flags.DEFINE(
+    command_line.PATHS, 'model', None, 'Version folders of exported models.', required=True
+)
+_INPUT = flags.DEFINE(command_line.PATHS, 'input', None, 'BSON files with products.', required=True)
+_OUTPUT = flags.DEFINE(command_line.PATH, 'output', None, 'CSV file to write.', required=True)
 _TOP_K = flags.DEFINE_integer('top_k', 1, 'Number of categories for each product.')
 _CONFIDENCE = flags.DEFINE_bool('confidence', False, 'Also write the confidence of each category.')
 _LEVEL = flags.DEFINE_bool(

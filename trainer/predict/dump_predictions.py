@@ -9,6 +9,7 @@ import collections
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
@@ -27,6 +28,8 @@ from trainer.predict.decoding import DecodedPictures
 from trainer.predict.dump_stream import DumpPosition, DumpProduct
 from trainer.predict.resumable_file import ResumableFile
 from trainer.predict.submission import Columns, ProductPrediction
+
+_NAMED_PICTURES = 100
 
 
 @dataclass(frozen=True)
@@ -70,13 +73,18 @@ class Counts:
 
 
 def predict(
-    *, models: Sequence[str], pattern: str, output: str, options: PredictOptions | None = None
+    *,
+    models: Sequence[str],
+    pattern: str | Sequence[str],
+    output: str,
+    options: PredictOptions | None = None,
 ) -> Counts:
     """Writes a row for each product of the files, in their order.
 
     Args:
       models: Version folders.
-      pattern: BSON files: comma-separated patterns, local or `gs://`; `.gz` is decompressed.
+      pattern: BSON files: patterns, or one string with commas between them, local or `gs://`;
+        `.gz` is decompressed.
       output: A local file, which appears when it is complete.
       options: What to write, and how.
 
@@ -117,11 +125,28 @@ def _write(
     stream = dump_stream.read_products(paths, start=position)
     for products, decoded in _decode_ahead(stream, models, chunk=options.chunk_products):
         rows = _rows(products, decoded, models, options)
+        _name_undecodable(products, decoded, paths, before=counts.unusable_pictures)
         counts = _add(counts, products, decoded)
         file.write(rows.encode(), _state(products[-1].end, counts))
         progress.update(products[-1].read_bytes, note=f'{counts.products:,} products')
     progress.close()
     return counts
+
+
+def _name_undecodable(
+    products: Sequence[DumpProduct], decoded: DecodedPictures, paths: Sequence[str], *, before: int
+) -> None:
+    """Names the first undecodable pictures of a run on standard error; the others are counted."""
+    for number, (row, picture) in enumerate(decoded.unusable, before + 1):
+        product = products[row]
+        if number <= _NAMED_PICTURES:
+            print(
+                f'warning: {paths[product.end.file]}: product {product.product_id}, picture '
+                f'{picture} is undecodable and is passed over',
+                file=sys.stderr,
+            )
+        if number == _NAMED_PICTURES:
+            print('warning: more undecodable pictures are counted, not named', file=sys.stderr)
 
 
 def _state(position: DumpPosition, counts: Counts) -> dict[str, Any]:
@@ -138,7 +163,7 @@ def _add(counts: Counts, products: Sequence[DumpProduct], decoded: DecodedPictur
     return Counts(
         products=counts.products + len(products),
         pictures=counts.pictures + sum(len(product.pictures) for product in products),
-        unusable_pictures=counts.unusable_pictures + decoded.unusable,
+        unusable_pictures=counts.unusable_pictures + len(decoded.unusable),
         unseen_products=counts.unseen_products + len(products) - len(np.unique(decoded.product)),
     )
 

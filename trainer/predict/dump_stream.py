@@ -47,14 +47,18 @@ class DumpProduct:
     read_bytes: int
 
 
-def find_files(pattern: str) -> list[str]:
+def find_files(pattern: str | Sequence[str]) -> list[str]:
     """Returns the files of comma-separated patterns; those of each pattern are sorted.
+
+    The path of an existing file is taken literally, commas and wildcards included.
 
     Raises:
       UserError: If a pattern matches no file.
     """
+    if isinstance(pattern, str):
+        pattern = [pattern] if storage.exists(pattern) else pattern.split(',')
     paths = []
-    for part in filter(None, pattern.split(',')):
+    for part in filter(None, pattern):
         matches = storage.glob(part)
         if not matches:
             raise UserError(f'--input must name existing files, got {part!r}')

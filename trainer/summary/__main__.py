@@ -16,15 +16,20 @@ from absl import flags
 from catalog import command_line, storage
 from catalog.errors import UserError
 
-_DATA = flags.DEFINE_string('data', None, 'Folder of the data set.', required=True)
-_WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the training run.', required=True)
-_EXPORT = flags.DEFINE_string(
-    'export', None, 'Version folder of the exported model.', required=True
+_DATA = flags.DEFINE(command_line.PATH, 'data', None, 'Folder of the data set.', required=True)
+_WORKDIR = flags.DEFINE(
+    command_line.PATH, 'workdir', None, 'Folder of the training run.', required=True
 )
-_ANSWERS = flags.DEFINE_list(
-    'answers', [], 'JSON files of serving.query, one for each transport, for the same images.'
+_EXPORT = flags.DEFINE(
+    command_line.PATH, 'export', None, 'Version folder of the exported model.', required=True
 )
-_OUTPUT = flags.DEFINE_string('output', None, 'HTML file to write.', required=True)
+_ANSWERS = flags.DEFINE(
+    command_line.PATHS,
+    'answers',
+    [],
+    'JSON files of serving.query, one for each transport, for the same images.',
+)
+_OUTPUT = flags.DEFINE(command_line.PATH, 'output', None, 'HTML file to write.', required=True)
 
 
 def main(argv: list[str]) -> None:

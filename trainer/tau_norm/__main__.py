@@ -20,10 +20,14 @@ from catalog import command_line
 from catalog.errors import UserError
 from trainer import startup
 
-_WORKDIR = flags.DEFINE_string('workdir', None, 'The workdir of the run.', required=True)
-_OUTPUT = flags.DEFINE_string('output', None, 'The workdir to write.', required=True)
+_WORKDIR = flags.DEFINE(
+    command_line.PATH, 'workdir', None, 'The workdir of the run.', required=True
+)
+_OUTPUT = flags.DEFINE(command_line.PATH, 'output', None, 'The workdir to write.', required=True)
 _TAU = flags.DEFINE_float('tau', None, 'Exponent in [0, 1]; fitted if not given.')
-_DATA = flags.DEFINE_string('data', None, 'The folder of the shards that tau is fitted on.')
+_DATA = flags.DEFINE(
+    command_line.PATH, 'data', None, 'The folder of the shards that tau is fitted on.'
+)
 _SPLIT = flags.DEFINE_string('split', 'validation', 'The split that tau is fitted on.')
 _METRIC = flags.DEFINE_enum(
     'metric',

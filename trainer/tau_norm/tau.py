@@ -25,6 +25,7 @@ from trainer.metrics import classification
 from trainer.metrics.classification import MetricsAccumulator
 from trainer.models.heads import LOGITS
 from trainer.optim import ema
+from trainer.undecodable.log import UndecodableLog
 from trainer.workdir import checkpoint
 
 TAUS = tuple(round(0.1 * tenth, 1) for tenth in range(11))
@@ -62,12 +63,17 @@ def evaluate_taus(*, workdir: str, data_folder: str, split: str) -> list[TauMetr
     accumulators = [MetricsAccumulator(data.num_classes) for _ in TAUS]
     progress = Progress('fit tau', total=data.split(split).pictures, unit='picture')
     forward = tf.function(member.predictor().logits, autograph=False, reduce_retracing=True)
-    for batch in picture_batches(data, split, config.input, batch_size=config.batch_size):
+    undecodable = UndecodableLog(data.paths(split))
+    batches = picture_batches(
+        data, split, config.input, batch_size=config.batch_size, undecodable=undecodable
+    )
+    for batch in batches:
         logits = forward(batch['image']) - bias
         for accumulator, scale in zip(accumulators, scales, strict=True):
             _update(accumulator, logits * scale, labels=batch['label'])
         progress.update(accumulators[0].examples)
     progress.close()
+    undecodable.report()
     return [
         _tau_metrics(tau, accumulator) for tau, accumulator in zip(TAUS, accumulators, strict=True)
     ]

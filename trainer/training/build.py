@@ -23,6 +23,7 @@ from trainer.optim.optimizers import build_optimizer
 from trainer.optim.plateau import Plateau
 from trainer.training.distillation import restore_teacher
 from trainer.training.state import Best, State, Window
+from trainer.undecodable.log import UndecodableLog
 
 _POLICIES = {'float32': 'float32', 'float16': 'mixed_float16', 'bfloat16': 'mixed_bfloat16'}
 
@@ -34,6 +35,7 @@ def build_state(
     *,
     strategy: tf.distribute.Strategy,
     cluster: Cluster,
+    undecodable: UndecodableLog | None = None,
 ) -> State:
     """Builds the state of a run before its first step; the config's seed decides every weight.
 
@@ -42,7 +44,11 @@ def build_state(
     """
     keras.utils.set_random_seed(config.seed)
     batches = train_batches(
-        data, batch_spec(config), worker=cluster.index, num_workers=cluster.count
+        data,
+        batch_spec(config),
+        worker=cluster.index,
+        num_workers=cluster.count,
+        undecodable=undecodable,
     )
     iterator = iter(batches)
     with strategy.scope():

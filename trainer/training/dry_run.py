@@ -10,6 +10,7 @@ from trainer.data.examples import batch_spec, example_spec
 from trainer.data.info import data_info
 from trainer.models.model import sketch
 from trainer.training.costs import LayerCost, Memory, estimate_memory, layer_costs
+from trainer.undecodable.log import UndecodableLog
 
 
 def show(config: TrainConfig, data: DataSet) -> None:
@@ -67,7 +68,10 @@ def _first_batch(config: TrainConfig, data: DataSet) -> str:
     """Reads and decodes the first batch, and describes it."""
     spec = batch_spec(config)
     uncached = dataclasses.replace(spec.input, cache=False)  # a cached set would be read completely
+    undecodable = UndecodableLog(data.paths('train'))
     with sources.input_errors_named(data, split='train'):
-        batch = next(iter(train_batches(data, dataclasses.replace(spec, input=uncached))))
+        spec = dataclasses.replace(spec, input=uncached)
+        batch = next(iter(train_batches(data, spec, undecodable=undecodable)))
+        undecodable.report()
     values = batch[spec.example.column]
     return f'{values.dtype.name} {" x ".join(map(str, values.shape))}, read and decoded'

@@ -7,6 +7,7 @@ its files in `workdir.checkpoint`, logging in `reporter`.
 import contextlib
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from trainer import naming
 from trainer.config import SizeConfig, TrainConfig, files
 from trainer.data import progressive_resizing, sources
 from trainer.data.data_set import DataInfo, DataSet
+from trainer.data.examples import example_spec
 from trainer.data.info import data_info
 from trainer.distribution import signals
 from trainer.distribution.strategy import build_strategy, find_cluster
@@ -33,6 +35,8 @@ from trainer.training.reporter import Reporter
 from trainer.training.state import State, check_loss, check_weights
 from trainer.training.step import compile_steps
 from trainer.training.validation import Evaluation, Evaluator, logged_metrics
+from trainer.undecodable import limit
+from trainer.undecodable.log import UndecodableLog
 from trainer.workdir import checkpoint
 
 Board = metric_writers.MetricWriter | metric_writers.NullMetricWriter
@@ -47,6 +51,8 @@ class _Run:
     workdir: str
     workers: Workers
     state: State
+    undecodable: UndecodableLog
+    check_owned: Callable[[], None]
     observe: Observe | None
 
     @property
@@ -74,8 +80,9 @@ def train(
       The metrics of the last logged step; `step` alone if metrics.jsonl has been deleted.
 
     Raises:
-      UserError: If the workdir holds another run, devices are missing, a shard is damaged, the loss
-        is not finite, or a checkpoint cannot be read or written.
+      UserError: If the workdir holds another run, another process trains in it, devices are
+        missing, a shard is damaged, too many pictures are undecodable, the loss is not finite, or a
+        checkpoint cannot be read or written.
       signals.Stopped: After SIGTERM or Ctrl-C, once a checkpoint is saved.
     """
     cluster = find_cluster(config.strategy)
@@ -85,11 +92,18 @@ def train(
         strategy = build_strategy(config)
         workers = Workers(cluster, strategy)
         info = data_info(data, config)
-        resume.claim_workdir(workdir, config=config, data=data, info=info, workers=workers)
-        with sources.input_errors_named(data, split='train'):  # a cached set is read here
-            state = build_state(config, data, info, strategy=strategy, cluster=cluster)
-        _train_to_end(_Run(config, data, info, workdir, workers, state, observe), strategy)
-        workers.wait()  # for the last line of the chief
+        with resume.own_workdir(workdir, workers=workers) as check_owned:
+            resume.claim_workdir(workdir, config=config, data=data, info=info, workers=workers)
+            with sources.input_errors_named(data, split='train'):  # a cached set is read here
+                undecodable = UndecodableLog(data.paths('train'))
+                state = build_state(
+                    config, data, info, strategy=strategy, cluster=cluster, undecodable=undecodable
+                )
+            run = _Run(
+                config, data, info, workdir, workers, state, undecodable, check_owned, observe
+            )
+            _train_to_end(run, strategy)
+            workers.wait()  # for the last line of the chief
     logged = metric_writers.read_metrics(workdir)
     return logged[-1] if logged else {'step': state.step}
 
@@ -141,6 +155,7 @@ def _train_to_end(run: _Run, strategy: tf.distribute.Strategy) -> None:
                     step=step,
                     validation=logged_metrics(evaluation.metrics) if evaluation else {},
                 )
+                _check_pictures(run, step=step)
             if evaluation:
                 _use_evaluation(run, evaluation, board, reporter, step=step)
             signal = signals.agree(request.signal, workers=run.workers)
@@ -150,6 +165,37 @@ def _train_to_end(run: _Run, strategy: tf.distribute.Strategy) -> None:
             if signal and step < config.total_steps:
                 run.workers.wait()  # for the checkpoint of the chief
                 raise signals.Stopped(step=step, by=signal)
+
+
+def _check_pictures(run: _Run, *, step: int) -> None:
+    """Names undecodable pictures, and checks that they are few.
+
+    Only at logged steps, which are the same wherever a run was interrupted.
+    """
+    config, state, train_split = run.config, run.state, run.data.split('train')
+    example = example_spec(config)
+    is_last = step == config.total_steps
+    with sources.input_errors_named(run.data, split='train'):
+        run.undecodable.report(at_once=is_last)
+    undecodable = int(state.pictures.undecodable.numpy())
+    if not undecodable:
+        return
+    epochs_begun = 1 + step * config.batch_size // math.ceil(sum(run.info.examples_per_class))
+    reads = limit.reads_in_an_epoch(
+        run.info.examples_per_class,
+        example.count_per_class(train_split),
+        train_split.products_per_class,
+        train_split.records_per_class,
+    )
+    limit.check_limit(
+        undecodable=undecodable,
+        read=int(state.pictures.read.numpy()),
+        always_allowed=reads * epochs_begun,
+        fraction=config.input.max_undecodable,
+        places=run.undecodable.places,
+        folder=run.data.folder,
+        step=step,
+    )
 
 
 def _evaluate(run: _Run, evaluator: Evaluator, *, step: int) -> Evaluation | None:
@@ -178,6 +224,7 @@ def _use_evaluation(
 
 
 def _save(run: _Run, board: Board, reporter: Reporter, *, step: int) -> None:
+    run.check_owned()
     check_weights(run.state, step=step)
     keep = run.config.keep_checkpoints
     with reporter.saving():

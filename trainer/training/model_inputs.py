@@ -18,7 +18,7 @@ from trainer.models import model as models
 
 Batch = dict[str, tf.Tensor]
 
-_LABELS = ('label',)
+_UNUSED = ('label', 'undecodable')  # by the network
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,19 @@ class ModelInputs:
     def network(self, model: keras.Model) -> keras.Model:
         """Returns the part of a model that takes these inputs: for cached features, the head."""
         return models.head_model(model) if self.example.is_cached else model
+
+    def picture_counts(self, batch: Batch) -> tf.Tensor:
+        """Returns the numbers of pictures and of undecodable ones in a batch, int64 [2].
+
+        Only the views that the model can see count.
+        """
+        unlabelled = tf.math.count_nonzero(batch['label'] < 0)
+        if not self.example.is_product:
+            return tf.stack([tf.size(batch['label'], tf.int64), unlabelled])
+        undecodable = tf.reduce_sum(batch['undecodable'])
+        # A product without a decodable view has one in the mask.
+        decodable = tf.math.count_nonzero(batch['mask']) - unlabelled
+        return tf.stack([decodable + undecodable, undecodable])
 
     def draw(self, count: int, *, seed: tf.Tensor) -> tf.Tensor:
         """Draws the random numbers of augmentation for `count` examples.
@@ -102,4 +115,4 @@ def model_inputs(config: TrainConfig) -> ModelInputs:
 
 def without_labels(batch: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the columns of a batch, or of its specification, that the network reads."""
-    return {name: value for name, value in batch.items() if name not in _LABELS}
+    return {name: value for name, value in batch.items() if name not in _UNUSED}

@@ -62,6 +62,7 @@ class Reporter:
             f'{self._unit}_per_second': rate,
             'input_wait_share': self._input_wait_share(seconds=seconds),
             'saving_share': self._saving_seconds / seconds,
+            'undecodable_pictures': float(self._state.pictures.undecodable.numpy()),
         }
         self._saving_seconds = 0.0
         self._board.log(metrics, measured=measured)

@@ -5,16 +5,20 @@ that a checkpoint is complete once it appears. All workers must be able to read 
 one before it is used.
 """
 
+import contextlib
+from collections.abc import Callable, Iterator
+
 import tensorflow as tf
 
 from catalog import storage
 from catalog.errors import UserError
+from catalog.process.folder_lock import own_folder
 from trainer import naming
 from trainer.config import TrainConfig
 from trainer.data.data_set import DataInfo, DataSet
 from trainer.distribution.workers import Workers
 from trainer.training.state import State
-from trainer.workdir import checkpoint, run_files
+from trainer.workdir import checkpoint, literal_path, run_files
 
 
 def save(state: State, workdir: str, *, step: int, keep: int, workers: Workers) -> None:
@@ -70,6 +74,33 @@ def _read(state: State, workdir: str, *, step: int, workers: Workers) -> bool:
 
 def _iterator_checkpoint(state: State) -> tf.train.Checkpoint:
     return tf.train.Checkpoint(iterator=state.iterator)
+
+
+@contextlib.contextmanager
+def own_workdir(workdir: str, *, workers: Workers) -> Iterator[Callable[[], None]]:
+    """Owns a workdir for the duration of the block, so that one run at a time writes to it.
+
+    The chief owns it, and the other workers wait for that.
+
+    Yields:
+      A function that checks, on an object store, that the workdir is still owned.
+
+    Raises:
+      UserError: If another process owns it, or TensorFlow cannot read from such a path.
+    """
+    literal_path.check_readable(workdir)
+    with contextlib.ExitStack() as stack:
+        check: Callable[[], None] = _nothing
+        if workers.cluster.is_chief:
+            ownership = stack.enter_context(own_folder(workdir, owner='a training'))
+            if storage.is_remote(workdir):  # a lease expires; what the kernel holds does not
+                check = ownership.require
+        workers.wait()
+        yield check
+
+
+def _nothing() -> None:
+    pass
 
 
 def claim_workdir(

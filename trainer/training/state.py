@@ -80,6 +80,21 @@ class Window(tf.Module):  # type: ignore[misc]
         return means
 
 
+class PictureCounts(tf.Module):  # type: ignore[misc]
+    """The pictures of all steps so far; part of the checkpoint.
+
+    Attributes:
+      read: Pictures in the batches, int64 [].
+      undecodable: Those of them that were passed over, int64 []; a picture counts each time that
+        it is read.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.undecodable = tf.Variable(0, dtype=tf.int64, trainable=False)
+
+
 @dataclass(frozen=True)
 class State:
     """All that a step changes.
@@ -96,6 +111,7 @@ class State:
       teacher: The teacher of distillation; not in the checkpoint.
       input_seconds: Time that the steps of this process waited for batches, float64 []; not in the
         checkpoint, since it depends on a clock.
+      pictures: Numbers of pictures read and passed over.
     """
 
     model: keras.Model
@@ -110,6 +126,7 @@ class State:
     input_seconds: tf.Variable = field(
         default_factory=lambda: tf.Variable(0.0, dtype=tf.float64, trainable=False)
     )
+    pictures: PictureCounts = field(default_factory=PictureCounts)
 
     def checkpoint(self) -> tf.train.Checkpoint:
         """Returns everything that the next step depends on, bit for bit."""
@@ -128,6 +145,7 @@ class State:
             'optimizer': self.optimizer,
             'means': self.ema,
             'window': self.window,
+            'pictures': self.pictures,
             'best': self.best,
             **({'plateau': self.plateau} if self.plateau else {}),
             # Keras does not track the scale of the loss: without these the checkpoint lacks it.

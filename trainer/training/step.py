@@ -46,6 +46,7 @@ def _build_gradients(
         batch: Batch, draws: tf.Tensor, step: tf.Tensor
     ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
         views, labels = inputs.mixed(batch, draws)
+        known, labels = labels.known(), labels.with_known_classes()
         network_inputs = inputs.network_inputs(views, batch)
         teacher_logits = state.teacher.logits(views) if state.teacher else None
         with tf.GradientTape() as tape:
@@ -56,10 +57,11 @@ def _build_gradients(
                 losses = state.teacher.losses(
                     losses, logits=outputs[0], teacher_logits=teacher_logits
                 )
+            losses = tf.where(known, losses, 0.0)
             share = tf.reduce_sum(losses) / global_batch  # the replicas' shares add up to the mean
             scaled = optimizer.scale_loss(share)
         gradients = tape.gradient(scaled, network.trainable_variables)
-        hits = objective.hits(outputs[0], labels, step=step)
+        hits = known & objective.hits(outputs[0], labels, step=step)
         return gradients, share, tf.reduce_sum(tf.cast(hits, tf.int64))
 
     compiled = tf.function(compute, jit_compile=True) if config.xla else compute
@@ -76,7 +78,8 @@ def _accumulate(compute: Gradients, *, parts: int, size: int) -> Gradients:
     ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
         def part(number: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
             rows = _slice(number, size)
-            return compute(_take_rows(batch, rows, count=size), draws[rows], step)
+            part_draws = tf.ensure_shape(draws[rows], [size, *draws.shape[1:]])
+            return compute(_take_rows(batch, rows, count=size), part_draws, step)
 
         def add(number: tf.Tensor, sums: Any) -> tuple[tf.Tensor, Any]:
             return number + 1, tf.nest.map_structure(tf.add, sums, part(number))
@@ -158,6 +161,7 @@ def compile_steps(
             rows = _slice(replica % local_replicas, replica_batch)  # in this worker's batch
             batch = _take_rows(batch, rows, count=replica_batch)
             draws = draws[_slice(replica, replica_batch)]  # of the global batch
+            pictures = inputs.picture_counts(batch)
         batch = inputs.augmented(batch, draws)
         gradients, share, hits = compute_gradients(batch, draws, step)
         if config.step.clip_norm is not None:
@@ -165,7 +169,7 @@ def compile_steps(
             gradients = _clip(gradients, max_norm, replicas=strategy.num_replicas_in_sync)
         variables = network.trainable_variables
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        return share, hits
+        return share, tf.concat([[hits], pictures], axis=0)
 
     def one_step(done: tf.Tensor) -> list[tf.Tensor]:
         # A tensor: a cast to the variable's own dtype would return the variable, read after the
@@ -175,15 +179,17 @@ def compile_steps(
         with tf.device('cpu:0'):  # the same numbers for any kind of device
             draws = inputs.draw(config.batch_size, seed=seed)
         batch = _next_batch(state, after=done, image_size=image_size)
-        shares, hits = strategy.run(on_replica, args=(batch, draws, step))
+        shares, counts = strategy.run(on_replica, args=(batch, draws, step))
         if state.ema:
             decay = config.step.ema_decay
             ema.update(state.ema, state.model, decay=decay, step=step, strategy=strategy)
         mean_loss = strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None)
-        correct = strategy.reduce(tf.distribute.ReduceOp.SUM, hits, axis=None)
+        counts = strategy.reduce(tf.distribute.ReduceOp.SUM, counts, axis=None)
         state.window.steps.assign_add(1)
         state.window.loss.assign_add(tf.cast(mean_loss, tf.float64))
-        state.window.correct.assign_add(correct)
+        state.window.correct.assign_add(counts[0])
+        state.pictures.read.assign_add(counts[1])
+        state.pictures.undecodable.assign_add(counts[2])
         return [done + 1]
 
     def take_steps(count: tf.Tensor) -> None:

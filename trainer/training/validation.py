@@ -27,6 +27,7 @@ from trainer.monitoring import sample_images
 from trainer.optim import ema
 from trainer.training.model_inputs import Batch, ModelInputs, model_inputs, without_labels
 from trainer.training.state import State
+from trainer.undecodable.log import UndecodableLog
 
 Forward = Callable[[Batch], tf.Tensor]
 
@@ -90,6 +91,8 @@ def measure(
 ) -> Metrics:
     """Computes the metrics over the examples of all workers; every worker gets the same.
 
+    Examples without a decodable picture do not count.
+
     Args:
       forward: A function of `compile_forward`.
       batches: The batches of this worker.
@@ -99,8 +102,11 @@ def measure(
     """
     top_k = min(classification.TOP, num_classes)
     rows = [_rows(forward(batch), batch['label'], top_k=top_k) for batch in batches]
-    own = np.concatenate(rows) if rows else np.zeros([0, top_k + 2])
+    own = np.concatenate([np.zeros([0, top_k + 2]), *rows])
+    own = own[own[:, 0] >= 0]  # without the examples that have no decodable picture
     all_rows = _gather(own, total=examples, workers=workers)
+    if not len(all_rows):
+        raise UserError('validation.split must have a decodable picture, got none')
     accumulator = MetricsAccumulator(num_classes)
     accumulator.update(
         labels=all_rows[:, 0].astype(np.int64),
@@ -112,7 +118,8 @@ def measure(
 
 def _rows(logits: tf.Tensor, labels: tf.Tensor, *, top_k: int) -> npt.NDArray[np.float64]:
     """Returns label, top-k classes and log probability of the label: float64 [B, top_k + 2]."""
-    log_probability = tf.gather(tf.nn.log_softmax(logits), labels, batch_dims=1)
+    classes = tf.maximum(labels, 0)  # of examples without a decodable picture: dropped later
+    log_probability = tf.gather(tf.nn.log_softmax(logits), classes, batch_dims=1)
     predicted = tf.math.top_k(logits, top_k).indices
     columns = [labels[:, None], predicted, log_probability[:, None]]
     return np.concatenate([column.numpy().astype(np.float64) for column in columns], axis=1)
@@ -130,7 +137,7 @@ def _gather(
     matrix = np.zeros([total, own.shape[1]])
     end = ends[workers.cluster.index]
     matrix[end - len(own) : end] = own
-    return np.array(workers.sum(matrix.ravel().tolist())).reshape(matrix.shape)
+    return np.array(workers.sum(matrix.ravel().tolist())).reshape(matrix.shape)[: ends[-1]]
 
 
 @dataclass(frozen=True)
@@ -174,8 +181,14 @@ class Evaluator:
                 f'{data.folder}: validation.split must have labels, {self._split!r} has none'
             )
         cluster = workers.cluster
+        self._undecodable = UndecodableLog(data.paths(self._split))
         self._batches = input_batches.evaluation_batches(
-            data, self._split, batch_spec(config), worker=cluster.index, num_workers=cluster.count
+            data,
+            self._split,
+            batch_spec(config),
+            worker=cluster.index,
+            num_workers=cluster.count,
+            undecodable=self._undecodable,
         )
         self._forward = compile_forward(
             Predictor(state.model, config.model),
@@ -205,6 +218,7 @@ class Evaluator:
                 examples=self._inputs.example.count(self._data.split(self._split)),
                 workers=self._workers,
             )
+            self._undecodable.report(at_once=False)
             return Evaluation(metrics, self._sample())
 
     def _sample(self) -> npt.NDArray[np.uint8]:
@@ -212,7 +226,10 @@ class Evaluator:
         if not self._sample_count or example.is_cached or not self._workers.cluster.is_chief:
             return np.zeros([0, 1, 1, 3], np.uint8)
         batch = next(iter(self._batches.take(1)))
-        batch = {name: column[: self._sample_count] for name, column in batch.items()}
+        decodable = batch['label'] >= 0
+        batch = {name: column[decodable][: self._sample_count] for name, column in batch.items()}
+        if not len(batch['label']):
+            return np.zeros([0, 1, 1, 3], np.uint8)
         images = batch['image'][:, 0] if example.is_product else batch['image']
         return sample_images.draw(
             images.numpy(),

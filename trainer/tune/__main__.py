@@ -23,10 +23,16 @@ from trainer.config import files, overrides
 from trainer.data import data_set
 from trainer.tune import search_space
 
-_CONFIG = flags.DEFINE_string('config', None, 'A file of configs/.', required=True)
-_SPACE = flags.DEFINE_string('space', None, 'A file of configs/spaces/.', required=True)
-_DATA = flags.DEFINE_string('data', None, 'The folder of the shards.', required=True)
-_OUTPUT = flags.DEFINE_string('output', None, 'The folder of the search.', required=True)
+_CONFIG = flags.DEFINE(
+    command_line.LOCAL_PATH, 'config', None, 'A file of configs/.', required=True
+)
+_SPACE = flags.DEFINE(
+    command_line.LOCAL_PATH, 'space', None, 'A file of configs/spaces/.', required=True
+)
+_DATA = flags.DEFINE(command_line.PATH, 'data', None, 'The folder of the shards.', required=True)
+_OUTPUT = flags.DEFINE(
+    command_line.PATH, 'output', None, 'The folder of the search.', required=True
+)
 _TRIALS = flags.DEFINE_integer('trials', 20, 'Total number of trials, over all sessions.')
 _UNPRUNED = flags.DEFINE_integer('unpruned', 5, 'Number of first trials that are never pruned.')
 _SEED = flags.DEFINE_integer('seed', 0, 'Seed of the values that are drawn.')

@@ -15,10 +15,12 @@ import tensorflow as tf
 from catalog import categories, storage
 from catalog.errors import UserError
 from trainer import naming
+from trainer.workdir.literal_path import literal_path
 
 _PREFIX = 'ckpt-'
 _PARTIAL = 'partial-'
 _INDEX = '.index'
+_NEW_PARTS = frozenset({'pictures'})
 _STORAGE_ERRORS = (  # anything else that a reader raises means a damaged file
     tf.errors.AbortedError,
     tf.errors.CancelledError,
@@ -109,7 +111,11 @@ def _write(state: tf.train.Checkpoint, workdir: str, *, name: str, partial: str)
 
 def _sweep(workdir: str, partial: str) -> None:
     """Deletes the files that a run left when it was killed while saving."""
-    for path in tf.io.gfile.glob(_path(workdir, f'{partial}*')):
+    folder = storage.join(workdir, naming.CHECKPOINTS)
+    for name in tf.io.gfile.listdir(folder):  # not glob: a workdir may have wildcards in its path
+        path = storage.join(folder, name.rstrip('/'))
+        if not name.startswith(partial):
+            continue
         if tf.io.gfile.isdir(path):
             tf.io.gfile.rmtree(path)
         else:
@@ -174,14 +180,47 @@ def read_part(state: tf.train.Checkpoint, workdir: str, *, step: int, worker: in
 
 def _read(state: tf.train.Checkpoint, path: str) -> bool:
     try:
-        status = state.read(path)
-        status.assert_existing_objects_matched()
-        status.expect_partial()  # a model without optimizer leaves its state in the file unread
+        with literal_path(path) as readable:
+            _without_new_parts(state, readable)
+            status = state.read(readable)
+            status.assert_existing_objects_matched()
+            status.expect_partial()  # a model without optimizer leaves its state in the file unread
     except _STORAGE_ERRORS:
         raise
+    except AssertionError as error:
+        raise UserError(
+            f'{path}: must hold the weights and the state that this version expects; another '
+            f'version of trainer.task wrote it (TensorFlow: {_first_line(error)})'
+        ) from error
+    except tf.errors.NotFoundError as error:
+        if _is_complete(path):  # no damage: the reader's own trouble
+            raise UserError(
+                f'{path}: TensorFlow cannot read it although its files exist: {error.message}'
+            ) from error
+        return False
     except (tf.errors.OpError, IndexError):  # the latter for a truncated file
         return False
     return True
+
+
+def _is_complete(path: str) -> bool:
+    """Returns whether a checkpoint has an index and all of its data files."""
+    folder, name = path.rsplit('/', 1)
+    files = storage.list_files(folder)
+    data = [file for file in files if file.startswith(f'{name}.data-')]
+    return f'{name}{_INDEX}' in files and bool(data) and len(data) == int(data[0][-5:])
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split('\n')[0]
+
+
+def _without_new_parts(state: tf.train.Checkpoint, path: str) -> None:
+    """Removes from `state` what a checkpoint of an earlier version lacks: it keeps its value."""
+    saved = {name.split('/')[0] for name, _ in tf.train.list_variables(path)}
+    for part in _NEW_PARTS - saved:
+        if hasattr(state, part):
+            delattr(state, part)
 
 
 def set_aside(workdir: str, *, step: int, reason: str) -> None:

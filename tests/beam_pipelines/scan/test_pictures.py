@@ -41,6 +41,11 @@ def patched(data: bytes, at: int, values: bytes) -> bytes:
     return data[:at] + values + data[at + len(values) :]
 
 
+def ico(entry: tuple[int, int], inner: bytes) -> bytes:
+    """An icon whose entry has a size of its own."""
+    return struct.pack('<HHHBBBBHHII', 0, 1, 1, *entry, 0, 0, 1, 24, len(inner), 22) + inner
+
+
 @pytest.mark.parametrize(
     'data',
     [
@@ -66,7 +71,9 @@ def test_an_upright_jpeg_is_kept_with_all_bytes_behind_its_end(data: bytes) -> N
     [
         *(with_exif(JPEG, pictures.exif(orientation)) for orientation in range(2, 9)),
         save(PICTURE.convert('CMYK'), 'JPEG'),
-        JPEG[:SCAN] + b'junk' + JPEG[SCAN:],  # simplejpeg refuses it
+        JPEG[:SCAN] + b'junk' + JPEG[SCAN:],  # simplejpeg refuses it, and the next two
+        patched(JPEG, 11, b'\x02'),  # JFIF 2
+        JPEG[:SCAN] + b'\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\x05' + JPEG[SCAN:],
         save(PICTURE, 'PNG'),
         save(PICTURE, 'TIFF'),
         save(PICTURE, 'AVIF'),
@@ -126,6 +133,7 @@ def gif_without_palette() -> bytes:
         (png(65_501, 1024), 'too_wide'),
         (patched(JPEG, FRAME + 5, struct.pack('>HH', 1020, 65_501)), 'too_wide'),
         (png(20_000, 20_000)[:60], 'too_large'),
+        (ico((64, 32), png(6500, 50)), 'too_thin'),
         (gif(frame=(65_535, 65_535)), 'too_large'),
         (gif_without_palette(), 'corrupt'),
         (b'\0\0\0\x18ftypheic\0\0\0\0mif1heic' + bytes(99), 'heic'),

@@ -26,9 +26,15 @@ def _encode(image: Image.Image, form: str = 'JPEG', **options: object) -> bytes:
 
 def _decode(pictures: list[bytes], fallback: Callable[[tf.Tensor], tf.Tensor]) -> np.ndarray:
     """Decodes several batches at a time, as the input pipeline does."""
+
+    def decode_all(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return fallback(encoded), tf.ones(tf.shape(encoded), tf.bool)
+
     batches = tf.data.Dataset.from_tensors(tf.constant(pictures, tf.string)).repeat(3)
     decoded = batches.map(
-        lambda x: preprocess.decode_jpeg_batch(x, height=HEIGHT, width=WIDTH, fallback=fallback),
+        lambda x: preprocess.decode_jpeg_batch(x, height=HEIGHT, width=WIDTH, fallback=decode_all)[
+            0
+        ],
         num_parallel_calls=2,
     )
     assert decoded.element_spec == tf.TensorSpec([len(pictures), HEIGHT, WIDTH, 3], tf.uint8)
@@ -96,5 +102,5 @@ def test_any_other_picture_is_decoded_in_the_graph(other: bytes) -> None:
     'damaged', [b'', b'not a picture', _encode(_photo(6))[:-40]], ids=['empty', 'text', 'cut']
 )
 def test_a_damaged_picture_is_the_error_of_the_graph(damaged: bytes) -> None:
-    with pytest.raises(tf.errors.InvalidArgumentError, match='Decode'):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r'(?i)decode'):
         _decode([_encode(_photo(4)), damaged], _in_graph)

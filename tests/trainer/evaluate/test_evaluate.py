@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import tensorflow as tf
 from PIL import Image
 from sklearn import metrics as oracle
 
 from catalog import categories, manifest, record, storage
 from catalog.errors import UserError
 from catalog.formats import tfrecord
+from tests.trainer.spoiled import draw_spoiled
 from trainer.config import InputConfig, ModelConfig, OptimizerConfig, TrainConfig
 from trainer.data import data_set
 from trainer.evaluate import evaluation
@@ -273,22 +273,11 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _damage_last_record(folder: Path) -> None:
-    """Replaces the last picture of a shard by an undecodable one; the manifest has its digest."""
-    path = folder / 'validation-00002-of-00003.tfrecord'
-    with path.open('rb') as file:
-        products = [record.decode(data) for data in tfrecord.read(file)]
-    last = products[-1]
-    products[-1] = record.Record(
-        last.product_id, [b'\xff\xd8no'] * len(last.pictures), last.indices, last.category, [0]
-    )
-    data = b''.join(tfrecord.frame(record.encode(product)) for product in products)
-    before = path.read_bytes()
-    path.write_bytes(data)
-    text = (folder / 'manifest.json').read_text()
-    text = text.replace(_sha256(before), _sha256(data))
-    text = text.replace(f'"bytes": {len(before)}', f'"bytes": {len(data)}')
-    (folder / 'manifest.json').write_text(text)
+def _claim_another_product(folder: Path) -> None:
+    """Makes the manifest wrong, which only counting the products can show."""
+    document = json.loads((folder / 'manifest.json').read_text())
+    document['splits']['validation']['products_per_class'][0] += 1
+    (folder / 'manifest.json').write_text(json.dumps(document))
 
 
 def test_a_failure_keeps_the_earlier_evaluation(
@@ -296,12 +285,12 @@ def test_a_failure_keeps_the_earlier_evaluation(
 ) -> None:
     data = tmp_path / 'data'
     shutil.copytree(data_folder, data)
-    _damage_last_record(data)
+    _claim_another_product(data)
     report = tmp_path / 'report'
     shutil.copytree(output, report, ignore=shutil.ignore_patterns('stdout.txt'))
     before = {name: (report / name).read_bytes() for name in FILES}
 
-    with pytest.raises(tf.errors.InvalidArgumentError):
+    with pytest.raises(UserError, match='which has 19 decodable products by its manifest, got 18'):
         evaluation.evaluate(
             workdir=workdir, data_folder=str(data), split='validation', output=str(report)
         )
@@ -379,3 +368,40 @@ def test_a_product_spread_over_shards_is_refused(
             workdir=workdir, data_folder=data, split='validation', output=str(tmp_path / 'report')
         )
     assert not (tmp_path / 'report').exists()
+
+
+def test_products_are_evaluated_on_their_decodable_pictures(
+    make_data_set: Callable[..., str], data_folder: str, workdir: str, output: Path, tmp_path: Path
+) -> None:
+    # The first products of validation have the pictures 161, 162 and 163, 164 to 166.
+    data = Path(make_data_set(tmp_path / 'data', draw=draw_spoiled({161, 163})))
+    done = _run_command(workdir=workdir, data=data, output=tmp_path / 'report')
+    assert done.returncode == 0, done.stderr
+
+    lines = [line for line in done.stderr.splitlines() if line.startswith('warning')]
+    assert lines == [
+        f'warning: {data}/validation-0000{shard}-of-00003.tfrecord: product {product}, picture '
+        f'{picture} is undecodable and is passed over'
+        for shard, product, picture in [(0, 81, 0), (1, 82, 1)]
+    ]
+    assert 'Products without another picture, not evaluated: 1 (81).' in done.stdout
+    document = json.loads((tmp_path / 'report' / 'evaluation.json').read_text())
+    assert document['undecodable'] == {'pictures': 2, 'products_not_evaluated': [81]}
+    assert (document['examples'], document['pictures']['examples']) == (17, 34)
+
+    rows = pq.read_table(tmp_path / 'report' / 'predictions.parquet').to_pylist()
+    intact = pq.read_table(output / 'predictions.parquet').to_pylist()
+    found = {row['product_id']: row['predicted'] for row in rows}
+    expected = {row['product_id']: row['predicted'] for row in intact}
+    assert found.keys() == expected.keys() - {81}
+    assert all(found[product] == expected[product] for product in found.keys() - {82})
+
+
+def test_a_split_without_a_decodable_picture_is_refused(
+    make_data_set: Callable[..., str], workdir: str, tmp_path: Path
+) -> None:
+    data = make_data_set(tmp_path / 'data', draw=draw_spoiled(range(161, 400)))
+    with pytest.raises(UserError, match="'validation' must have a decodable picture, got none"):
+        evaluation.evaluate(
+            workdir=workdir, data_folder=data, split='validation', output=str(tmp_path / 'out')
+        )

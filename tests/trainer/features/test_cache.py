@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from catalog import manifest
 from catalog.errors import UserError
 from catalog.formats import tfrecord
 from tests.trainer import fused
+from tests.trainer.spoiled import draw_spoiled
 from trainer.data.data_set import open_data_set
 from trainer.evaluate import evaluation
 from trainer.export import saved_model
@@ -256,3 +258,37 @@ def test_a_config_without_weights_is_an_error(half_evidence_folder: str) -> None
     )
     assert done.returncode == 2
     assert 'model.weights must be set, or --workdir given' in done.stderr
+
+
+def test_undecodable_pictures_are_left_out_of_a_cache(
+    make_data_set: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shape = {'counts': (6, 4), 'validation_counts': (3, 2), 'shards': 2}
+    intact = make_data_set(tmp_path / 'intact', **shape)
+    # Train draws 20 pictures: product 1 has the first two, product 2 the next three.
+    data = open_data_set(make_data_set(tmp_path / 'data', draw=draw_spoiled({0, 1, 3}), **shape))
+    fused.run(intact, tmp_path / 'run', 'total_steps=2', 'log_every_steps=1')
+    member, _ = restore_member(str(tmp_path / 'run'))
+    write_cache(member, data, output=str(tmp_path / 'cache'))
+    write_cache(member, open_data_set(intact), output=str(tmp_path / 'all'))
+    assert capsys.readouterr().err.count('is undecodable and is passed over') == 3
+
+    def views(folder: str) -> dict[int, list[bytes]]:
+        found = {}
+        for path in open_data_set(str(tmp_path / folder)).paths('train'):
+            with open(path, 'rb') as file:
+                examples = [tf.train.Example.FromString(record) for record in tfrecord.read(file)]
+            for example in examples:
+                features = example.features.feature
+                product_id = features['product/id'].int64_list.value[0]
+                found[product_id] = list(features['image/features'].bytes_list.value)
+        return found
+
+    expected, found = views('all'), views('cache')
+    assert found.keys() == expected.keys() - {1}
+    assert len(found[2]) == 2
+    split = open_data_set(str(tmp_path / 'cache')).split('train')
+    assert (split.records, split.pictures) == (9, 17)
+    assert sum(split.records_per_class) == sum(split.products_per_class) == 9
+    assert sum(split.pictures_per_class) == 17
+    assert [shard.records for shard in split.shards] == [4, 5]

@@ -149,7 +149,7 @@ def _command(**flags: object) -> list[str]:
 
 
 def test_undecodable_pictures_are_skipped_and_their_products_still_have_a_row(
-    model: Path, products: list[Product], tmp_path: Path
+    model: Path, products: list[Product], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good = products[3][1][:2]
     cut = good[0][: len(good[0]) // 2]
@@ -175,10 +175,16 @@ def test_undecodable_pictures_are_skipped_and_their_products_still_have_a_row(
     assert rows[2]['category_id_2'] == ''
     assert float(rows[2]['confidence']) == pytest.approx(46 / 98, abs=1e-6)
     assert (rows[2]['level'], rows[3]['level']) == ('0', '0')
+    capsys.readouterr()
     counts = dump_predictions.predict(
         models=[str(model)], pattern=str(test), output=f'{tmp_path}/b.csv'
     )
     assert counts == Counts(products=5, pictures=9, unusable_pictures=4, unseen_products=2)
+    named = [line for line in capsys.readouterr().err.splitlines() if line.startswith('warning')]
+    assert named == [
+        f'warning: {test}: product {product}, picture {picture} is undecodable and is passed over'
+        for product, picture in [(1, 0), (2, 0), (3, 0), (3, 1)]
+    ]
 
 
 def test_several_files_and_gzip_files_are_one_stream(

@@ -141,10 +141,14 @@ def test_a_shard_damaged_after_the_check_is_an_error_that_names_it(
         train(CONFIG, data, str(tmp_path / 'run'))
 
 
-def test_an_undecodable_image_stops_the_run(make_data_set: MakeDataSet, tmp_path: Path) -> None:
+def test_an_undecodable_image_stops_a_run_that_decodes_in_the_graph(
+    make_data_set: MakeDataSet, tmp_path: Path
+) -> None:
     data = open_data_set(make_data_set(tmp_path / 'data', cut_a_picture=True))
-    with pytest.raises(UserError, match='must be decodable, one is not'):
-        train(CONFIG, data, str(tmp_path / 'run'))
+    in_graph = dataclasses.replace(CONFIG.input, decoder='tensorflow')
+    with pytest.raises(UserError, match=r'--config\.input\.decoder=simplejpeg gives the same'):
+        train(dataclasses.replace(CONFIG, input=in_graph), data, str(tmp_path / 'run'))
+    train(CONFIG, data, str(tmp_path / 'run'))
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_a_finite_checkpoint(

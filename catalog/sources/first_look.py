@@ -1,0 +1,125 @@
+"""Looks at the first bytes and documents of a source: a wrong one ends the job in seconds."""
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from catalog import object_store, storage
+from catalog.errors import UserError
+from catalog.formats import bson_document, bson_fields, containers
+from catalog.formats.bson_document import BadDocument
+from catalog.sources import gzip_copies
+from catalog.sources.source import Source
+
+_MOST_DOCUMENTS = 2_000
+_MOST_TYPES = 4  # different ones of a field, in a message
+
+_FIELDS = '{_id: int32 or int64, imgs: [{picture: binary}]'
+_CONVERT = 'convert the fields, for example with a view of MongoDB, and export them again'
+
+
+def check_containers(paths: Sequence[str]) -> None:
+    """Checks that files are not in another format, by their first bytes.
+
+    Raises:
+      UserError: Naming the first file that is, its format, and what to do.
+    """
+    with ThreadPoolExecutor(object_store.REQUESTS_AT_ONCE) as pool:
+        for path, head in zip(paths, pool.map(_head, paths), strict=True):
+            if head and gzip_copies.is_gzip(path):
+                _check_gzip(path, head)
+            else:
+                _check_container(path, head)
+
+
+def check_unpacked(path: str, *, copy: str) -> None:
+    """Checks that the unpacked copy of a gzip file is not in another format.
+
+    Raises:
+      UserError: Naming the format, and what to do.
+    """
+    _check_container(f'{path}, unpacked', _head(copy))
+
+
+def check_products(source: Source, label_by_id: Mapping[int, int] | None) -> None:
+    """Checks that some of the first documents of a source are usable.
+
+    Args:
+      source: The source. Photos are not checked.
+      label_by_id: Labels by category id. None for unlabelled data.
+
+    Raises:
+      UserError: Naming the fields that were found, what is wrong with them, and what to do.
+    """
+    reasons: Counter[str] = Counter()
+    types: dict[str, Counter[str]] = {}
+    first_place = ''
+    for place, document in itertools.islice(source.first_documents(), _MOST_DOCUMENTS):
+        first_place = first_place or place
+        reason = _unusable(document, label_by_id)
+        if reason is None:
+            return
+        reasons[reason] += 1
+        for name, kind in _fields(document):
+            types.setdefault(name, Counter())[kind] += 1
+    count = reasons.total()
+    if not count:
+        if source.guesses_starts():
+            raise UserError(
+                f'{source.file_name(0)}: must contain BSON documents, got bytes that are none'
+            )
+        return
+    found = {name: ' or '.join(list(kinds)[:_MOST_TYPES]) for name, kinds in types.items()}
+    expected = _FIELDS + ('}' if label_by_id is None else ', category_id: int32 or int64}')
+    reason = reasons.most_common(1)[0][0]
+    raise UserError(
+        f'{first_place}: must contain products {expected}, got {count} document'
+        f'{"" if count == 1 else "s"} without a usable one, {bson_fields.format_fields(found)}: '
+        f'{reason}'
+    )
+
+
+def _unusable(document: bytes, label_by_id: Mapping[int, int] | None) -> str | None:
+    """Returns why a document is not usable and what to do, or None if it is."""
+    try:
+        product = bson_document.parse(document)
+    except BadDocument as error:
+        return f'{error}; {_CONVERT}'
+    if label_by_id is None or product.category_id in label_by_id:
+        return None
+    if product.category_id is None:
+        return 'a product must have a category_id, got none; --unlabelled reads data without'
+    return (
+        f'category_id {product.category_id} is not in the category tree; are --input and '
+        '--categories of the same shop?'
+    )
+
+
+def _fields(document: bytes) -> Iterator[tuple[str, str]]:
+    try:
+        yield from bson_fields.describe_fields(document).items()
+    except BadDocument:
+        return
+
+
+def _head(path: str) -> bytes:
+    with storage.open_reader(path) as reader:
+        return reader.read_at(0, containers.HEAD_BYTES)
+
+
+def _check_gzip(path: str, head: bytes) -> None:
+    if head.startswith(containers.GZIP):
+        return
+    name, remedy = 'another format', 'get the file again'
+    if bson_document.framed_length(head, 0):
+        name, remedy = 'BSON documents', 'give it a name that does not end with .gz'
+    name, remedy = containers.recognize(head) or (name, remedy)
+    raise UserError(f'{path}: must be gzip, as its name says, got {name}; {remedy}')
+
+
+def _check_container(path: str, head: bytes) -> None:
+    found = containers.recognize(head)
+    if found:
+        name, remedy = found
+        raise UserError(f'{path}: must be BSON documents, got {name}; {remedy}')

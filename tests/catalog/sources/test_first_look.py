@@ -1,0 +1,191 @@
+"""A wrong input is recognised by its first bytes or documents, and the error says what to do."""
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import struct
+import tarfile
+import uuid
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import bson
+import pytest
+from bson import Binary, Decimal128, ObjectId
+from PIL import Image
+from pymongo import MongoClient
+
+from catalog.errors import UserError
+from catalog.sources import first_look, opening
+from tests.shop import CATEGORY_IDS, LABELS, jpeg, product
+
+DUMP = b''.join(product(n, CATEGORY_IDS[n % 4], [jpeg(n)]) for n in range(8))
+
+
+def zipped() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, 'w') as archive:
+        archive.writestr('train.bson', DUMP)
+    return file.getvalue()
+
+
+def tarred() -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode='w') as archive:
+        entry = tarfile.TarInfo('train.bson')
+        entry.size = len(DUMP)
+        archive.addfile(entry, io.BytesIO(DUMP))
+    return file.getvalue()
+
+
+def image(kind: str) -> bytes:
+    file = io.BytesIO()
+    Image.new('RGB', (8, 8)).save(file, kind)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ('data', 'name', 'remedy'),
+    [
+        (zipped(), 'a zip archive', 'unpack it first'),
+        (lzma.compress(DUMP), 'an xz file', 'xz -d'),
+        (bz2.compress(DUMP), 'a bzip2 file', 'bunzip2'),
+        (b'\x28\xb5\x2f\xfd' + DUMP, 'a zstd file', 'zstd -d'),
+        (tarred(), 'a tar archive', 'unpack it first'),
+        (gzip.compress(DUMP), 'a gzip file', 'a name that ends with .gz'),
+        (struct.pack('<I', 0x8199E26D) + DUMP, 'an archive of mongodump', 'without --archive'),
+        (b'\n<!DOCTYPE html><html>', 'an HTML page', 'the download failed'),
+        (b"<?xml version='1.0'?><Error>", 'an XML document', 'the download failed'),
+        (json.dumps({'_id': 1}).encode(), 'JSON text', 'mongodump'),
+        (json.dumps([{'_id': 1}]).encode('utf-16'), 'JSON text', 'mongodump'),
+        (b'path,category\na.jpg,7\n', 'text', '.csv'),
+        (image('JPEG'), 'a JPEG image', 'DIR/CATEGORY'),
+        (image('PNG'), 'a PNG image', 'DIR/CATEGORY'),
+        (image('GIF'), 'a GIF image', 'DIR/CATEGORY'),
+        (image('WEBP'), 'a WebP image', 'DIR/CATEGORY'),
+        (image('TIFF'), 'a TIFF image', 'DIR/CATEGORY'),
+        (b'version https://git-lfs.github.com/spec/v1\n', 'a pointer of Git LFS', 'git lfs pull'),
+    ],
+)
+def test_another_format_is_named_with_what_to_do(
+    data: bytes, name: str, remedy: str, tmp_path: Path
+) -> None:
+    plain, packed = tmp_path / 'train.bson', tmp_path / 'packed.bson.gz'
+    plain.write_bytes(data)
+    packed.write_bytes(gzip.compress(data))
+    for path, shown in ((plain, f'{plain}'), (packed, f'{packed}, unpacked')):
+        with pytest.raises(UserError) as caught:
+            opening.open_source([str(path)], tree=None)
+        message = str(caught.value)
+        assert message.startswith(f'{shown}: must be BSON documents, got {name}')
+        assert remedy in message
+
+
+@pytest.mark.parametrize(
+    ('data', 'name'),
+    [(DUMP, 'BSON documents; give it a name that does not end'), (zipped(), 'a zip archive')],
+)
+def test_a_file_that_is_gzip_only_by_its_name_is_named(
+    data: bytes, name: str, tmp_path: Path
+) -> None:
+    path = tmp_path / 'train.bson.gz'
+    path.write_bytes(data)
+    with pytest.raises(UserError) as caught:
+        opening.open_source([str(path)], tree=None)
+    assert f'{path}: must be gzip, as its name says, got {name}' in str(caught.value)
+
+
+def test_gzip_is_read_under_a_name_in_capitals(tmp_path: Path) -> None:
+    path = tmp_path / 'TRAIN.BSON.GZ'
+    path.write_bytes(gzip.compress(DUMP))
+    assert opening.open_source([str(path)], tree=None).total_bytes() == len(DUMP)
+
+
+GOOD: dict[str, Any] = {'_id': 1, 'imgs': [{'picture': jpeg(1)}], 'category_id': CATEGORY_IDS[0]}
+
+
+def without(name: str, **others: object) -> dict[str, Any]:
+    return {key: value for key, value in GOOD.items() if key != name} | others
+
+
+@pytest.mark.parametrize(
+    ('fields', 'found', 'reason'),
+    [
+        (GOOD | {'_id': ObjectId()}, '_id: ObjectId,', 'int32 or int64, got ObjectId'),
+        (GOOD | {'_id': 'SKU-1'}, '_id: string,', 'int32 or int64, got string'),
+        (GOOD | {'_id': 1.0}, '_id: double,', 'int32 or int64, got double'),
+        (GOOD | {'_id': Decimal128('1')}, '_id: Decimal128,', 'got Decimal128'),
+        (GOOD | {'_id': Binary.from_uuid(uuid.UUID(int=1))}, '_id: binary,', 'got binary'),
+        (without('_id'), '{imgs: [{picture: binary}],', 'a product must have an _id, got none'),
+        (GOOD | {'category_id': '7'}, 'category_id: string}', 'int32 or int64, got string'),
+        (GOOD | {'category_id': None}, 'category_id: null}', 'int32 or int64, got null'),
+        (without('category_id', category={'id': 7}), 'category: {id: int32}}', '--unlabelled'),
+        (GOOD | {'category_id': 42}, 'category_id: int32}', 'category_id 42 is not in the cat'),
+        (without('imgs', images=GOOD['imgs']), 'images: [{picture: binary}]', 'have pictures'),
+        (GOOD | {'imgs': jpeg(1)}, 'imgs: binary,', 'imgs must be an array, got binary'),
+        (GOOD | {'imgs': [jpeg(1)]}, 'imgs: [binary],', 'imgs must contain documents, got bin'),
+        (GOOD | {'imgs': [{'data': jpeg(1)}]}, 'imgs: [{data: binary}],', 'a binary picture'),
+        (GOOD | {'imgs': [{'picture': 'x'}]}, 'imgs: [{picture: string}],', 'a binary picture'),
+        (
+            GOOD | {'imgs': [{'picture': jpeg(1)}, {'picture': None}]},
+            'imgs: [{picture: binary} or {picture: null}],',
+            'a binary picture',
+        ),
+    ],
+)
+def test_another_schema_is_described_with_what_is_expected(
+    fields: dict[str, Any], found: str, reason: str, tmp_path: Path
+) -> None:
+    path = tmp_path / 'train.bson'
+    path.write_bytes(bson.encode(fields) * 3)
+    source = opening.open_source([str(path)], tree=None)
+    with pytest.raises(UserError) as caught:
+        first_look.check_products(source, LABELS)
+    message = str(caught.value)
+    assert message.startswith(
+        f'{path}: must contain products {{_id: int32 or int64, imgs: [{{picture: binary}}], '
+        'category_id: int32 or int64}, got 3 documents without a usable one, {'
+    )
+    assert found in message
+    assert reason in message
+
+
+def test_one_usable_document_is_enough(tmp_path: Path) -> None:
+    path = tmp_path / 'train.bson'
+    path.write_bytes(bson.encode({'name': 'of a user'}) * 150 + bytes(5000) + DUMP)
+    first_look.check_products(opening.open_source([str(path)], tree=None), LABELS)
+    unlabelled = tmp_path / 'test.bson'
+    unlabelled.write_bytes(product(1, None, [jpeg(1)]))
+    first_look.check_products(opening.open_source([str(unlabelled)], tree=None), None)
+
+
+def test_a_dump_with_a_zeroed_beginning_is_not_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / 'train.bson'
+    with path.open('wb') as file:
+        file.truncate(70 << 20)
+        file.seek(40 << 20)
+        file.write(DUMP)
+    first_look.check_products(opening.open_source([str(path)], tree=None), LABELS)
+
+
+@pytest.mark.parametrize('size', [3, 5000, 40 << 20])
+def test_bytes_that_are_no_documents_are_refused(size: int, tmp_path: Path) -> None:
+    path = tmp_path / 'train.bson'
+    path.write_bytes(bytes(size))
+    with pytest.raises(UserError, match='must contain BSON documents, got bytes that are none'):
+        first_look.check_products(opening.open_source([str(path)], tree=None), LABELS)
+
+
+def test_a_collection_of_another_schema_is_described(mongodb_server: str) -> None:
+    with MongoClient(mongodb_server) as client:
+        client['shop']['other_schema'].insert_many(
+            [{'_id': n, 'images': [{'data': jpeg(n)}], 'price': 1.5} for n in range(5)]
+        )
+    source = opening.open_source([f'{mongodb_server}/shop.other_schema'], tree=None)
+    with pytest.raises(UserError) as caught:
+        first_look.check_products(source, LABELS)
+    assert 'other_schema: must contain products' in str(caught.value)
+    assert '{_id: int32, images: [{data: binary}], price: double}' in str(caught.value)

@@ -1,0 +1,1 @@
+"""Undecodable pictures: passed over in their batch, and named by shard, product and index."""

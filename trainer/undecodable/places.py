@@ -1,0 +1,84 @@
+"""Finds pictures in shards by their bytes.
+
+A batch does not know where its pictures come from: what names an undecodable one costs nothing
+until there is one.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from catalog import record
+
+_RECORDS = 1024  # parsed at a time
+_BUCKETS = (1 << 63) - 1  # of a picture's hash
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """Where a picture is.
+
+    Attributes:
+      shard: Path of the shard file.
+      product_id: The product's id.
+      index: The picture's position in the product, from 0 (`image/index`).
+    """
+
+    shard: str
+    product_id: int
+    index: int
+
+    def __str__(self) -> str:
+        return f'{self.shard}: product {self.product_id}, picture {self.index}'
+
+
+def find_places(shards: Sequence[str], pictures: Iterable[bytes]) -> list[Place]:
+    """Reads shards in order and returns all places of some pictures.
+
+    The copies of an oversampled product are one place: that in the first shard.
+
+    Args:
+      shards: Paths of shard files, all compressed or none.
+      pictures: Encoded pictures.
+    """
+    wanted = set(pictures)
+    if not wanted:
+        return []
+    hashes = _hash(tf.constant(sorted(wanted)))
+    found: dict[tuple[int, int], Place] = {}
+    for shard in shards:
+        for encoded, product_id, index in _candidates(shard, hashes):
+            if encoded in wanted:
+                place = Place(shard, product_id, index)
+                found.setdefault((product_id, index), place)
+    return list(found.values())
+
+
+def _hash(pictures: tf.Tensor) -> tf.Tensor:
+    return tf.strings.to_hash_bucket_fast(pictures, _BUCKETS)
+
+
+def _candidates(shard: str, hashes: tf.Tensor) -> Iterable[tuple[bytes, int, int]]:
+    """Yields bytes, product id and index of the pictures with one of the hashes."""
+    features = {
+        record.ENCODED: tf.io.RaggedFeature(tf.string),
+        record.INDEX: tf.io.RaggedFeature(tf.int64),
+        record.PRODUCT_ID: tf.io.FixedLenFeature([], tf.int64),
+    }
+
+    def select(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        parsed = tf.io.parse_example(serialized, features)
+        encoded = parsed[record.ENCODED]
+        product_id = tf.repeat(parsed[record.PRODUCT_ID], encoded.row_lengths())
+        same = _hash(encoded.flat_values)[:, tf.newaxis] == hashes[tf.newaxis]
+        columns = (encoded.flat_values, product_id, parsed[record.INDEX].flat_values)
+        kept = tf.reduce_any(same, axis=1)
+        return tuple(tf.boolean_mask(column, kept) for column in columns)
+
+    compression = 'GZIP' if shard.endswith('.gz') else ''
+    records = tf.data.TFRecordDataset(shard, compression_type=compression).batch(_RECORDS)
+    blocks = records.map(select, num_parallel_calls=len(os.sched_getaffinity(0)))
+    for block in blocks.as_numpy_iterator():
+        yield from zip(*(column.tolist() for column in block), strict=True)
