@@ -10,6 +10,7 @@
 | `atomic_folder` | folders that are published by a rename |
 | `categories` | the category tree and its dense labels |
 | `record` | the fields of a record and its bytes |
+| `product_key` | ids that are not integers: their text and their number |
 | `pixels` | what the pixels of a picture are; conversion to JPEG |
 | `shards` | shard file names |
 | `manifest` | `manifest.json`, which makes a folder a data set |

@@ -21,7 +21,8 @@ LABEL = 'image/class/label'  # int64 [1]: the row in category_names.csv
 CATEGORY_ID = 'category/id'  # int64 [1]: the shop's category id
 LEVEL1 = 'category/level1'  # int64 [1]: dense label of the level-1 parent
 LEVEL2 = 'category/level2'  # int64 [1]: dense label of the level-2 parent
-PRODUCT_ID = 'product/id'  # int64 [1]: `_id`
+PRODUCT_ID = 'product/id'  # int64 [1]: `_id`, or the number of a key
+PRODUCT_KEY = 'product/key'  # bytes [1]: `_id` as text; absent if it is an integer
 
 KINDS = ('product', 'image')
 

@@ -23,7 +23,8 @@ PACKAGES = {
 ROOMS = {
     'catalog': {
         'samples': 'categories command_line errors formats process storage',
-        'sources': 'categories errors formats object_store photos process storage terminal',
+        'sources': 'categories errors formats object_store photos process product_key storage'
+        ' terminal',
         'photos': 'errors formats storage',
         'manifest': 'categories errors shards storage typed_json',
         'atomic_folder': 'errors storage',
@@ -35,6 +36,7 @@ ROOMS = {
         'typed_json': 'errors',
         'pixels': 'formats',
         'record': 'formats',
+        'product_key': 'errors',
         'shards': '',
         'terminal': '',
         'formats': '',
@@ -93,7 +95,7 @@ ROOMS = {
     },
 }
 MAX_FILES_IN_A_ROOM = 12
-MAX_FILES_AT_THE_TOP = {'catalog': 12, 'beam_pipelines': 12, 'trainer': 8, 'serving': 1}
+MAX_FILES_AT_THE_TOP = {'catalog': 13, 'beam_pipelines': 12, 'trainer': 8, 'serving': 1}
 HEAVY = {'apache_beam', 'tensorflow', 'keras'}
 
 
