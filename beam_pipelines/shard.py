@@ -165,8 +165,8 @@ def open_job() -> job.Job:
         )
     tree, tree_bytes = None, None
     if _CATEGORIES.value:
-        tree_bytes = storage.read_bytes(_CATEGORIES.value)
-        tree = categories.parse(tree_bytes, path=_CATEGORIES.value)
+        given = storage.read_bytes(_CATEGORIES.value)
+        tree, tree_bytes = categories.parse_file(given, path=_CATEGORIES.value)
     rules = Rules(
         allow_outside=_ALLOW_OUTSIDE.value,
         max_picture_mb=_MAX_PICTURE_MB.value,

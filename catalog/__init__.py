@@ -9,6 +9,7 @@
 | `object_store` | `gs://` objects: the client, its retries and its errors |
 | `atomic_folder` | folders that are published by a rename |
 | `categories` | the category tree and its dense labels |
+| `trees/` | the files of category trees, in their forms |
 | `record` | the fields of a record and its bytes |
 | `product_key` | ids that are not integers: their text and their number |
 | `pixels` | what the pixels of a picture are; conversion to JPEG |

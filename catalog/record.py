@@ -5,6 +5,7 @@ they coexist with TensorFlow's own in one process. Equal records have equal byte
 """
 
 import functools
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -19,8 +20,7 @@ INDEX = 'image/index'  # int64 [views]: each picture's position in the source do
 LEAKED = 'image/leaked'  # int64 [views]: 1 if the same bytes occur in train; absent in train
 LABEL = 'image/class/label'  # int64 [1]: the row in category_names.csv
 CATEGORY_ID = 'category/id'  # int64 [1]: the shop's category id
-LEVEL1 = 'category/level1'  # int64 [1]: dense label of the level-1 parent
-LEVEL2 = 'category/level2'  # int64 [1]: dense label of the level-2 parent
+LEVEL = 'category/level'  # and 1, 2, …: int64 [1]: dense label of the parent at that level
 PRODUCT_ID = 'product/id'  # int64 [1]: `_id`, or the number of a key
 PRODUCT_KEY = 'product/key'  # bytes [1]: `_id` as text; absent if it is an integer
 
@@ -29,20 +29,24 @@ KINDS = ('product', 'image')
 
 @dataclass(frozen=True)
 class Category:
-    """The category of a labelled product: its dense labels and the shop's category id."""
+    """The category of a labelled product: its dense labels and the shop's category id.
+
+    Attributes:
+      label: The category's own label.
+      category_id: The shop's id.
+      parents: Labels of the parents at the levels 1 to N-1.
+    """
 
     label: int
     category_id: int
-    level1: int
-    level2: int
+    parents: tuple[int, ...]
 
     @functools.cached_property
     def encoded(self) -> bytes:
         """The serialized features, which all records of a category share."""
         values = {
             CATEGORY_ID: self.category_id,
-            LEVEL1: self.level1,
-            LEVEL2: self.level2,
+            **{f'{LEVEL}{number}': node for number, node in enumerate(self.parents, start=1)},
             LABEL: self.label,
         }
         return b''.join(tf_example.number(name, value) for name, value in values.items())
@@ -164,7 +168,10 @@ def decode(serialized: bytes) -> Record:
 
     category = None
     if LABEL in feature:
-        category = Category(*(numbers(n)[0] for n in (LABEL, CATEGORY_ID, LEVEL1, LEVEL2)))
+        parents = itertools.takewhile(bool, (numbers(f'{LEVEL}{n}') for n in itertools.count(1)))
+        category = Category(
+            numbers(LABEL)[0], numbers(CATEGORY_ID)[0], tuple(values[0] for values in parents)
+        )
     return Record(
         product_id=numbers(PRODUCT_ID)[0],
         pictures=list(feature[ENCODED].bytes_list.value),

@@ -124,10 +124,11 @@ def build_manifest(
             'pictures': counts.pictures[ledger.READ],
             'picture_bytes': picture_bytes,
         },
-        categories={'sha256': tree.sha256, 'count': len(tree)} if tree else {},
+        categories=manifest.describe_tree(tree) if tree else {},
         splits=splits,
         priors=_priors(splits),
         ledger=ledger.as_mapping(counts),
+        schema_version=manifest.schema_version(tree),
     )
 
 

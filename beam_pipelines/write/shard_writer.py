@@ -198,8 +198,11 @@ class ShardWriter:
         tree = self.categories
         if tree is None:
             return []
-        columns = (tree.ids.tolist(), tree.level1.tolist(), tree.level2.tolist())
-        return [Category(label, *values) for label, values in enumerate(zip(*columns, strict=True))]
+        columns = [nodes.tolist() for nodes in (tree.ids, *tree.parents)]
+        return [
+            Category(label, category_id, tuple(parents))
+            for label, (category_id, *parents) in enumerate(zip(*columns, strict=True))
+        ]
 
 
 def group_by_shard(rows: Table, counts: dict[str, int]) -> Iterator[tuple[ShardName, Table]]:

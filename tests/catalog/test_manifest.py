@@ -58,7 +58,7 @@ def test_a_folder_without_a_manifest_is_not_a_data_set(tmp_path: Path) -> None:
         ('{', 'must be JSON'),
         ('[]', 'manifest.json: must be an object, got []'),
         ('{}', 'manifest.json: schema_version must exist, got none'),
-        ('{"schema_version": 99}', 'schema_version must be 1, or write the data set again'),
+        ('{"schema_version": 99}', 'schema_version must be 1 or 2, or write the data set again'),
         ('{"schema_version": 1}', 'categories must exist, got none'),
         ('[' * 100_000, 'must be nested at most 16 levels deep, got more'),
         ('[' * 500 + ']' * 500, 'must be nested at most 16 levels deep, got more'),

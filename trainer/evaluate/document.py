@@ -130,8 +130,8 @@ def label_errors_csv(evaluation: EvaluationResult, tree: Categories) -> str:
         writer.writerow(
             [
                 int(products.product_id[row]),
-                int(tree.ids[products.label[row]]),
-                int(tree.ids[suggested]),
+                tree.shown_id(products.label[row]),
+                tree.shown_id(suggested),
                 f'{np.exp(products.label_log_probability[row]):.6f}',
                 f'{products.probability[row, 0]:.6f}',
             ]

@@ -232,6 +232,6 @@ def _predictions(
     if options.columns.level:
         threshold = models.threshold if options.threshold is None else options.threshold
         level = deepest_level(probabilities, models.tree, threshold=threshold).numpy().tolist()
-    category_ids = models.tree.ids[label.numpy()].tolist()
+    category_ids = models.tree.shown_ids[label.numpy()].tolist()
     rows = zip(category_ids, confidence.numpy().tolist(), level, strict=True)
     return [ProductPrediction(*row) for row in rows]

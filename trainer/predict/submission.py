@@ -3,7 +3,8 @@
 `_id,category_id`, then `category_id_2` to `_k`, `confidence` and `confidence_2` to `_k`, `level`.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ class Columns:
     Attributes:
       top_k: Number of categories for each product, 1 or more.
       confidence: Whether to write the confidence of each category.
-      level: Whether to write the deepest level whose confidence reaches the threshold, 0 to 3.
+      level: Whether to write the deepest level whose confidence reaches the threshold, from 0.
     """
 
     top_k: int = 1
@@ -46,14 +47,14 @@ class ProductPrediction:
       level: The deepest level whose confidence reaches the threshold.
     """
 
-    category_ids: Sequence[int]
+    category_ids: Sequence[int | str]
     confidences: Sequence[float]
     level: int
 
 
 def format_row(product_id: int, prediction: ProductPrediction, columns: Columns) -> str:
     """Returns the line of a product."""
-    cells: list[Any] = [product_id, *_pad(prediction.category_ids, columns.top_k)]
+    cells: list[Any] = [product_id, *_pad(map(_quote, prediction.category_ids), columns.top_k)]
     if columns.confidence:
         cells += _pad([f'{value:.6f}' for value in prediction.confidences], columns.top_k)
     if columns.level:
@@ -61,5 +62,13 @@ def format_row(product_id: int, prediction: ProductPrediction, columns: Columns)
     return ','.join(map(str, cells)) + '\n'
 
 
-def _pad(values: Sequence[Any], count: int) -> list[Any]:
-    return [*values[:count], *[''] * (count - len(values))]
+def _pad(values: Iterable[Any], count: int) -> list[Any]:
+    found = list(itertools.islice(values, count))
+    return [*found, *[''] * (count - len(found))]
+
+
+def _quote(category_id: int | str) -> int | str:
+    """Returns a category id as a CSV cell; codes may contain commas."""
+    if isinstance(category_id, str) and any(character in category_id for character in ',"'):
+        return '"' + category_id.replace('"', '""') + '"'
+    return category_id
