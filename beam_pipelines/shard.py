@@ -175,6 +175,8 @@ def open_job() -> job.Job:
     source = opening.open_source(
         _INPUT.value, tree=tree, rules=rules, max_unpack_ratio=_MAX_UNPACK_RATIO.value
     )
+    if tree and options.max_rejected_fraction <= _DEFAULTS.max_rejected_fraction:
+        opening.check_folders(source, tree)
     first_look.check_products(source, tree.label_by_id if tree else None)
     return job.Job(
         source=source,
@@ -205,7 +207,10 @@ def main(argv: list[str]) -> None:
         _run(owned, argv[1:], job.build)
         made = manifest.read(opened.output)
     seconds = time.monotonic() - start
-    print(summary.summarize(made, output=opened.output, seconds=seconds), flush=True)
+    text = summary.summarize(
+        made, output=opened.output, seconds=seconds, passed_over=opened.source.notes()
+    )
+    print(text, flush=True)
 
 
 def _compare(opened: job.Job, beam_arguments: list[str]) -> None:

@@ -13,13 +13,16 @@ from catalog.shards import SPLITS
 _DROPPED = 'dropped_'
 
 
-def summarize(made: Manifest, *, output: str, seconds: float) -> str:
+def summarize(
+    made: Manifest, *, output: str, seconds: float, passed_over: Mapping[str, int] | None = None
+) -> str:
     """Returns the summary.
 
     Args:
       made: Manifest of the data set.
       output: Folder of the data set.
       seconds: Duration of the run.
+      passed_over: Numbers of what the source did not read, by name.
     """
     documents, pictures = made.ledger['documents'], made.ledger['pictures']
     read_bytes = made.ledger.get('bytes', {ledger.READ: 0})  # absent from older manifests
@@ -39,6 +42,11 @@ def summarize(made: Manifest, *, output: str, seconds: float) -> str:
                 number += f', {_megabytes(lost_bytes)} ({share:.2%} of the bytes)'
             lines.append(('rejected', f'{number}: {_named(reasons)}'))
     lines += _notes(made)
+    texts = {
+        'files': 'files passed over that are no photos',
+        'rows': 'rows passed over that repeat another',
+    }
+    lines += [('note', f'{texts[name]}: {n:,}') for name, n in (passed_over or {}).items()]
     if any(name == 'rejected' for name, _ in lines) or made.ledger['notes'].get('blank_pictures'):
         lines.append(('details', storage.join(output, rejected.FOLDER)))
     lines.append(('took', _speed(made, seconds)))

@@ -25,7 +25,7 @@ ROOMS = {
         'samples': 'categories command_line errors formats process storage',
         'sources': 'categories errors formats object_store photos process product_key storage'
         ' terminal',
-        'photos': 'errors formats storage',
+        'photos': 'categories errors formats storage',
         'manifest': 'categories errors shards storage typed_json',
         'atomic_folder': 'errors storage',
         'categories': 'errors storage trees',

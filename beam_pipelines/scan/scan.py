@@ -13,7 +13,15 @@ from beam_pipelines.scan import pictures
 from beam_pipelines.scan.rejected_pieces import DEFAULT_LIMIT, RejectedPieces
 from beam_pipelines.table import SCANNED, Table, concatenate
 from catalog.formats.image_header import BadPicture
-from catalog.sources.source import NO_CATEGORY, Piece, Products, Range, Rejected, Source
+from catalog.sources.source import (
+    NO_CATEGORY,
+    UNKNOWN_CATEGORY,
+    Piece,
+    Products,
+    Range,
+    Rejected,
+    Source,
+)
 
 Int32s = npt.NDArray[np.int32]
 
@@ -201,9 +209,11 @@ class _Scanner:
         ):
             reason = 'unlabelled' if category_id == NO_CATEGORY else 'unknown_category'
             self._counts.pictures[f'rejected_{reason}'] += views
+            unknown = category_id == UNKNOWN_CATEGORY
+            named = 'its category' if unknown else f'category_id {category_id}'
             message = {
                 'unlabelled': 'has no category_id; use --unlabelled for data without categories',
-                'unknown_category': f'category_id {category_id} is not in the category tree',
+                'unknown_category': f'{named} is not in the category tree',
             }[reason]
             self._reject_document(
                 Rejected(reason, self._range.file, position, length, product_id, None, message),

@@ -5,7 +5,7 @@ ranges and offsets are those of its unpacked bytes.
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -74,6 +74,10 @@ class BsonFiles:
     def describe_place(self, rejected: Rejected) -> str:
         """Returns the path and offset of a rejected piece."""
         return f'{self.file_name(rejected.file)} at byte {rejected.offset}'
+
+    def notes(self) -> Mapping[str, int]:
+        """Returns nothing: all is read."""
+        return {}
 
     def read(self, part: Range) -> Iterator[Piece]:
         """Yields products and damaged pieces in order, from `part.first` or where one is found."""

@@ -11,7 +11,7 @@ integer, the bits of that number as a double; or, in file 1, the index in order 
 
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -87,6 +87,10 @@ class MongoCollection:
     def describe_place(self, rejected: Rejected) -> str:
         """Returns the address. The message of a rejected piece names its `_id`."""
         return self.file_name(rejected.file)
+
+    def notes(self) -> Mapping[str, int]:
+        """Returns nothing: all is read."""
+        return {}
 
     def first_documents(self) -> Iterator[tuple[str, bytes]]:
         """Yields the first documents: address without user and password, BSON."""

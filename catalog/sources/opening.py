@@ -1,7 +1,7 @@
 """Opens the source that `--input` names."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from catalog import storage
 from catalog.categories import Categories
@@ -20,6 +20,7 @@ def open_source(
     *,
     tree: Categories | None,
     rules: Rules | None = None,
+    columns: Mapping[str, str] | None = None,
     max_unpack_ratio: float = bson_files.MAX_UNPACK_RATIO,
 ) -> Source:
     """Opens the source that `--input` names.
@@ -29,6 +30,7 @@ def open_source(
         `.gz`) and of folders that mongodump wrote. Or paths of photo folders and photo lists.
       tree: Categories that may name folders. None for unlabelled data.
       rules: Which photos may be read.
+      columns: The own names of columns in lists of photos, by our names.
       max_unpack_ratio: Largest size of a `.gz` file once unpacked, in sizes of the file.
 
     Raises:
@@ -50,15 +52,25 @@ def open_source(
             f'--input: must be BSON files or photos, got both: {bson[0]} and {photos[0]}'
         )
     if photos:
-        return photo_files.open_photos(photos, tree, rules)
+        return photo_files.open_photos(photos, tree, rules, columns)
     return bson_files.open_files(bson, max_unpack_ratio=max_unpack_ratio)
+
+
+def check_folders(source: Source, tree: Categories) -> None:
+    """Checks that no photos are lost because their folders name no category.
+
+    Raises:
+      UserError: Naming the folders, and the nearest categories.
+    """
+    if isinstance(source, photo_files.PhotoFiles):
+        photo_lists.check_known(source.listings, tree)
 
 
 def _paths(pattern: str) -> list[str]:
     """Returns the files and folders that match a path or glob, sorted."""
     pattern = pattern.rstrip('/') or pattern
     found = storage.glob(pattern)
-    if not found and storage.is_remote(pattern) and folder_contents.files_below(pattern):
+    if not found and storage.is_remote(pattern) and folder_contents.contents_below(pattern).files:
         return [pattern]  # an object store has no folders, only names with a common prefix
     if not found:
         raise UserError(f'--input: must name existing files, got {pattern}')
@@ -67,7 +79,7 @@ def _paths(pattern: str) -> list[str]:
 
 def _bson_files(path: str) -> list[str]:
     """Returns the path itself or the BSON files of a dump; nothing if the path contains photos."""
-    if path.endswith(photo_lists.LIST_SUFFIXES):
+    if path.lower().endswith(photo_lists.LIST_SUFFIXES):
         return []
     if not _is_folder(path):
         return [path]

@@ -14,6 +14,7 @@ from catalog.formats.image_header import BadPicture
 Int64s = npt.NDArray[np.int64]
 
 NO_CATEGORY = -(2**63)  # in place of a category_id
+UNKNOWN_CATEGORY = NO_CATEGORY + 1  # in place of a name that the category tree does not have
 
 # Rows that describe pictures, one each. `fetch` needs their columns `file`, `offset`, `length` and
 # `product_id`; other columns are ignored.
@@ -208,3 +209,6 @@ class Source(Protocol):
 
     def describe_place(self, rejected: Rejected) -> str:
         """Returns where a rejected piece is, for messages."""
+
+    def notes(self) -> Mapping[str, int]:
+        """Returns the numbers of `files` that are no photos and of repeated `rows`, if any."""

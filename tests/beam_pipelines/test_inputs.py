@@ -233,7 +233,8 @@ def test_unusable_photos_are_rejected_with_their_paths(
     folder = tmp_path / 'photos'
     fine = write_photo(folder, f'{CATEGORY_IDS[0]}/1.jpg', jpeg(1))
     write_photo(folder, f'{CATEGORY_IDS[0]}/2/a.jpg', jpeg(2))
-    write_photo(folder, f'{CATEGORY_IDS[0]}/2/b.txt', b'not a picture')
+    write_photo(folder, f'{CATEGORY_IDS[0]}/2/b.jpg', b'not a picture')
+    write_photo(folder, f'{CATEGORY_IDS[0]}/2/notes.txt', b'passed over')
     write_photo(folder, '77/3.jpg', jpeg(3))
     write_photo(folder, 'loose.jpg', jpeg(4))
     for number in range(1001):
@@ -246,14 +247,14 @@ def test_unusable_photos_are_rejected_with_their_paths(
     lines = (tmp_path / 'out' / 'rejected' / 'rejected.jsonl').read_text().splitlines()
     pieces = {str(Path(p['place']).relative_to(folder)): p for p in map(json.loads, lines)}
     assert {name: (p['reason'], p['picture']) for name, p in pieces.items()} == {
-        '1000000300/2/b.txt': ('not_a_picture', 1),
+        '1000000300/2/b.jpg': ('not_a_picture', 1),
         '77/3.jpg': ('unknown_category', None),
         'loose.jpg': ('unlabelled', None),
         '1000000100/5/0.jpg': ('too_many_pictures', None),
     }
     assert fine not in pieces
     with zipfile.ZipFile(tmp_path / 'out' / 'rejected' / 'rejected.zip') as archive:
-        assert archive.read(pieces['1000000300/2/b.txt']['bytes']) == b'not a picture'
+        assert archive.read(pieces['1000000300/2/b.jpg']['bytes']) == b'not a picture'
         kept = bson.decode(archive.read(pieces['77/3.jpg']['bytes']))
     assert kept == {'_id': 3, 'imgs': [{'picture': jpeg(3)}], 'category_id': 77}
 
