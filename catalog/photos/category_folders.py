@@ -76,6 +76,15 @@ class FolderNames:
         """Returns the id of the only category whose path ends so, or None."""
         return self._ends.get(_fold(names))
 
+    def find_text(self, text: str) -> int | None:
+        """Returns the id of the category with this id, code, path or end of a path, or None."""
+        label = self._tree.find(text)
+        if label is not None:
+            return int(self._tree.ids[label])
+        names = split_names(text)
+        found = self.find(names)
+        return self.find_end(names) if found is None else found
+
     def nearest(self, text: str) -> str:
         """Returns the path of the category whose names are most like a text."""
         wanted = ' > '.join(_fold(split_names(text)))
@@ -118,10 +127,8 @@ def _find_below(
     """Yields a folder and those in it. `path` is its path of names in the tree, if it has one."""
     if not names.is_node(path):
         own = within.rpartition('/')[2]
-        category_id = parse_number(own)
-        if category_id is None:
-            category_id = names.find_end(split_names(own))
-        yield CategoryFolder(within, category_id)
+        category_id = names.find_text(own)
+        yield CategoryFolder(within, parse_number(own) if category_id is None else category_id)
         return
     children = {name: (*path, *split_names(name)) for name in _folders(root, within, rules)}
     category_id = names.find(path)

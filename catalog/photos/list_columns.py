@@ -7,7 +7,7 @@
 | `product` | `product_id`, `sku`, … | product id: rows with the same one are one product's views |
 
 Names are compared without case, and without spaces, `-` and `_`. A column is of integers (also
-`7.0`) if all its cells are; a product id with leading zeros is text.
+`7.0`) if all its cells are and none has leading zeros; otherwise it is text.
 """
 
 import difflib
@@ -148,9 +148,8 @@ def _id_column(column: Any, name: str, *, path: str) -> Any:
     if not _is_text(kind):
         raise UserError(f'{path}: the column {name} must be integers or text, got {kind}')
     column = _stripped(column)
-    # A number has no leading zeros where it is a product's: `007` is another product than `7`.
-    digits = '[0-9]{1,18}' if name == 'category' else '(0|[1-9][0-9]{0,17})'
-    are_integers = compute.match_substring_regex(column, rf'^-?{digits}(\.0+)?$')
+    # With leading zeros, it is text: `007` is another product than `7`.
+    are_integers = compute.match_substring_regex(column, r'^-?(0|[1-9][0-9]{0,17})(\.0+)?$')
     if compute.all(are_integers).as_py() is False:
         return column
     return compute.replace_substring_regex(column, r'\.0+$', '').cast(pa.int64())

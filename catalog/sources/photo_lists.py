@@ -205,22 +205,20 @@ def open_list(
     if tree is None:
         return listing
     table = list_file.read(path, rules, columns)
+    if not table.num_rows:
+        raise UserError(f'{path}: must list at least one photo, got none')
     if 'category' not in table.column_names:
         raise UserError(
             f'{path}: must have a column category, as its photos are labelled; another name is '
             'given by --fields=category=COLUMN, and --unlabelled reads photos without categories'
         )
-    if not _is_text(table['category']):
+    if not (_is_text(table['category']) or tree.codes):
         return listing
     names = FolderNames(tree)
     ids = {}
-    texts = [text for text in table['category'].unique().to_pylist() if text is not None]
+    texts = [str(cell) for cell in table['category'].unique().to_pylist() if cell is not None]
     for text in texts:
-        category_id = parse_number(text.removesuffix('.0'))
-        if category_id is None:
-            parts = category_folders.split_names(*text.split(' > '))
-            category_id = names.find(parts)
-            category_id = names.find_end(parts) if category_id is None else category_id
+        category_id = names.find_text(text)
         if category_id is not None:
             ids[text] = category_id
     if texts and not ids:
@@ -353,14 +351,14 @@ def _category_ids(table: Any, listing: Listing) -> Int64s:
     if 'category' not in table.column_names:
         return np.full(table.num_rows, NO_CATEGORY)
     column = table['category']
-    if not _is_text(column):
+    if not (_is_text(column) or listing.category_ids):
         ids: Int64s = column.fill_null(NO_CATEGORY).to_numpy()
         return ids
     known = dict(listing.category_ids)
     return np.array(
         [
-            NO_CATEGORY if text is None else known.get(text, UNKNOWN_CATEGORY)
-            for text in column.to_pylist()
+            NO_CATEGORY if cell is None else known.get(str(cell), UNKNOWN_CATEGORY)
+            for cell in column.to_pylist()
         ],
         np.int64,
     )

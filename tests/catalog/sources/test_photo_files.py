@@ -102,6 +102,7 @@ def test_a_deleted_photo_is_an_error_with_its_path(tmp_path: Path) -> None:
             "Windows; give it relative to the list's folder",
         ),
         ('', ': must be a list of photos, got: an empty file'),
+        ('path,category\n', ': must list at least one photo, got none'),
     ],
 )
 def test_an_invalid_list_is_an_error_of_one_line(
@@ -251,3 +252,24 @@ def test_a_category_that_the_tree_does_not_have_is_rejected(tmp_path: Path) -> N
     assert sorted(number for number, _, _ in products(source)) == [
         NO_CATEGORY, UNKNOWN_CATEGORY, 1,
     ]  # fmt: skip
+
+
+def test_trees_of_other_depths_and_codes_name_folders_and_rows(tmp_path: Path) -> None:
+    text = 'category_id,category_level1,category_level2\n12,Toys,\nA1,Toys,Dolls\n007,Tools,Saws\n'
+    tree = categories.parse(text.encode(), path='tree.csv')
+    numbers = dict(zip(tree.codes, tree.ids.tolist(), strict=True))
+    for number, name in enumerate(('Toys/a.jpg', 'Toys/Dolls/b.jpg', 'A1/c.jpg', '007/d.jpg')):
+        write_photo(tmp_path / 'shop', name, jpeg(number))
+    source = opening.open_source([str(tmp_path / 'shop')], tree=tree)
+    assert {key: category_id for category_id, key, _ in products(source)} == {
+        'Toys/a.jpg': numbers['12'],
+        'Toys/Dolls/b.jpg': numbers['A1'],
+        'A1/c.jpg': numbers['A1'],
+        '007/d.jpg': numbers['007'],
+    }
+    for cells, wanted in ((['12', '12'], ['12']), (['007', 'Toys/Dolls'], ['007', 'A1'])):
+        rows = ''.join(f'{number}.jpg,{cell}\n' for number, cell in enumerate(cells))
+        path = tmp_path / f'{wanted[0]}.csv'
+        path.write_text('path,category\n' + rows)
+        source = opening.open_source([str(path)], tree=tree)
+        assert {number for number, _, _ in products(source)} == {numbers[code] for code in wanted}
