@@ -1,13 +1,18 @@
 """Options that change the result of the shard job. Flags and Beam options choose where it runs."""
 
+import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 from catalog import record, shards
 from catalog.errors import UserError
 
 BALANCES = {'none': 1.0, 'sqrt': 0.5, 'uniform': 0.0}  # the power of the natural class count
 DUPLICATES = ('keep', 'drop')
+NEAR_DUPLICATES = ('off', 'mark', 'group')
 VERIFICATIONS = ('header', 'decode')
+
+_NEWER = ('near_duplicates',)  # options that schema version 1 did not have from its beginning
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,8 @@ class ShardOptions:
       max_copies: Most copies of a product in train.
       max_per_class: Most train products per class; 0 is no limit.
       duplicates: `drop` keeps only the first of several pictures with the same bytes.
+      near_duplicates: `mark` marks held-out pictures as leaked that look the same as one of train;
+        `group` keeps products with such pictures in one split; `off` compares bytes only.
       drop_blank: Whether to drop blank pictures (`beam_pipelines.scan.blank`).
       record: What one record contains, a `product` or an `image`.
       shards: Number of train shards; 0 derives it from shard_mb. Shards of other splits have about
@@ -40,6 +47,7 @@ class ShardOptions:
     max_copies: int = 4
     max_per_class: int = 0
     duplicates: str = 'keep'
+    near_duplicates: str = 'off'
     drop_blank: bool = False
     record: str = 'product'
     shards: int = 0
@@ -67,13 +75,26 @@ class ShardOptions:
         _require(self.shard_mb > 0, 'shard_mb', 'be above 0', self.shard_mb)
         for name, choices in (
             ('duplicates', DUPLICATES),
+            ('near_duplicates', NEAR_DUPLICATES),
             ('record', record.KINDS),
             ('compression', shards.COMPRESSIONS),
             ('verify', VERIFICATIONS),
         ):
             value = getattr(self, name)
             _require(value in choices, name, f'be one of {", ".join(choices)}', value)
+        _require(
+            self.near_duplicates == 'off' or not self.unlabelled,
+            'near_duplicates',
+            'be off with unlabelled, which has no splits',
+            self.near_duplicates,
+        )
         _ = self.balance_power
+
+    def as_mapping(self) -> dict[str, Any]:
+        """Returns the options of the manifest: newer ones only where they are not the default."""
+        defaults = {name: ShardOptions.__dataclass_fields__[name].default for name in _NEWER}
+        options = dataclasses.asdict(self)
+        return {name: value for name, value in options.items() if defaults.get(name) != value}
 
     @property
     def balance_power(self) -> float:

@@ -23,7 +23,13 @@ from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentP
 
 from beam_pipelines import summary
 from beam_pipelines.local import meter, runner
-from beam_pipelines.options import BALANCES, DUPLICATES, VERIFICATIONS, ShardOptions
+from beam_pipelines.options import (
+    BALANCES,
+    DUPLICATES,
+    NEAR_DUPLICATES,
+    VERIFICATIONS,
+    ShardOptions,
+)
 from beam_pipelines.pipeline import comparison, job
 from beam_pipelines.scan import rejected_pieces
 from beam_pipelines.write import commit, rejected
@@ -106,6 +112,14 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_enum(
     'duplicates', _DEFAULTS.duplicates, DUPLICATES, 'Whether to keep or drop duplicate images.'
+)
+flags.DEFINE_enum(
+    'near_duplicates',
+    _DEFAULTS.near_duplicates,
+    NEAR_DUPLICATES,
+    'What to do about images that look the same with other bytes, encoded again or resized: mark '
+    'those of validation and test that train contains too, or keep their products in one split. '
+    'Decodes every picture.',
 )
 flags.DEFINE_bool(
     'drop_blank',

@@ -60,6 +60,10 @@ def _notes(made: Manifest) -> list[tuple[str, str]]:
         'duplicate_pictures': ('warning', 'duplicate images'),
         'conflicting_pictures': ('warning', 'duplicate images in several categories'),
         'leaked_pictures': ('warning', f'{held_out} images also in train (leakage)'),
+        'near_duplicate_leaked_pictures': (
+            'warning',
+            f'{held_out} images that look like train images',
+        ),
         'blank_pictures': ('warning', 'blank images'),
         'converted_pictures': ('note', 'images converted to RGB JPEG'),
         'copied_pictures': ('note', 'oversampled images'),

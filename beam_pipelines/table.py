@@ -17,6 +17,9 @@ Table = npt.NDArray[np.void]  # rows of ROW, or of some of its columns
 CONVERT = 1  # must be converted to an RGB JPEG
 BLANK = 2  # shows nothing
 
+SAME_BYTES = 1  # train contains the same bytes
+NEAR_COPY = 2  # train contains a picture that looks the same, with other bytes
+
 ROW = np.dtype(
     [
         ('product_id', '<i8'),
@@ -32,7 +35,7 @@ ROW = np.dtype(
         ('copy', '<i2'),  # 0 for the first
         ('split', 'u1'),  # index in catalog.shards.SPLITS
         ('traits', 'u1'),  # of the picture: CONVERT, BLANK, both or neither
-        ('leaked', 'u1'),  # 1 if the same bytes occur in train
+        ('leaked', 'u1'),  # SAME_BYTES, NEAR_COPY or 0
         ('repeat', 'u1'),  # 1 if an earlier product or view has the same bytes
     ]
 )
@@ -66,7 +69,7 @@ DEALT = _columns(
     'product_id', 'hash_low', 'offset', 'length', 'label', 'file', 'index', 'copy', 'traits'
 )
 # Identifies a picture of a shard that train contains too.
-LEAKED = _columns('product_id', 'index')
+LEAKED = _columns('product_id', 'index', 'leaked')
 
 
 def empty(rows: int) -> Table:

@@ -16,7 +16,7 @@ from beam_pipelines import table
 from beam_pipelines.ledger import Counts
 from beam_pipelines.local.meter import Meter
 from beam_pipelines.options import ShardOptions
-from beam_pipelines.pipeline import grouping, steps
+from beam_pipelines.pipeline import grouping, near_steps, steps
 from beam_pipelines.pipeline.grouping import GroupByBucket, unpack_bucket
 from beam_pipelines.pipeline.proven_scans import ProvenScans
 from beam_pipelines.plan import classes, repeats
@@ -65,12 +65,14 @@ class Reading(NamedTuple):
 
     Attributes:
       tables: The rows of the first document of each product id: Table.
+      visual: The visual hashes of their pictures: Table.
       pieces: The rejected pieces: RejectedPieces, one.
       counts: Counts of everything that was read: Counts, one.
       fingerprint: Fingerprint of the products: uint64 [2], one.
     """
 
     tables: PCollection
+    visual: PCollection
     pieces: PCollection
     counts: PCollection
     fingerprint: PCollection
@@ -79,11 +81,14 @@ class Reading(NamedTuple):
 def build(pipeline: beam.Pipeline, job: Job) -> None:
     """Adds all steps of the job to a pipeline."""
     buckets = grouping.bucket_count(job.source.total_bytes())
-    tables, pieces, checked, fingerprint = read_products(pipeline, job)
+    tables, visual, pieces, checked, fingerprint = read_products(pipeline, job)
+    groups = []
+    if job.options.near_duplicates == 'group':
+        groups = [AsSingleton(near_steps.group_products(pipeline, visual, buckets))]
     split = (
         _group_by_class(tables, job.options, buckets)
         | 'UnpackClasses' >> beam.Map(unpack_bucket, table.CLASSED)
-        | 'Split' >> beam.FlatMap(steps.split_bucket, job.options)
+        | 'Split' >> beam.FlatMap(steps.split_bucket, job.options, *groups)
     )  # (kind, Counts | class counts | packed rows)
     layout = _layout(pipeline, split, checked, job)
     dealt = (
@@ -94,15 +99,19 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         | 'SpreadSplit' >> beam.Reshuffle()
         | 'Deal' >> beam.Map(steps.deal_bucket, AsSingleton(layout), job.options)
     )  # Table
+    placed = dealt | 'LeaveOutCopies' >> beam.Map(steps.leave_out_copies)  # Table
     leaked = (
-        dealt
-        | 'LeaveOutCopies' >> beam.Map(steps.leave_out_copies)
+        placed
         | 'GroupByDealtContent' >> GroupByBucket(grouping.content_keys, table.CONTENT, buckets)
         | 'UnpackDealtContents' >> beam.Map(unpack_bucket, table.CONTENT)
         | 'FindLeaked' >> beam.FlatMap(steps.find_leaked)
     )  # (kind, Table | Counts)
+    leaked_tables = leaked | 'LeakedTables' >> beam.FlatMap(steps.select_kind, steps.TABLES)
+    if job.options.near_duplicates == 'mark':
+        copies = near_steps.find_copies(visual, placed, buckets)
+        leaked_tables = (leaked_tables, copies) | 'AllLeaked' >> beam.Flatten()
 
-    written = _written_shards(dealt, leaked, layout, job)
+    written = _written_shards(dealt, leaked_tables, layout, job)
     by_label = (
         written
         | 'LabelsBySplit' >> beam.Map(steps.labels_by_split)
@@ -144,6 +153,7 @@ def read_products(pipeline: beam.Pipeline, job: Job) -> Reading:
         label_by_id=job.categories.label_by_id if job.categories else None,
         decode=job.options.verify == 'decode',
         keep_rejected=job.keep_rejected,
+        visual=job.options.near_duplicates != 'off',
         meter=job.meter,
     )
     scanned = scans.summaries() | 'UnpackScans' >> beam.FlatMap(steps.unpack_scan)
@@ -160,6 +170,7 @@ def read_products(pipeline: beam.Pipeline, job: Job) -> Reading:
     tables = first_documents | 'FirstDocuments' >> beam.FlatMap(steps.select_kind, steps.TABLES)
     return Reading(
         tables=tables,
+        visual=first_documents | 'Visual' >> beam.FlatMap(steps.select_kind, steps.VISUAL),
         pieces=pieces,
         counts=_checked_counts(scanned, first_documents, pieces, job),
         fingerprint=(
@@ -246,11 +257,8 @@ def _written_shards(
         output=job.output,
         ownership=job.ownership,
     )
-    marks = (
-        leaked
-        | 'LeakedTables' >> beam.FlatMap(steps.select_kind, steps.TABLES)
-        | 'PackLeakedByShard'
-        >> beam.FlatMap(steps.pack_by_shard, AsSingleton(layout), job.source, table.LEAKED)
+    marks = leaked | 'PackLeakedByShard' >> beam.FlatMap(
+        steps.pack_by_shard, AsSingleton(layout), job.source, table.LEAKED
     )
     return (
         dealt

@@ -27,6 +27,7 @@ class ProvenScans:
       label_by_id: Labels by category id. None for unlabelled data.
       decode: Whether to decode every picture.
       keep_rejected: Most rejected pieces of a scan to keep.
+      visual: Whether to hash what the pictures look like.
       meter: Receives the number of scanned bytes.
     """
 
@@ -39,9 +40,10 @@ class ProvenScans:
         label_by_id: dict[int, int] | None,
         decode: bool,
         keep_rejected: int,
+        visual: bool,
         meter: Meter,
     ) -> None:
-        self._arguments = (source, label_by_id, decode, keep_rejected)
+        self._arguments = (source, label_by_id, decode, keep_rejected, visual)
         self._scans = (
             pipeline
             | 'Ranges' >> beam.Create(source.split(range_bytes=range_bytes))
@@ -78,10 +80,16 @@ def _scan(
     label_by_id: dict[int, int] | None,
     decode: bool,
     keep_rejected: int,
+    visual: bool,
     meter: Meter,
 ) -> Scan:
     scanned = scan.scan_range(
-        source, part, label_by_id=label_by_id, decode=decode, keep_rejected=keep_rejected
+        source,
+        part,
+        label_by_id=label_by_id,
+        decode=decode,
+        keep_rejected=keep_rejected,
+        visual=visual,
     )
     counters.count_scan(scanned)
     meter.add('scanned_bytes', scanned.bytes)
@@ -95,6 +103,7 @@ def _correct(
     label_by_id: dict[int, int] | None,
     decode: bool,
     keep_rejected: int,
+    visual: bool,
 ) -> Iterator[Scan]:
     """Yields the scan if it is proven, or a new one from the proven start of its range."""
     place = scanned.range.file, scanned.range.start
@@ -107,11 +116,13 @@ def _correct(
             label_by_id=label_by_id,
             decode=decode,
             keep_rejected=keep_rejected,
+            visual=visual,
         )
 
 
 def _leave_out_pictures(scanned: Scan) -> Scan:
-    return dataclasses.replace(scanned, table=repeats.documents(scanned.table))
+    documents = repeats.documents(scanned.table)
+    return dataclasses.replace(scanned, table=documents, visual=scanned.visual[:0])
 
 
 def _edge(scanned: Scan) -> Edge:

@@ -13,7 +13,7 @@ from beam_pipelines.local.meter import Meter
 from beam_pipelines.options import ShardOptions
 from beam_pipelines.pipeline import counters
 from beam_pipelines.plan import classes, repeats, rules
-from beam_pipelines.plan.classes import Layout
+from beam_pipelines.plan.classes import Layout, ProductGroups
 from beam_pipelines.scan.rejected_pieces import RejectedPieces
 from beam_pipelines.scan.scan import Scan, rejected_picture
 from beam_pipelines.table import BLANK, Table, join
@@ -26,7 +26,7 @@ from catalog.sources.source import Rejected, Source
 # Kinds of output of a step that has several. Such a step yields pairs of kind and value, and the
 # next step takes one kind: Beam's DaskRunner mixes up tagged outputs.
 TABLES, DOCUMENTS, COUNTS = 'tables', 'documents', 'counts'
-REJECTED, CLASS_COUNTS = 'rejected', 'class_counts'
+REJECTED, CLASS_COUNTS, VISUAL = 'rejected', 'class_counts', 'visual'
 
 ShardRows = tuple[tuple[str, int, int], bytes]  # shard name, packed rows
 
@@ -58,6 +58,8 @@ def keep_first_documents(scan: Scan, later: list[Table]) -> Iterator[tuple[str, 
     first, others = repeats.separate(scan.table, join(later))
     if len(first):
         yield TABLES, first
+    if len(scan.visual):
+        yield VISUAL, repeats.separate(scan.visual, join(later))[0]
     if not len(others):
         return
     counts = Counts()
@@ -79,9 +81,11 @@ def mark_repeated_contents(rows: Table) -> Table:
     return marked
 
 
-def split_bucket(rows: Table, options: ShardOptions) -> Iterator[tuple[str, Any]]:
+def split_bucket(
+    rows: Table, options: ShardOptions, groups: ProductGroups | None = None
+) -> Iterator[tuple[str, Any]]:
     """Splits complete classes: (kind, Counts | class counts | packed rows)."""
-    kept, class_counts, counts = classes.split_classes(rows, options)
+    kept, class_counts, counts = classes.split_classes(rows, options, groups)
     yield COUNTS, counts
     yield CLASS_COUNTS, class_counts
     yield TABLES, packing.pack(kept, table.SPLIT)

@@ -5,7 +5,15 @@ from collections import Counter
 import numpy as np
 
 from beam_pipelines.plan import rules
-from beam_pipelines.table import DOCUMENT, LEAKED, Table, sort_by, with_columns
+from beam_pipelines.table import (
+    DOCUMENT,
+    LEAKED,
+    NEAR_COPY,
+    SAME_BYTES,
+    Table,
+    sort_by,
+    with_columns,
+)
 from catalog.sources import runs
 
 
@@ -72,15 +80,23 @@ def leaked(table: Table) -> Table:
     first = runs.starts(table['hash_high'], table['hash_low'])
     in_train = np.bitwise_or.reduceat(table['split'] == rules.TRAIN, first)
     held_out = table['split'] != rules.TRAIN
-    return table[in_train[runs.numbers(first, len(table))] & held_out]
+    found = table[in_train[runs.numbers(first, len(table))] & held_out]
+    found['leaked'] = SAME_BYTES
+    return found
 
 
 def mark_leaked(table: Table, leaked: Table) -> Table:
-    """Marks the pictures `leaked` in a table without copies."""
-    found = np.isin(table['product_id'], leaked['product_id'])
-    if found.any():
-        wanted = set(with_columns(leaked, LEAKED).tolist())
+    """Marks the pictures `leaked` in a table without copies.
+
+    A picture that is in `leaked` for its bytes and as a near copy is marked for its bytes.
+    """
+    found = np.flatnonzero(np.isin(table['product_id'], leaked['product_id']))
+    if len(found):
+        rows = with_columns(leaked, LEAKED).tolist()
+        marks = {row: row[2] for row in rows if row[2] == NEAR_COPY}
+        marks |= {row: row[2] for row in rows if row[2] == SAME_BYTES}
+        by_picture = {row[:2]: mark for row, mark in marks.items()}
         table['leaked'][found] = [
-            row in wanted for row in with_columns(table[found], LEAKED).tolist()
+            by_picture.get(row[:2], 0) for row in with_columns(table[found], LEAKED).tolist()
         ]
     return table

@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from beam_pipelines import packing
 from beam_pipelines.ledger import GAPS, Counts
+from beam_pipelines.near_duplicates import visual_hash
+from beam_pipelines.near_duplicates.columns import VISUAL
 from beam_pipelines.scan import pictures
 from beam_pipelines.scan.rejected_pieces import DEFAULT_LIMIT, RejectedPieces
 from beam_pipelines.table import SCANNED, Table, concatenate
@@ -35,6 +37,7 @@ class Scan:
       first: Where the first piece begins. None if there is none.
       end: Where the last piece that begins in the range ends. None if there is none.
       table: One row per usable picture, with the columns SCANNED.
+      visual: One row per picture that has a visual hash, with the columns VISUAL.
       rejected: What cannot be used, up to a limit; `counts` has all of it.
       counts: Everything that was read, and what was rejected.
       bytes: Size of all pieces.
@@ -44,6 +47,7 @@ class Scan:
     first: int | None
     end: int | None
     table: Table
+    visual: Table
     rejected: RejectedPieces
     counts: Counts
     bytes: int
@@ -64,6 +68,7 @@ def scan_range(
     label_by_id: Mapping[int, int] | None,
     decode: bool,
     keep_rejected: int = DEFAULT_LIMIT,
+    visual: bool = False,
 ) -> Scan:
     """Scans a range.
 
@@ -73,8 +78,9 @@ def scan_range(
       label_by_id: Labels by category id. None for unlabelled data.
       decode: Whether to decode every picture.
       keep_rejected: Most rejected pieces to keep; all of them are counted.
+      visual: Whether to hash what the pictures look like.
     """
-    scanner = _Scanner(part, label_by_id, decode=decode, keep_rejected=keep_rejected)
+    scanner = _Scanner(part, label_by_id, decode=decode, keep_rejected=keep_rejected, visual=visual)
     for piece in source.read(part):
         scanner.add(piece)
         del piece  # frees its bytes before the next ones are read
@@ -97,6 +103,22 @@ def bounds(piece: Piece) -> tuple[int, int]:
     return int(piece.positions[0]), int(piece.positions[-1] + piece.lengths[-1])
 
 
+def _hash_visually(products: Products, rows: Table, errors: Mapping[int, BadPicture]) -> Table:
+    """Returns the visual hashes of the pictures without errors, VISUAL."""
+    used = np.ones(len(rows), bool)
+    used[list(errors)] = False
+    usable = np.flatnonzero(used)
+    numbers, hashes = visual_hash.hash_pictures(
+        products.data, products.places[usable], rows['traits'][usable]
+    )
+    found = np.zeros(len(numbers), VISUAL)
+    for name in ('product_id', 'document', 'file', 'index'):
+        found[name] = rows[name][usable[numbers]]
+    for name in visual_hash.HASH.names or ():
+        found[name] = hashes[name]
+    return found
+
+
 class _Scanner:
     """Collects the rows, rejected pieces and counts of one range."""
 
@@ -107,13 +129,16 @@ class _Scanner:
         *,
         decode: bool,
         keep_rejected: int,
+        visual: bool,
     ) -> None:
         self._range = part
         self._label_by_id = label_by_id
         self._decode = decode
+        self._hashes_visually = visual
         self._first: int | None = None
         self._end: int | None = None
         self._tables: list[Table] = []
+        self._visual: list[Table] = []
         self._rejected = RejectedPieces(keep_rejected)
         self._counts = Counts()
         self._bytes = 0
@@ -139,6 +164,7 @@ class _Scanner:
             first=self._first,
             end=self._end,
             table=concatenate(self._tables, SCANNED),
+            visual=concatenate(self._visual, VISUAL),
             rejected=self._rejected,
             counts=self._counts,
             bytes=self._bytes,
@@ -183,6 +209,8 @@ class _Scanner:
         )
         rows['hash_high'], rows['hash_low'] = hashes.T
         errors |= products.unreadable
+        if self._hashes_visually:
+            self._visual.append(_hash_visually(products, rows, errors))
         return self._reject_pictures(rows, errors) if errors else rows
 
     def _reject_pictures(self, rows: Table, errors: Mapping[int, BadPicture]) -> Table:

@@ -6,7 +6,6 @@ is interrupted at any point leaves either the old data set, or no manifest and a
 which `--resume` continues.
 """
 
-import dataclasses
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -98,6 +97,8 @@ def build_manifest(
     for shard in sorted(written, key=lambda shard: (shard.split, shard.index)):
         by_split[shard.split].append(shard)
         counts.notes['leaked_pictures'] += shard.leaked
+        if options.near_duplicates != 'off':
+            counts.notes['near_duplicate_leaked_pictures'] += shard.near_copies
         counts.notes['converted_pictures'] += shard.converted
     splits = {}
     for split, parts in by_split.items():
@@ -117,7 +118,7 @@ def build_manifest(
     ledger.check_sums(counts)
     picture_bytes = int(layout.counts['bytes'].sum())
     return Manifest(
-        options=dataclasses.asdict(options),
+        options=options.as_mapping(),
         source={
             'fingerprint': fingerprint,
             'documents': counts.documents[ledger.READ],

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from beam_pipelines.options import ShardOptions
 from beam_pipelines.plan import classes
 from beam_pipelines.scan import pictures
-from beam_pipelines.table import CONVERT, Table
+from beam_pipelines.table import CONVERT, NEAR_COPY, Table
 from beam_pipelines.write.shard_file import ShardFile
 from catalog import pixels, record, storage
 from catalog.categories import Categories
@@ -45,7 +45,8 @@ class WrittenShard:
       by_label: Records, pictures, and pictures without copies, int64 [3, classes]; [3, 1] in
         unlabelled data, and [3, 0] once they are summed by split.
       units: Number of dealt units: products with copies, or pictures.
-      leaked: Number of pictures whose bytes occur in train.
+      leaked: Number of pictures that train contains too, as bytes or as a near copy.
+      near_copies: Number of these of which train contains only near copies.
       converted: Number of pictures converted to RGB JPEG.
       resumed: Whether an earlier run had written the file.
     """
@@ -56,6 +57,7 @@ class WrittenShard:
     by_label: npt.NDArray[np.int64]
     units: int
     leaked: int
+    near_copies: int
     converted: int
     resumed: bool
 
@@ -101,7 +103,8 @@ class ShardWriter:
             shard=shard,
             by_label=np.stack([count(labels[records]), count(labels), count(labels[first])]),
             units=units,
-            leaked=int(rows['leaked'].sum()),
+            leaked=int(np.count_nonzero(rows['leaked'])),
+            near_copies=int(np.count_nonzero(rows['leaked'] == NEAR_COPY)),
             converted=int(np.count_nonzero(rows['traits'] & CONVERT)),
             resumed=resumed,
         )
@@ -178,7 +181,7 @@ class ShardWriter:
         # Lists, because reading single numpy rows would cost more than encoding the record.
         ids = rows['product_id'][first].tolist()
         labels = rows['label'][first].tolist()
-        indices, leaked = rows['index'].tolist(), rows['leaked'].tolist()
+        indices, leaked = rows['index'].tolist(), (rows['leaked'] != 0).astype(np.int64).tolist()
         begins = first.tolist()
         categories = self._categories
         for product_id, label, begin, end in zip(
