@@ -5,6 +5,9 @@ Examples:
     python -m beam_pipelines.shard --input=train.bson --categories=category_names.csv \
       --output=shards --balance=sqrt --direct_num_workers=2
 
+  Photos in folders, which are the categories:
+    python -m beam_pipelines.shard --input=photos --output=shards
+
   Data without categories:
     python -m beam_pipelines.shard --input=test.bson --output=test_shards --unlabelled
 
@@ -53,7 +56,17 @@ _INPUT = flags.DEFINE(
     required=True,
 )
 _CATEGORIES = flags.DEFINE(
-    command_line.PATH, 'categories', None, 'category_names.csv; not with --unlabelled.'
+    command_line.PATH,
+    'categories',
+    None,
+    'The category tree, such as category_names.csv; not with --unlabelled. For photos, it may be '
+    'left out: then their folders, or the categories of their list, are the tree.',
+)
+_PRODUCT_FOLDERS = flags.DEFINE_bool(
+    'product_folders',
+    None,
+    'Without --categories, whether the innermost folders of photos are products '
+    '(DIR/CATEGORY/PRODUCT/...) or categories (DIR/LEVEL 1/LEVEL 2/...).',
 )
 _OUTPUT = flags.DEFINE(command_line.PATH, 'output', None, 'Folder of the data set.', required=True)
 _RESUME = flags.DEFINE_bool(
@@ -172,20 +185,12 @@ def open_job() -> job.Job:
       UserError: If a flag or a file is invalid.
     """
     options = ShardOptions(**{name: flags.FLAGS[name].value for name in _OPTION_NAMES})
-    if options.unlabelled == bool(_CATEGORIES.value):
-        raise UserError(
-            '--categories: is required for labelled input and must not be given with '
-            f'--unlabelled, got {_CATEGORIES.value!r} with unlabelled={options.unlabelled}'
-        )
-    tree, tree_bytes = None, None
-    if _CATEGORIES.value:
-        given = storage.read_bytes(_CATEGORIES.value)
-        tree, tree_bytes = categories.parse_file(given, path=_CATEGORIES.value)
     rules = Rules(
         allow_outside=_ALLOW_OUTSIDE.value,
         max_picture_mb=_MAX_PICTURE_MB.value,
         max_list_mb=_MAX_LIST_MB.value,
     )
+    tree, tree_bytes = _load_tree(rules, unlabelled=options.unlabelled)
     source = opening.open_source(
         _INPUT.value, tree=tree, rules=rules, max_unpack_ratio=_MAX_UNPACK_RATIO.value
     )
@@ -202,6 +207,32 @@ def open_job() -> job.Job:
         keep_rejected=_KEEP_REJECTED.value,
         keep_rejected_bytes=int(_KEEP_REJECTED_MB.value * 1e6),
     )
+
+
+def _load_tree(
+    rules: Rules, *, unlabelled: bool
+) -> tuple[categories.Categories, bytes] | tuple[None, None]:
+    """Returns the category tree, given or derived, and its bytes.
+
+    Raises:
+      UserError: If there should be a tree and is none, or the other way round.
+    """
+    path = _CATEGORIES.value
+    if path and not unlabelled:
+        return categories.parse_file(storage.read_bytes(path), path=path)
+    if unlabelled and not path:
+        return None, None
+    derived = None
+    if not path:
+        derived = opening.derive_tree(
+            _INPUT.value, rules=rules, product_folders=_PRODUCT_FOLDERS.value
+        )
+    if derived is None:
+        raise UserError(
+            '--categories: is required for labelled input other than folders or lists of photos, '
+            f'and must not be given with --unlabelled, got {path!r} with unlabelled={unlabelled}'
+        )
+    return categories.parse_file(derived, path=_INPUT.value[0])
 
 
 def main(argv: list[str]) -> None:

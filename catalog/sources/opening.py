@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from catalog import storage
 from catalog.categories import Categories
 from catalog.errors import UserError
-from catalog.photos import folder_contents
+from catalog.photos import derived_tree, folder_contents
 from catalog.photos.confined import Rules
 from catalog.sources import bson_files, mongo, mongo_read, photo_files, photo_lists
 from catalog.sources.source import Source
@@ -54,6 +54,41 @@ def open_source(
     if photos:
         return photo_files.open_photos(photos, tree, rules, columns)
     return bson_files.open_files(bson, max_unpack_ratio=max_unpack_ratio)
+
+
+def derive_tree(
+    inputs: Sequence[str],
+    *,
+    rules: Rules,
+    columns: Mapping[str, str] | None = None,
+    product_folders: bool | None = None,
+) -> bytes | None:
+    """Returns the category tree that folders or lists of photos imply, as `category_names.csv`.
+
+    Args:
+      inputs: As for `open_source`.
+      rules: Which photos may be read.
+      columns: The own names of columns in lists of photos, by our names.
+      product_folders: Whether the innermost folders are products. None if not known.
+
+    Returns:
+      None if the input is not folders alone, or lists alone.
+
+    Raises:
+      UserError: If no tree can be derived.
+    """
+    if inputs[0].startswith(mongo_read.SCHEMES):
+        return None
+    paths = [path for pattern in inputs for path in _paths(pattern)]
+    lists = [path for path in paths if path.lower().endswith(photo_lists.LIST_SUFFIXES)]
+    if lists and len(lists) == len(paths):
+        texts = {
+            text for path in paths for text in photo_lists.categories_of(path, rules, columns or {})
+        }
+        return derived_tree.derive_from_texts(texts, path=paths[0]) if texts else None
+    if lists or not all(_is_folder(path) for path in paths) or any(map(_bson_files, paths)):
+        return None
+    return derived_tree.derive_from_folders(paths, product_folders=product_folders)
 
 
 def check_folders(source: Source, tree: Categories) -> None:

@@ -216,7 +216,7 @@ def open_list(
         return listing
     names = FolderNames(tree)
     ids = {}
-    texts = [str(cell) for cell in table['category'].unique().to_pylist() if cell is not None]
+    texts = categories_of(path, rules, columns)
     for text in texts:
         category_id = names.find_text(text)
         if category_id is not None:
@@ -227,6 +227,18 @@ def open_list(
             f'{texts[0]!r}; the nearest is {names.nearest(texts[0])!r}'
         )
     return dataclasses.replace(listing, category_ids=tuple(ids.items()))
+
+
+def categories_of(path: str, rules: Rules, columns: Mapping[str, str]) -> list[str]:
+    """Returns the different categories of a list as text; none if it has no such column.
+
+    Raises:
+      UserError: If the list is invalid.
+    """
+    table = list_file.read(path, rules, columns)
+    if 'category' not in table.column_names:
+        return []
+    return [str(cell) for cell in table['category'].unique().to_pylist() if cell is not None]
 
 
 def separate_products(listings: Sequence[Listing], prefixes: Sequence[str]) -> list[Listing]:

@@ -270,3 +270,26 @@ def test_a_listed_photo_without_a_file_is_rejected_as_missing(
     piece = json.loads(line)
     assert (piece['reason'], piece['product_id'], piece['picture']) == ('missing', 2, 1)
     assert piece['place'] == str(tmp_path / 'all' / '002-1.jpg')
+
+
+def test_folders_are_the_tree_where_there_is_no_file(tmp_path: Path) -> None:
+    for number in range(20):
+        name = f'{("Shoes/Boots", "Shoes/Heels", "Hats")[number % 3]}/{number}.jpg'
+        write_photo(tmp_path / 'photos', name, jpeg(number))
+    write_photo(tmp_path / 'photos', 'Hats/Thumbs.db', b'clutter')
+    out = tmp_path / 'out'
+    done = run_command(f'--input={tmp_path / "photos"}', f'--output={out}')
+    assert done.returncode == 0, done.stderr
+    assert 'note       files passed over that are no photos: 1\n' in done.stdout
+    text = 'category_id,category_level1,category_level2\n0,Hats,\n1,Shoes,Boots\n2,Shoes,Heels\n'
+    assert (out / 'category_names.csv').read_text() == text
+    records = [record for shard in read_split(out, 'train') for record in shard]
+    assert {record.category.label for record in records} == {0, 1, 2}
+    write_photo(tmp_path / 'photos', 'Hots/1.jpg', jpeg(99))
+    failed = run_command(
+        f'--input={tmp_path / "photos"}',
+        f'--output={tmp_path / "other"}',
+        f'--categories={out / "category_names.csv"}',
+    )
+    assert failed.returncode == 2
+    assert "got 'Hots' (1 photo; the nearest category is 'Hats'); rename" in failed.stderr
