@@ -59,7 +59,7 @@ _CATEGORIES = flags.DEFINE(
     command_line.PATH,
     'categories',
     None,
-    'The category tree, such as category_names.csv; not with --unlabelled. For photos, it may be '
+    "The category tree: CSV or Google's taxonomy; not with --unlabelled. For photos, it may be "
     'left out: then their folders, or the categories of their list, are the tree.',
 )
 _PRODUCT_FOLDERS = flags.DEFINE_bool(
