@@ -12,7 +12,6 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from catalog.categories import Categories
-from catalog.errors import UserError
 from trainer.config.loss import LossConfig
 from trainer.data.data_set import DataInfo
 from trainer.losses import hierarchy, priors, softmax
@@ -156,15 +155,7 @@ def build_objective(config: LossConfig, *, info: DataInfo, tree: Categories) -> 
       config: The `loss` part of the run's config.
       info: The class counts of the data.
       tree: The category tree of the C classes.
-
-    Raises:
-      UserError: If the loss has levels that the tree does not have.
     """
-    if config.levels != 'leaf' and not tree.parents:
-        raise UserError(
-            f'loss.levels must be leaf for a category tree of one level, got {config.levels!r}; '
-            'set --config.loss.levels=leaf'
-        )
     run_priors = priors.compute_priors(info, config)
     node_of = () if config.levels == 'leaf' else tree.parents
     unweighted = np.ones(len(run_priors.weights))

@@ -5,7 +5,6 @@ import pytest
 import tensorflow as tf
 
 from catalog import categories
-from catalog.errors import UserError
 from trainer.config import LossConfig
 from trainer.data.data_set import DataInfo
 from trainer.losses import objective
@@ -178,12 +177,7 @@ def test_the_loss_has_a_term_for_each_level_of_a_deeper_tree() -> None:
     np.testing.assert_allclose(_losses(goal), expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize('levels', ['summed', 'heads'])
-def test_a_tree_of_one_level_has_no_losses_of_parents(levels: str) -> None:
+def test_a_tree_of_one_level_has_the_loss_of_the_leaves() -> None:
     tree = categories.parse(b'id,level1\n1,A\n2,B\n3,C\n4,D\n', path='tree.csv')
-    config = LossConfig(levels=levels)  # type: ignore[arg-type]
-    message = f"loss.levels must be leaf for a category tree of one level, got '{levels}'"
-    with pytest.raises(UserError, match=message):
-        objective.build_objective(config, info=INFO, tree=tree)
     goal = objective.build_objective(LossConfig(target_power=None), info=INFO, tree=tree)
     np.testing.assert_allclose(_losses(goal), _cross_entropy(LOGITS, LABELS), rtol=1e-5)
