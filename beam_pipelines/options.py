@@ -10,9 +10,11 @@ from catalog.errors import UserError
 BALANCES = {'none': 1.0, 'sqrt': 0.5, 'uniform': 0.0}  # the power of the natural class count
 DUPLICATES = ('keep', 'drop')
 NEAR_DUPLICATES = ('off', 'mark', 'group')
+SPLIT_RULES = ('rank', 'hash')
 VERIFICATIONS = ('header', 'decode')
 
-_NEWER = ('near_duplicates',)  # options that schema version 1 did not have from its beginning
+# The manifest has these options only where they are not the default.
+_NEWER = ('near_duplicates', 'split_by')
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,9 @@ class ShardOptions:
     Attributes:
       validation_fraction: Fraction of each class's products in validation, in [0, 1).
       test_fraction: Fraction of each class's products in test. The sum of both must be below 1.
+      split_by: `rank` splits each class exactly by the fractions, and gives every split a product
+        if there are enough; `hash` splits each product on its own, so that it stays in its split
+        as others come and go.
       balance: Records per class follow count^power: `none` (1), `sqrt` (0.5), `uniform` (0), or a
         power in [0, 1] in digits.
       max_copies: Most copies of a product in train.
@@ -43,6 +48,7 @@ class ShardOptions:
 
     validation_fraction: float = 0.1
     test_fraction: float = 0.0
+    split_by: str = 'rank'
     balance: str = 'none'
     max_copies: int = 4
     max_per_class: int = 0
@@ -76,6 +82,7 @@ class ShardOptions:
         for name, choices in (
             ('duplicates', DUPLICATES),
             ('near_duplicates', NEAR_DUPLICATES),
+            ('split_by', SPLIT_RULES),
             ('record', record.KINDS),
             ('compression', shards.COMPRESSIONS),
             ('verify', VERIFICATIONS),

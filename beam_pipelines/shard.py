@@ -30,6 +30,7 @@ from beam_pipelines.options import (
     BALANCES,
     DUPLICATES,
     NEAR_DUPLICATES,
+    SPLIT_RULES,
     VERIFICATIONS,
     ShardOptions,
 )
@@ -113,6 +114,13 @@ flags.DEFINE_float(
 )
 flags.DEFINE_float(
     'test_fraction', _DEFAULTS.test_fraction, "Fraction of each class's products in test."
+)
+flags.DEFINE_enum(
+    'split_by',
+    _DEFAULTS.split_by,
+    SPLIT_RULES,
+    'rank: exact fractions in each class, where products change their split as the class grows; '
+    'hash: a product never changes its split, and small classes may have no product in a split.',
 )
 flags.DEFINE_string(
     'balance',

@@ -65,6 +65,7 @@ def _notes(made: Manifest) -> list[tuple[str, str]]:
             f'{held_out} images that look like train images',
         ),
         'blank_pictures': ('warning', 'blank images'),
+        'classes_without_train': ('warning', 'categories without a product in train'),
         'converted_pictures': ('note', 'images converted to RGB JPEG'),
         'copied_pictures': ('note', 'oversampled images'),
     }

@@ -141,13 +141,14 @@ def _product_splits(
         'test_fraction': options.test_fraction,
         'seed': options.seed,
     }
+    own_rule = rules.hash_splits if options.split_by == 'hash' else rules.product_splits
     if groups is None:
-        return rules.product_splits(product_ids, **rule)
+        return own_rule(product_ids, **rule)
     splits = np.empty(len(product_ids), np.uint8)
     grouped, found = groups.find(product_ids)
     splits[grouped] = rules.hash_splits(found, **rule)
     if not grouped.all():
-        splits[~grouped] = rules.product_splits(product_ids[~grouped], **rule)
+        splits[~grouped] = own_rule(product_ids[~grouped], **rule)
     return splits
 
 
@@ -186,6 +187,11 @@ def build_layout(parts: Iterable[npt.NDArray[np.void]], options: ShardOptions) -
         units[SPLITS[split]] = dict(zip(keys, wanted.tolist(), strict=True))
         total_bytes[SPLITS[split]] = float((rows['bytes'] * (wanted / rows['units'])).sum())
     main = 'predict' if options.unlabelled else 'train'
+    if main not in units and units:
+        raise UserError(
+            f'--input: must have a product in {main}, but all are in {" and ".join(units)}; lower '
+            'the fractions of these, or use another --seed'
+        )
     if main not in units:
         raise UserError('--input: must contain at least one usable product, got none')
     shard_mb = options.shard_mb

@@ -71,10 +71,11 @@ def product_splits(
 def hash_splits(
     keys: Int64s, *, validation_fraction: float, test_fraction: float, seed: int
 ) -> npt.NDArray[np.uint8]:
-    """Returns the split of each key, uint8 [keys], which depends on no other key.
+    """Returns the split of each key, a product or a group, uint8 [keys].
 
-    The hash of a key is a number in [0, 1). The lowest ones are in validation and the highest ones
-    in test, so that another fraction of one does not change the other.
+    The hash of a key is a number in [0, 1). The lowest numbers are in validation and the highest in
+    test. So a key keeps its split whatever other keys there are, and another fraction of one split
+    does not change the other.
     """
     number = (hash_rows(keys, salt='split', seed=seed) >> np.uint64(11)) / 2.0**53
     splits = np.full(len(keys), TRAIN, np.uint8)

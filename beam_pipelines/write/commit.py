@@ -115,6 +115,8 @@ def build_manifest(
         )
         _check(split, parts, int(firsts.sum()), layout=layout, rows=rows)
         counts.notes['copied_pictures'] += int(pictures.sum() - firsts.sum())
+    if options.split_by == 'hash' or options.near_duplicates == 'group':
+        counts.notes['classes_without_train'] += _classes_without_train(splits)
     ledger.check_sums(counts)
     picture_bytes = int(layout.counts['bytes'].sum())
     return Manifest(
@@ -149,6 +151,12 @@ def _check(
     }
     if found != planned:
         raise RuntimeError(f'{split}: {planned} were planned, but {found} were written')
+
+
+def _classes_without_train(splits: dict[str, Split]) -> int:
+    """Returns the number of classes all of whose products are held out."""
+    products = {name: np.array(split.products_per_class) for name, split in splits.items()}
+    return int(np.count_nonzero((sum(products.values()) > 0) & (products['train'] == 0)))
 
 
 def _priors(splits: dict[str, Split]) -> dict[str, tuple[float, ...]]:
