@@ -24,7 +24,7 @@ from trainer.features.cache import write_cache
 from trainer.inference.runs import restore_member
 from trainer.models import weights
 from trainer.models.model import feature_model
-from trainer.monitoring import metric_writers
+from trainer.workdir import metrics_file
 
 _ON_FEATURES = ('input.features=true', 'augment.flip=false', 'model.fusion.name=gated')
 
@@ -143,7 +143,7 @@ def test_the_head_is_trained_and_the_backbone_is_frozen(backbone: Path, head: Pa
     assert len(shared) > 10
     for path in shared:
         np.testing.assert_array_equal(after[path].numpy(), before[path].numpy(), err_msg=path)
-    assert metric_writers.read_metrics(str(head))[-1]['accuracy'] > 0.95
+    assert metrics_file.read_metrics(str(head))[-1]['accuracy'] > 0.95
 
 
 def test_a_run_on_features_is_a_complete_model_of_pictures(
@@ -156,7 +156,7 @@ def test_a_run_on_features_is_a_complete_model_of_pictures(
         output=str(tmp_path / 'report'),
     )
     assert actual.products.metrics.accuracy > 0.95
-    logged = metric_writers.read_metrics(str(head))[-1]  # computed from rounded features
+    logged = metrics_file.read_metrics(str(head))[-1]  # computed from rounded features
     assert logged['validation_accuracy'] == pytest.approx(
         actual.products.metrics.accuracy, abs=0.02
     )
