@@ -122,7 +122,7 @@ def test_a_saved_model_decodes_the_same_pixels_in_one_batch(saved) -> None:
 def test_prediction_converts_what_a_model_refuses_to_the_same_pixels(saved) -> None:
     products = [[data] for _, data, _ in CASES]
     decoded = decode_pictures([*products, [b'no picture']], {(HEIGHT, WIDTH): saved})
-    assert decoded.unusable == 1
+    assert decoded.unusable == ((len(CASES), 0),)
     assert decoded.product.tolist() == list(range(len(CASES)))
     for (name, data, _), image in zip(CASES, decoded.images[HEIGHT, WIDTH], strict=True):
         np.testing.assert_array_equal(image, reference(data), err_msg=name)
