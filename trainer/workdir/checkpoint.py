@@ -176,7 +176,9 @@ def read_newest(state: tf.train.Checkpoint, workdir: str) -> int | None:
             return untried[0]
         tried.add(untried[0])
         path = _path(workdir, _name(untried[0]))
-        print(f'warning: {path} cannot be read; trying the one before it', file=sys.stderr)
+        earlier = [step for step in untried[1:] if step not in tried]
+        rest = f'; trying the one of step {earlier[0]:,}' if earlier else ''
+        print(f'warning: {path} cannot be read{rest}', file=sys.stderr)
     refuse_restart(workdir)
     return None
 

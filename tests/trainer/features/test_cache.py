@@ -17,6 +17,7 @@ from catalog.errors import UserError
 from catalog.formats import tfrecord
 from tests.trainer import fused
 from tests.trainer.spoiled import draw_spoiled
+from trainer.data import feature_shards
 from trainer.data.data_set import open_data_set
 from trainer.evaluate import evaluation
 from trainer.export import saved_model
@@ -134,6 +135,20 @@ def test_a_cache_of_another_backbone_or_other_data_is_an_error(
         _write(backbone, str(other), cache)
     with pytest.raises(UserError, match='must be a new folder or a feature cache'):
         _write(backbone, half_evidence_folder, backbone)
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [({'size': 'x'}, 'options.features.size'), ({'height': None}, 'options.features.height')],
+)
+def test_a_manifest_with_a_wrong_source_of_features_is_an_error(
+    cache: Path, change: dict[str, object], message: str
+) -> None:
+    actual = manifest.read(str(cache))
+    features = {**actual.options['features'], **change}
+    wrong = dataclasses.replace(actual, options={**actual.options, 'features': features})
+    with pytest.raises(UserError, match=f'manifest.json: {message} must be what trainer.features'):
+        feature_shards.feature_source(wrong)
 
 
 def test_the_head_is_trained_and_the_backbone_is_frozen(backbone: Path, head: Path) -> None:

@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from catalog.errors import UserError
 from tests.trainer.spoiled import draw_spoiled
-from trainer.config import files as config_files
+from trainer.config import files
 from trainer.data.data_set import DataSet, open_data_set
 from trainer.training.loop import train
 from trainer.workdir import metrics_file
@@ -40,7 +40,7 @@ def data(make_data_set: Callable[..., str], tmp_path_factory: pytest.TempPathFac
 
 
 def _train(data: DataSet, workdir: Path, *flags: str) -> list[dict[str, float]]:
-    train(config_files.load('configs/tiny.py', [*FLAGS, *flags]), data, str(workdir))
+    train(files.load('configs/tiny.py', [*FLAGS, *flags]), data, str(workdir))
     return metrics_file.read_metrics(str(workdir))
 
 
