@@ -79,7 +79,7 @@ def test_what_tensorflow_cannot_decode_is_refused_by_name() -> None:
         if text := refusal(name):
             with pytest.raises(tf.errors.InvalidArgumentError, match=text) as caught:
                 decode_in_graph(data)
-            assert 'convert it to JPEG, or send it through the gateway' in str(caught.value)
+            assert 'convert it to JPEG (serving.query' in str(caught.value)
 
 
 def test_a_shards_pictures_have_the_same_pixels_in_both_decoders_of_training() -> None:
