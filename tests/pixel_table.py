@@ -21,10 +21,10 @@ HEADER = (
     'orientations',
     'drawn pixels',
     'exported model',
-    'after to_served',
-    'in a shard',
-    'shard: mean',
-    'shard: within areas',
+    'after conversion',
+    'shard',
+    'mean',
+    'within areas',
 )
 _graph = tf.function(decoding.decode, input_signature=[tf.TensorSpec([], tf.string)])
 
@@ -69,9 +69,7 @@ def rows() -> Iterator[tuple[str, ...]]:
             written = pixels.to_jpeg(data) if convert else data
             stored = decoding.decode_jpeg(tf.constant(written)).numpy().astype(int)
             means.append(np.abs(stored - reference).mean())
-            inner.append(
-                np.abs(pictures.interior(stored) - pictures.interior(reference)).max()
-            )
+            inner.append(np.abs(pictures.interior(stored) - pictures.interior(reference)).max())
         refused = all(value is None for value in model)
         yield (
             group,
