@@ -101,6 +101,11 @@ def glob(pattern: str) -> list[str]:
     return sorted(local_glob.glob(pattern, recursive=True))
 
 
+def glob_below(folder: str, pattern: str) -> list[str]:
+    """Returns the sorted files of a folder that match a pattern; wildcards in its path are text."""
+    return glob(join(local_glob.escape(folder), pattern))
+
+
 def list_files(folder: str) -> list[str]:
     """Returns the sorted names of the files in a folder; empty if the folder does not exist."""
     if is_remote(folder):

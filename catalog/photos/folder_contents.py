@@ -29,7 +29,7 @@ def files_below(folder: str, *, root: str = '', allow_outside: bool = False) -> 
     """
     if storage.is_remote(folder):
         prefix = folder.rstrip('/') + '/'
-        found = [path.removeprefix(prefix) for path in storage.glob(prefix + '**')]
+        found = [path.removeprefix(prefix) for path in storage.glob_below(folder, '**')]
         return sorted(name for name in found if not name.endswith('/') and not _is_ignored(name))
     found = []
     pending = [('', False)]  # folder, and whether a link led there
