@@ -18,8 +18,9 @@ class Counts:
     Attributes:
       documents: Documents by place.
       pictures: Pictures by place.
-      bytes: `read`, and the bytes of rejected documents by reason. A product has the bytes of its
-        pictures, the same in any source; a piece that is not a product has its size.
+      bytes: `read`, and the bytes of rejected documents and pictures by reason. A product has the
+        bytes of its pictures, the same in any source; a piece that is not a product has its size.
+        The pictures of a product without a usable one have their own reasons.
       notes: Numbers that are not of a place, such as duplicate pictures.
     """
 

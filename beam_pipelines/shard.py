@@ -22,7 +22,11 @@ from collections.abc import Callable
 
 import apache_beam as beam
 from absl import flags
-from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
+from apache_beam.options.pipeline_options import (
+    PipelineOptions,
+    StandardOptions,
+    _BeamArgumentParser,
+)
 
 from beam_pipelines import summary
 from beam_pipelines.local import meter, runner
@@ -182,6 +186,14 @@ def parse(argv: list[str]) -> list[str]:
         command_line.exit_with_error(
             f'{unknown[0]!r} is neither a flag of this job nor of Beam{near}. '
             '--help lists the flags'
+        )
+    name = PipelineOptions(left[1:]).view_as(StandardOptions).runner
+    try:
+        beam.runners.create_runner(name or runner.LOCAL_RUNNER)
+    except (ValueError, ImportError, AttributeError):
+        command_line.exit_with_error(
+            '--runner must be a runner of Beam, such as '
+            f'{runner.LOCAL_RUNNER} or DataflowRunner, got {name!r}'
         )
     return left
 

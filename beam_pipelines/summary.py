@@ -36,11 +36,12 @@ def summarize(
         reasons = ledger.rejected(places)
         if reasons:
             number = _number(sum(reasons.values()), kind.removesuffix('s'))
-            if kind == 'documents':
-                lost_bytes = sum(ledger.rejected(read_bytes).values())
-                share = lost_bytes / max(read_bytes[ledger.READ], 1)
-                number += f', {_megabytes(lost_bytes)} ({share:.2%} of the bytes)'
             lines.append(('rejected', f'{number}: {_named(reasons)}'))
+    if reasons := ledger.rejected(read_bytes):
+        lost_bytes = sum(reasons.values())
+        share = lost_bytes / max(read_bytes[ledger.READ], 1)
+        text = f'{lost_bytes:,} bytes, {share:.2%} of all: {_named(reasons)}'
+        lines.append(('rejected', text))
     lines += _notes(made)
     texts = {
         'files': 'files passed over that are no photos',

@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.study_cells import STEPS, Cell, Data
 from catalog import manifest, storage
-from trainer.config import files as config_files
+from trainer.config import files
 
 _RECIPE = 'configs/tiny.py'
 _ALL = (
@@ -112,7 +112,7 @@ def _train_and_evaluate(folder: Path, cell: Cell, *, seed: int, workdir: Path) -
 
     keras.backend.clear_session()  # deletes the state of the last cell
     data = data_set.open_data_set(str(train_folder(folder, cell.data, seed=seed)))
-    config = config_files.load(_RECIPE, [*_ALL, *cell.overrides, f'seed={seed}'])
+    config = files.load(_RECIPE, [*_ALL, *cell.overrides, f'seed={seed}'])
     train(config, data, str(workdir))
     report = workdir / 'report'
     evaluation.evaluate(

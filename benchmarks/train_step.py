@@ -32,7 +32,7 @@ from absl import flags
 from benchmarks import input_files
 from catalog import command_line
 from catalog.errors import UserError
-from trainer import startup as tensorflow_start
+from trainer import startup
 
 if TYPE_CHECKING:
     from trainer.config import TrainConfig
@@ -287,7 +287,7 @@ def _check_saving_steps() -> None:
 def main(argv: list[str]) -> None:
     """Measures and prints a table."""
     del argv
-    tensorflow_start.start()
+    startup.start()
     if _ONE.value:
         contender, name, one_folder = _ONE.value
         {'ours': ours, 'fit': fit}[contender](CASES[name], Path(one_folder))

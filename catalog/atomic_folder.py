@@ -78,7 +78,7 @@ def _local(path: str) -> Path:
 
 @contextlib.contextmanager
 def _partial(target: Path) -> Iterator[Path]:
-    target.parent.mkdir(parents=True, exist_ok=True)
+    storage.make_folder(str(target.parent))
     partial = target.with_name(storage.temporary_name(target.name))
     partial.mkdir()
     try:

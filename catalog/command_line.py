@@ -1,7 +1,7 @@
 """Command lines: absl flags in, exit code out. Each command's work is in the libraries it calls.
 
 Exit codes: 0 on success and after `--help`, 2 on a user's mistake or an error of the system, 130
-after Ctrl-C.
+after Ctrl-C, 141 if the reader of standard output has ended.
 """
 
 import csv
@@ -17,6 +17,7 @@ from catalog import object_store, storage, terminal
 from catalog.errors import UserError, suggestion
 
 USER_ERROR_EXIT_CODE = 2
+_BROKEN_PIPE_EXIT_CODE = 141  # as a shell reports SIGPIPE
 
 _AUTHORITY = re.compile(r'//[^/\s]*@')  # may hold a password
 
@@ -84,6 +85,7 @@ def report_errors(main: Callable[[list[str]], None]) -> Callable[[list[str]], No
     def call(argv: list[str]) -> None:
         try:
             main(argv)
+            _flush_output()
         except UserError as error:
             exit_with_error(error)
         except KeyboardInterrupt:
@@ -92,9 +94,22 @@ def report_errors(main: Callable[[list[str]], None]) -> Callable[[list[str]], No
         except OSError as error:
             if error.errno is None:
                 raise
+            if isinstance(error, BrokenPipeError) and not _flush_output():
+                sys.exit(_BROKEN_PIPE_EXIT_CODE)
             exit_with_error(f'{error.strerror}: {error.filename or "(no file named)"}')
 
     return call
+
+
+def _flush_output() -> bool:
+    """Flushes standard output; returns False if its reader, such as `head`, has ended."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes again when it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True
 
 
 def parse_flags(argv: list[str], *, known_only: bool = False) -> list[str]:
@@ -104,6 +119,9 @@ def parse_flags(argv: list[str], *, known_only: bool = False) -> list[str]:
       argv: The command line, program name first.
       known_only: Whether to return undefined flags with the remaining arguments.
     """
+    required = [name for name in flags.FLAGS if _is_required(name)]
+    for name in required:
+        flags.FLAGS[name].help += ' Required.'
     try:
         remaining: list[str] = flags.FLAGS(argv, known_only=known_only)
     except flags.UnrecognizedFlagError as error:
@@ -112,9 +130,11 @@ def parse_flags(argv: list[str], *, known_only: bool = False) -> list[str]:
             f'Unknown command line flag {error.flagname!r}{near}. --help lists the flags'
         )
     except flags.Error as error:
-        message = _AUTHORITY.sub('//***@', str(error).rstrip('.'))
-        exit_with_error(f'{message}{_enum_suggestion(message)}. --help lists the flags')
-    except SystemExit:  # absl has printed the help, and would exit with 1
+        missing = [f'--{name}' for name in required if flags.FLAGS[name].value is None]
+        message = _explain(str(error).rstrip('.'), missing)
+        exit_with_error(f'{_AUTHORITY.sub("//***@", message)}. --help lists the flags')
+    except (SystemExit, BrokenPipeError):  # absl has printed the help, and would exit with 1
+        _flush_output()
         sys.exit(0)
     if _BILLING_PROJECT.value:
         os.environ[object_store.BILLING_PROJECT] = _BILLING_PROJECT.value
@@ -131,11 +151,29 @@ def flag_suggestion(argument: str, more: Sequence[str] = ()) -> str:
     return suggestion(name, [*flags.FLAGS, *more])
 
 
-def _enum_suggestion(message: str) -> str:
-    """Returns the value that was probably meant, if absl refused the value of an enum."""
-    found = re.match(r'flag --(\w+)=(.*?): value should be one of', message, re.DOTALL)
-    values = getattr(flags.FLAGS[found[1]].parser, 'enum_values', ()) if found else ()
-    return suggestion(found[2], values) if found else ''
+def _is_required(name: str) -> bool:
+    rules = (validator.message for validator in flags.FLAGS[name].validators)
+    return any('must have a value other than None' in rule for rule in rules)
+
+
+def _explain(message: str, missing: Sequence[str]) -> str:
+    """Returns an error of absl in this project's words: the flag, the rule, the value."""
+    found = re.fullmatch(r'flag --(\w+)=(.*?): (.*)', message, re.DOTALL)
+    if not found:
+        return message
+    name, value, rule = found.groups()
+    if 'must have a value other than None' in rule:
+        return f'{", ".join(missing)} must be given'
+    if rule.startswith('must '):
+        return f'--{name} {rule}'
+    if rule.startswith('value should be one of'):
+        choices = getattr(flags.FLAGS[name].parser, 'enum_values', ())
+        near = suggestion(value, choices)
+        return f'--{name} must be one of {", ".join(choices)}, got {value!r}{near}'
+    for kind, start in (('an integer', 'invalid literal'), ('a number', 'could not convert')):
+        if rule.startswith(start):
+            return f'--{name} must be {kind}, got {value!r}'
+    return f'--{name}: {rule}'
 
 
 def _parse_only_flags(argv: list[str]) -> list[str]:

@@ -101,6 +101,11 @@ def glob(pattern: str) -> list[str]:
     return sorted(local_glob.glob(pattern, recursive=True))
 
 
+def glob_below(folder: str, pattern: str) -> list[str]:
+    """Returns the sorted files of a folder that match a pattern; wildcards in its path are text."""
+    return glob(join(local_glob.escape(folder), pattern))
+
+
 def list_files(folder: str) -> list[str]:
     """Returns the sorted names of the files in a folder; empty if the folder does not exist."""
     if is_remote(folder):
@@ -108,6 +113,13 @@ def list_files(folder: str) -> list[str]:
     if not os.path.isdir(folder):
         return []
     return sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
+
+
+def list_names(folder: str) -> list[str]:
+    """Returns the sorted names in a folder: files, and on a local disk folders too."""
+    if is_remote(folder):
+        return object_store.list_files(folder)
+    return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
 
 
 def read_bytes(path: str) -> bytes:
@@ -218,7 +230,7 @@ def write_atomic(
             object_store.upload(path, file)
         return
     folder, name = os.path.split(path)
-    os.makedirs(folder or '.', exist_ok=True)
+    make_folder(folder)
     temporary = os.path.join(folder, temporary_name(name))
     try:
         kind = _WriteBehindFile if large and hasattr(os, 'posix_fadvise') else io.FileIO
@@ -291,6 +303,18 @@ def write_bytes(path: str, data: bytes, *, synced: bool = True, private: bool = 
         file.write(data)
 
 
+def make_folder(folder: str) -> None:
+    """Makes a local folder and its parents, if they do not exist.
+
+    Raises:
+      UserError: If one of them exists as a file.
+    """
+    try:
+        os.makedirs(folder or '.', exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UserError(f'{folder}: must be a folder, got a file; choose another name') from error
+
+
 def make_private_folder(folder: str) -> None:
     """Makes a local folder, and its parents, that only its owner may read. Does nothing on `gs://`.
 
@@ -300,7 +324,7 @@ def make_private_folder(folder: str) -> None:
     if is_remote(folder):
         return
     with contextlib.suppress(FileExistsError):
-        os.makedirs(os.path.dirname(folder) or '.', exist_ok=True)
+        make_folder(os.path.dirname(folder))
         os.mkdir(folder, 0o700)
     status = os.lstat(folder)
     if not stat.S_ISDIR(status.st_mode):
@@ -326,7 +350,7 @@ def rename(source: str, target: str) -> None:
     if is_remote(source):
         object_store.rename(source, target)
         return
-    os.makedirs(os.path.dirname(target) or '.', exist_ok=True)
+    make_folder(os.path.dirname(target))
     os.replace(source, target)
 
 

@@ -91,7 +91,7 @@ def lossless() -> Iterator[tuple[str, bytes, np.ndarray]]:
 
     yield 'png RGB', save(rgb, 'PNG'), upright()
     yield 'png L', save(levels, 'PNG'), grey()
-    yield 'png 1', save(Image.fromarray(bits), 'PNG'), black_white
+    yield 'png 1-bit', save(Image.fromarray(bits), 'PNG'), black_white
     yield 'png P', save(palette, 'PNG'), upright()
     yield 'png P tRNS', save(palette, 'PNG', transparency=hole), with_hole
     yield 'png RGB tRNS', save(rgb, 'PNG', transparency=GREY), with_hole
@@ -109,7 +109,7 @@ def lossless() -> Iterator[tuple[str, bytes, np.ndarray]]:
         yield f'webp exif {orientation}', save(stored, 'WEBP', exif=data, **options), upright()
         tags = Image.Exif()
         tags[0x0112] = orientation
-        yield f'tiff {orientation}', save(stored, 'TIFF', exif=tags), upright()
+        yield f'tiff exif {orientation}', save(stored, 'TIFF', exif=tags), upright()
     yield 'webp lossless', save(rgb, 'WEBP', lossless=True), upright()
     yield 'webp alpha', save(rgba, 'WEBP', lossless=True, exact=True), on_white
     second = Image.new('RGB', rgb.size, 'white')
@@ -123,13 +123,13 @@ def lossless() -> Iterator[tuple[str, bytes, np.ndarray]]:
     yield 'bmp RGB', save(rgb, 'BMP'), upright()
     yield 'bmp L', save(levels, 'BMP'), grey()
     yield 'bmp P', save(palette, 'BMP'), upright()
-    yield 'bmp 1', save(Image.fromarray(bits), 'BMP'), black_white
+    yield 'bmp 1-bit', save(Image.fromarray(bits), 'BMP'), black_white
     yield 'tiff RGB', save(rgb, 'TIFF', compression='tiff_lzw'), upright()
     yield 'tiff RGBA', save(rgba, 'TIFF'), on_white
     yield 'tiff I;16', save(deep, 'TIFF'), grey()
     yield 'tiff I;16B', save(deep, 'TIFF', big_endian=True), grey()
     yield 'tiff I', save(deep.convert('I'), 'TIFF'), grey()
-    yield 'tiff 1', save(Image.fromarray(bits), 'TIFF', compression='group4'), black_white
+    yield 'tiff 1-bit', save(Image.fromarray(bits), 'TIFF', compression='group4'), black_white
     fractions = Image.fromarray(quadrants(tuple(v / 255 for v in LEVELS), dtype=np.float32))
     yield 'tiff F', save(fractions, 'TIFF'), grey()
     yield 'jpeg 2000 RGB', save(rgb, 'JPEG2000', irreversible=False), upright()

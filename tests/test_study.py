@@ -63,12 +63,12 @@ def test_single_views_have_only_their_own_accuracy() -> None:
 
 
 def test_every_cell_of_the_study_has_a_valid_config_and_a_unique_name() -> None:
-    from trainer.config import files as config_files
+    from trainer.config import files
 
     cells = study_cells.cells()
     assert len({cell.name for cell in cells}) == len(cells)
     for cell in cells:
-        config_files.load('configs/tiny.py', cell.overrides)
+        files.load('configs/tiny.py', cell.overrides)
 
 
 @pytest.mark.parametrize('found', study_cells.TABLES, ids=lambda table: table.title)

@@ -68,16 +68,20 @@ def _train(config: 'TrainConfig', data: 'DataSet', workdir: str) -> None:
     from trainer.training.loop import train
 
     try:
-        last = train(config, data, workdir)
+        outcome = train(config, data, workdir)
     except Stopped as stopped:
         print(stopped, file=sys.stderr, flush=True)
         sys.exit(128 + stopped.signal)
+    last = outcome.metrics
     metrics = (
         f'loss {last["loss"]:.4f}, training accuracy {last["accuracy"]:.4f}'
-        if 'loss' in last
+        if last
         else f'{naming.METRICS} has no metrics, it may have been deleted'
     )
-    print(f'trained {last["step"]:,} steps into {workdir}: {metrics}')
+    if outcome.trained:
+        print(f'trained {outcome.step:,} steps into {workdir}: {metrics}')
+    else:
+        print(f'{workdir} is complete at step {outcome.step:,}, nothing was trained: {metrics}')
 
 
 if __name__ == '__main__':

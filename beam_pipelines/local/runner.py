@@ -23,7 +23,7 @@ _MULTIPROCESSING_BYTES = 512 << 20
 # An error arrives from a worker process as text.
 _ERROR = re.compile(r'(?:RuntimeError: )?(\w+): ([^\n]*?) \[while running ')
 _WORKER_LOST = 'Channel closed prematurely'
-_ERRNO = re.compile(r'\[Errno (\d+)\] ([^:]+)(?:: (.+))?')
+_ERRNO = re.compile(r"""\[Errno (\d+)\] (.+?)(?:: ('[^']*'|"[^"]*"))?""")
 
 
 def run(
@@ -107,5 +107,5 @@ def _expected_error(error: Exception) -> Exception | None:
         return UserError(message)
     system = _ERRNO.fullmatch(message)
     if system and issubclass(getattr(builtins, kind, Exception), OSError):
-        return OSError(int(system[1]), system[2], (system[3] or '').strip("'"))
+        return OSError(int(system[1]), system[2], (system[3] or '')[1:-1])
     return None

@@ -19,7 +19,7 @@ class RejectedPieces:
     Attributes:
       limit: Most pieces in `first`.
       first: The first pieces.
-      largest: The largest pieces that are not pictures, the largest first.
+      largest: The largest pieces, the largest first.
       gap: The first piece where bytes are missing from the source. None if there is none.
     """
 
@@ -45,8 +45,7 @@ class RejectedPieces:
         self.first.append(piece)
         if len(self.first) >= 2 * self.limit + _LARGEST:
             self.first = heapq.nsmallest(self.limit, self.first, key=source_order)
-        if piece.picture is None:
-            self._add_large([piece])
+        self._add_large([piece])
         if piece.gap:
             self._add_gap(piece)
 

@@ -217,6 +217,7 @@ class _Scanner:
         """Rejects the pictures with errors and returns the other rows."""
         for number, error in errors.items():
             self._counts.pictures[f'rejected_{error.reason}'] += 1
+            self._counts.bytes[f'rejected_{error.reason}'] += int(rows[number]['length'])
             self._rejected.add(
                 rejected_picture(rows[number], reason=error.reason, message=str(error))
             )

@@ -7,6 +7,7 @@ HEAD_BYTES = 512
 GZIP = b'\x1f\x8b'
 
 _PHOTOS = 'photos are read from a folder DIR/CATEGORY/..., or from a list (.csv, .parquet)'
+_EXPORT = 'export the products with mongodump'
 _UNPACK = 'unpack it first'
 
 # First bytes, what they are, and what to do. No BSON document begins like one of them: its length
@@ -17,6 +18,7 @@ _KINDS = (
     (b'\xfd7zXZ\0', 'an xz file', f'{_UNPACK} with xz -d, or compress it with gzip'),
     (b'BZh', 'a bzip2 file', f'{_UNPACK} with bunzip2, or compress it with gzip'),
     (b'\x28\xb5\x2f\xfd', 'a zstd file', f'{_UNPACK} with zstd -d, or compress it with gzip'),
+    (b'\x04\x22\x4d\x18', 'an lz4 file', f'{_UNPACK} with lz4 -d, or compress it with gzip'),
     (b'7z\xbc\xaf\x27\x1c', 'a 7z archive', _UNPACK),
     (b'Rar!\x1a\x07', 'a rar archive', _UNPACK),
     (GZIP, 'a gzip file', 'give it a name that ends with .gz'),
@@ -32,9 +34,15 @@ _KINDS = (
     (b'RIFF', 'a WebP image or another RIFF file', _PHOTOS),
     (b'II*\0', 'a TIFF image', _PHOTOS),
     (b'MM\0*', 'a TIFF image', _PHOTOS),
+    (b'\0\0\0\x18ftyp', 'a HEIC or AVIF image, or a video', _PHOTOS),
+    (b'\0\0\0\x1cftyp', 'a HEIC or AVIF image, or a video', _PHOTOS),
+    (b'\0\0\0\x20ftyp', 'a HEIC or AVIF image, or a video', _PHOTOS),
+    (b'ARROW1', 'an Arrow file', _EXPORT),
+    (b'Obj\x01', 'an Avro file', _EXPORT),
+    (b'\x93NUMPY', 'a NumPy array', _EXPORT),
     (b'%PDF', 'a PDF file', _PHOTOS),
-    (b'\x89HDF\r\n\x1a\n', 'an HDF5 file', 'export the products with mongodump'),
-    (b'SQLite format 3\0', 'an SQLite database', 'export the products with mongodump'),
+    (b'\x89HDF\r\n\x1a\n', 'an HDF5 file', _EXPORT),
+    (b'SQLite format 3\0', 'an SQLite database', _EXPORT),
     (
         b'version https://git-lfs',
         'a pointer of Git LFS instead of the file',
@@ -79,5 +87,6 @@ def recognize(head: bytes) -> tuple[str, str] | None:
 
 def _is_text(data: bytes) -> bool:
     """Returns whether the bytes are printable text of several lines or words."""
-    printable = bytes(range(0x20, 0x7F)) + b'\t\n\r'
-    return len(data) >= 16 and not data.translate(None, printable)
+    controls = data.translate(None, bytes(range(0x20, 0x100)) + b'\t\n\r')
+    ascii_bytes = len(data.translate(None, bytes(range(0x7F, 0x100))))
+    return len(data) >= 16 and not controls and 2 * ascii_bytes > len(data)

@@ -17,6 +17,8 @@ SERVED_FORMATS: tuple[str, ...] = get_args(ServedFormat)
 MAX_PIXELS = 1 << 26  # 67 megapixels, 201 MB of RGB; larger images are rejected by their header
 MAX_ASPECT = 64  # of the longer side to the shorter one; 180 pixels become 3
 
+_PNG_PALETTE = 3  # color type
+
 __all__ = [
     'MAX_ASPECT',
     'MAX_PIXELS',
@@ -118,9 +120,7 @@ def _parse(data: bytes) -> Header:
         width, height, channels, frame, scan, orientation, strict = head
         return Header('jpeg', width, height, channels, complete, frame, orientation, strict, scan)
     if data.startswith(b'\x89PNG\r\n\x1a\n'):
-        width, height, _, color = struct.unpack_from('>IIBB', data, 16)
-        channels = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}.get(color, 0)
-        return Header('png', width, height, channels, complete=b'IEND' in data[-12:])
+        return _png(data)
     if data.startswith((b'GIF87a', b'GIF89a')):
         return _gif(data)
     if data.startswith(b'RIFF') and data[8:12] == b'WEBP':
@@ -132,6 +132,24 @@ def _parse(data: bytes) -> Header:
     if other := other_headers.read_header(data):
         return Header(*other, channels=0)
     raise BadPicture('not_a_picture', f'no known image format starts with {data[:4].hex()}')
+
+
+def _png(data: bytes) -> Header:
+    width, height, _, color = struct.unpack_from('>IIBB', data, 16)
+    if color == _PNG_PALETTE:
+        _check_palette(data)
+    channels = {0: 1, 2: 3, _PNG_PALETTE: 3, 4: 2, 6: 4}.get(color, 0)
+    return Header('png', width, height, channels, complete=b'IEND' in data[-12:])
+
+
+def _check_palette(png: bytes) -> None:
+    """Checks that a palette comes before the data: Pillow draws an image without one in grey."""
+    at, kind = 33, b''  # behind IHDR
+    while kind not in (b'PLTE', b'IDAT'):
+        length, kind = struct.unpack_from('>I4s', png, at)
+        at += 12 + length
+    if kind == b'IDAT' or length % 3 or not length:
+        raise BadPicture('corrupt', 'a PNG with palette indices must have a palette')
 
 
 def _gif(data: bytes) -> Header:

@@ -62,7 +62,7 @@ def contents_below(
     """
     if storage.is_remote(folder):
         prefix = folder.rstrip('/') + '/'
-        paths = [path.removeprefix(prefix) for path in storage.glob(prefix + '**')]
+        paths = [path.removeprefix(prefix) for path in storage.glob_below(folder, '**')]
         return _filter_names(
             [n for n in paths if not n.endswith('/') and n.partition('/')[0] not in without]
         )

@@ -137,7 +137,7 @@ def _hold_file(path: str, text: bytes, *, folder: str) -> Iterator[None]:
 def _lock_file(path: str, *, folder: str) -> int:
     """Returns the descriptor of the locked file."""
     while True:
-        os.makedirs(folder, exist_ok=True)
+        storage.make_folder(folder)
         try:
             descriptor = os.open(path, _FLAGS, 0o666)
         except FileNotFoundError:

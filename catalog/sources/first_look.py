@@ -67,7 +67,8 @@ def check_products(source: Source, label_by_id: Mapping[int, int] | None) -> Non
     if not count:
         if source.guesses_starts():
             raise UserError(
-                f'{source.file_name(0)}: must contain BSON documents, got bytes that are none'
+                f'{source.file_name(0)}: must contain BSON documents, got data of an unknown '
+                'format; is it the right file, and was it exported with mongodump?'
             )
         return
     found = {name: ' or '.join(list(kinds)[:_MOST_TYPES]) for name, kinds in types.items()}

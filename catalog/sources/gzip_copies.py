@@ -87,7 +87,7 @@ def _folder() -> str:
     try:
         storage.make_private_folder(folder)
     except UserError as error:
-        raise UserError(f'{error}, or set TMPDIR') from error
+        raise UserError(f'{error}; another TMPDIR avoids it') from error
     return folder
 
 

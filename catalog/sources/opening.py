@@ -119,7 +119,7 @@ def _bson_files(path: str) -> list[str]:
     if not _is_folder(path):
         return [path]
     # Metadata and system collections of a dump are left out.
-    found = [file for pattern in _DUMPS for file in storage.glob(storage.join(path, pattern))]
+    found = [file for pattern in _DUMPS for file in storage.glob_below(path, pattern)]
     return sorted(
         file for file in found if not os.path.basename(file).startswith(_SYSTEM_COLLECTIONS)
     )

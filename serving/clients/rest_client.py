@@ -67,6 +67,11 @@ def _call(
         )
     except TimeoutError as error:
         raise UserError(f'{where}: no response within {timeout_seconds:g} s') from error
+    except http.client.BadStatusLine as error:  # which holds the bytes that came
+        raise UserError(
+            f'{where}: must respond with HTTP, got another protocol; give the REST port, or '
+            '--transport=grpc'
+        ) from error
     except (OSError, http.client.HTTPException) as error:
         raise UserError(f'{where}: {error or type(error).__name__}') from error
     reason = f'{status} {http.client.responses.get(status, "(unknown status)")}'

@@ -5,6 +5,7 @@ of a signature. A deadline stops a run, only the requested outputs are computed,
 graph keep their status code. Knows no versions, no HTTP and no gRPC.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,9 @@ import tensorflow as tf
 from serving.protocol import tensors
 from serving.protocol.names import DEFAULT_SIGNATURE
 from serving.protocol.status import Code, RequestError, invalid_argument
+
+# The nodes of the graph that TensorFlow adds before and after a reason.
+_NODES = re.compile(r'\[\[\{\{.*?\}\}\]\]|\{\{.*?\}\} ?| ?\[Op:\w*\]')
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -104,7 +108,8 @@ def input_types(signature: Any) -> dict[str, np.dtype[Any]]:
 def to_request_error(error: Any) -> RequestError:
     """Returns a `tf.errors.OpError` as a RequestError of the same code, without the stack trace."""
     reason = str(error.message).removeprefix('Graph execution error:').strip()
-    return RequestError(Code(error.error_code), reason.split('\n\nOriginal stack trace')[0])
+    reason = reason.split('\n\nOriginal stack trace')[0]
+    return RequestError(Code(error.error_code), _NODES.sub('', reason).strip())
 
 
 def _feeds(signature: Any, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:

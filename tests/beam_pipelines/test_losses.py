@@ -115,7 +115,10 @@ def test_an_unknown_loss_is_accepted_with_a_limit_above_the_default_and_is_in_th
     assert ledger['bytes'] == {'read': pictures - gone + lost, 'rejected_garbage': lost}
     assert 'warning    places where an unknown number of bytes is missing: 1' in done.stdout
     share = lost / ledger['bytes']['read']
-    assert f'rejected   1 document, 0.0 MB ({share:.2%} of the bytes): garbage 1' in done.stdout
+    assert (
+        f'rejected   1 document: garbage 1\n'
+        f'rejected   {lost:,} bytes, {share:.2%} of all: garbage {lost:,}\n'
+    ) in done.stdout
 
 
 def test_a_dump_of_another_schema_ends_the_job_before_the_scan_in_one_line(
@@ -168,6 +171,29 @@ def test_bytes_of_unknown_categories_and_repeated_ids_count(
         'read': sum(len(jpeg(n % 97)) for n in range(100)) + sum(len(jpeg(n)) for n in (1, 2, 3)),
         'rejected_unknown_category': len(jpeg(1)) + len(jpeg(2)),
         'rejected_duplicate_id': len(jpeg(3)),
+    }
+
+
+def test_bytes_of_rejected_pictures_count(
+    write_bson: WriteBson, categories_path: Path, tmp_path: Path
+) -> None:
+    cut, text = jpeg(1)[: len(jpeg(1)) // 2], b'no picture' * 20_000
+    documents = [*DOCUMENTS, product(2000, CATEGORY_IDS[0], [cut, jpeg(2), text])]
+    path = write_bson(documents)
+    code, error = run(path, categories_path, tmp_path / 'out')
+    read = sum(len(jpeg(n % 97)) for n in range(1500)) + len(cut) + len(jpeg(2)) + len(text)
+    assert code == 2
+    assert error.startswith(
+        f'error: --max_rejected_fraction: at most 0.01 of the bytes may be rejected, got '
+        f'{len(cut) + len(text)} of {read} (corrupt {len(cut)}, not_a_picture {len(text)}); '
+        f'the largest: {path} at byte '
+    )
+    run_job(path, categories_path, tmp_path / 'out', max_rejected_fraction=0.9)
+    ledger = json.loads((tmp_path / 'out' / 'manifest.json').read_text())['ledger']
+    assert ledger['bytes'] == {
+        'read': read,
+        'rejected_corrupt': len(cut),
+        'rejected_not_a_picture': len(text),
     }
 
 

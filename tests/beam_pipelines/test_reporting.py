@@ -97,8 +97,10 @@ def test_without_a_terminal_only_the_summary_is_written(
         f'train      18 records, 19 pictures, {megabytes["train"]:.1f} MB in 3 shards',
         f'validation 2 records, 2 pictures, {megabytes["validation"]:.1f} MB in 1 shard',
         'dropped    2 documents, 21 pictures: duplicate',
-        f'rejected   1 document, 0.0 MB ({share:.2%} of the bytes): unknown_category 1',
+        'rejected   1 document: unknown_category 1',
         'rejected   2 pictures: empty 1, unknown_category 1',
+        f'rejected   {rejected_bytes:,} bytes, {share:.2%} of all: '
+        f'unknown_category {rejected_bytes:,}',
         'note       oversampled images: 1',
         f'details    {output / "rejected"}',
     ]

@@ -48,6 +48,19 @@ def test_an_unknown_flag_is_an_error_in_one_line(module):
     assert not done.stdout
 
 
+def test_help_marks_required_flags():
+    done = run_command('trainer.evaluate', '--help')
+    text = ' '.join(done.stdout.split())
+    assert '--data: Folder of the data set. Required. (a path)' in text
+    assert '--split: Split to evaluate on. (default' in text
+
+
+def test_help_in_a_pipe_that_is_closed_is_no_error():
+    program = f'{sys.executable} -m catalog.samples --help | true; echo ${{PIPESTATUS[0]}}'
+    done = subprocess.run(['bash', '-c', program], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ('0\n', '')
+
+
 PATH_FLAGS = {
     'beam_pipelines.shard': ['input', 'categories', 'output'],
     'catalog.samples': ['output'],
@@ -107,15 +120,24 @@ def test_path_flags_refuse_empty_values_and_unknown_schemes_and_expand_the_home(
         (['--outptu=x'], "Unknown command line flag 'outptu' (did you mean 'output'?)"),
         (
             ['--workdir=w', '--data=d', '--output=o', '--tta=flp'],
-            "value should be one of <none|flip> (did you mean 'flip'?)",
+            "error: --tta must be one of none, flip, got 'flp' (did you mean 'flip'?). --help",
         ),
         (
             ['--workdir=w', '--data=d', '--output='],
-            'flag --output=: must name a file or folder, got an empty value (an unset variable?)',
+            'error: --output must name a file or folder, got an empty value (an unset variable?)',
         ),
         (
             ['--workdir=w', '--data=s3://b/d', '--output=o'],
-            "flag --data=s3://b/d: must be a local path or begin with gs://, got 's3://'",
+            "error: --data must be a local path or begin with gs://, got 's3://'",
+        ),
+        (['--workdir=w'], 'error: --data, --output must be given. --help lists the flags'),
+        (
+            ['--workdir=w', '--data=d', '--output=o', '--top_k=abc'],
+            "error: --top_k must be an integer, got 'abc'. --help lists the flags",
+        ),
+        (
+            ['--workdir=w', '--data=d', '--output=o', '--target_accuracy=high'],
+            "error: --target_accuracy must be a number, got 'high'. --help lists the flags",
         ),
     ],
 )
@@ -129,9 +151,7 @@ def test_a_mistake_names_what_was_meant(arguments, message):
 def test_an_address_with_a_password_is_never_shown():
     done = run_command('beam_pipelines.shard', '--input=mongo://me:secret@host/db.c', '--output=o')
     assert done.returncode == 2
-    assert 'flag --input=mongo://***@host/db.c: must be a local path or begin with gs://' in (
-        done.stderr
-    )
+    assert 'error: --input must be a local path or begin with gs://' in (done.stderr)
     assert 'secret' not in done.stderr
 
 

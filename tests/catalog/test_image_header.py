@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,17 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from catalog.formats.image_header import MAX_PIXELS, BadPicture, read_header
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    crc = zlib.crc32(kind + data)
+    return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', crc)
+
+
+def indexed_png(*chunks: bytes) -> bytes:
+    ihdr = chunk(b'IHDR', struct.pack('>IIBBBBB', 4, 2, 8, 3, 0, 0, 0))
+    data = chunk(b'IDAT', zlib.compress(b'\0\0\1\0\1' * 2))
+    return b'\x89PNG\r\n\x1a\n' + ihdr + b''.join(chunks) + data + chunk(b'IEND', b'')
 
 
 def encoded(form: str, mode: str = 'RGB', **options: object) -> bytes:
@@ -56,12 +68,21 @@ def test_format_size_and_channels_are_read_from_the_header(
         (encoded('PNG')[:20], 'corrupt'),
         (b'\x89PNG\r\n\x1a\n' + bytes(8) + struct.pack('>IIBB', 20000, 20000, 8, 2), 'too_large'),
         (b'\x89PNG\r\n\x1a\n' + bytes(8) + struct.pack('>IIBB', 0, 5, 8, 2), 'corrupt'),
+        (indexed_png(), 'corrupt'),
+        (indexed_png(chunk(b'PLTE', b'')), 'corrupt'),
+        (indexed_png(chunk(b'PLTE', bytes(7))), 'corrupt'),
+        (indexed_png(chunk(b'tEXt', bytes(7)))[:60], 'corrupt'),
     ],
 )
 def test_an_unusable_image_is_rejected_with_a_reason(data: bytes, reason: str) -> None:
     with pytest.raises(BadPicture) as caught:
         read_header(data)
     assert caught.value.reason == reason
+
+
+def test_a_palette_may_follow_other_chunks() -> None:
+    text, palette = chunk(b'tEXt', b'PLTE' * 9), chunk(b'PLTE', bytes(6))
+    assert read_header(indexed_png(text, palette)).format == 'png'
 
 
 def test_the_largest_image_has_67_megapixels() -> None:

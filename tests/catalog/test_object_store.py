@@ -125,6 +125,9 @@ def test_patterns_and_folders_are_listed_like_local_ones(through: Through) -> No
         ('f/none*', []),
     ]:
         assert storage.glob(f'gs://shop/{pattern}') == [f'gs://shop/{n}' for n in names], pattern
+    storage.write_bytes('gs://shop/photos [1]*/a/b.jpg', b'')
+    storage.write_bytes('gs://shop/photos 1/a/b.jpg', b'')
+    assert storage.glob_below('gs://shop/photos [1]*', '**') == ['gs://shop/photos [1]*/a/b.jpg']
 
 
 def test_a_missing_object_is_named(through: Through) -> None:

@@ -91,3 +91,10 @@ def test_a_link_to_a_folder_is_deleted_without_its_contents(tmp_path: Path) -> N
     (tmp_path / 'link').symlink_to('folder')
     storage.delete_folder(str(tmp_path / 'link'))
     assert [path.name for path in tmp_path.rglob('*')] == ['folder', 'file']
+
+
+def test_a_file_in_the_place_of_a_folder_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / 'README.md').touch()
+    for path in (tmp_path / 'README.md' / 'x', tmp_path / 'README.md' / 'a' / 'x'):
+        with pytest.raises(UserError, match=r'README\.md.*: must be a folder, got a file'):
+            storage.write_bytes(str(path), b'')

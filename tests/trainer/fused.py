@@ -14,8 +14,8 @@ from catalog.formats import tfrecord
 from trainer.config import files
 from trainer.data.data_set import open_data_set
 from trainer.inference.runs import restore_member
-from trainer.monitoring import metric_writers
 from trainer.training.loop import train
+from trainer.workdir import metrics_file
 
 _SIZE = 12  # pixels
 _SMALL = (
@@ -39,7 +39,7 @@ def run(folder: str, workdir: Path, *flags: str) -> list[dict[str, float]]:
     """Trains a run and returns its logged metrics."""
     config = files.load('configs/tiny.py', [*_SMALL, *flags])
     train(config, open_data_set(folder), str(workdir))
-    return metric_writers.read_metrics(str(workdir))
+    return metrics_file.read_metrics(str(workdir))
 
 
 def products(folder: str) -> list[record.Record]:

@@ -57,6 +57,9 @@ class FeatureSource:
     size: int
 
 
+_SOURCE = pydantic.TypeAdapter(FeatureSource)
+
+
 def backbone_fields(config: ModelConfig) -> dict[str, Any]:
     """Returns the fields that define the backbone."""
     document: dict[str, Any] = _MODEL.dump_python(config, mode='json')
@@ -74,8 +77,20 @@ def is_feature_cache(manifest: Manifest) -> bool:
 
 
 def feature_source(manifest: Manifest) -> FeatureSource:
-    """Reads the source of the features from a feature cache's manifest."""
-    return FeatureSource(**manifest.options['features'])
+    """Reads the source of the features from a feature cache's manifest.
+
+    Raises:
+      UserError: If a field is missing, unknown or of another type.
+    """
+    try:
+        return _SOURCE.validate_python(manifest.options.get('features'))
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = '.'.join(['options.features', *map(str, first['loc'])])
+        raise UserError(
+            f'manifest.json: {name} must be what trainer.features writes: {first["msg"]}; '
+            'compute the features again'
+        ) from error
 
 
 def check(

@@ -10,6 +10,8 @@ from trainer.config import TrainConfig
 from trainer.distribution import signals, workers
 from trainer.distribution.workers import Cluster
 
+_MAX_REASON = 200  # characters
+
 
 def build_strategy(config: TrainConfig) -> tf.distribute.Strategy:
     """Builds the distribution strategy of a run.
@@ -96,7 +98,7 @@ def _tpu() -> tf.distribute.Strategy:
         )
         return tf.distribute.TPUStrategy(resolver)
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = str(error).strip().splitlines()[0].split('. ')[0][:_MAX_REASON]
         raise UserError(
             f'strategy tpu needs a TPU, of this VM or named by TPU_NAME, got: {reason}'
         ) from error
@@ -123,8 +125,8 @@ def _devices(device: str, num_devices: int | None) -> list[str]:
     wanted = num_devices or max(len(gpus), 1)
     if wanted > len(gpus):
         raise UserError(
-            f'num_devices must be at most the {len(gpus)} GPUs that TensorFlow sees, got {wanted}; '
-            'to run on the CPU: --config.device=cpu --config.num_devices=2'
+            f'num_devices must be at most the number of GPUs, {len(gpus)}, got {wanted}; to run on '
+            'the CPU: --config.device=cpu --config.num_devices=2'
         )
     return gpus[:wanted]
 

@@ -3,7 +3,7 @@
 Prints a table and writes to --output, atomically:
   evaluation.json       the metrics: per product at the top level, per picture under "pictures"
   evaluation.html       a page with charts and sample images, which needs no other file
-  predictions.parquet   a row a product: product_id, label, predicted and confidence (top k)
+  predictions.parquet   one row per product: product_id, label, predicted and confidence (top k)
   suspects.csv          products with a suspected label error, the most suspicious first
 docs/evaluation.md defines every metric.
 
@@ -27,7 +27,7 @@ _WORKDIR = flags.DEFINE(
 _DATA = flags.DEFINE(command_line.PATH, 'data', None, 'Folder of the data set.', required=True)
 _SPLIT = flags.DEFINE_string('split', 'validation', 'Split to evaluate on.')
 _OUTPUT = flags.DEFINE(command_line.PATH, 'output', None, 'Folder for the report.', required=True)
-_TOP_K = flags.DEFINE_integer('top_k', 5, 'Predictions a product in predictions.parquet.')
+_TOP_K = flags.DEFINE_integer('top_k', 5, 'Predictions per product in predictions.parquet.')
 _TARGET = flags.DEFINE_float(
     'target_accuracy', 0.95, 'Required accuracy of auto-classified products, in (0, 1].'
 )
@@ -35,10 +35,8 @@ _TTA = flags.DEFINE_enum(
     'tta',
     'none',
     ['none', 'flip'],
-    'Test-time augmentation. flip: the mean of a picture and its mirror image, twice the work.',
-)
-flags.DEFINE_float(
-    'auc_gb', None, 'Deprecated, has no effect: ROC AUC needs no temporary file.', lower_bound=0
+    'Test-time augmentation. flip: mean prediction of an image and its mirror image, at twice the '
+    'cost.',
 )
 
 

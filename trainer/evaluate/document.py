@@ -121,7 +121,7 @@ def _reliability(reliability: Reliability) -> dict[str, Any]:
 
 
 def label_errors_csv(evaluation: EvaluationResult, tree: Categories) -> str:
-    """Returns `suspects.csv`: a row a product, the most suspicious first."""
+    """Returns `suspects.csv`: one row per product, the most suspicious first."""
     products, found = evaluation.predictions, evaluation.label_errors
     text = io.StringIO()
     writer = csv.writer(text, lineterminator='\n')

@@ -31,7 +31,7 @@ from trainer.metrics.prediction_table import Predictions
 from trainer.metrics.roc_auc import RocAuc, RocAucAccumulator
 from trainer.metrics.subset_metrics import ExampleAccumulator
 from trainer.undecodable.log import UndecodableLog
-from trainer.undecodable.places import Place
+from trainer.undecodable.place import Place
 
 FILES = frozenset(
     {naming.EVALUATION, naming.EVALUATION_PAGE, naming.LABEL_ERRORS, naming.PREDICTIONS}

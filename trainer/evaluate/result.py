@@ -11,7 +11,7 @@ from trainer.metrics.prediction_table import Predictions
 from trainer.metrics.roc_auc import RocAuc
 from trainer.metrics.shots import ShotMetrics
 from trainer.metrics.subset_metrics import SubsetMetrics
-from trainer.undecodable.places import Place
+from trainer.undecodable.place import Place
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def confused_rows(confusion: Confusion, tree: Categories) -> list[dict[str, Any]
 
 
 def metric_rows(evaluation: EvaluationResult) -> list[list[str]]:
-    """Returns the table of metrics, a row a metric; `-` for a subset without examples."""
+    """Returns the table of metrics, one row per metric; `-` for a subset without examples."""
     counts = [f'{subset.metrics.examples:,}' for subset in evaluation.subsets]
     return [
         ['examples', counts[0], '', *counts[1:]],

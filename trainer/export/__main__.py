@@ -41,7 +41,8 @@ _TTA = flags.DEFINE_enum(
     'tta',
     'none',
     ['none', 'flip'],
-    'Test-time augmentation. flip averages a picture and its mirror image, in twice the time.',
+    'Test-time augmentation. flip: mean prediction of an image and its mirror image, at twice the '
+    'cost.',
 )
 _TARGET_PRIOR = flags.DEFINE(
     command_line.PATH,
@@ -65,7 +66,8 @@ def main(argv: list[str]) -> None:
         tta=_TTA.value,
         target_prior=_TARGET_PRIOR.value,
     )
-    print(f'written to {_OUTPUT.value}; confidence: {calibration.words}')
+    shifted = f'; prior shifted to {_TARGET_PRIOR.value}' if _TARGET_PRIOR.value else ''
+    print(f'written to {_OUTPUT.value}; confidence: {calibration.words}{shifted}')
 
 
 if __name__ == '__main__':

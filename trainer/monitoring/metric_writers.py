@@ -24,16 +24,7 @@ from tensorboard.plugins.hparams import api as hparams  # type: ignore[import-un
 from catalog import storage
 from catalog.errors import UserError
 from trainer import naming
-
-
-def read_metrics(workdir: str) -> list[dict[str, float]]:
-    """Reads the logged steps of a run, in order; an empty list if there are none."""
-    try:
-        text = storage.read_bytes(storage.join(workdir, naming.METRICS)).decode()
-    except FileNotFoundError:
-        return []
-    # A run that was killed may have left an incomplete line.
-    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith('\n')]
+from trainer.workdir import metrics_file
 
 
 class NullMetricWriter:
@@ -72,7 +63,7 @@ class MetricWriter:
         """
         self._workdir = workdir
         path = storage.join(workdir, naming.METRICS)
-        kept = [_line(row) for row in read_metrics(workdir) if row['step'] <= step]
+        kept = [_line(row) for row in metrics_file.read_metrics(workdir) if row['step'] <= step]
         storage.write_bytes(path, ''.join(kept).encode())
         folder = storage.join(workdir, naming.TENSORBOARD)
         with _write_errors(workdir):

@@ -9,7 +9,7 @@ from trainer.pixels.headers import Head
 _WHITE = 255
 _WEBP_ANIMATION, _WEBP_ALPHA = 0x02, 0x10  # flags of the chunk VP8X
 _READABLE_FRAMES = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)
-_REMEDY = ': convert it to JPEG, or send it through the gateway'
+_REMEDY = ': convert it to JPEG (serving.query and trainer.predict do so)'
 
 _NOT_READ = {
     'a TIFF image': (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+'),

@@ -50,7 +50,7 @@ class ResumableFile:
         self._digest = hashlib.sha256()
         self._bytes = 0
         self.state: Mapping[str, Any] | None = None
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        storage.make_folder(str(self._path.parent))
         if self._progress.exists() and self._partial.exists():
             self._restore()
         self._file = open(self._partial, 'r+b' if self._bytes else 'wb')  # noqa: SIM115  (exit)

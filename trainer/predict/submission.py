@@ -1,4 +1,4 @@
-"""`submission.csv`: a row a product, in the format of Kaggle's submissions, with optional columns.
+"""`submission.csv`: one row per product, in Kaggle's format, with optional columns.
 
 `_id,category_id`, then `category_id_2` to `_k`, `confidence` and `confidence_2` to `_k`, `level`.
 """

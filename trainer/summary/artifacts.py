@@ -16,7 +16,7 @@ from trainer.config import TrainConfig
 from trainer.metrics import prediction_table
 from trainer.metrics.classification import Confusion, MetricsAccumulator
 from trainer.summary.responses import TransportResponses, find_differing, read_responses
-from trainer.workdir import run_files
+from trainer.workdir import metrics_file, run_files
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,8 @@ def read_run(*, data: str, workdir: str, export: str, answers: Sequence[str]) ->
     _require(storage.join(export, naming.SAVED_MODEL), writer='trainer.export')
     data_manifest = manifest.read(data)
     tree = manifest.read_categories(data, data_manifest)
-    logged = _read_metrics(workdir)
+    _require(storage.join(workdir, naming.METRICS), writer='trainer.task')
+    logged = metrics_file.read_metrics(workdir)
     responses = tuple(read_responses(path) for path in answers)
     paths = [response.image for response in responses[0].images] if responses else []
     return RunArtifacts(
@@ -83,14 +84,6 @@ def read_run(*, data: str, workdir: str, export: str, answers: Sequence[str]) ->
 def _require(path: str, *, writer: str) -> None:
     if not storage.exists(path):
         raise UserError(f'{path}: must exist, got no such file; {writer} writes it')
-
-
-def _read_metrics(workdir: str) -> list[dict[str, float]]:
-    path = storage.join(workdir, naming.METRICS)
-    _require(path, writer='trainer.task')
-    lines = storage.read_bytes(path).decode().splitlines(keepends=True)
-    # A killed run may have left an incomplete last line.
-    return [json.loads(line) for line in lines if line.endswith('\n')]
 
 
 def _read_evaluation(workdir: str) -> dict[str, Any]:

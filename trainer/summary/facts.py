@@ -48,7 +48,7 @@ def list_outputs(*, data: str, workdir: str, export: str, page: str) -> list[Out
         ('shards and manifest', data),
         ('training run', workdir),
         ('evaluation', storage.join(report, naming.EVALUATION_PAGE)),
-        ('predictions, a row a product', storage.join(report, naming.PREDICTIONS)),
+        ('predictions, one row per product', storage.join(report, naming.PREDICTIONS)),
         ('exported model', export),
         ('model card', storage.join(export, naming.MODEL_CARD)),
     ]

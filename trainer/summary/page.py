@@ -51,7 +51,7 @@ def render_page(run: RunArtifacts, outputs: Sequence[OutputFile]) -> bytes:
 
 
 def _response_cards(run: RunArtifacts) -> list[dict[str, Any]]:
-    """A card an image, with the responses of each transport; of one if they are the same."""
+    """One card per image, with the responses of each transport; of one if they are the same."""
     cards = []
     for responses in zip(*(one.images for one in run.responses), strict=True):
         path = responses[0].image

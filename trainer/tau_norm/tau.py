@@ -9,12 +9,13 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from catalog import categories, storage
+from catalog import atomic_folder, categories, storage
 from catalog.errors import UserError
 from catalog.process.progress import Progress
 from trainer import naming
@@ -113,31 +114,39 @@ def _tau_metrics(tau: float, accumulator: MetricsAccumulator) -> TauMetrics:
 def write_normalized(
     *, workdir: str, output: str, tau: float, evaluated: Sequence[TauMetrics] = ()
 ) -> None:
-    """Writes a workdir with the tau-normalized newest model of another workdir.
+    """Writes a workdir with the tau-normalized newest model of another workdir, atomically.
 
     Raises:
-      UserError: If tau is not in [0, 1], the output is a workdir already, or the last layer is not
-        `dense`.
+      UserError: If tau is not in [0, 1], the output is not a new or empty folder, or the last layer
+        is not `dense`.
     """
     if not 0 <= tau <= 1:
         raise UserError(f'--tau must be in [0, 1], got {tau}')
     if storage.exists(storage.join(output, naming.CONFIG)):
         raise UserError(f'{output}: --output must be a new folder, this is a workdir already')
-    member = _open(workdir)
-    layer = member.model.get_layer(LOGITS)
-    kernel, bias = layer.get_weights()
-    layer.set_weights([kernel * _norms(kernel) ** -tau, np.zeros_like(bias)])
-    averages = ema.create_averages(member.model) if member.config.step.ema_decay else []
-    state = tf.train.Checkpoint(model=member.model, means=averages)
-    checkpoint.save(state, output, step=member.step, keep=1)
     document = {
         'tau': tau,
         'workdir': workdir,
         'tried': [dataclasses.asdict(metrics) for metrics in evaluated],
     }
+    if storage.is_remote(output):  # no folder can be renamed there; config.json is written last
+        _write(_open(workdir), document, source=workdir, output=output)
+        return
+    with atomic_folder.replace(output, files=frozenset()) as partial:
+        _write(_open(workdir), document, source=workdir, output=str(partial))
+
+
+def _write(member: Member, document: dict[str, Any], *, source: str, output: str) -> None:
+    """Normalizes a model, and writes it and the document to a workdir."""
+    layer = member.model.get_layer(LOGITS)
+    kernel, bias = layer.get_weights()
+    layer.set_weights([kernel * _norms(kernel) ** -document['tau'], np.zeros_like(bias)])
+    averages = ema.create_averages(member.model) if member.config.step.ema_decay else []
+    state = tf.train.Checkpoint(model=member.model, means=averages)
+    checkpoint.save(state, output, step=member.step, keep=1)
     storage.write_bytes(
         storage.join(output, naming.TAU_NORM), (json.dumps(document, indent=1) + '\n').encode()
     )
     for name in (naming.DATA, categories.FILE_NAME, naming.CONFIG):
-        content = storage.read_bytes(storage.join(workdir, name))
+        content = storage.read_bytes(storage.join(source, name))
         storage.write_bytes(storage.join(output, name), content)

@@ -37,10 +37,25 @@ from trainer.training.step import compile_steps
 from trainer.training.validation import Evaluation, Evaluator, logged_metrics
 from trainer.undecodable import limit
 from trainer.undecodable.log import UndecodableLog
-from trainer.workdir import checkpoint
+from trainer.workdir import checkpoint, metrics_file
 
 Board = metric_writers.MetricWriter | metric_writers.NullMetricWriter
 Observe = Callable[[int, Metrics], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The end of a run.
+
+    Attributes:
+      step: Its last step.
+      trained: Steps of this session; 0 if the run was complete before.
+      metrics: Metrics of the last logged step; empty if metrics.jsonl has been deleted.
+    """
+
+    step: int
+    trained: int
+    metrics: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -67,7 +82,7 @@ class _Run:
 
 def train(
     config: TrainConfig, data: DataSet, workdir: str, *, observe: Observe | None = None
-) -> dict[str, float]:
+) -> Outcome:
     """Trains from the newest checkpoint of the workdir to `total_steps`.
 
     Args:
@@ -75,9 +90,6 @@ def train(
       data: The data set to learn from.
       workdir: A new folder, or the workdir of this run.
       observe: Called with step and metrics of each evaluation; an exception from it ends the run.
-
-    Returns:
-      The metrics of the last logged step; `step` alone if metrics.jsonl has been deleted.
 
     Raises:
       UserError: If the workdir holds another run, another process trains in it, devices are
@@ -102,17 +114,19 @@ def train(
             run = _Run(
                 config, data, info, workdir, workers, state, undecodable, check_owned, observe
             )
-            _train_to_end(run, strategy)
+            first, last = _train_to_end(run, strategy)
             workers.wait()  # for the last line of the chief
-    logged = metric_writers.read_metrics(workdir)
-    return logged[-1] if logged else {'step': state.step}
+    logged = metrics_file.read_metrics(workdir)
+    return Outcome(last, last - first, logged[-1] if logged else {})
 
 
-def _train_to_end(run: _Run, strategy: tf.distribute.Strategy) -> None:
+def _train_to_end(run: _Run, strategy: tf.distribute.Strategy) -> tuple[int, int]:
+    """Returns the step that the run started from or resumed at, and its last step."""
     config, state, data = run.config, run.state, run.data
     step = resume.restore(state, run.workdir, workers=run.workers)
     if not step:
         load_initial_weights(state, config.start)
+    first = step
     if step > config.total_steps:
         raise UserError(
             f'total_steps must be at least {step}, which the run has completed, got '
@@ -165,6 +179,7 @@ def _train_to_end(run: _Run, strategy: tf.distribute.Strategy) -> None:
             if signal and step < config.total_steps:
                 run.workers.wait()  # for the checkpoint of the chief
                 raise signals.Stopped(step=step, by=signal)
+    return first, step
 
 
 def _check_pictures(run: _Run, *, step: int) -> None:

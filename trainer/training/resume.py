@@ -110,8 +110,12 @@ def claim_workdir(
 
     The chief writes; the other workers check that they see what it wrote.
 
+    Until a run has saved its first checkpoint, the folder belongs to no run: a start that failed
+    can be corrected.
+
     Raises:
-      UserError: If the workdir holds another run, or the workers do not share the folder.
+      UserError: If the workdir holds another run or other files, or the workers do not share the
+        folder.
     """
     if workers.cluster.is_chief:
         _write_or_check(workdir, config=config, data=data, info=info)
@@ -126,19 +130,28 @@ def claim_workdir(
 
 
 def _write_or_check(workdir: str, *, config: TrainConfig, data: DataSet, info: DataInfo) -> None:
-    if storage.exists(storage.join(workdir, naming.CONFIG)):
+    has_config = storage.exists(storage.join(workdir, naming.CONFIG))
+    if _is_begun(workdir) and has_config:
+        run_files.check_deterministic(config, workdir)
         _check(workdir, config=config, data=data)
-    elif checkpoint.steps(workdir):
+    elif not has_config and checkpoint.steps(workdir):
         raise UserError(
             f'{workdir}: a workdir with checkpoints must have a {naming.CONFIG}, got none; '
             'restore it from a copy, or take another --workdir'
         )
+    else:
+        run_files.check_no_other_files(workdir)
     run_files.save_info(info, data, workdir)
     run_files.save_config(config, workdir)  # last: it makes the folder a workdir
 
 
+def _is_begun(workdir: str) -> bool:
+    """Returns whether a run has saved weights in a workdir."""
+    return any(map(checkpoint.ever_saved, (workdir, storage.join(workdir, naming.BEST))))
+
+
 def _check(workdir: str, *, config: TrainConfig, data: DataSet) -> None:
-    run_files.check_resumable(config, workdir)
+    run_files.check_same_config(config, workdir)
     before = run_files.restore_info(workdir).digest
     if before != data.digest:
         raise UserError(

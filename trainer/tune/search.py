@@ -8,7 +8,6 @@ trials with the same values, because each trial draws by its number and the seed
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -96,7 +95,7 @@ def search(
 
 
 def _open_study(plan: Plan, config: TrainConfig, data: DataSet) -> optuna.Study:
-    Path(plan.output).mkdir(parents=True, exist_ok=True)
+    storage.make_folder(plan.output)
     journal = JournalFileBackend(storage.join(plan.output, JOURNAL))
     study = optuna.create_study(
         study_name='search',

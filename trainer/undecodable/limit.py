@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from catalog.errors import UserError
-from trainer.undecodable.places import Place
+from trainer.undecodable.place import Place
 
 _NAMED = 3
 

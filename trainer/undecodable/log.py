@@ -12,7 +12,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from catalog import terminal
-from trainer.undecodable.places import Place, find_places
+from trainer.undecodable.place import Place
+from trainer.undecodable.places import find_places
 
 _SEARCH_SHARE = 0.05  # of a run's time
 

@@ -6,32 +6,14 @@ until there is one.
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import tensorflow as tf
 
 from catalog import record
+from trainer.undecodable.place import Place
 
 _RECORDS = 1024  # parsed at a time
 _BUCKETS = (1 << 63) - 1  # of a picture's hash
-
-
-@dataclass(frozen=True, order=True)
-class Place:
-    """Where a picture is.
-
-    Attributes:
-      shard: Path of the shard file.
-      product_id: The product's id.
-      index: The picture's position in the product, from 0 (`image/index`).
-    """
-
-    shard: str
-    product_id: int
-    index: int
-
-    def __str__(self) -> str:
-        return f'{self.shard}: product {self.product_id}, picture {self.index}'
 
 
 def find_places(shards: Sequence[str], pictures: Iterable[bytes]) -> list[Place]:

@@ -8,6 +8,8 @@ workdir pass over it. The chief writes these files; the iterators of other worke
 `worker-1-ckpt-00001000.…` beside them.
 """
 
+import contextlib
+import re
 import sys
 
 import tensorflow as tf
@@ -37,6 +39,11 @@ def steps(workdir: str) -> list[int]:
         name for name in _names(workdir) if name.startswith(_PREFIX) and name.endswith(_INDEX)
     ]
     return sorted((int(name[len(_PREFIX) : -len(_INDEX)]) for name in indexes), reverse=True)
+
+
+def ever_saved(workdir: str) -> bool:
+    """Returns whether a workdir has, or had, a checkpoint, intact or damaged."""
+    return any(name.startswith(_PREFIX) for name in _names(workdir))
 
 
 def _names(workdir: str) -> list[str]:
@@ -94,19 +101,25 @@ def _part_name(step: int, worker: int) -> str:
 
 
 def _write(state: tf.train.Checkpoint, workdir: str, *, name: str, partial: str) -> None:
-    tf.io.gfile.makedirs(storage.join(workdir, naming.CHECKPOINTS))
-    _sweep(workdir, partial)
     try:
+        tf.io.gfile.makedirs(storage.join(workdir, naming.CHECKPOINTS))
+        _sweep(workdir, partial)
         state.write(_path(workdir, partial + name))
     except tf.errors.OpError as error:
-        _sweep(workdir, partial)
+        with contextlib.suppress(tf.errors.OpError):
+            _sweep(workdir, partial)
         raise UserError(
-            f'{_path(workdir, name)}: must be written, got: {error.message}; '
-            'the earlier checkpoints are intact'
+            f'{_path(workdir, name)}: must be writable, got: {_reason(error)}; '
+            'free space or choose another folder; the earlier checkpoints are intact'
         ) from error
     written = [file for file in _names(workdir) if file.startswith(f'{partial}{name}.')]
     for file in sorted(written):  # .data-… before .index
         storage.rename(_path(workdir, file), _path(workdir, file.removeprefix(partial)))
+
+
+def _reason(error: tf.errors.OpError) -> str:
+    """Returns the message of an error without the operation of TensorFlow that raised it."""
+    return re.sub(r'\{\{.*?\}\} ?| ?\[Op:\w*\]', '', error.message).strip()
 
 
 def _sweep(workdir: str, partial: str) -> None:
@@ -163,7 +176,9 @@ def read_newest(state: tf.train.Checkpoint, workdir: str) -> int | None:
             return untried[0]
         tried.add(untried[0])
         path = _path(workdir, _name(untried[0]))
-        print(f'warning: {path} cannot be read; trying the one before it', file=sys.stderr)
+        earlier = [step for step in untried[1:] if step not in tried]
+        rest = f'; trying the one of step {earlier[0]:,}' if earlier else ''
+        print(f'warning: {path} cannot be read{rest}', file=sys.stderr)
     refuse_restart(workdir)
     return None
 
@@ -195,7 +210,7 @@ def _read(state: tf.train.Checkpoint, path: str) -> bool:
     except tf.errors.NotFoundError as error:
         if _is_complete(path):  # no damage: the reader's own trouble
             raise UserError(
-                f'{path}: TensorFlow cannot read it although its files exist: {error.message}'
+                f'{path}: TensorFlow cannot read it although its files exist: {_reason(error)}'
             ) from error
         return False
     except (tf.errors.OpError, IndexError):  # the latter for a truncated file
@@ -236,7 +251,7 @@ def refuse_restart(workdir: str) -> None:
     Raises:
       UserError: If it had one: a run never restarts at step 0 by accident.
     """
-    if any(name.startswith(_PREFIX) for name in _names(workdir)):
+    if ever_saved(workdir):
         raise UserError(
             f'{storage.join(workdir, naming.CHECKPOINTS)}: at least one checkpoint must be intact, '
             'none is; restore one from a copy, or take another --workdir'

@@ -9,6 +9,20 @@ from trainer import naming
 from trainer.config import TrainConfig, files
 from trainer.data.data_set import DataInfo, DataSet
 
+_WORKDIR_NAMES = frozenset(
+    {
+        naming.CONFIG,
+        naming.DATA,
+        categories.FILE_NAME,
+        naming.METRICS,
+        naming.TENSORBOARD,
+        naming.CHECKPOINTS,
+        naming.BEST,
+        naming.REPORT,
+        'wandb',
+    }
+)
+
 
 def save_config(config: TrainConfig, workdir: str) -> None:
     """Writes `workdir/config.json`."""
@@ -33,17 +47,45 @@ def restore_config(workdir: str) -> TrainConfig:
     return files.validated(document, where=path)
 
 
-def check_resumable(config: TrainConfig, workdir: str) -> None:
-    """Checks that the run of a workdir can resume with a config.
+def check_no_other_files(workdir: str) -> None:
+    """Checks that a folder is a workdir, or holds nothing but what a run writes, or hidden files.
 
     Raises:
-      UserError: Naming the fields that differ and must not.
+      UserError: Naming a file of another kind.
+    """
+    if all(storage.exists(storage.join(workdir, name)) for name in (naming.CONFIG, naming.DATA)):
+        return
+    others = [
+        name
+        for name in storage.list_names(workdir)
+        if name not in _WORKDIR_NAMES and not name.startswith('.')
+    ]
+    if others:
+        raise UserError(
+            f'{workdir}: --workdir must be a new folder or the workdir of a run, got a folder with '
+            f'other files, such as {others[0]}; choose another folder'
+        )
+
+
+def check_deterministic(config: TrainConfig, workdir: str) -> None:
+    """Checks that a config can resume a run.
+
+    Raises:
+      UserError: If its input is not deterministic.
     """
     if not config.input.deterministic:
         raise UserError(
             f'{workdir}: a run with input.deterministic=False cannot resume exactly where it '
             'stopped; take another --workdir'
         )
+
+
+def check_same_config(config: TrainConfig, workdir: str) -> None:
+    """Checks that a config is that of the run of a workdir.
+
+    Raises:
+      UserError: Naming the fields that differ and must not.
+    """
     before = restore_config(workdir)
     changed = _changes(before, config)
     if changed and _changes(_without_unused_decay(before), config):

@@ -54,6 +54,10 @@ def image(kind: str) -> bytes:
         (lzma.compress(DUMP), 'an xz file', 'xz -d'),
         (bz2.compress(DUMP), 'a bzip2 file', 'bunzip2'),
         (b'\x28\xb5\x2f\xfd' + DUMP, 'a zstd file', 'zstd -d'),
+        (b'\x04\x22\x4d\x18' + DUMP, 'an lz4 file', 'lz4 -d'),
+        (b'ARROW1\0\0' + DUMP, 'an Arrow file', 'mongodump'),
+        (b'Obj\x01' + DUMP, 'an Avro file', 'mongodump'),
+        (b'\x93NUMPY\x01\0' + DUMP, 'a NumPy array', 'mongodump'),
         (tarred(), 'a tar archive', 'unpack it first'),
         (gzip.compress(DUMP), 'a gzip file', 'a name that ends with .gz'),
         (struct.pack('<I', 0x8199E26D) + DUMP, 'an archive of mongodump', 'without --archive'),
@@ -62,10 +66,13 @@ def image(kind: str) -> bytes:
         (json.dumps({'_id': 1}).encode(), 'JSON text', 'mongodump'),
         (json.dumps([{'_id': 1}]).encode('utf-16'), 'JSON text', 'mongodump'),
         (b'path,category\na.jpg,7\n', 'text', '.csv'),
+        ('photo;catégorie\nété.jpg;7\n'.encode(), 'text', '.csv'),
+        ('photo;catégorie\nété.jpg;7\n'.encode('cp1252'), 'text', '.csv'),
         (image('JPEG'), 'a JPEG image', 'DIR/CATEGORY'),
         (image('PNG'), 'a PNG image', 'DIR/CATEGORY'),
         (image('GIF'), 'a GIF image', 'DIR/CATEGORY'),
         (image('WEBP'), 'a WebP image', 'DIR/CATEGORY'),
+        (image('AVIF'), 'a HEIC or AVIF image', 'DIR/CATEGORY'),
         (image('TIFF'), 'a TIFF image', 'DIR/CATEGORY'),
         (b'version https://git-lfs.github.com/spec/v1\n', 'a pointer of Git LFS', 'git lfs pull'),
     ],
@@ -175,7 +182,7 @@ def test_a_dump_with_a_zeroed_beginning_is_not_refused_at_once(tmp_path: Path) -
 def test_bytes_that_are_no_documents_are_refused(size: int, tmp_path: Path) -> None:
     path = tmp_path / 'train.bson'
     path.write_bytes(bytes(size))
-    with pytest.raises(UserError, match='must contain BSON documents, got bytes that are none'):
+    with pytest.raises(UserError, match='must contain BSON documents, got data of an unknown'):
         first_look.check_products(opening.open_source([str(path)], tree=None), LABELS)
 
 

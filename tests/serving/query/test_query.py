@@ -4,6 +4,7 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,7 @@ def test_user_errors_are_one_line_with_exit_code_2(
         assert done.stderr.startswith('error: ')
         assert done.stderr.count('\n') == 1
         assert reason in done.stderr
+        assert '{{' not in done.stderr  # no node of a graph
     assert not (tmp_path / 'never.json').exists()
 
 
@@ -162,6 +164,29 @@ def test_a_server_that_hangs_is_one_line_with_exit_code_2(
     assert (done.returncode, done.stdout) == (2, '')
     assert done.stderr.startswith(f'error: {address} {reason}')
     assert done.stderr.count('\n') == 1
+
+
+def test_a_query_over_rest_to_a_grpc_port_names_the_protocol(images: list[Path]) -> None:
+    with socket.create_server(('127.0.0.1', 0)) as listening:
+
+        def respond() -> None:
+            connection, _ = listening.accept()
+            connection.sendall(bytes([0, 0, 24, 4, *bytes(8), 63, 255, 255]))  # of HTTP/2
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(1 << 16):
+                pass
+            connection.close()
+
+        thread = threading.Thread(target=respond)
+        thread.start()
+        address = f'127.0.0.1:{listening.getsockname()[1]}'
+        done = query('--transport=rest', f'--server={address}', f'--image={images[0]}')
+        thread.join()
+    assert (done.returncode, done.stdout) == (2, '')
+    assert done.stderr == (
+        f'error: {address} over REST: must respond with HTTP, got another protocol; give the REST '
+        'port, or --transport=grpc\n'
+    )
 
 
 def test_help_shows_examples() -> None:

@@ -11,6 +11,17 @@ from trainer.config import files
 ROOT = Path(__file__).parents[3]
 DOCUMENTS = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
 
+FOLDERS = (
+    'beam_pipelines',
+    'benchmarks',
+    'catalog',
+    'configs',
+    'docs',
+    'serving',
+    'tests',
+    'trainer',
+)
+
 
 def _examples(text: str) -> list[list[str]]:
     """Returns the arguments of each command and each code span with `--config.` flags."""
@@ -37,3 +48,10 @@ def test_the_tables_of_losses_and_augmentations_show_flags() -> None:
     shown = {flag.split('=')[0] for arguments in examples for flag in arguments}
     for name in ('loss.name', 'loss.levels', 'augment.mixup', 'augment.crop', 'start.workdir'):
         assert f'--config.{name}' in shown
+
+
+@pytest.mark.parametrize('path', DOCUMENTS, ids=lambda path: path.name)
+def test_the_files_of_this_repository_that_the_documentation_names_exist(path: Path) -> None:
+    for name in re.findall(r'`([\w.-]+/[\w./-]+)`', path.read_text()):
+        if name.split('/')[0] in FOLDERS:
+            assert (ROOT / name).exists(), name

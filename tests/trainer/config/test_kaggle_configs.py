@@ -8,9 +8,9 @@ import pytest
 
 from trainer.config import files
 from trainer.data.data_set import open_data_set
-from trainer.monitoring import metric_writers
 from trainer.training import dry_run
 from trainer.training.loop import train
+from trainer.workdir import metrics_file
 
 FOLDER = Path(__file__).parents[3] / 'configs'
 CLASSES = 5270
@@ -72,7 +72,7 @@ def test_a_kaggle_config_trains_two_steps(name: str, folder: str, tmp_path: Path
         flags.append('model.name=small_cnn')
     config = files.load(str(FOLDER / f'{name}.py'), flags)
     train(config, open_data_set(folder), str(tmp_path / 'run'))
-    losses = [row['loss'] for row in metric_writers.read_metrics(str(tmp_path / 'run'))]
+    losses = [row['loss'] for row in metrics_file.read_metrics(str(tmp_path / 'run'))]
     assert len(losses) == 2
     assert np.isfinite(losses).all()
     assert losses[0] == pytest.approx(np.log(CLASSES), rel=0.25)  # of a uniform prediction

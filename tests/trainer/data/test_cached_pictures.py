@@ -13,8 +13,8 @@ from trainer.config import FusionConfig, InputConfig, ModelConfig, TrainConfig, 
 from trainer.data.batches import train_batches
 from trainer.data.data_set import DataSet, open_data_set
 from trainer.data.examples import batch_spec
-from trainer.monitoring import metric_writers
 from trainer.training.loop import train
+from trainer.workdir import metrics_file
 
 
 @pytest.fixture(scope='module')
@@ -60,7 +60,7 @@ def _run(data: DataSet, workdir: Path, *flags: str) -> list[dict[str, float]]:
     small = ('batch_size=16', 'total_steps=16', 'log_every_steps=4', 'checkpoint_every_steps=8')
     more = ('model.channels=4', 'input.shuffle_records=40')
     train(files.load('configs/tiny.py', [*small, *more, *flags]), data, str(workdir))
-    return metric_writers.read_metrics(str(workdir))
+    return metrics_file.read_metrics(str(workdir))
 
 
 def test_a_cached_run_logs_the_same_metrics(data: DataSet, tmp_path: Path) -> None:

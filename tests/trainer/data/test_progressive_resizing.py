@@ -14,8 +14,8 @@ from trainer.data.batches import evaluation_batches, train_batches
 from trainer.data.data_set import DataSet, open_data_set
 from trainer.data.examples import batch_spec
 from trainer.inference.runs import restore_member
-from trainer.monitoring import metric_writers
 from trainer.training.loop import train
+from trainer.workdir import metrics_file
 
 FUSED = FusionConfig(name='mean', max_views=2)
 GROWING = (
@@ -63,7 +63,7 @@ _RUN = (
 
 def _run(data: DataSet, workdir: Path, *flags: str) -> list[dict[str, float]]:
     train(files.load('configs/tiny.py', [*_RUN, *flags]), data, str(workdir))
-    return metric_writers.read_metrics(str(workdir))
+    return metrics_file.read_metrics(str(workdir))
 
 
 @pytest.fixture(scope='module')
@@ -79,7 +79,7 @@ def test_a_run_stopped_before_a_change_of_size_resumes_exactly(
 ) -> None:
     _run(data, tmp_path, 'total_steps=4')
     [*actual, last] = _run(data, tmp_path)
-    [*expected, expected_last] = metric_writers.read_metrics(str(workdir))
+    [*expected, expected_last] = metrics_file.read_metrics(str(workdir))
     assert last == expected_last
     assert [row['loss'] for row in actual] == [row['loss'] for row in expected]
 
@@ -95,7 +95,7 @@ def test_evaluation_uses_the_last_size(data: DataSet, workdir: Path) -> None:
         logits = model(preprocess.normalize(batch['image'], config.model), training=False)
         correct += int(np.sum(np.argmax(logits, axis=1) == batch['label'].numpy()))
         total += len(batch['label'])
-    [*_, last] = metric_writers.read_metrics(str(workdir))
+    [*_, last] = metrics_file.read_metrics(str(workdir))
     assert correct / total == pytest.approx(last['validation_accuracy'])
 
 

@@ -19,7 +19,7 @@ from trainer.data.examples import batch_spec
 from trainer.undecodable import limit
 from trainer.undecodable.decoding import decode_decodable
 from trainer.undecodable.log import UndecodableLog
-from trainer.undecodable.places import Place
+from trainer.undecodable.place import Place
 
 SPOILED = (0, 4, 7, 8, 30)  # of products 1, 2, 4, 5 and 16; products have 2, 3, 1, 2, … views
 

@@ -51,7 +51,7 @@ def workdir(data_folder: str, tmp_path_factory: pytest.TempPathFactory) -> str:
 def output(data_folder: str, workdir: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An evaluation by the command line, with a flag that has no effect any more."""
     folder = tmp_path_factory.mktemp('output') / 'report'
-    run = _run_command(workdir=workdir, data=data_folder, output=folder, auc_gb=4)
+    run = _run_command(workdir=workdir, data=data_folder, output=folder)
     assert run.returncode == 0, run.stderr
     (folder / 'stdout.txt').write_text(run.stdout)
     return folder

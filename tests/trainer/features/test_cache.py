@@ -17,6 +17,7 @@ from catalog.errors import UserError
 from catalog.formats import tfrecord
 from tests.trainer import fused
 from tests.trainer.spoiled import draw_spoiled
+from trainer.data import feature_shards
 from trainer.data.data_set import open_data_set
 from trainer.evaluate import evaluation
 from trainer.export import saved_model
@@ -24,7 +25,7 @@ from trainer.features.cache import write_cache
 from trainer.inference.runs import restore_member
 from trainer.models import weights
 from trainer.models.model import feature_model
-from trainer.monitoring import metric_writers
+from trainer.workdir import metrics_file
 
 _ON_FEATURES = ('input.features=true', 'augment.flip=false', 'model.fusion.name=gated')
 
@@ -136,6 +137,20 @@ def test_a_cache_of_another_backbone_or_other_data_is_an_error(
         _write(backbone, half_evidence_folder, backbone)
 
 
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [({'size': 'x'}, 'options.features.size'), ({'height': None}, 'options.features.height')],
+)
+def test_a_manifest_with_a_wrong_source_of_features_is_an_error(
+    cache: Path, change: dict[str, object], message: str
+) -> None:
+    actual = manifest.read(str(cache))
+    features = {**actual.options['features'], **change}
+    wrong = dataclasses.replace(actual, options={**actual.options, 'features': features})
+    with pytest.raises(UserError, match=f'manifest.json: {message} must be what trainer.features'):
+        feature_shards.feature_source(wrong)
+
+
 def test_the_head_is_trained_and_the_backbone_is_frozen(backbone: Path, head: Path) -> None:
     trained, complete = (restore_member(str(workdir))[0].model for workdir in (backbone, head))
     before, after = dict(weights.weight_paths(trained)), dict(weights.weight_paths(complete))
@@ -143,7 +158,7 @@ def test_the_head_is_trained_and_the_backbone_is_frozen(backbone: Path, head: Pa
     assert len(shared) > 10
     for path in shared:
         np.testing.assert_array_equal(after[path].numpy(), before[path].numpy(), err_msg=path)
-    assert metric_writers.read_metrics(str(head))[-1]['accuracy'] > 0.95
+    assert metrics_file.read_metrics(str(head))[-1]['accuracy'] > 0.95
 
 
 def test_a_run_on_features_is_a_complete_model_of_pictures(
@@ -156,7 +171,7 @@ def test_a_run_on_features_is_a_complete_model_of_pictures(
         output=str(tmp_path / 'report'),
     )
     assert actual.products.metrics.accuracy > 0.95
-    logged = metric_writers.read_metrics(str(head))[-1]  # computed from rounded features
+    logged = metrics_file.read_metrics(str(head))[-1]  # computed from rounded features
     assert logged['validation_accuracy'] == pytest.approx(
         actual.products.metrics.accuracy, abs=0.02
     )

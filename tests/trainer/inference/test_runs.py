@@ -107,7 +107,7 @@ def test_the_newest_intact_checkpoint_is_read_and_the_workdir_is_not_changed(
     assert _steps_with_weights_of(member.model, workdir) == [8]
     warnings = [line for line in capfd.readouterr().err.splitlines() if 'warning' in line]
     path = _checkpoint(workdir, 12, suffix='')
-    assert warnings == [f'warning: {path} cannot be read; trying the one before it']
+    assert warnings == [f'warning: {path} cannot be read; trying the one of step 8']
 
 
 def test_a_workdir_without_an_intact_checkpoint_is_an_error_and_is_not_changed(
@@ -174,7 +174,7 @@ def test_evaluation_passes_over_a_truncated_checkpoint_and_leaves_it(
     )
     assert done.returncode == 0, done.stderr
     path = _checkpoint(workdir, 12, suffix='')
-    warning = f'warning: {path} cannot be read; trying the one before it'
+    warning = f'warning: {path} cannot be read; trying the one of step 8'
     assert [line for line in done.stderr.splitlines() if 'ckpt-' in line] == [warning]
     assert 'Traceback' not in done.stderr
     assert json.loads((tmp_path / 'report' / 'evaluation.json').read_text())['step'] == 8

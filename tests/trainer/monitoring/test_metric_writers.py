@@ -32,6 +32,7 @@ from trainer.config import (
 from trainer.data.data_set import open_data_set
 from trainer.monitoring import metric_writers, sample_images, wandb_sync
 from trainer.training.loop import train
+from trainer.workdir import metrics_file
 
 LargestFile = Callable[[int], AbstractContextManager[None]]
 
@@ -69,7 +70,7 @@ def test_training_and_validation_curves_are_logged_at_their_steps(
 ) -> None:
     for name in ('loss', 'accuracy', 'learning_rate', 'pictures_per_second', 'input_wait_share'):
         assert [event.step for event in events.Tensors(name)] == [4, 8, 12], name
-    rows = metric_writers.read_metrics(str(workdir))
+    rows = metrics_file.read_metrics(str(workdir))
     assert [sorted(row) == sorted(rows[0]) for row in rows] == [True, False, False]
     for metric in ('accuracy', 'loss', 'macro_precision', 'macro_recall', 'macro_f1'):
         shown = events.Tensors(f'validation_{metric}')
@@ -184,7 +185,7 @@ def test_a_full_disk_is_reported_in_one_line(largest_file: LargestFile, tmp_path
     message = f'{tmp_path}: metrics and TensorBoard events must be writable, got: .*events'
     with largest_file(100), pytest.raises(UserError, match=message):
         _log(tmp_path, step=2)
-    assert metric_writers.read_metrics(str(tmp_path))[0] == {'step': 1, 'loss': 0.5}
+    assert metrics_file.read_metrics(str(tmp_path))[0] == {'step': 1, 'loss': 0.5}
 
 
 @pytest.mark.skipif(
@@ -210,7 +211,7 @@ def test_wandb_offline_holds_the_same_metrics(data_folder: str, tmp_path: Path) 
     assert done.returncode == 0, done.stderr
     (synced,) = tmp_path.glob('wandb/offline-run-*/run-*.wandb')
     content = synced.read_bytes()
-    rows = metric_writers.read_metrics(str(tmp_path))
+    rows = metrics_file.read_metrics(str(tmp_path))
     for name, value in [
         ('loss', rows[0]['loss']),
         ('loss', rows[1]['loss']),
@@ -257,7 +258,7 @@ def test_a_resumed_run_replaces_what_was_logged_after_its_checkpoint(
     with metric_writers.MetricWriter(folder, step=2) as writer:
         for step in (3, 4, 5):
             writer.log({'step': step, 'loss': 10.0 * step}, measured={})
-    assert [row['loss'] for row in metric_writers.read_metrics(folder)] == [1, 2, 30, 40, 50]
+    assert [row['loss'] for row in metrics_file.read_metrics(folder)] == [1, 2, 30, 40, 50]
     events = EventAccumulator(str(tmp_path / naming.TENSORBOARD)).Reload()
     assert [event.step for event in events.Tensors('loss')] == [1, 2, 3, 4, 5]
     shown = [float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors('loss')]
@@ -267,7 +268,7 @@ def test_a_resumed_run_replaces_what_was_logged_after_its_checkpoint(
 def test_an_incomplete_last_line_of_metrics_is_dropped(tmp_path: Path) -> None:
     path = tmp_path / 'metrics.jsonl'
     path.write_text('{"step": 1, "loss": 0.5}\n{"step": 2, "lo')
-    assert metric_writers.read_metrics(str(tmp_path)) == [{'step': 1, 'loss': 0.5}]
+    assert metrics_file.read_metrics(str(tmp_path)) == [{'step': 1, 'loss': 0.5}]
     with metric_writers.MetricWriter(str(tmp_path), step=1):
         pass
     assert path.read_text() == '{"step": 1, "loss": 0.5}\n'

@@ -85,7 +85,9 @@ def _write_responses(folder: Path, transport: str, *, confidence: float = 0.75) 
     (folder / f'{transport}.json').write_text(json.dumps(document))
 
 
-def _run_command(folder: Path, output: Path, **changes: str) -> 'subprocess.CompletedProcess[str]':
+def _run_command(
+    folder: Path, output: Path, **changes: str | None
+) -> 'subprocess.CompletedProcess[str]':
     flags = {
         'data': f'{folder}/shards',
         'workdir': f'{folder}/workdir',
@@ -94,7 +96,7 @@ def _run_command(folder: Path, output: Path, **changes: str) -> 'subprocess.Comp
         'output': str(output),
         **changes,
     }
-    arguments = [f'--{name}={value}' for name, value in flags.items()]
+    arguments = [f'--{name}={value}' for name, value in flags.items() if value]
     return subprocess.run(
         [sys.executable, '-m', 'trainer.summary', *arguments], capture_output=True, text=True
     )
@@ -249,7 +251,7 @@ def test_different_responses_are_shown_and_end_in_an_error(run: Path, tmp_path: 
 
 
 def test_a_run_without_responses_has_no_section_of_predictions(run: Path, tmp_path: Path) -> None:
-    done = _run_command(run, tmp_path / 'index.html', answers='')
+    done = _run_command(run, tmp_path / 'index.html', answers=None)
     assert done.returncode == 0, done.stderr
     assert 'Predictions of the server' not in done.stdout
     assert 'Predictions of the server' not in _Page(tmp_path / 'index.html').text

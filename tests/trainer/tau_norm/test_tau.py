@@ -1,6 +1,7 @@
 """Tau-normalization of the last layer."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,23 @@ def test_invalid_arguments_are_errors(
     _train(data, tmp_path / 'cosine', *flags)
     with pytest.raises(UserError, match='last_layer must be dense for tau-normalization, got cos'):
         tau.write_normalized(workdir=str(tmp_path / 'cosine'), output=str(tmp_path / 'x'), tau=1.0)
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_and_left_unchanged(
+    workdir: Path, tmp_path: Path
+) -> None:
+    (tmp_path / 'notes').mkdir()
+    (tmp_path / 'notes' / 'today.md').touch()
+    with pytest.raises(UserError, match=r'notes: .*today\.md; choose another folder'):
+        tau.write_normalized(workdir=str(workdir), output=str(tmp_path / 'notes'), tau=1.0)
+    (tmp_path / 'file').touch()
+    with pytest.raises(UserError, match='file: must be a folder, got a file'):
+        tau.write_normalized(workdir=str(workdir), output=str(tmp_path / 'file' / 'w'), tau=1.0)
+    shutil.copytree(workdir, tmp_path / 'source')
+    (tmp_path / 'source' / 'category_names.csv').unlink()  # fails after the checkpoint is written
+    with pytest.raises((UserError, FileNotFoundError)):
+        tau.write_normalized(workdir=str(tmp_path / 'source'), output=str(tmp_path / 'w'), tau=1.0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['file', 'notes', 'source']
 
 
 def test_tau_cannot_be_fitted_for_a_model_that_fuses_views(

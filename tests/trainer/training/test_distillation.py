@@ -21,10 +21,10 @@ from trainer.data.data_set import DataSet, open_data_set
 from trainer.data.info import data_info
 from trainer.inference.runs import restore_member
 from trainer.losses import priors
-from trainer.monitoring import metric_writers
 from trainer.training import distillation
 from trainer.training.distillation import Teacher
 from trainer.training.loop import train
+from trainer.workdir import metrics_file
 
 TINY = 'configs/tiny.py'
 SMALL = (
@@ -48,7 +48,7 @@ def data(data_folder: str) -> DataSet:
 
 def _train(data: DataSet, workdir: Path, *flags: str) -> list[dict[str, float]]:
     train(files.load(TINY, [*SMALL, *flags]), data, str(workdir))
-    return metric_writers.read_metrics(str(workdir))
+    return metrics_file.read_metrics(str(workdir))
 
 
 @pytest.fixture(scope='module')

@@ -12,7 +12,7 @@ from tests.trainer import fused
 from trainer.data.data_set import open_data_set
 from trainer.evaluate import evaluation
 from trainer.evaluate.result import EvaluationResult
-from trainer.monitoring import metric_writers
+from trainer.workdir import metrics_file
 
 _AUGMENTED = (
     'augment.flip=true',
@@ -88,7 +88,7 @@ def test_a_picture_in_the_report_is_a_product_with_one_view(
 def test_validation_while_training_measures_products_like_the_report(
     fused_workdir: Path, report: Path
 ) -> None:
-    rows = metric_writers.read_metrics(str(fused_workdir))
+    rows = metrics_file.read_metrics(str(fused_workdir))
     [row] = [row for row in rows if 'validation_loss' in row]
     document = json.loads((report / 'evaluation.json').read_text())
     for name in ('accuracy', 'macro_f1'):
@@ -98,7 +98,7 @@ def test_validation_while_training_measures_products_like_the_report(
 
 def test_the_epoch_counts_products(half_evidence_folder: str, fused_workdir: Path) -> None:
     records = open_data_set(half_evidence_folder).split('train').records
-    assert metric_writers.read_metrics(str(fused_workdir))[-1]['epoch'] == 150 * 30 / records
+    assert metrics_file.read_metrics(str(fused_workdir))[-1]['epoch'] == 150 * 30 / records
 
 
 def test_a_fused_run_resumes_exactly(half_evidence_folder: str, tmp_path: Path) -> None:

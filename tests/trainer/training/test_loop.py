@@ -12,15 +12,22 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import EventA
 
 from catalog.errors import UserError
 from trainer import naming
-from trainer.config import InputConfig, ModelConfig, OptimizerConfig, ScheduleConfig, TrainConfig
+from trainer.config import (
+    InputConfig,
+    ModelConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+    StartConfig,
+    TrainConfig,
+)
 from trainer.data import preprocess
 from trainer.data.batches import evaluation_batches
 from trainer.data.data_set import DataSet, open_data_set
 from trainer.data.examples import batch_spec
+from trainer.data.info import data_info
 from trainer.inference.runs import restore_member
-from trainer.monitoring import metric_writers
 from trainer.training.loop import train
-from trainer.workdir import checkpoint
+from trainer.workdir import checkpoint, metrics_file, run_files
 
 MakeDataSet = Callable[..., str]
 
@@ -76,14 +83,15 @@ def test_tensorboard_has_the_same_metrics_and_the_speed(workdir: str) -> None:
     names = ['loss', 'accuracy', 'learning_rate', 'pictures_per_second']
     assert set(names) <= set(events.Tags()['tensors'])
     shown = [float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors('loss')]
-    assert shown == pytest.approx([row['loss'] for row in metric_writers.read_metrics(workdir)])
+    assert shown == pytest.approx([row['loss'] for row in metrics_file.read_metrics(workdir)])
     assert all(tf.make_ndarray(e.tensor_proto) > 0 for e in events.Tensors('pictures_per_second'))
 
 
 def test_a_finished_run_is_left_unchanged(workdir: str, data: DataSet) -> None:
     before = (Path(workdir) / 'metrics.jsonl').read_bytes()
-    last = train(CONFIG, data, workdir)
-    assert last['step'] == 40
+    outcome = train(CONFIG, data, workdir)
+    assert (outcome.step, outcome.trained) == (40, 0)
+    assert outcome.metrics['step'] == 40
     assert (Path(workdir) / 'metrics.jsonl').read_bytes() == before
     assert checkpoint.steps(workdir) == [40, 20]
 
@@ -112,6 +120,40 @@ def test_a_run_does_not_resume_with_other_data(
     other = open_data_set(make_data_set(tmp_path / 'other', seed=1))
     with pytest.raises(UserError, match='must resume with its own data'):
         train(CONFIG, other, workdir)
+
+
+def test_a_run_without_a_checkpoint_restarts_with_another_config_and_other_data(
+    data: DataSet, make_data_set: MakeDataSet, tmp_path: Path
+) -> None:
+    wrong = dataclasses.replace(CONFIG, start=StartConfig(workdir=str(tmp_path / 'nowhere')))
+    workdir = tmp_path / 'run'
+    with pytest.raises(UserError, match=r'nowhere: a workdir must have a config\.json'):
+        train(wrong, data, str(workdir))
+    assert (workdir / 'config.json').exists()
+    other = open_data_set(make_data_set(tmp_path / 'other', seed=1))
+    corrected = dataclasses.replace(CONFIG, total_steps=2, seed=5)
+    assert train(corrected, other, str(workdir)).trained == 2
+    assert run_files.restore_config(str(workdir)).seed == 5
+    assert run_files.restore_info(str(workdir)).digest == other.digest
+
+
+@pytest.mark.parametrize('saved', ['checkpoints', 'best/checkpoints'])
+def test_a_run_with_a_damaged_checkpoint_does_not_restart_with_another_config(
+    data: DataSet, tmp_path: Path, saved: str
+) -> None:
+    run_files.save_config(CONFIG, str(tmp_path))
+    run_files.save_info(data_info(data, CONFIG), data, str(tmp_path))
+    (tmp_path / saved).mkdir(parents=True)
+    (tmp_path / saved / 'ckpt-00000010.index.damaged').touch()
+    with pytest.raises(UserError, match='seed was 0 and now is 5'):
+        train(dataclasses.replace(CONFIG, seed=5), data, str(tmp_path))
+
+
+def test_a_folder_with_other_files_is_not_trained_into(data: DataSet, tmp_path: Path) -> None:
+    (tmp_path / 'training.md').write_text('notes')
+    with pytest.raises(UserError, match=r'other files, such as training\.md; choose another'):
+        train(CONFIG, data, str(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ['training.md']
 
 
 def test_checkpoints_without_a_config_are_not_overwritten(data: DataSet, tmp_path: Path) -> None:

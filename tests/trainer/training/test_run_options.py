@@ -15,9 +15,8 @@ from trainer.data.data_set import DataSet, open_data_set
 from trainer.inference.predictor import Predictor
 from trainer.inference.runs import restore_member
 from trainer.inference.scores import score_pictures
-from trainer.monitoring import metric_writers
 from trainer.training.loop import train
-from trainer.workdir import checkpoint
+from trainer.workdir import checkpoint, metrics_file
 
 _SMALL = (
     'batch_size=16',
@@ -43,7 +42,7 @@ def data(data_folder: str) -> DataSet:
 def _train(data: DataSet, workdir: Path, *flags: str) -> list[dict[str, float]]:
     """Trains a run and returns its logged metrics."""
     train(files.load('configs/tiny.py', [*_SMALL, *flags]), data, str(workdir))
-    return metric_writers.read_metrics(str(workdir))
+    return metrics_file.read_metrics(str(workdir))
 
 
 def _column(rows: Sequence[dict[str, float]], name: str) -> list[float]:

@@ -232,7 +232,7 @@ def weights(*, norm, devices, **step):
 
 views = np.stack([images, images[::-1]], axis=1)
 products = {'image': views, 'mask': np.array([[True, i % 3 > 0] for i in range(8)]),
-            'label': labels}
+            'label': labels, 'undecodable': np.zeros(8, np.int64)}
 
 def weights_of_products(devices, **step):
     config, strategy = make_config(devices, 'gated', **step), strategy_of(devices)

@@ -13,10 +13,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from catalog.errors import UserError
 from tests.trainer.spoiled import draw_spoiled
-from trainer.config import files as config_files
+from trainer.config import files
 from trainer.data.data_set import DataSet, open_data_set
-from trainer.monitoring import metric_writers
 from trainer.training.loop import train
+from trainer.workdir import metrics_file
 
 ROOT = Path(__file__).parents[3]
 FLAGS = (
@@ -40,8 +40,8 @@ def data(make_data_set: Callable[..., str], tmp_path_factory: pytest.TempPathFac
 
 
 def _train(data: DataSet, workdir: Path, *flags: str) -> list[dict[str, float]]:
-    train(config_files.load('configs/tiny.py', [*FLAGS, *flags]), data, str(workdir))
-    return metric_writers.read_metrics(str(workdir))
+    train(files.load('configs/tiny.py', [*FLAGS, *flags]), data, str(workdir))
+    return metrics_file.read_metrics(str(workdir))
 
 
 def _counts(workdir: Path) -> list[tuple[int, float]]:

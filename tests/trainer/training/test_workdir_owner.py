@@ -11,8 +11,7 @@ import pytest
 
 from catalog import storage
 from tests import gcs_emulator, gcs_tls
-from trainer.monitoring import metric_writers
-from trainer.workdir import checkpoint
+from trainer.workdir import checkpoint, metrics_file
 
 ROOT = Path(__file__).parents[3]
 FLAGS = (
@@ -80,5 +79,5 @@ def test_a_second_training_is_refused_until_the_first_is_killed(
     steps = checkpoint.steps(workdir)[0] + 5
     third = run(steps)
     assert third.returncode == 0, third.stderr
-    logged = [row['step'] for row in metric_writers.read_metrics(workdir)]
+    logged = [row['step'] for row in metrics_file.read_metrics(workdir)]
     assert logged == list(range(5, steps + 1, 5))

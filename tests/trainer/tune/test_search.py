@@ -12,10 +12,9 @@ import pytest
 from catalog.errors import UserError
 from trainer.config import files
 from trainer.data.data_set import DataSet, open_data_set
-from trainer.monitoring import metric_writers
 from trainer.tune import Choice, Range, Space, results, search_space
 from trainer.tune.search import Plan, search
-from trainer.workdir import checkpoint, run_files
+from trainer.workdir import checkpoint, metrics_file, run_files
 
 TINY = str(Path(__file__).parents[3] / 'configs' / 'tiny.py')
 OVERRIDES = (
@@ -69,7 +68,7 @@ def report(data: DataSet, output: Path) -> results.Report:
 
 
 def _accuracies(output: Path, number: int) -> dict[int, float]:
-    rows = metric_writers.read_metrics(str(output / 'trials' / f'{number:05d}'))
+    rows = metrics_file.read_metrics(str(output / 'trials' / f'{number:05d}'))
     return {int(row['step']): row['validation_accuracy'] for row in rows}
 
 

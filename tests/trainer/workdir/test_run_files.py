@@ -38,13 +38,13 @@ def test_a_missing_or_invalid_config_json_is_an_error(tmp_path: Path) -> None:
 def test_a_run_resumes_with_more_steps_but_not_with_another_learning_rate(tmp_path: Path) -> None:
     first = TrainConfig(batch_size=8, total_steps=10)
     run_files.save_config(first, str(tmp_path))
-    run_files.check_resumable(
+    run_files.check_same_config(
         TrainConfig(batch_size=8, total_steps=99, log_every_steps=1, checkpoint_every_steps=5),
         str(tmp_path),
     )
     other = TrainConfig(batch_size=16, total_steps=10, optimizer=OptimizerConfig(learning_rate=0.5))
     with pytest.raises(UserError) as caught:
-        run_files.check_resumable(other, str(tmp_path))
+        run_files.check_same_config(other, str(tmp_path))
     changes = 'batch_size was 8 and now is 16; optimizer.learning_rate was 0.001 and now is 0.5'
     assert changes in str(caught.value)
 
@@ -60,10 +60,10 @@ def test_a_run_of_an_earlier_version_resumes_with_its_defaults(tmp_path: Path) -
     document['optimizer']['weight_decay'] = 1e-4
     document['optimizer']['schedule']['plateau_goal'] = 'min'
     path.write_text(json.dumps(document))
-    run_files.check_resumable(config, str(tmp_path))
+    run_files.check_same_config(config, str(tmp_path))
     without = dataclasses.replace(config, optimizer=OptimizerConfig(name='adamw', weight_decay=0.0))
     with pytest.raises(UserError, match=r'weight_decay was 0\.0001 and now is 0\.0'):
-        run_files.check_resumable(without, str(tmp_path))
+        run_files.check_same_config(without, str(tmp_path))
 
 
 @pytest.mark.parametrize('name', ['sgd', 'adam', 'nadam'])
@@ -81,16 +81,15 @@ def test_a_run_of_an_earlier_version_resumes_without_the_decay_that_it_ignored(
         optimizer = OptimizerConfig(name=name, weight_decay=weight_decay)
         return TrainConfig(batch_size=8, total_steps=10, optimizer=optimizer)
 
-    run_files.check_resumable(config(None), str(tmp_path))
+    run_files.check_same_config(config(None), str(tmp_path))
     with pytest.raises(UserError, match=r'weight_decay was 0\.0001 and now is 0\.001'):
-        run_files.check_resumable(config(1e-3), str(tmp_path))
+        run_files.check_same_config(config(1e-3), str(tmp_path))
 
 
 def test_a_run_that_is_not_deterministic_cannot_resume(tmp_path: Path) -> None:
     config = TrainConfig(batch_size=20, total_steps=1, input=InputConfig(deterministic=False))
-    run_files.save_config(config, str(tmp_path))
     with pytest.raises(UserError, match='cannot resume exactly where it stopped'):
-        run_files.check_resumable(config, str(tmp_path))
+        run_files.check_deterministic(config, str(tmp_path))
 
 
 def test_data_json_has_the_class_counts_of_the_data(data_folder: str, tmp_path: Path) -> None:
@@ -107,3 +106,15 @@ def test_data_json_has_the_class_counts_of_the_data(data_folder: str, tmp_path: 
 def test_a_missing_data_json_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r'must have a data\.json, got none'):
         run_files.restore_info(str(tmp_path))
+
+
+def test_a_folder_with_other_files_is_no_workdir(tmp_path: Path) -> None:
+    run_files.check_no_other_files(str(tmp_path / 'new'))
+    for name in ('.lock', '.gitkeep', 'data.json', 'category_names.csv'):  # of a failed start
+        (tmp_path / name).touch()
+    run_files.check_no_other_files(str(tmp_path))
+    (tmp_path / 'notes').mkdir()
+    with pytest.raises(UserError, match=r'must be a new folder .* other files, such as notes;'):
+        run_files.check_no_other_files(str(tmp_path))
+    (tmp_path / 'config.json').touch()  # a workdir, in which a user keeps notes
+    run_files.check_no_other_files(str(tmp_path))
