@@ -31,7 +31,9 @@ _GRID = 32  # a picture is averaged to this many rows and columns
 _MIN_SIDE = 24  # pixels of a decoded JPEG; it is at an eighth of its size if that is as large
 _MIN_CONTRAST = 4  # in a picture with less, the signs are those of noise
 _SCALE = 1 << 12  # of the integers that approximate cosines and weights
-_CONTRAST = 2 * (_GRID * _SCALE) ** 2  # one step of contrast, in sums of frequencies
+_LUMA = 77.0, 150.0, 29.0  # ITU-R BT.601, of 256
+_CONTRAST = 2 * 256 * (_GRID * _SCALE) ** 2  # one step of contrast, in sums of frequencies
+_MAX_PRODUCT = 200_000  # multiplications; OpenBLAS uses one thread up to 262,144
 
 UInt8s = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
@@ -74,7 +76,7 @@ def hash_pictures(
 
 def _chunks(pictures: list[tuple[int, UInt8s]], *, rows: int) -> Iterator[list[tuple[int, UInt8s]]]:
     """Yields parts of the pictures whose numbers fit a processor's cache."""
-    count = max((1 << 16) // rows, 1)
+    count = max((1 << 15) // rows, 1)
     for start in range(0, len(pictures), count):
         yield pictures[start : start + count]
 
@@ -113,23 +115,50 @@ def _eighths(height: int, width: int, decoded_height: int, decoded_width: int) -
 def _hash(rgb: UInt8s, size: Size) -> npt.NDArray[np.void]:
     """Returns the hashes of pictures of one size, HASH [pictures]."""
     count, height, width, _ = rgb.shape
-    shades = rgb.astype(np.float64)
-    luma = (shades @ np.array([77.0, 150.0, 29.0])) // 256  # ITU-R BT.601
-    luma -= (luma.sum(axis=(1, 2)) // (height * width))[:, None, None]
-    columns = luma.reshape(count * height, width) @ _basis(width, size[3]).T
-    by_row = columns.reshape(count, height, _FREQUENCIES).transpose(1, 0, 2).reshape(height, -1)
-    # [rows' frequencies, pictures * columns' frequencies] -> [pictures, frequencies]
-    frequencies = (_basis(height, size[2]) @ by_row).reshape(_FREQUENCIES, count, _FREQUENCIES)
-    frequencies = frequencies.transpose(1, 0, 2).reshape(count, -1)[:, _order()]
+    sums = _transform(rgb.reshape(count, height, 3 * width), _rows(height, size[2]))
+    sums = sums @ _columns(width, size[3])  # [pictures, frequencies and sum, the same and channels]
+    frequencies = sums[:, :_FREQUENCIES, :_FREQUENCIES].reshape(count, -1)[:, _order()]
     packed = np.packbits(frequencies > 0, axis=1)
     found = np.zeros(count, HASH)
     found['visual_high'] = packed[:, :8].copy().view('<u8')[:, 0]
     found['visual_low'] = packed[:, 8:].copy().view('<u4')[:, 0]
     tone = np.empty((count, 4), np.uint8)
     tone[:, 0] = np.minimum(np.abs(frequencies).sum(axis=1) // _CONTRAST, 255)
-    tone[:, 1:] = shades.sum(axis=(1, 2)) // (height * width)
+    tone[:, 1:] = sums[:, _FREQUENCIES, _FREQUENCIES:] // (height * width)
     found['tone'] = tone.view('<u4')[:, 0]
     return found
+
+
+def _transform(values: UInt8s, rows: Floats) -> Floats:
+    """Returns rows @ values, float64 [pictures, rows, columns], in products of one thread each.
+
+    The threads of a larger product would take more time to wait than it takes to compute.
+    """
+    columns = max(_MAX_PRODUCT // rows.size, 1)
+    return np.concatenate(
+        [
+            rows @ values[:, :, start : start + columns].astype(np.float64)
+            for start in range(0, values.shape[2], columns)
+        ],
+        axis=2,
+    )
+
+
+@functools.lru_cache(1 << 10)
+def _rows(height: int, length: float) -> Floats:
+    """Returns what gives frequencies and sum of columns, float64 [frequencies + 1, height]."""
+    return np.vstack([_basis(height, length), np.ones(height)])
+
+
+@functools.lru_cache(1 << 10)
+def _columns(width: int, length: float) -> Floats:
+    """Returns what gives luma's frequencies and the channels' sums of rows of RGB.
+
+    float64 [3 * width, frequencies + 3].
+    """
+    luma = _basis(width, length).T[:, None] * np.array(_LUMA)[:, None]
+    channels = np.broadcast_to(np.eye(3), (width, 3, 3))
+    return np.concatenate([luma, channels], axis=2).reshape(3 * width, -1)
 
 
 @functools.cache
@@ -141,7 +170,6 @@ def _order() -> npt.NDArray[np.int64]:
     return by_band
 
 
-@functools.lru_cache(1 << 12)
 def _basis(samples: int, length: float) -> Floats:
     """Returns the integers that transform samples to frequencies, float64 [frequencies, samples].
 
