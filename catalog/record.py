@@ -57,12 +57,13 @@ class Record(NamedTuple):
     """A product with its views, or (`--record=image`) with one of them.
 
     Attributes:
-      product_id: The shop's product id.
+      product_id: The shop's product id, or the number of its key.
       pictures: Encoded pictures [views].
       indices: Position of each picture in the source document [views].
       category: The product's category; None in unlabelled data.
       leaked: For each picture, 1 if it also occurs in train, else 0 [views]; None in train and in
         unlabelled data.
+      key: The key of the product, as of `product_key.encode`; b'' if the shop's id is an integer.
     """
 
     product_id: int
@@ -70,6 +71,7 @@ class Record(NamedTuple):
     indices: Sequence[int]
     category: Category | None = None
     leaked: Sequence[int] | None = None
+    key: bytes = b''
 
 
 def _field(
@@ -136,8 +138,13 @@ def encode(record: Record) -> bytes:
 def encode_all(records: Sequence[Record]) -> list[bytes]:
     """Serializes records, each as a tf.Example."""
     # Features are sorted by name: category/*, image/class/label, image/encoded, image/index,
-    # image/leaked, product/id.
+    # image/leaked, product/id, product/key.
     ids = tf_example.number_of_each(PRODUCT_ID, np.array([r.product_id for r in records], np.int64))
+    if any(record.key for record in records):
+        ids = [
+            number + (tf_example.text(PRODUCT_KEY, record.key) if record.key else b'')
+            for number, record in zip(ids, records, strict=True)
+        ]
     return tf_example.examples(
         [record.category.encoded if record.category else b'' for record in records],
         ENCODED,
@@ -178,4 +185,5 @@ def decode(serialized: bytes) -> Record:
         indices=numbers(INDEX),
         category=category,
         leaked=numbers(LEAKED) if LEAKED in feature else None,
+        key=feature[PRODUCT_KEY].bytes_list.value[0] if PRODUCT_KEY in feature else b'',
     )
