@@ -45,6 +45,8 @@ from catalog import categories, command_line, manifest, record, shards, storage
 from catalog.errors import UserError
 from catalog.photos.confined import Rules
 from catalog.process import folder_lock
+from catalog.schema import fields
+from catalog.schema.fields import DOCUMENT_FIELDS, EXAMPLE, LIST_FIELDS
 from catalog.sources import bson_files, first_look, mongo_read, opening
 
 _DEFAULTS = ShardOptions()
@@ -82,6 +84,13 @@ _ALLOW_OUTSIDE = flags.DEFINE_bool(
     'allow_outside',
     Rules.allow_outside,
     'Read photos outside of the folder, or of the folder of the list, that --input names.',
+)
+_FIELDS = flags.DEFINE_list(
+    'fields',
+    [],
+    'Names of the fields as OURS=THEIRS,... where they differ, with dots into nested documents: '
+    f'{", ".join(DOCUMENT_FIELDS)} of documents, {", ".join(LIST_FIELDS)} of lists. '
+    f'For example {EXAMPLE}.',
 )
 _MAX_PICTURE_MB = flags.DEFINE_float(
     'max_picture_mb', Rules.max_picture_mb, 'Largest photo file in MB (10^6 bytes).'
@@ -210,13 +219,18 @@ def open_job() -> job.Job:
         max_picture_mb=_MAX_PICTURE_MB.value,
         max_list_mb=_MAX_LIST_MB.value,
     )
-    tree, tree_bytes = _load_tree(rules, unlabelled=options.unlabelled)
+    renamed = fields.parse(_FIELDS.value)
+    tree, tree_bytes = _load_tree(rules, renamed, unlabelled=options.unlabelled)
     source = opening.open_source(
-        _INPUT.value, tree=tree, rules=rules, max_unpack_ratio=_MAX_UNPACK_RATIO.value
+        _INPUT.value,
+        tree=tree,
+        rules=rules,
+        fields=renamed,
+        max_unpack_ratio=_MAX_UNPACK_RATIO.value,
     )
     if tree and options.max_rejected_fraction <= _DEFAULTS.max_rejected_fraction:
         opening.check_folders(source, tree)
-    first_look.check_products(source, tree.label_by_id if tree else None)
+    first_look.check_products(source, tree, renamed)
     return job.Job(
         source=source,
         categories=tree,
@@ -230,7 +244,7 @@ def open_job() -> job.Job:
 
 
 def _load_tree(
-    rules: Rules, *, unlabelled: bool
+    rules: Rules, renamed: fields.Fields, *, unlabelled: bool
 ) -> tuple[categories.Categories, bytes] | tuple[None, None]:
     """Returns the category tree, given or derived, and its bytes.
 
@@ -245,7 +259,10 @@ def _load_tree(
     derived = None
     if not path:
         derived = opening.derive_tree(
-            _INPUT.value, rules=rules, product_folders=_PRODUCT_FOLDERS.value
+            _INPUT.value,
+            rules=rules,
+            columns=dict(renamed.renamed),
+            product_folders=_PRODUCT_FOLDERS.value,
         )
     if derived is None:
         raise UserError(

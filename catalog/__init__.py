@@ -16,6 +16,7 @@
 | `shards` | shard file names |
 | `manifest` | `manifest.json`, which makes a folder a data set |
 | `sources/` | reading products from BSON files, MongoDB and photo files |
+| `schema/` | what a shop's fields are called; products of BSON documents |
 | `photos/` | reading folders, lists and photos from outside, within limits |
 | `formats/` | byte formats: BSON documents, image headers, EXIF, tf.Example, TFRecord |
 | `process/` | memory allocator, startup messages, progress line |

@@ -22,9 +22,10 @@ PACKAGES = {
 }
 ROOMS = {
     'catalog': {
-        'samples': 'categories command_line errors formats process storage',
-        'sources': 'categories errors formats object_store photos process product_key storage'
-        ' terminal',
+        'samples': 'categories command_line errors formats process schema storage',
+        'sources': 'categories errors formats object_store photos process product_key schema'
+        ' storage terminal',
+        'schema': 'errors formats product_key',
         'photos': 'categories errors formats storage',
         'manifest': 'categories errors shards storage typed_json',
         'atomic_folder': 'errors storage',

@@ -81,13 +81,14 @@ class Reading(NamedTuple):
 def build(pipeline: beam.Pipeline, job: Job) -> None:
     """Adds all steps of the job to a pipeline."""
     buckets = grouping.bucket_count(job.source.total_bytes())
+    key_bytes = job.source.key_bytes()
     tables, visual, pieces, checked, fingerprint = read_products(pipeline, job)
     groups = []
     if job.options.near_duplicates == 'group':
         groups = [AsSingleton(near_steps.group_products(pipeline, visual, buckets))]
     split = (
-        _group_by_class(tables, job.options, buckets)
-        | 'UnpackClasses' >> beam.Map(unpack_bucket, table.CLASSED)
+        _group_by_class(tables, job.options, buckets, key_bytes)
+        | 'UnpackClasses' >> beam.Map(unpack_bucket, table.with_key(table.CLASSED, key_bytes))
         | 'Split' >> beam.FlatMap(steps.split_bucket, job.options, *groups)
     )  # (kind, Counts | class counts | packed rows)
     layout = _layout(pipeline, split, checked, job)
@@ -97,7 +98,7 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         # The elements that wait for the layout are distributed again: otherwise one worker of a
         # local runner would get about 10 MB more than the others.
         | 'SpreadSplit' >> beam.Reshuffle()
-        | 'Deal' >> beam.Map(steps.deal_bucket, AsSingleton(layout), job.options)
+        | 'Deal' >> beam.Map(steps.deal_bucket, AsSingleton(layout), job.options, key_bytes)
     )  # Table
     placed = dealt | 'LeaveOutCopies' >> beam.Map(steps.leave_out_copies)  # Table
     leaked = (
@@ -150,7 +151,7 @@ def read_products(pipeline: beam.Pipeline, job: Job) -> Reading:
         pipeline,
         job.source,
         range_bytes=job.range_bytes,
-        label_by_id=job.categories.label_by_id if job.categories else None,
+        categories=job.categories,
         decode=job.options.verify == 'decode',
         keep_rejected=job.keep_rejected,
         visual=job.options.near_duplicates != 'off',
@@ -158,7 +159,7 @@ def read_products(pipeline: beam.Pipeline, job: Job) -> Reading:
     )
     scanned = scans.summaries() | 'UnpackScans' >> beam.FlatMap(steps.unpack_scan)
     buckets = grouping.bucket_count(job.source.total_bytes())
-    first_documents = _first_documents(scanned, scans, buckets)
+    first_documents = _first_documents(scanned, scans, buckets, job.source.key_bytes())
     pieces = (
         (
             scanned | 'RejectedByScan' >> beam.FlatMap(steps.select_kind, steps.REJECTED),
@@ -181,13 +182,16 @@ def read_products(pipeline: beam.Pipeline, job: Job) -> Reading:
     )
 
 
-def _first_documents(scanned: PCollection, scans: ProvenScans, buckets: int) -> PCollection:
+def _first_documents(
+    scanned: PCollection, scans: ProvenScans, buckets: int, key_bytes: int
+) -> PCollection:
     """Returns the first document of each product id: (kind, Table | Counts | RejectedPieces)."""
+    kept = table.with_key(table.DOCUMENT, key_bytes)
     later = (
         scanned
         | 'Documents' >> beam.FlatMap(steps.select_kind, steps.DOCUMENTS)
-        | 'GroupByProduct' >> GroupByBucket(grouping.product_keys, table.DOCUMENT, buckets)
-        | 'UnpackProducts' >> beam.Map(unpack_bucket, table.DOCUMENT)
+        | 'GroupByProduct' >> GroupByBucket(grouping.product_keys, kept, buckets)
+        | 'UnpackProducts' >> beam.Map(unpack_bucket, kept)
         | 'LaterDocuments' >> beam.Map(repeats.later_documents)
     )  # Table
     return scans.scans() | 'KeepFirstDocuments' >> beam.FlatMap(
@@ -216,17 +220,20 @@ def _checked_counts(
     )
 
 
-def _group_by_class(tables: PCollection, options: ShardOptions, buckets: int) -> PCollection:
+def _group_by_class(
+    tables: PCollection, options: ShardOptions, buckets: int, key_bytes: int
+) -> PCollection:
     """Groups all rows of each class: (bucket of classes, [packed rows])."""
+    scanned, classed = (table.with_key(k, key_bytes) for k in (table.SCANNED, table.CLASSED))
     if options.duplicates == 'drop':
         tables = (
             tables
-            | 'GroupByContent' >> GroupByBucket(grouping.content_keys, table.SCANNED, buckets)
-            | 'UnpackContents' >> beam.Map(unpack_bucket, table.SCANNED)
+            | 'GroupByContent' >> GroupByBucket(grouping.content_keys, scanned, buckets)
+            | 'UnpackContents' >> beam.Map(unpack_bucket, scanned)
             | 'MarkRepeats' >> beam.Map(steps.mark_repeated_contents)
         )
     return tables | 'GroupByClass' >> GroupByBucket(
-        classes.class_keys, table.CLASSED, buckets, seed=options.seed
+        classes.class_keys, classed, buckets, seed=options.seed
     )
 
 
@@ -263,7 +270,12 @@ def _written_shards(
     return (
         dealt
         | 'PackByShard'
-        >> beam.FlatMap(steps.pack_by_shard, AsSingleton(layout), job.source, table.DEALT)
+        >> beam.FlatMap(
+            steps.pack_by_shard,
+            AsSingleton(layout),
+            job.source,
+            table.with_key(table.DEALT, job.source.key_bytes()),
+        )
         | 'GroupByShard' >> beam.GroupByKey()  # group, [ShardRows]
         | 'WriteShards' >> beam.FlatMap(steps.write_shards, AsMultiMap(marks), writer, job.meter)
     )

@@ -12,6 +12,7 @@ from beam_pipelines.plan import repeats
 from beam_pipelines.scan import scan, seams
 from beam_pipelines.scan.scan import Scan
 from beam_pipelines.scan.seams import Edge, Proof
+from catalog.categories import Categories
 from catalog.sources.source import Range, Source
 
 
@@ -24,7 +25,7 @@ class ProvenScans:
       pipeline: Pipeline to add the steps to.
       source: Source of the products.
       range_bytes: Size of the range that one element scans.
-      label_by_id: Labels by category id. None for unlabelled data.
+      categories: The category tree. None for unlabelled data.
       decode: Whether to decode every picture.
       keep_rejected: Most rejected pieces of a scan to keep.
       visual: Whether to hash what the pictures look like.
@@ -37,13 +38,13 @@ class ProvenScans:
         source: Source,
         *,
         range_bytes: int,
-        label_by_id: dict[int, int] | None,
+        categories: Categories | None,
         decode: bool,
         keep_rejected: int,
         visual: bool,
         meter: Meter,
     ) -> None:
-        self._arguments = (source, label_by_id, decode, keep_rejected, visual)
+        self._arguments = (source, categories, decode, keep_rejected, visual)
         self._scans = (
             pipeline
             | 'Ranges' >> beam.Create(source.split(range_bytes=range_bytes))
@@ -77,7 +78,7 @@ class ProvenScans:
 def _scan(
     part: Range,
     source: Source,
-    label_by_id: dict[int, int] | None,
+    categories: Categories | None,
     decode: bool,
     keep_rejected: int,
     visual: bool,
@@ -86,7 +87,7 @@ def _scan(
     scanned = scan.scan_range(
         source,
         part,
-        label_by_id=label_by_id,
+        categories=categories,
         decode=decode,
         keep_rejected=keep_rejected,
         visual=visual,
@@ -100,7 +101,7 @@ def _correct(
     scanned: Scan,
     proof: Proof,
     source: Source,
-    label_by_id: dict[int, int] | None,
+    categories: Categories | None,
     decode: bool,
     keep_rejected: int,
     visual: bool,
@@ -113,7 +114,7 @@ def _correct(
         yield scan.scan_range(
             source,
             proof.again[place],
-            label_by_id=label_by_id,
+            categories=categories,
             decode=decode,
             keep_rejected=keep_rejected,
             visual=visual,

@@ -88,12 +88,13 @@ def split_bucket(
     kept, class_counts, counts = classes.split_classes(rows, options, groups)
     yield COUNTS, counts
     yield CLASS_COUNTS, class_counts
-    yield TABLES, packing.pack(kept, table.SPLIT)
+    yield TABLES, packing.pack(kept, table.with_key(table.SPLIT, table.key_bytes(kept.dtype)))
 
 
-def deal_bucket(rows: bytes, layout: Layout, options: ShardOptions) -> Table:
+def deal_bucket(rows: bytes, layout: Layout, options: ShardOptions, key_bytes: int) -> Table:
     """Deals packed rows of complete classes to shards."""
-    return classes.deal_classes(packing.unpack([rows], table.SPLIT), layout, options)
+    split = table.with_key(table.SPLIT, key_bytes)
+    return classes.deal_classes(packing.unpack([rows], split), layout, options)
 
 
 def sum_counts(parts: Iterable[Counts]) -> Counts:
@@ -183,7 +184,7 @@ def write_shards(
 ) -> Iterator[WrittenShard]:
     """Writes the shards of a group."""
     group, parts = element
-    rows = _unpack_shards(parts, table.DEALT)
+    rows = _unpack_shards(parts, table.with_key(table.DEALT, writer.source.key_bytes()))
     for shard, leaked in _unpack_shards(leaked_by_group[group], table.LEAKED).items():
         rows[shard] = repeats.mark_leaked(rows[shard], leaked)
     for written in shard_groups.write_group(writer, rows):

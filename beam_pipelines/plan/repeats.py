@@ -11,15 +11,18 @@ from beam_pipelines.table import (
     NEAR_COPY,
     SAME_BYTES,
     Table,
+    key_bytes,
     sort_by,
     with_columns,
+    with_key,
 )
+from catalog import product_key
 from catalog.sources import runs
 
 
 def documents(table: Table) -> Table:
     """Returns one row per document, with the columns DOCUMENT."""
-    table = with_columns(table, DOCUMENT)
+    table = with_columns(table, with_key(DOCUMENT, key_bytes(table.dtype)))
     return table[runs.starts(table['product_id'], table['document'], table['file'])]
 
 
@@ -27,10 +30,17 @@ def later_documents(table: Table) -> Table:
     """Returns the documents whose product id an earlier one in the source has, as DOCUMENT.
 
     The table must contain all documents of each product id.
+
+    Raises:
+      UserError: If two keys have the same number.
     """
     table = sort_by(table, 'product_id', 'file', 'document')
     later = np.ones(len(table), bool)
     later[runs.starts(table['product_id'])] = False
+    if key_bytes(table.dtype) and later.any():
+        again = table[np.isin(table['product_id'], table['product_id'][later])]
+        keys = (product_key.encode(key.decode(errors='surrogateescape')) for key in again['key'])
+        product_key.check_numbers(zip(again['product_id'].tolist(), keys, strict=True))
     return with_columns(table[later], DOCUMENT)
 
 

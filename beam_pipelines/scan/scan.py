@@ -13,7 +13,8 @@ from beam_pipelines.near_duplicates import visual_hash
 from beam_pipelines.near_duplicates.columns import VISUAL
 from beam_pipelines.scan import pictures
 from beam_pipelines.scan.rejected_pieces import DEFAULT_LIMIT, RejectedPieces
-from beam_pipelines.table import SCANNED, Table, concatenate
+from beam_pipelines.table import SCANNED, Table, concatenate, key_bytes, with_key
+from catalog.categories import Categories
 from catalog.formats.image_header import BadPicture
 from catalog.sources.source import (
     NO_CATEGORY,
@@ -65,7 +66,7 @@ def scan_range(
     source: Source,
     part: Range,
     *,
-    label_by_id: Mapping[int, int] | None,
+    categories: Categories | None,
     decode: bool,
     keep_rejected: int = DEFAULT_LIMIT,
     visual: bool = False,
@@ -75,12 +76,19 @@ def scan_range(
     Args:
       source: Source of the range.
       part: The range.
-      label_by_id: Labels by category id. None for unlabelled data.
+      categories: The category tree. None for unlabelled data.
       decode: Whether to decode every picture.
       keep_rejected: Most rejected pieces to keep; all of them are counted.
       visual: Whether to hash what the pictures look like.
     """
-    scanner = _Scanner(part, label_by_id, decode=decode, keep_rejected=keep_rejected, visual=visual)
+    scanner = _Scanner(
+        part,
+        categories,
+        decode=decode,
+        keep_rejected=keep_rejected,
+        visual=visual,
+        key_bytes=source.key_bytes(),
+    )
     for piece in source.read(part):
         scanner.add(piece)
         del piece  # frees its bytes before the next ones are read
@@ -125,14 +133,16 @@ class _Scanner:
     def __init__(
         self,
         part: Range,
-        label_by_id: Mapping[int, int] | None,
+        categories: Categories | None,
         *,
         decode: bool,
         keep_rejected: int,
         visual: bool,
+        key_bytes: int,
     ) -> None:
         self._range = part
-        self._label_by_id = label_by_id
+        self._key_bytes = key_bytes
+        self._categories = categories
         self._decode = decode
         self._hashes_visually = visual
         self._first: int | None = None
@@ -163,7 +173,7 @@ class _Scanner:
             range=self._range,
             first=self._first,
             end=self._end,
-            table=concatenate(self._tables, SCANNED),
+            table=concatenate(self._tables, with_key(SCANNED, self._key_bytes)),
             visual=concatenate(self._visual, VISUAL),
             rejected=self._rejected,
             counts=self._counts,
@@ -176,11 +186,14 @@ class _Scanner:
         self._counts.pictures['read'] += len(products.places)
         self._counts.bytes['read'] += int(products.places[:, 1].sum())
         labels = np.full(len(products), -1, np.int32)
-        if self._label_by_id is not None:
-            label_by_id = self._label_by_id
+        if self._categories is not None:
+            label_by_id = self._categories.label_by_id
             found = [
                 label_by_id.get(category_id, -1) for category_id in products.category_ids.tolist()
             ]
+            for number, text in products.category_texts.items():
+                label = self._categories.find(text)
+                found[number] = -1 if label is None else label
             labels = np.array(found, np.int32)
             known = labels >= 0
             if not known.all():
@@ -192,7 +205,9 @@ class _Scanner:
     def _rows(self, products: Products, labels: Int32s) -> Table:
         """Returns one row per usable picture, and rejects the others."""
         views = products.views
-        rows = np.zeros(len(products.places), SCANNED)
+        rows = np.zeros(len(products.places), with_key(SCANNED, self._key_bytes))
+        if self._key_bytes and products.keys is not None:
+            rows['key'] = np.repeat(products.keys, views)
         rows['file'] = self._range.file
         rows['product_id'] = np.repeat(products.product_ids, views)
         rows['label'] = np.repeat(labels, views)
@@ -233,19 +248,33 @@ class _Scanner:
         ends = np.append(0, np.cumsum(products.places[:, 1]))[np.cumsum(products.views)]
         columns = (products.product_ids, products.category_ids, products.positions)
         others = (products.lengths, products.views, np.diff(ends, prepend=0))
-        for product_id, category_id, position, length, views, picture_bytes in zip(
-            *(column.tolist() for column in (*columns, *others)), strict=True
+        keys = [''] * len(products)
+        if products.keys is not None:
+            keys = [key.decode() for key in products.keys.tolist()]
+        for number, (product_id, category_id, position, length, views, picture_bytes) in enumerate(
+            zip(*(column.tolist() for column in (*columns, *others)), strict=True)
         ):
-            reason = 'unlabelled' if category_id == NO_CATEGORY else 'unknown_category'
+            category = repr(products.category_texts.get(number, category_id))
+            unlabelled = category_id == NO_CATEGORY and number not in products.category_texts
+            reason = 'unlabelled' if unlabelled else 'unknown_category'
             self._counts.pictures[f'rejected_{reason}'] += views
             unknown = category_id == UNKNOWN_CATEGORY
-            named = 'its category' if unknown else f'category_id {category_id}'
+            named = 'its category' if unknown else f'category_id {category}'
             message = {
                 'unlabelled': 'has no category_id; use --unlabelled for data without categories',
                 'unknown_category': f'{named} is not in the category tree',
             }[reason]
             self._reject_document(
-                Rejected(reason, self._range.file, position, length, product_id, None, message),
+                Rejected(
+                    reason,
+                    self._range.file,
+                    position,
+                    length,
+                    product_id,
+                    None,
+                    message,
+                    key=keys[number],
+                ),
                 counted_bytes=picture_bytes,
             )
 
@@ -265,4 +294,5 @@ def rejected_picture(row: np.void, *, reason: str, message: str) -> Rejected:
         product_id=int(row['product_id']),
         picture=int(row['index']),
         message=message,
+        key=row['key'].decode() if key_bytes(row.dtype) else '',
     )

@@ -15,9 +15,9 @@ import numpy.typing as npt
 from beam_pipelines.options import ShardOptions
 from beam_pipelines.plan import classes
 from beam_pipelines.scan import pictures
-from beam_pipelines.table import CONVERT, NEAR_COPY, Table
+from beam_pipelines.table import CONVERT, NEAR_COPY, Table, key_bytes
 from beam_pipelines.write.shard_file import ShardFile
-from catalog import pixels, record, storage
+from catalog import pixels, product_key, record, storage
 from catalog.categories import Categories
 from catalog.errors import UserError
 from catalog.manifest import Shard
@@ -166,9 +166,10 @@ class ShardWriter:
         same = hashes[:, 1] == rows['hash_low']
         if not same.all():
             row = rows[int(np.argmin(same))]
+            key = row['key'].decode(errors='replace') if key_bytes(rows.dtype) else ''
             raise UserError(
                 f'{self.source.file_name(int(row["file"]))}: must not change while it is read, but '
-                f'product {row["product_id"]} was changed; run again'
+                f'product {key or row["product_id"]} was changed; run again'
             )
         for row in np.flatnonzero(rows['traits'] & CONVERT).tolist():
             data[row] = pixels.to_jpeg(data[row])
@@ -181,11 +182,15 @@ class ShardWriter:
         # Lists, because reading single numpy rows would cost more than encoding the record.
         ids = rows['product_id'][first].tolist()
         labels = rows['label'][first].tolist()
+        keys = [b''] * len(ids)
+        if key_bytes(rows.dtype):
+            texts = (product_key.decode(key) for key in rows['key'][first].tolist())
+            keys = [product_key.encode(text) for text in texts]
         indices, leaked = rows['index'].tolist(), (rows['leaked'] != 0).astype(np.int64).tolist()
         begins = first.tolist()
         categories = self._categories
-        for product_id, label, begin, end in zip(
-            ids, labels, begins, [*begins[1:], len(rows)], strict=True
+        for product_id, label, begin, end, key in zip(
+            ids, labels, begins, [*begins[1:], len(rows)], keys, strict=True
         ):
             yield Record(
                 product_id,
@@ -193,6 +198,7 @@ class ShardWriter:
                 indices[begin:end],
                 categories[label] if categories else None,
                 leaked[begin:end] if held_out else None,
+                key,
             )
 
     @cached_property

@@ -8,6 +8,7 @@ from catalog.categories import Categories
 from catalog.errors import UserError
 from catalog.photos import derived_tree, folder_contents
 from catalog.photos.confined import Rules
+from catalog.schema.fields import LIST_FIELDS, Fields
 from catalog.sources import bson_files, mongo, mongo_read, photo_files, photo_lists
 from catalog.sources.source import Source
 
@@ -20,7 +21,7 @@ def open_source(
     *,
     tree: Categories | None,
     rules: Rules | None = None,
-    columns: Mapping[str, str] | None = None,
+    fields: Fields | None = None,
     max_unpack_ratio: float = bson_files.MAX_UNPACK_RATIO,
 ) -> Source:
     """Opens the source that `--input` names.
@@ -30,16 +31,16 @@ def open_source(
         `.gz`) and of folders that mongodump wrote. Or paths of photo folders and photo lists.
       tree: Categories that may name folders. None for unlabelled data.
       rules: Which photos may be read.
-      columns: The own names of columns in lists of photos, by our names.
+      fields: Names of the fields.
       max_unpack_ratio: Largest size of a `.gz` file once unpacked, in sizes of the file.
 
     Raises:
       UserError: If nothing is found, or several kinds of source.
     """
-    rules = rules or Rules()
+    rules, fields = rules or Rules(), fields or Fields()
     if inputs[0].startswith(mongo_read.SCHEMES):
         # The flag was split at commas, which also separate the hosts of one address.
-        return mongo.open_collection(','.join(inputs))
+        return mongo.open_collection(','.join(inputs), fields)
     bson: list[str] = []
     photos: list[str] = []
     for pattern in inputs:
@@ -52,8 +53,9 @@ def open_source(
             f'--input: must be BSON files or photos, got both: {bson[0]} and {photos[0]}'
         )
     if photos:
-        return photo_files.open_photos(photos, tree, rules, columns)
-    return bson_files.open_files(bson, max_unpack_ratio=max_unpack_ratio)
+        fields.check(LIST_FIELDS, source='lists of photos')
+        return photo_files.open_photos(photos, tree, rules, dict(fields.renamed))
+    return bson_files.open_files(bson, fields=fields, max_unpack_ratio=max_unpack_ratio)
 
 
 def derive_tree(

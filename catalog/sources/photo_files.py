@@ -83,6 +83,10 @@ class PhotoFiles:
         """Returns 0: each photo is a read of its own."""
         return 0
 
+    def key_bytes(self) -> int:
+        """Returns 0: product ids are numbers."""
+        return 0
+
     def total_bytes(self) -> int:
         """Returns the estimated size of all photos."""
         return int(self.mean_bytes * sum(self.counts))

@@ -8,8 +8,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from catalog.formats.bson_document import Product
 from catalog.formats.image_header import BadPicture
+from catalog.schema.product_document import Product
 
 Int64s = npt.NDArray[np.int64]
 
@@ -51,6 +51,7 @@ class Rejected:
       picture: Index of a rejected picture in its document. None if all of the piece is rejected.
       message: What is wrong.
       gap: Whether an unknown number of bytes is missing from the source here.
+      key: The product's id as in the source if it is not an integer, else ''.
     """
 
     reason: str
@@ -61,6 +62,7 @@ class Rejected:
     picture: int | None
     message: str
     gap: bool = False
+    key: str = ''
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ class Products:
       places: Offset in `data` and length of each picture, product by product, int64 [P, 2].
       offsets: Where the source finds each picture, int64 [P].
       unreadable: Errors of the pictures that could not be read, by index in `places`.
+      category_texts: The categories that are texts, by index of the product.
+      keys: Ids as in the source, UTF-8, b'' for an integer, bytes [N]. None if all are integers.
     """
 
     data: bytes
@@ -88,6 +92,8 @@ class Products:
     places: Int64s
     offsets: Int64s
     unreadable: Mapping[int, BadPicture] = field(default_factory=dict)
+    category_texts: Mapping[int, str] = field(default_factory=dict)
+    keys: npt.NDArray[np.bytes_] | None = None
 
     def __len__(self) -> int:
         return len(self.product_ids)
@@ -96,6 +102,7 @@ class Products:
         """Returns the products where `kept`, bool [N], is True."""
         kept_pictures = np.repeat(kept, self.views)
         renumbered = np.cumsum(kept_pictures) - 1
+        renumbered_products = np.cumsum(kept) - 1
         return dataclasses.replace(
             self,
             product_ids=self.product_ids[kept],
@@ -110,6 +117,12 @@ class Products:
                 for picture, error in self.unreadable.items()
                 if kept_pictures[picture]
             },
+            category_texts={
+                int(renumbered_products[product]): text
+                for product, text in self.category_texts.items()
+                if kept[product]
+            },
+            keys=None if self.keys is None else self.keys[kept],
         )
 
 
@@ -125,6 +138,9 @@ class Batch:
         self._products: list[tuple[int, int, int, int, int]] = []
         self._places: list[tuple[int, int]] = []
         self._offsets: list[int] = []
+        self._unreadable: dict[int, BadPicture] = {}
+        self._category_texts: dict[int, str] = {}
+        self._keys: list[bytes] = []
 
     def __len__(self) -> int:
         return len(self._products)
@@ -140,6 +156,11 @@ class Batch:
         """
         category_id = NO_CATEGORY if product.category_id is None else product.category_id
         views = len(product.pictures)
+        if product.category:
+            self._category_texts[len(self._products)] = product.category
+        for index, error in product.unreadable:
+            self._unreadable[len(self._places) + index] = error
+        self._keys.append(product.key.encode())
         self._products.append((product.product_id, category_id, position, length, views))
         self._places += product.pictures
         self._offsets += [offset + shift for offset, _ in product.pictures]
@@ -156,6 +177,9 @@ class Batch:
             views=views,
             places=np.array(self._places, np.int64).reshape(-1, 2),
             offsets=np.array(self._offsets, np.int64),
+            unreadable=self._unreadable,
+            category_texts=self._category_texts,
+            keys=np.array(self._keys) if any(self._keys) else None,
         )
 
 
@@ -178,6 +202,9 @@ class Source(Protocol):
 
         0 if a joint read saves no request.
         """
+
+    def key_bytes(self) -> int:
+        """Returns the most bytes of an id that is not an integer; 0 if all ids are integers."""
 
     def total_bytes(self) -> int:
         """Returns the size of the source."""

@@ -16,6 +16,7 @@ from catalog import storage
 from catalog.errors import UserError
 from catalog.formats import bson_document
 from catalog.formats.bson_document import BadDocument
+from catalog.schema import product_document
 from catalog.storage import Reader
 
 _BLOCK_BYTES = 8 << 20  # 8 MiB: a request to an object store
@@ -113,7 +114,7 @@ def read_products(paths: Sequence[str], *, start: DumpPosition) -> Iterator[Dump
 
 def _product(data: bytes, position: int, *, path: str) -> tuple[int, tuple[bytes, ...]]:
     try:
-        product = bson_document.parse(data)
+        product = product_document.parse(data)
     except BadDocument as error:
         if error.product_id is None or error.reason == 'invalid_document':
             raise UserError(f'{path}, byte {position}: must be a product, got: {error}') from error

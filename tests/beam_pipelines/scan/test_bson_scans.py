@@ -18,7 +18,7 @@ from beam_pipelines.table import Table, join
 from catalog import storage
 from catalog.sources import bson_files, bson_walk
 from catalog.sources.source import Range, Rejected
-from tests.shop import CATEGORY_IDS, LABELS, jpeg, product
+from tests.shop import CATEGORY_IDS, TREE, jpeg, product
 
 
 def scan_all(path: Path, *, range_bytes: int) -> tuple[Table, list[Rejected], Counts]:
@@ -26,7 +26,7 @@ def scan_all(path: Path, *, range_bytes: int) -> tuple[Table, list[Rejected], Co
     source = bson_files.open_files([str(path)])
 
     def scan_range(part: Range) -> scan.Scan:
-        return scan.scan_range(source, part, label_by_id=LABELS, decode=False)
+        return scan.scan_range(source, part, categories=TREE, decode=False)
 
     scans = [scan_range(part) for part in source.split(range_bytes=range_bytes)]
     edges = [Edge(found.range, found.first, found.end) for found in scans]
