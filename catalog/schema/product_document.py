@@ -19,7 +19,7 @@ from catalog.formats import bson_document
 from catalog.formats.bad_picture import BadPicture
 from catalog.formats.bson_document import BadDocument
 from catalog.schema import values
-from catalog.schema.fields import OWN_NAMES, Fields
+from catalog.schema.fields import DOCUMENT_FIELDS, OWN_NAMES, Fields
 
 _INT32 = struct.Struct('<i')
 _DOCUMENT, _ARRAY, _BINARY = 0x03, 0x04, 0x05
@@ -90,6 +90,16 @@ class Schema:
         return values.MAX_KEY_BYTES if self.text_ids else 0
 
     @functools.cached_property
+    def names(self) -> dict[str, str]:
+        """The shop's name of each field."""
+        return {field: self.fields[field] for field in DOCUMENT_FIELDS}
+
+    @functools.cached_property
+    def picture_path(self) -> tuple[bytes, ...]:
+        """The names from an element of the pictures to its bytes."""
+        return self.fields.path('picture')
+
+    @functools.cached_property
     def signature(self) -> re.Pattern[bytes]:
         """Matches a length and the first field of a product. A picture may contain such bytes."""
         paths = (self.fields.path(field) for field in ('_id', 'imgs', 'category_id'))
@@ -155,15 +165,18 @@ def parse(data: bytes, start: int = 0, *, schema: Schema = USUAL) -> Product:
 
 def _parse_usual(data: bytes, start: int, end: int) -> Product | None:
     """Parses a document of Kaggle's layout; returns None if it has another layout."""
-    if end - start < _HEAD.size + _TAIL.size:
+    if end - start < _HEAD.size + 2:
         return None
     _, id_name, product_id, imgs, imgs_length = _HEAD.unpack_from(data, start)
-    tail = end - _TAIL.size
-    imgs_start = start + _HEAD.size - 4
-    if id_name != _ID or imgs != _IMGS or imgs_start + imgs_length != tail + 1:
+    if id_name != _ID or imgs != _IMGS:
         return None
-    imgs_end, name, category_id, terminator = _TAIL.unpack_from(data, tail)
-    if imgs_end or terminator or name != _CATEGORY:
+    tail = start + _HEAD.size - 4 + imgs_length - 1
+    category_id = None
+    if tail == end - _TAIL.size:
+        imgs_end, name, category_id, terminator = _TAIL.unpack_from(data, tail)
+        if imgs_end or terminator or name != _CATEGORY:
+            return None
+    elif tail != end - 2 or data[tail] or data[end - 1]:  # unlabelled
         return None
     pictures = []
     at = start + _HEAD.size
@@ -207,12 +220,12 @@ def parse_elements(
             at = name_end + 1
             if name in wanted:
                 for field, path in wanted[name]:
-                    value = _descend(data, (kind, at), path, limit)
+                    value = _descend(data, (kind, at), path, limit) if path else (kind, at)
                     if value and (field == '_id' or not values.is_null(value[0])):
                         found[field] = value
             at = skip(data, at, kind, limit)
         if at < limit and 'imgs' in found:
-            pictures = _pictures(data, found['imgs'], limit, fields=schema.fields)
+            pictures = _pictures(data, found['imgs'], limit, schema=schema)
     except (struct.error, IndexError, ValueError) as error:
         if not isinstance(error, BadDocument):
             error = BadDocument('invalid_document', 'the document ends within a field')
@@ -231,12 +244,13 @@ def _product(
     """Returns the product of a document from its fields."""
     number, key = _id(data, found, schema)
     try:
-        if not any(isinstance(picture, tuple) for picture in pictures):
+        usable = [picture for picture in pictures if isinstance(picture, tuple)]
+        if not usable:
             raise _no_pictures(pictures)
         category_id, category = None, ''
         if 'category_id' in found:
             kind, at = found['category_id']
-            name = schema.fields['category_id']
+            name = schema.names['category_id']
             value = values.read_category(data, at, kind=kind, name=name)
             if isinstance(value, str):
                 category = value
@@ -245,6 +259,8 @@ def _product(
     except BadDocument as error:
         error.product_id, error.key = number, key
         raise
+    if len(usable) == len(pictures):
+        return Product(number, category_id, tuple(usable), key, category)
     places, unreadable = [], []
     for index, picture in enumerate(pictures):
         if isinstance(picture, BadPicture):
@@ -255,7 +271,7 @@ def _product(
 
 
 def _id(data: bytes, found: dict[str, _Value], schema: Schema) -> values.Id:
-    name = schema.fields['_id']
+    name = schema.names['_id']
     if '_id' not in found:
         raise BadDocument('no_id', f'a product must have an {name}, got none')
     kind, at = found['_id']
@@ -279,7 +295,7 @@ def _no_pictures(pictures: list[tuple[int, int] | BadPicture]) -> BadDocument:
 
 
 def _pictures(
-    data: bytes, value: _Value, limit: int, *, fields: Fields
+    data: bytes, value: _Value, limit: int, *, schema: Schema
 ) -> list[tuple[int, int] | BadPicture]:
     """Returns the place of each picture, or why it is none.
 
@@ -289,35 +305,40 @@ def _pictures(
     kind, start = value
     if kind == _BINARY:
         return [_binary_place(data, start)]
-    path = fields.path('picture')
     if kind == _DOCUMENT:
-        picture = _picture(data, value, path, limit, fields=fields)
+        picture = _picture(data, value, limit, schema=schema)
         if isinstance(picture, tuple):
             return [picture]
     if kind != _ARRAY:
         got = bson_document.type_name(kind)
-        raise BadDocument('wrong_type', f'{fields["imgs"]} must be an array or a binary, got {got}')
+        raise BadDocument(
+            'wrong_type', f'{schema.names["imgs"]} must be an array or a binary, got {got}'
+        )
     end = bson_document.nested_end(data, start, limit)
     pictures = []
+    skip = bson_document.skip
     at = start + 4
     while kind := data[at]:
         at = data.index(0, at + 1, end) + 1
-        pictures.append(_picture(data, (kind, at), path, end, fields=fields))
-        at = bson_document.skip(data, at, kind, end)
+        pictures.append(_picture(data, (kind, at), end, schema=schema))
+        at = skip(data, at, kind, end)
     if at != end - 1:
         raise BadDocument('invalid_document', 'imgs ends before its length')
     return pictures
 
 
 def _picture(
-    data: bytes, value: _Value, path: tuple[bytes, ...], limit: int, *, fields: Fields
+    data: bytes, value: _Value, limit: int, *, schema: Schema
 ) -> tuple[int, int] | BadPicture:
     """Returns the place of the picture in an element of the pictures, or why it is none."""
     kind, at = value
-    name = f'an element of {fields["imgs"]}'
     if kind == _DOCUMENT:
-        name = f'{fields["imgs"]}.{fields["picture"]}'
-        inner = _descend(data, value, path, limit)
+        inner = _descend(data, value, schema.picture_path, limit)
+        if inner and inner[0] == _BINARY:
+            return _binary_place(data, inner[1])
+    name = f'an element of {schema.names["imgs"]}'
+    if kind == _DOCUMENT:
+        name = f'{schema.names["imgs"]}.{schema.names["picture"]}'
         if inner is None:
             return BadPicture('missing', f'{name} must be a binary, got none')
         kind, at = inner
