@@ -60,17 +60,6 @@ class Categories:
         """The label of each category id."""
         return {int(category_id): label for label, category_id in enumerate(self.ids)}
 
-    def find(self, value: float | str) -> int | None:
-        """Returns the label of a category, or None if there is none.
-
-        Args:
-          value: Its id, an integral number or its digits.
-        """
-        try:
-            return self.label_by_id.get(int(value))
-        except (ValueError, OverflowError):
-            return None
-
     @cached_property
     def parents(self) -> tuple[Int64s, ...]:
         """The node above each category at the levels 1 to N-1: dense labels, int64 [C] each."""

@@ -143,6 +143,7 @@ class _Scanner:
         self._range = part
         self._key_bytes = key_bytes
         self._categories = categories
+        self._labels: dict[int | str, int] = {}
         self._decode = decode
         self._hashes_visually = visual
         self._first: int | None = None
@@ -188,12 +189,13 @@ class _Scanner:
         labels = np.full(len(products), -1, np.int32)
         if self._categories is not None:
             label_by_id = self._categories.label_by_id
-            found = [
-                label_by_id.get(category_id, -1) for category_id in products.category_ids.tolist()
-            ]
+            category_ids = products.category_ids.tolist()
+            if self._categories.codes:
+                found = [self._find_label(category_id) for category_id in category_ids]
+            else:
+                found = [label_by_id.get(category_id, -1) for category_id in category_ids]
             for number, text in products.category_texts.items():
-                label = self._categories.find(text)
-                found[number] = -1 if label is None else label
+                found[number] = self._find_label(text)
             labels = np.array(found, np.int32)
             known = labels >= 0
             if not known.all():
@@ -201,6 +203,13 @@ class _Scanner:
                 products, labels = products.select(known), labels[known]
         if len(products):
             self._tables.append(self._rows(products, labels))
+
+    def _find_label(self, category: int | str) -> int:
+        """Returns the label of a category id or text, or -1 if the tree does not have it."""
+        if category not in self._labels and self._categories is not None:
+            label = None if category == NO_CATEGORY else self._categories.find(category)
+            self._labels[category] = -1 if label is None else label
+        return self._labels[category]
 
     def _rows(self, products: Products, labels: Int32s) -> Table:
         """Returns one row per usable picture, and rejects the others."""

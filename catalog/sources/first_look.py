@@ -110,15 +110,10 @@ def _unusable(document: bytes, categories: Categories | None, schema: Schema) ->
         return str(error)
     if categories is None:
         return None
-    if product.category:
-        value: int | str = product.category
-        label = categories.find(product.category)
-    elif product.category_id is not None:
-        value = product.category_id
-        label = categories.label_by_id.get(product.category_id)
-    else:
+    value = product.category or product.category_id
+    if value is None:
         return f'a product must have a {name}, got none; --unlabelled reads data without'
-    if label is not None:
+    if categories.find(value) is not None:
         return None
     return (
         f'{name} {value!r} is not in the category tree; are --input and --categories of the same '

@@ -47,9 +47,7 @@ def example_of(expected: Record) -> object:
     return tf.train.Example(features=tf.train.Features(feature=feature))
 
 
-@pytest.mark.parametrize(
-    'expected', [TRAIN, HELD_OUT, UNLABELLED, KEYED, ONE_LEVEL, EIGHT_LEVELS]
-)
+@pytest.mark.parametrize('expected', [TRAIN, HELD_OUT, UNLABELLED, KEYED, ONE_LEVEL, EIGHT_LEVELS])
 def test_a_record_has_the_bytes_that_tensorflow_writes(expected: Record) -> None:
     assert record.encode(expected) == example_of(expected).SerializeToString(deterministic=True)
 
