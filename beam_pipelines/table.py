@@ -6,8 +6,8 @@ local runner keeps everything that ever moved in memory.
 Where many rows are copied, use `take` or bytes: an index, a mask and `np.concatenate` copy rows
 field by field, which takes thirty times as long.
 
-Where the shop's ids are not integers, tables have the column `key` too: the id as in the source, in
-UTF-8. Elsewhere it would only slow the copies down.
+Where the shop's ids are not integers, all tables have the columns `key`, the id as in the source in
+UTF-8, and `document`. Elsewhere they would only slow the copies down.
 """
 
 from collections.abc import Iterable, Sequence
@@ -76,10 +76,12 @@ LEAKED = _columns('product_id', 'index', 'leaked')
 
 
 def with_key(kept: np.dtype[np.void], key_bytes: int) -> np.dtype[np.void]:
-    """Returns the columns, and a column `key` of `key_bytes` bytes unless that is 0."""
-    if not key_bytes or not kept.names:
+    """Returns the columns, and `document` and a `key` of `key_bytes` bytes unless that is 0."""
+    if not key_bytes:
         return kept
-    return np.dtype([*((name, kept[name]) for name in kept.names), ('key', f'S{key_bytes}')])
+    columns = {name: kept[name] for name in kept.names or ()}
+    columns |= {'document': ROW['document'], 'key': np.dtype(f'S{key_bytes}')}
+    return np.dtype(list(columns.items()))
 
 
 def key_bytes(kept: np.dtype[np.void]) -> int:

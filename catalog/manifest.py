@@ -17,7 +17,7 @@ from catalog.typed_json.reader import Value
 
 FILE_NAME = 'manifest.json'
 SCHEMA_VERSION = 1
-EXTENDED_VERSION = 2  # other trees than of three levels with integer ids
+EXTENDED_VERSION = 2  # keys, or other trees than of three levels with integer ids
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,8 @@ class Manifest:
     Attributes:
       options: The options that change the result, by name.
       source: `fingerprint` (hex; depends on the products, not on the kind of source), `documents`,
-        `pictures` and `picture_bytes`.
+        `pictures` and `picture_bytes`; and `products`, the name of the file that traces products,
+        if ids are not all integers.
       categories: `sha256` of category_names.csv, which is beside the manifest, and `count`; and
         `levels`, if there are not three.
       splits: The splits by name.

@@ -113,6 +113,7 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         leaked_tables = (leaked_tables, copies) | 'AllLeaked' >> beam.Flatten()
 
     written = _written_shards(dealt, leaked_tables, layout, job)
+    traced = _traced_products(pipeline, split, job)
     by_label = (
         written
         | 'LabelsBySplit' >> beam.Map(steps.labels_by_split)
@@ -140,6 +141,7 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
             AsSingleton(layout),
             AsSingleton(counts),
             AsSingleton(fingerprint),
+            AsList(traced),
             job,
         )
     )
@@ -281,6 +283,19 @@ def _written_shards(
     )
 
 
+def _traced_products(pipeline: beam.Pipeline, split: PCollection, job: Job) -> PCollection:
+    """Writes `products.parquet` if ids are keys: number of products."""
+    if not job.source.key_bytes():
+        return pipeline | 'NoProducts' >> beam.Create([])
+    return (
+        split
+        | 'SplitProducts' >> beam.FlatMap(steps.select_kind, steps.TABLES)
+        | 'TraceProducts' >> beam.FlatMap(steps.trace_products, job.source, job.categories)
+        | 'GroupProducts' >> beam.GroupByKey()
+        | 'WriteProducts' >> beam.Map(steps.write_products, commit.staging_folder(job.output))
+    )
+
+
 def _commit(
     _: None,
     written: list[WrittenShard],
@@ -290,6 +305,7 @@ def _commit(
     layout: Layout,
     counts: Counts,
     fingerprint: npt.NDArray[np.uint64],
+    traced: list[int],
     job: Job,
 ) -> None:
     if job.ownership:
@@ -309,6 +325,8 @@ def _commit(
         counts=counts,
         fingerprint=steps.format_fingerprint(fingerprint),
     )
+    if traced:
+        made = commit.with_products(made)
     names = (rejected.INDEX, rejected.BYTES, rejected.BLANK)
     commit.commit(
         job.output,

@@ -17,9 +17,10 @@ from beam_pipelines.plan.classes import Layout, ProductGroups
 from beam_pipelines.scan.rejected_pieces import RejectedPieces
 from beam_pipelines.scan.scan import Scan, rejected_picture
 from beam_pipelines.table import BLANK, Table, join
-from beam_pipelines.write import rejected, shard_groups, shard_writer
+from beam_pipelines.write import products, rejected, shard_groups, shard_writer
 from beam_pipelines.write.shard_groups import Group
 from beam_pipelines.write.shard_writer import ShardWriter, WrittenShard
+from catalog.categories import Categories
 from catalog.shards import ShardName
 from catalog.sources.source import Rejected, Source
 
@@ -95,6 +96,20 @@ def deal_bucket(rows: bytes, layout: Layout, options: ShardOptions, key_bytes: i
     """Deals packed rows of complete classes to shards."""
     split = table.with_key(table.SPLIT, key_bytes)
     return classes.deal_classes(packing.unpack([rows], split), layout, options)
+
+
+def trace_products(
+    rows: bytes, source: Source, categories: Categories | None
+) -> Iterator[tuple[None, bytes]]:
+    """Yields the products of packed rows of complete classes, with their places in the source."""
+    table_rows = packing.unpack([rows], table.with_key(table.SPLIT, source.key_bytes()))
+    if len(table_rows):
+        yield None, products.trace(table_rows, source, categories)
+
+
+def write_products(element: tuple[None, Iterable[bytes]], staging: str) -> int:
+    """Writes the products of all parts. Returns their number."""
+    return products.write(element[1], staging)
 
 
 def sum_counts(parts: Iterable[Counts]) -> Counts:

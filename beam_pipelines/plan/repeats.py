@@ -39,7 +39,7 @@ def later_documents(table: Table) -> Table:
     later[runs.starts(table['product_id'])] = False
     if key_bytes(table.dtype) and later.any():
         again = table[np.isin(table['product_id'], table['product_id'][later])]
-        keys = (product_key.encode(key.decode(errors='surrogateescape')) for key in again['key'])
+        keys = (product_key.encode(product_key.decode(key)) for key in again['key'])
         product_key.check_numbers(zip(again['product_id'].tolist(), keys, strict=True))
     return with_columns(table[later], DOCUMENT)
 

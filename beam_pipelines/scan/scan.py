@@ -14,6 +14,7 @@ from beam_pipelines.near_duplicates.columns import VISUAL
 from beam_pipelines.scan import pictures
 from beam_pipelines.scan.rejected_pieces import DEFAULT_LIMIT, RejectedPieces
 from beam_pipelines.table import SCANNED, Table, concatenate, key_bytes, with_key
+from catalog import product_key
 from catalog.categories import Categories
 from catalog.formats.image_header import BadPicture
 from catalog.sources.source import (
@@ -259,7 +260,7 @@ class _Scanner:
         others = (products.lengths, products.views, np.diff(ends, prepend=0))
         keys = [''] * len(products)
         if products.keys is not None:
-            keys = [key.decode() for key in products.keys.tolist()]
+            keys = [product_key.decode(key) for key in products.keys.tolist()]
         for number, (product_id, category_id, position, length, views, picture_bytes) in enumerate(
             zip(*(column.tolist() for column in (*columns, *others)), strict=True)
         ):
@@ -303,5 +304,5 @@ def rejected_picture(row: np.void, *, reason: str, message: str) -> Rejected:
         product_id=int(row['product_id']),
         picture=int(row['index']),
         message=message,
-        key=row['key'].decode() if key_bytes(row.dtype) else '',
+        key=product_key.decode(row['key']) if key_bytes(row.dtype) else '',
     )

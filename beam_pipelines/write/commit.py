@@ -17,7 +17,7 @@ from beam_pipelines import ledger
 from beam_pipelines.ledger import Counts
 from beam_pipelines.options import ShardOptions
 from beam_pipelines.plan.classes import Layout
-from beam_pipelines.write import rejected
+from beam_pipelines.write import products, rejected
 from beam_pipelines.write.shard_writer import WrittenShard
 from catalog import categories, manifest, object_store, shards, storage
 from catalog.categories import Categories
@@ -135,6 +135,15 @@ def build_manifest(
     )
 
 
+def with_products(made: Manifest) -> Manifest:
+    """Returns the manifest of a data set that has `products.parquet`."""
+    return dataclasses.replace(
+        made,
+        source={**made.source, 'products': products.FILE},
+        schema_version=manifest.EXTENDED_VERSION,
+    )
+
+
 def _check(
     split: str, parts: Sequence[WrittenShard], pictures: int, *, layout: Layout, rows: np.ndarray
 ) -> None:
@@ -180,6 +189,8 @@ def commit(
         for split in made.splits.values()
         for shard in split.shards
     }
+    if 'products' in made.source:
+        renames[storage.join(staging, products.FILE)] = storage.join(output, products.FILE)
     renames |= {
         storage.join(staging, name): storage.join(output, rejected.FOLDER, name)
         for name in staged_rejected
@@ -204,7 +215,11 @@ def commit(
 def _stale(output: str, *, keep: set[str]) -> list[str]:
     """Returns the files of an earlier data set, and partial files of a killed process."""
     names = storage.list_files(output)
-    old = [storage.join(output, n) for n in names if shards.parse(n) or storage.is_temporary(n)]
+    old = [
+        storage.join(output, name)
+        for name in names
+        if shards.parse(name) or storage.is_temporary(name) or name == products.FILE
+    ]
     folder = storage.join(output, rejected.FOLDER)
     old += [storage.join(folder, name) for name in storage.list_files(folder)]
     return [path for path in old if path not in keep]

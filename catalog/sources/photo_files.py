@@ -36,7 +36,7 @@ from unicodedata import normalize
 import bson
 import numpy as np
 
-from catalog import object_store, storage, terminal
+from catalog import object_store, product_key, storage, terminal
 from catalog.categories import Categories
 from catalog.errors import UserError
 from catalog.formats.image_header import BadPicture
@@ -68,12 +68,14 @@ class PhotoFiles:
       counts: Number of photos of each listing.
       mean_bytes: Mean size of a photo, estimated from a sample.
       passed_over: Numbers of `files` and `rows` that are not read, as pairs.
+      longest_key: Most bytes of a key; 0 if there are none.
     """
 
     listings: tuple[Listing, ...]
     counts: tuple[int, ...]
     mean_bytes: float
     passed_over: tuple[tuple[str, int], ...] = ()
+    longest_key: int = 0
 
     def guesses_starts(self) -> bool:
         """Returns False: the listing shows where products begin."""
@@ -84,8 +86,8 @@ class PhotoFiles:
         return 0
 
     def key_bytes(self) -> int:
-        """Returns 0: product ids are numbers."""
-        return 0
+        """Returns the most bytes of a key; 0 if there are none."""
+        return self.longest_key
 
     def total_bytes(self) -> int:
         """Returns the estimated size of all photos."""
@@ -136,6 +138,7 @@ class PhotoFiles:
                     product_id=int(photos.product_ids[number]),
                     picture=None,
                     message=f'a product must have at most {_MAX_VIEWS} photos, got {end - first}',
+                    key=product_key.decode(photos.keys[number]),
                 )
 
     def first_documents(self) -> Iterator[tuple[str, bytes]]:
@@ -249,6 +252,7 @@ def open_photos(
         tuple(counts),
         _mean_bytes(loaded, rules),
         tuple((name, count) for name, count in sorted(passed_over.items()) if count),
+        max(photos.keys.longest() for photos in loaded),
     )
 
 
@@ -299,6 +303,7 @@ def _product(photos: Photos, number: int, views: Sequence[bytes | BadPicture]) -
         unreadable={
             number: view for number, view in enumerate(views) if isinstance(view, BadPicture)
         },
+        keys=np.array([photos.keys[number]]),
     )
 
 

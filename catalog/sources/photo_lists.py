@@ -84,6 +84,10 @@ class Texts:
         begin = int(self.ends[number - 1]) if number else 0
         return self.data[begin : int(self.ends[number])]
 
+    def longest(self) -> int:
+        """Returns the size of the longest one; 0 if there are none."""
+        return int(np.diff(self.ends, prepend=0).max(initial=0))
+
 
 def pack_texts(texts: Sequence[bytes]) -> Texts:
     """Returns byte strings as one."""

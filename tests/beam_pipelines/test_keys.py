@@ -9,13 +9,14 @@ from pathlib import Path
 import bson
 import pytest
 from bson import Binary, ObjectId
+from pyarrow import parquet
 from pymongo import MongoClient
 
 from catalog import product_key
 from catalog.errors import UserError
 from catalog.record import Record
 from tests.beam_pipelines.running import files, read_split, run_command, run_job
-from tests.shop import CATEGORY_IDS, jpeg
+from tests.shop import CATEGORY_IDS, jpeg, product, write_photo
 
 WriteBson = Callable[..., Path]
 
@@ -75,7 +76,63 @@ def test_a_record_has_the_key_and_its_number_from_bson_and_mongodb_alike(
         client['keys'][kind].insert_many([bson.decode(document) for document in dump[::-1]])
     address = f'{mongodb_server}/keys.{kind}'
     run_job(address, categories_path, tmp_path / 'mongo', range_bytes=3000, **options)
-    assert files(tmp_path / 'mongo') == files(tmp_path / 'bson')
+    from_bson, from_mongo = files(tmp_path / 'bson'), files(tmp_path / 'mongo')
+    assert from_mongo.pop('products.parquet') != from_bson.pop('products.parquet')  # other places
+    assert from_mongo == from_bson
+
+
+def test_products_are_traced_to_their_places_for_any_number_of_workers(
+    write_bson: WriteBson, categories_path: Path, tmp_path: Path
+) -> None:
+    path = write_bson(documents('string'))
+    run_job(path, categories_path, tmp_path / 'one', range_bytes=3000)
+    beam = ['--direct_num_workers=2', '--direct_running_mode=multi_processing']
+    run_job(path, categories_path, tmp_path / 'two', range_bytes=20_000, beam=beam)
+    assert files(tmp_path / 'one') == files(tmp_path / 'two')
+    manifest = json.loads((tmp_path / 'one' / 'manifest.json').read_text())
+    assert (manifest['source']['products'], manifest['schema_version']) == ('products.parquet', 2)
+    rows = parquet.read_table(tmp_path / 'one' / 'products.parquet').to_pylist()
+    assert [row['product_id'] for row in rows] == sorted(row['product_id'] for row in rows)
+    splits = {record.key.decode(): 'train' for record in records_of(tmp_path / 'one')}
+    for shard in read_split(tmp_path / 'one', 'validation'):
+        splits |= {record.key.decode(): 'validation' for record in shard}
+    assert {row['key']: row['split'] for row in rows} == splits
+    data = path.read_bytes()
+    for row in rows:
+        document = bson.decode(
+            data[row['offset'] :][: int.from_bytes(data[row['offset'] :][:4], 'little')]
+        )
+        assert (document['_id'], document['category_id']) == (row['key'], row['category_id'])
+        assert row['file'] == str(path)
+        assert row['place'] == f'{path} at byte {row["offset"]}'
+
+
+def test_photos_in_folders_are_traced_to_their_paths(categories_path: Path, tmp_path: Path) -> None:
+    photos = tmp_path / 'photos'
+    names = [
+        write_photo(photos, f'{category_id}/front {n}.jpg', jpeg(n + k))
+        for k, category_id in enumerate(CATEGORY_IDS)
+        for n in range(0, 40, 4)
+    ]
+    run_job(photos, categories_path, tmp_path / 'out')
+    rows = parquet.read_table(tmp_path / 'out' / 'products.parquet').to_pylist()
+    assert {row['key'] for row in rows} == set(names)
+    assert {row['place'] for row in rows} == {str(photos / name) for name in names}
+    assert {record.key.decode() for record in records_of(tmp_path / 'out')} == set(names)
+
+
+def test_a_data_set_of_integer_ids_replaces_the_products_of_another(
+    write_bson: WriteBson, categories_path: Path, tmp_path: Path
+) -> None:
+    arguments = [f'--categories={categories_path}', f'--output={tmp_path / "out"}']
+    path = write_bson(documents('string'), 'keys.bson')
+    done = run_command(f'--input={path}', *arguments)
+    assert (tmp_path / 'out' / 'products.parquet').exists(), done.stderr
+    numbers = [product(n, CATEGORY_IDS[n % 4], [jpeg(n)]) for n in range(20)]
+    done = run_command(f'--input={write_bson(numbers)}', *arguments, '--overwrite')
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / 'out' / 'products.parquet').exists()
+    assert 'products' not in json.loads((tmp_path / 'out' / 'manifest.json').read_text())['source']
 
 
 def test_integral_doubles_give_the_bytes_of_integers(

@@ -29,7 +29,7 @@ def read_all(source: Source, *, range_bytes: int) -> tuple[npt.NDArray[np.void],
                 rejected.append(piece)
                 continue
             rows = np.zeros(len(piece.places), row)
-            if piece.keys is not None:
+            if source.key_bytes() and piece.keys is not None:
                 rows['key'] = np.repeat(piece.keys, piece.views)
             rows['product_id'] = np.repeat(piece.product_ids, piece.views)
             rows['category_id'] = np.repeat(piece.category_ids, piece.views)
