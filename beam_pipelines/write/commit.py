@@ -6,6 +6,7 @@ is interrupted at any point leaves either the old data set, or no manifest and a
 which `--resume` continues.
 """
 
+import dataclasses
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
