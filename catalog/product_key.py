@@ -1,13 +1,17 @@
 """Keys: product ids that are not integers, as text, and the stable number of each key.
 
-A record has the number as `product/id` and the key as `product/key`. An integer id has no key.
+A record has the number as `product/id` and the key as `product/key`. An integer id has no key. A
+data set with keys has `products.parquet`, which also traces the products to their source.
 """
 
 import hashlib
 import unicodedata
 from collections.abc import Iterable
 
+from catalog import storage
 from catalog.errors import UserError
+
+PRODUCTS = 'products.parquet'  # beside the manifest
 
 OBJECT_ID, UUID, STRING, PATH = 'objectid', 'uuid', 'string', 'path'
 KINDS = (OBJECT_ID, UUID, STRING, PATH)
@@ -50,6 +54,27 @@ def product_id(kind: str, text: str) -> int:
         raise ValueError(f'kind must be one of {", ".join(KINDS)}, got {kind!r}')
     digest = hashlib.blake2b(kind.encode() + b':' + encode(text), digest_size=8).digest()
     return int.from_bytes(digest, 'big') & ((1 << _NUMBER_BITS) - 1)
+
+
+def load_keys(folder: str) -> dict[int, str]:
+    """Returns the key of each product of a data set that has one, by its number.
+
+    Raises:
+      UserError: If the file is damaged.
+    """
+    path = storage.join(folder, PRODUCTS)
+    if not storage.exists(path):
+        return {}
+    import pyarrow as pa  # takes a quarter of a second, and most data sets need none
+    from pyarrow import parquet
+
+    try:
+        data = pa.BufferReader(storage.read_bytes(path))
+        table = parquet.read_table(data, columns=['product_id', 'key'])
+    except pa.ArrowException as error:
+        raise UserError(f'{path}: must be a Parquet file of products, got: {error}') from error
+    numbers, keys = (table.column(name).to_pylist() for name in ('product_id', 'key'))
+    return {number: key for number, key in zip(numbers, keys, strict=True) if key}
 
 
 def check_numbers(keys: Iterable[tuple[int, bytes]]) -> None:

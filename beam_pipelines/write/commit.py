@@ -18,9 +18,9 @@ from beam_pipelines import ledger
 from beam_pipelines.ledger import Counts
 from beam_pipelines.options import ShardOptions
 from beam_pipelines.plan.classes import Layout
-from beam_pipelines.write import products, rejected
+from beam_pipelines.write import rejected
 from beam_pipelines.write.shard_writer import WrittenShard
-from catalog import categories, manifest, object_store, shards, storage
+from catalog import categories, manifest, object_store, product_key, shards, storage
 from catalog.categories import Categories
 from catalog.errors import UserError
 from catalog.manifest import Manifest, Split
@@ -140,7 +140,7 @@ def with_products(made: Manifest) -> Manifest:
     """Returns the manifest of a data set that has `products.parquet`."""
     return dataclasses.replace(
         made,
-        source={**made.source, 'products': products.FILE},
+        source={**made.source, 'products': product_key.PRODUCTS},
         schema_version=manifest.EXTENDED_VERSION,
     )
 
@@ -191,7 +191,9 @@ def commit(
         for shard in split.shards
     }
     if 'products' in made.source:
-        renames[storage.join(staging, products.FILE)] = storage.join(output, products.FILE)
+        renames[storage.join(staging, product_key.PRODUCTS)] = storage.join(
+            output, product_key.PRODUCTS
+        )
     renames |= {
         storage.join(staging, name): storage.join(output, rejected.FOLDER, name)
         for name in staged_rejected
@@ -219,7 +221,7 @@ def _stale(output: str, *, keep: set[str]) -> list[str]:
     old = [
         storage.join(output, name)
         for name in names
-        if shards.parse(name) or storage.is_temporary(name) or name == products.FILE
+        if shards.parse(name) or storage.is_temporary(name) or name == product_key.PRODUCTS
     ]
     folder = storage.join(output, rejected.FOLDER)
     old += [storage.join(folder, name) for name in storage.list_files(folder)]

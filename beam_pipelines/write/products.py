@@ -17,8 +17,6 @@ from catalog.shards import SPLITS
 from catalog.sources import runs
 from catalog.sources.source import Rejected, Source
 
-FILE = 'products.parquet'
-
 _ROW_GROUP = 1 << 17  # rows
 
 
@@ -50,7 +48,7 @@ def write(parts: Iterable[bytes], folder: str) -> int:
     """Writes the products of all parts, as of `trace`. Returns their number."""
     tables = [pa.ipc.open_stream(part).read_all() for part in parts]
     table = pa.concat_tables(tables).sort_by('product_id').combine_chunks()
-    with storage.write_atomic(storage.join(folder, FILE)) as file:
+    with storage.write_atomic(storage.join(folder, product_key.PRODUCTS)) as file:
         parquet.write_table(table, file, row_group_size=_ROW_GROUP)
     return int(table.num_rows)
 

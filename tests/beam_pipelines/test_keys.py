@@ -97,6 +97,8 @@ def test_products_are_traced_to_their_places_for_any_number_of_workers(
     for shard in read_split(tmp_path / 'one', 'validation'):
         splits |= {record.key.decode(): 'validation' for record in shard}
     assert {row['key']: row['split'] for row in rows} == splits
+    keys = {row['product_id']: row['key'] for row in rows}
+    assert product_key.load_keys(str(tmp_path / 'one')) == keys
     data = path.read_bytes()
     for row in rows:
         document = bson.decode(

@@ -1,4 +1,5 @@
 import hashlib
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +40,15 @@ def test_two_keys_with_one_number_are_an_error_and_equal_keys_are_not() -> None:
         product_key.check_numbers([(1, b'a'), (1, b'b')])
     with pytest.raises(UserError, match="an integer _id and 'b' have the same, 1"):
         product_key.check_numbers([(1, b''), (1, b'b')])
+
+
+def test_damaged_keys_of_a_data_set_are_an_error_and_missing_ones_are_none(
+    tmp_path: Path,
+) -> None:
+    assert product_key.load_keys(str(tmp_path)) == {}
+    (tmp_path / 'products.parquet').write_bytes(b'PAR1')
+    with pytest.raises(UserError, match=r'products\.parquet: must be a Parquet file'):
+        product_key.load_keys(str(tmp_path))
 
 
 def test_an_unknown_kind_is_an_error() -> None:
