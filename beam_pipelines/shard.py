@@ -46,7 +46,7 @@ from catalog.errors import UserError
 from catalog.photos.confined import Rules
 from catalog.process import folder_lock
 from catalog.schema import fields
-from catalog.schema.fields import DOCUMENT_FIELDS, EXAMPLE, LIST_FIELDS
+from catalog.schema.fields import DOCUMENT_FIELDS, EXAMPLE, LIST_FIELDS, Fields
 from catalog.sources import bson_files, first_look, mongo_read, opening
 
 _DEFAULTS = ShardOptions()
@@ -91,6 +91,12 @@ _FIELDS = flags.DEFINE_list(
     'Names of the fields as OURS=THEIRS,... where they differ, with dots into nested documents: '
     f'{", ".join(DOCUMENT_FIELDS)} of documents, {", ".join(LIST_FIELDS)} of lists. '
     f'For example {EXAMPLE}.',
+)
+_GROUP_FIELD = flags.DEFINE_string(
+    'group_field',
+    None,
+    'Field or column whose value the products of a group share, such as a seller: they are in one '
+    'split. The same as --fields=group=FIELD.',
 )
 _MAX_PICTURE_MB = flags.DEFINE_float(
     'max_picture_mb', Rules.max_picture_mb, 'Largest photo file in MB (10^6 bytes).'
@@ -219,7 +225,7 @@ def open_job() -> job.Job:
         max_picture_mb=_MAX_PICTURE_MB.value,
         max_list_mb=_MAX_LIST_MB.value,
     )
-    renamed = fields.parse(_FIELDS.value)
+    renamed = _field_names(options)
     tree, tree_bytes = _load_tree(rules, renamed, unlabelled=options.unlabelled)
     source = opening.open_source(
         _INPUT.value,
@@ -270,6 +276,25 @@ def _load_tree(
             f'and must not be given with --unlabelled, got {path!r} with unlabelled={unlabelled}'
         )
     return categories.parse_file(derived, path=_INPUT.value[0])
+
+
+def _field_names(options: ShardOptions) -> Fields:
+    """Returns the names of the fields.
+
+    Raises:
+      UserError: If they are invalid, or if two of them determine the split.
+    """
+    group = [f'group={_GROUP_FIELD.value}'] if _GROUP_FIELD.value else []
+    names = fields.parse([*_FIELDS.value, *group])
+    rules = [field for field in ('split', 'group') if names.is_renamed(field)]
+    if len(rules) > 1:
+        raise UserError('--fields: must name a split or a group, got both; the split decides')
+    if rules and options.near_duplicates == 'group':
+        raise UserError(
+            f'--near_duplicates: must be off or mark with a field {rules[0]}, which decides the '
+            'splits, got group'
+        )
+    return names
 
 
 def main(argv: list[str]) -> None:

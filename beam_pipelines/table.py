@@ -36,7 +36,7 @@ ROW = np.dtype(
         ('shard', '<i4'),  # index within the split
         ('index', '<i2'),  # position in the source document
         ('copy', '<i2'),  # 0 for the first
-        ('split', 'u1'),  # index in catalog.shards.SPLITS
+        ('split', 'u1'),  # index in catalog.shards.SPLITS; before the split: 1 + index, or 0
         ('traits', 'u1'),  # of the picture: CONVERT, BLANK, both or neither
         ('leaked', 'u1'),  # SAME_BYTES, NEAR_COPY or 0
         ('repeat', 'u1'),  # 1 if an earlier product or view has the same bytes
@@ -51,14 +51,14 @@ def _columns(*names: str) -> np.dtype[np.void]:
 # The result of a scan.
 SCANNED = _columns(
     'product_id', 'hash_high', 'hash_low', 'offset', 'document', 'length', 'label', 'file', 'index',
-    'traits', 'repeat',
+    'split', 'traits', 'repeat',
 )  # fmt: skip
 # Finds the documents with the same product id.
 DOCUMENT = _columns('product_id', 'document', 'file')
 # Complete classes, to be split.
 CLASSED = _columns(
-    'product_id', 'hash_high', 'hash_low', 'offset', 'length', 'label', 'file', 'index', 'traits',
-    'repeat',
+    'product_id', 'hash_high', 'hash_low', 'offset', 'length', 'label', 'file', 'index', 'split',
+    'traits', 'repeat',
 )  # fmt: skip
 # Complete classes with splits, to be dealt to shards.
 SPLIT = _columns(

@@ -25,7 +25,7 @@ ROOMS = {
         'samples': 'categories command_line errors formats process schema storage',
         'sources': 'categories errors formats object_store photos process product_key schema'
         ' storage terminal',
-        'schema': 'errors formats product_key',
+        'schema': 'errors formats product_key shards',
         'photos': 'categories errors formats storage',
         'manifest': 'categories errors shards storage typed_json',
         'atomic_folder': 'errors storage',

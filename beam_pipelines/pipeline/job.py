@@ -4,6 +4,7 @@ Tables move, not pictures: a row takes about 30 bytes, and the bytes of a pictur
 hash them and once to write them.
 """
 
+import functools
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from beam_pipelines.options import ShardOptions
 from beam_pipelines.pipeline import grouping, near_steps, steps
 from beam_pipelines.pipeline.grouping import GroupByBucket, unpack_bucket
 from beam_pipelines.pipeline.proven_scans import ProvenScans
-from beam_pipelines.plan import classes, repeats
+from beam_pipelines.plan import classes, repeats, rules
 from beam_pipelines.plan.classes import Layout
 from beam_pipelines.scan.rejected_pieces import DEFAULT_LIMIT, RejectedPieces
 from beam_pipelines.table import Table, join
@@ -157,6 +158,7 @@ def read_products(pipeline: beam.Pipeline, job: Job) -> Reading:
         decode=job.options.verify == 'decode',
         keep_rejected=job.keep_rejected,
         visual=job.options.near_duplicates != 'off',
+        split_groups=functools.partial(rules.hash_splits, **classes.split_rule(job.options)),
         meter=job.meter,
     )
     scanned = scans.summaries() | 'UnpackScans' >> beam.FlatMap(steps.unpack_scan)

@@ -10,7 +10,7 @@ from beam_pipelines.local.meter import Meter
 from beam_pipelines.pipeline import counters
 from beam_pipelines.plan import repeats
 from beam_pipelines.scan import scan, seams
-from beam_pipelines.scan.scan import Scan
+from beam_pipelines.scan.scan import Scan, SplitGroups
 from beam_pipelines.scan.seams import Edge, Proof
 from catalog.categories import Categories
 from catalog.sources.source import Range, Source
@@ -29,6 +29,7 @@ class ProvenScans:
       decode: Whether to decode every picture.
       keep_rejected: Most rejected pieces of a scan to keep.
       visual: Whether to hash what the pictures look like.
+      split_groups: Returns the split of each group of products.
       meter: Receives the number of scanned bytes.
     """
 
@@ -42,9 +43,10 @@ class ProvenScans:
         decode: bool,
         keep_rejected: int,
         visual: bool,
+        split_groups: SplitGroups,
         meter: Meter,
     ) -> None:
-        self._arguments = (source, categories, decode, keep_rejected, visual)
+        self._arguments = (source, categories, decode, keep_rejected, visual, split_groups)
         self._scans = (
             pipeline
             | 'Ranges' >> beam.Create(source.split(range_bytes=range_bytes))
@@ -82,6 +84,7 @@ def _scan(
     decode: bool,
     keep_rejected: int,
     visual: bool,
+    split_groups: SplitGroups,
     meter: Meter,
 ) -> Scan:
     scanned = scan.scan_range(
@@ -91,6 +94,7 @@ def _scan(
         decode=decode,
         keep_rejected=keep_rejected,
         visual=visual,
+        split_groups=split_groups,
     )
     counters.count_scan(scanned)
     meter.add('scanned_bytes', scanned.bytes)
@@ -105,6 +109,7 @@ def _correct(
     decode: bool,
     keep_rejected: int,
     visual: bool,
+    split_groups: SplitGroups,
 ) -> Iterator[Scan]:
     """Yields the scan if it is proven, or a new one from the proven start of its range."""
     place = scanned.range.file, scanned.range.start
@@ -118,6 +123,7 @@ def _correct(
             decode=decode,
             keep_rejected=keep_rejected,
             visual=visual,
+            split_groups=split_groups,
         )
 
 

@@ -239,6 +239,8 @@ def blank_rows(rows: Table) -> Table:
 def fingerprint_rows(rows: Table) -> npt.NDArray[np.uint64]:
     """Returns two sums of the rows' hashes: the same for the same products from any source."""
     columns = [rows[name] for name in ('product_id', 'index', 'label', 'hash_high', 'hash_low')]
+    # A split that the source determines is in the label's higher half, which is empty otherwise.
+    columns[2] = columns[2].astype(np.int64) + (rows['split'].astype(np.int64) << 32)
     salts = ('fingerprint', 'fingerprint 2')
     hashes = np.stack([rules.hash_rows(*columns, salt=salt, seed=0) for salt in salts])
     return hashes.sum(axis=1, dtype=np.uint64)

@@ -73,6 +73,15 @@ class ProductGroups:
         return found, self.groups[place[found]]
 
 
+def split_rule(options: ShardOptions) -> dict[str, Any]:
+    """Returns the arguments of the rules for splits."""
+    return {
+        'validation_fraction': options.validation_fraction,
+        'test_fraction': options.test_fraction,
+        'seed': options.seed,
+    }
+
+
 def class_keys(table: Table, *, seed: int) -> npt.NDArray[np.int64]:
     """Returns the class of each row, int64 [rows]: its label, or a negative pseudo-class."""
     pseudo = (
@@ -127,7 +136,10 @@ def _split_class(
         return rows
     first = runs.starts(rows['product_id'])
     if len(first):
-        splits = _product_splits(rows['product_id'][first], options, groups)
+        splits = rows['split'][first] - 1  # those that the source determines
+        free = rows['split'][first] == 0
+        if free.any():
+            splits[free] = _product_splits(rows['product_id'][first][free], options, groups)
         rows['split'] = splits[runs.numbers(first, len(rows))]
     return rows
 
@@ -136,11 +148,7 @@ def _product_splits(
     product_ids: npt.NDArray[np.int64], options: ShardOptions, groups: ProductGroups | None
 ) -> npt.NDArray[np.uint8]:
     """Returns the split of each product of a class, uint8 [products]."""
-    rule: dict[str, Any] = {
-        'validation_fraction': options.validation_fraction,
-        'test_fraction': options.test_fraction,
-        'seed': options.seed,
-    }
+    rule = split_rule(options)
     own_rule = rules.hash_splits if options.split_by == 'hash' else rules.product_splits
     if groups is None:
         return own_rule(product_ids, **rule)

@@ -1,6 +1,6 @@
 """Scans one range of a source: rows, rejected pieces, counts. Knows no Beam."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,10 @@ from beam_pipelines.table import SCANNED, Table, concatenate, key_bytes, with_ke
 from catalog import product_key
 from catalog.categories import Categories
 from catalog.formats.image_header import BadPicture
+from catalog.shards import SPLITS
 from catalog.sources.source import (
     NO_CATEGORY,
+    NO_GROUP,
     UNKNOWN_CATEGORY,
     Piece,
     Products,
@@ -28,6 +30,7 @@ from catalog.sources.source import (
 )
 
 Int32s = npt.NDArray[np.int32]
+SplitGroups = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.uint8]]  # [groups] -> [groups]
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ def scan_range(
     decode: bool,
     keep_rejected: int = DEFAULT_LIMIT,
     visual: bool = False,
+    split_groups: SplitGroups | None = None,
 ) -> Scan:
     """Scans a range.
 
@@ -81,6 +85,7 @@ def scan_range(
       decode: Whether to decode every picture.
       keep_rejected: Most rejected pieces to keep; all of them are counted.
       visual: Whether to hash what the pictures look like.
+      split_groups: Returns the split of each group of products. None if there are no splits.
     """
     scanner = _Scanner(
         part,
@@ -89,6 +94,7 @@ def scan_range(
         keep_rejected=keep_rejected,
         visual=visual,
         key_bytes=source.key_bytes(),
+        split_groups=split_groups,
     )
     for piece in source.read(part):
         scanner.add(piece)
@@ -140,6 +146,7 @@ class _Scanner:
         keep_rejected: int,
         visual: bool,
         key_bytes: int,
+        split_groups: SplitGroups | None,
     ) -> None:
         self._range = part
         self._key_bytes = key_bytes
@@ -147,6 +154,7 @@ class _Scanner:
         self._labels: dict[int | str, int] = {}
         self._decode = decode
         self._hashes_visually = visual
+        self._split_groups = split_groups
         self._first: int | None = None
         self._end: int | None = None
         self._tables: list[Table] = []
@@ -222,6 +230,8 @@ class _Scanner:
         rows['product_id'] = np.repeat(products.product_ids, views)
         rows['label'] = np.repeat(labels, views)
         rows['document'] = np.repeat(products.positions, views)
+        if products.splits is not None or products.groups is not None:
+            rows['split'] = np.repeat(self._given_splits(products), views)
         rows['offset'] = products.offsets
         rows['length'] = products.places[:, 1]
         rows['index'] = np.arange(len(rows)) - np.repeat(np.cumsum(views) - views, views)
@@ -237,6 +247,22 @@ class _Scanner:
         if self._hashes_visually:
             self._visual.append(_hash_visually(products, rows, errors))
         return self._reject_pictures(rows, errors) if errors else rows
+
+    def _given_splits(self, products: Products) -> npt.NDArray[np.uint8]:
+        """Returns 1 + the split of each product that the source determines, uint8 [products].
+
+        The others are 0, and so are all in unlabelled data.
+        """
+        given = np.zeros(len(products), np.uint8)
+        if self._categories is None:
+            return given
+        if products.splits is not None:
+            for number, name in enumerate(SPLITS):
+                given[products.splits == name] = 1 + number
+        elif products.groups is not None and self._split_groups is not None:
+            grouped = products.groups != NO_GROUP
+            given[grouped] = 1 + self._split_groups(products.groups[grouped])
+        return given
 
     def _reject_pictures(self, rows: Table, errors: Mapping[int, BadPicture]) -> Table:
         """Rejects the pictures with errors and returns the other rows."""

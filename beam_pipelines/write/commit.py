@@ -116,8 +116,8 @@ def build_manifest(
         )
         _check(split, parts, int(firsts.sum()), layout=layout, rows=rows)
         counts.notes['copied_pictures'] += int(pictures.sum() - firsts.sum())
-    if options.split_by == 'hash' or options.near_duplicates == 'group':
-        counts.notes['classes_without_train'] += _classes_without_train(splits)
+    if 'train' in splits and (missing := _classes_without_train(splits)):
+        counts.notes['classes_without_train'] += missing
     ledger.check_sums(counts)
     picture_bytes = int(layout.counts['bytes'].sum())
     return Manifest(

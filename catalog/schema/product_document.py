@@ -20,6 +20,7 @@ from catalog.formats.bad_picture import BadPicture
 from catalog.formats.bson_document import BadDocument
 from catalog.schema import values
 from catalog.schema.fields import DOCUMENT_FIELDS, OWN_NAMES, Fields
+from catalog.shards import LABELLED_SPLITS
 
 _INT32 = struct.Struct('<i')
 _DOCUMENT, _ARRAY, _BINARY = 0x03, 0x04, 0x05
@@ -56,6 +57,8 @@ class Product(NamedTuple):
       key: The id as in the source if it is not an integer, else ''.
       category: The category if it is a text, else ''.
       unreadable: Errors of pictures that are not there, by index in `pictures`.
+      split: Name of the split that the shop has put the product in; '' if it has no splits.
+      group: A number that the products of a group share. None if the product has no group.
     """
 
     product_id: int
@@ -64,6 +67,8 @@ class Product(NamedTuple):
     key: str = ''
     category: str = ''
     unreadable: tuple[tuple[int, BadPicture], ...] = ()
+    split: str = ''
+    group: int | None = None
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,8 @@ class Schema:
     def wanted(self) -> dict[bytes, list[tuple[str, tuple[bytes, ...]]]]:
         """The fields to read, by name of the top-level field: our name, path from there."""
         found: dict[bytes, list[tuple[str, tuple[bytes, ...]]]] = {}
-        for field in ('_id', 'imgs', 'category_id'):
+        optional = [field for field in ('split', 'group') if self.fields.is_renamed(field)]
+        for field in ('_id', 'imgs', 'category_id', *optional):
             first, *rest = self.fields.path(field)
             found.setdefault(first, []).append((field, tuple(rest)))
         return found
@@ -256,18 +262,21 @@ def _product(
                 category = value
             else:
                 category_id = value
+        split, group = _split(data, found, schema), _group(data, found, schema)
     except BadDocument as error:
         error.product_id, error.key = number, key
         raise
     if len(usable) == len(pictures):
-        return Product(number, category_id, tuple(usable), key, category)
+        return Product(number, category_id, tuple(usable), key, category, (), split, group)
     places, unreadable = [], []
     for index, picture in enumerate(pictures):
         if isinstance(picture, BadPicture):
             unreadable.append((index, picture))
             picture = (found['imgs'][1], 0)
         places.append(picture)
-    return Product(number, category_id, tuple(places), key, category, tuple(unreadable))
+    return Product(
+        number, category_id, tuple(places), key, category, tuple(unreadable), split, group
+    )
 
 
 def _id(data: bytes, found: dict[str, _Value], schema: Schema) -> values.Id:
@@ -276,6 +285,30 @@ def _id(data: bytes, found: dict[str, _Value], schema: Schema) -> values.Id:
         raise BadDocument('no_id', f'a product must have an {name}, got none')
     kind, at = found['_id']
     return values.read_id(data, at, kind=kind, name=name, text_ids=schema.text_ids)
+
+
+def _split(data: bytes, found: dict[str, _Value], schema: Schema) -> str:
+    """Returns the split that a document names, or '' if documents name none."""
+    if not schema.fields.is_renamed('split'):
+        return ''
+    name, got = schema.names['split'], 'none'
+    if 'split' in found:
+        kind, at = found['split']
+        text = values.read_text_or_none(data, at, kind=kind, name=name)
+        if text in LABELLED_SPLITS:
+            return text
+        got = bson_document.type_name(kind) if text is None else repr(text)
+    raise BadDocument(
+        'unknown_split', f'{name} must be one of {", ".join(LABELLED_SPLITS)}, got {got}'
+    )
+
+
+def _group(data: bytes, found: dict[str, _Value], schema: Schema) -> int | None:
+    """Returns the number of the group that a document names."""
+    if 'group' not in found:
+        return None
+    kind, at = found['group']
+    return values.read_id(data, at, kind=kind, name=schema.names['group'], text_ids=True).number
 
 
 def _with_id(

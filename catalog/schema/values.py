@@ -112,6 +112,11 @@ def read_integer(data: bytes, at: int, *, kind: int, name: str) -> int | None:
     return None
 
 
+def read_text_or_none(data: bytes, at: int, *, kind: int, name: str) -> str | None:
+    """Returns the string that begins at `at`, or None if the value has another type."""
+    return read_text(data, at, name=name) if kind == _STRING else None
+
+
 def read_text(data: bytes, at: int, *, name: str) -> str:
     """Returns the string that begins at `at`.
 

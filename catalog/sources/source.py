@@ -13,6 +13,7 @@ from catalog.schema.product_document import Product
 
 Int64s = npt.NDArray[np.int64]
 
+NO_GROUP = -(2**63)  # in place of a group
 NO_CATEGORY = -(2**63)  # in place of a category_id
 UNKNOWN_CATEGORY = NO_CATEGORY + 1  # in place of a name that the category tree does not have
 
@@ -81,6 +82,9 @@ class Products:
       unreadable: Errors of the pictures that could not be read, by index in `places`.
       category_texts: The categories that are texts, by index of the product.
       keys: Ids as in the source, UTF-8, b'' for an integer, bytes [N]. None if all are integers.
+      splits: Names of the splits that the shop has put the products in [N]. None if it has none.
+      groups: The groups of products that must be in one split, int64 [N], NO_GROUP for none. None
+        if there are no groups.
     """
 
     data: bytes
@@ -94,6 +98,8 @@ class Products:
     unreadable: Mapping[int, BadPicture] = field(default_factory=dict)
     category_texts: Mapping[int, str] = field(default_factory=dict)
     keys: npt.NDArray[np.bytes_] | None = None
+    splits: npt.NDArray[np.str_] | None = None
+    groups: Int64s | None = None
 
     def __len__(self) -> int:
         return len(self.product_ids)
@@ -123,6 +129,8 @@ class Products:
                 if kept[product]
             },
             keys=None if self.keys is None else self.keys[kept],
+            splits=None if self.splits is None else self.splits[kept],
+            groups=None if self.groups is None else self.groups[kept],
         )
 
 
@@ -141,6 +149,8 @@ class Batch:
         self._unreadable: dict[int, BadPicture] = {}
         self._category_texts: dict[int, str] = {}
         self._keys: list[bytes] = []
+        self._splits: list[str] = []
+        self._groups: list[int | None] = []
 
     def __len__(self) -> int:
         return len(self._products)
@@ -161,6 +171,8 @@ class Batch:
         for index, error in product.unreadable:
             self._unreadable[len(self._places) + index] = error
         self._keys.append(product.key.encode())
+        self._splits.append(product.split)
+        self._groups.append(product.group)
         self._products.append((product.product_id, category_id, position, length, views))
         self._places += product.pictures
         self._offsets += [offset + shift for offset, _ in product.pictures]
@@ -180,7 +192,14 @@ class Batch:
             unreadable=self._unreadable,
             category_texts=self._category_texts,
             keys=np.array(self._keys) if any(self._keys) else None,
+            splits=np.array(self._splits) if any(self._splits) else None,
+            groups=self._group_numbers(),
         )
+
+    def _group_numbers(self) -> Int64s | None:
+        if all(group is None for group in self._groups):
+            return None
+        return np.array([NO_GROUP if group is None else group for group in self._groups], np.int64)
 
 
 Piece = Products | Rejected

@@ -4,10 +4,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import bson
 import pytest
 
 from catalog.errors import UserError
-from tests.beam_pipelines.running import read_split, run_job
+from tests.beam_pipelines.running import read_split, run_command, run_job
 from tests.shop import CATEGORY_IDS, jpeg, product
 
 WriteBson = Callable[..., Path]
@@ -79,3 +80,99 @@ def test_a_data_set_without_train_is_an_error(
         run_job(
             source, categories_path, tmp_path / 'out', split_by='hash', validation_fraction=0.999
         )
+
+
+def with_field(document: bytes, **fields: object) -> bytes:
+    return bson.encode({**bson.decode(document), **fields})
+
+
+def test_a_shops_own_split_is_kept_and_other_values_are_rejected(
+    write_bson: WriteBson, categories_path: Path, tmp_path: Path
+) -> None:
+    names = ['train', 'validation', 'test', 'train']
+    documents_ = [
+        with_field(document, meta={'part': names[number % 4]})
+        for number, document in enumerate(documents(range(40)))
+    ]
+    documents_[3] = with_field(documents_[3], meta={'part': 'dev'})
+    documents_[4] = with_field(documents_[4], meta=None)
+    documents_[5] = with_field(documents_[5], meta={'part': 1})
+    output = tmp_path / 'out'
+    done = run_command(
+        f'--input={write_bson(documents_)}',
+        f'--categories={categories_path}',
+        f'--output={output}',
+        '--fields=split=meta.part',
+        '--validation_fraction=0.5',
+        '--max_rejected_fraction=0.1',
+    )
+    assert done.returncode == 0, done.stderr
+    assert split_of_each(output) == {
+        bson.decode(document)['_id']: names[number % 4]
+        for number, document in enumerate(documents_)
+        if number not in (3, 4, 5)
+    }
+    manifest = json.loads((output / 'manifest.json').read_text())
+    assert manifest['ledger']['documents']['rejected_unknown_split'] == 3
+    lines = (output / 'rejected' / 'rejected.jsonl').read_text().splitlines()
+    messages = [json.loads(line)['message'] for line in lines]
+    rule = 'meta.part must be one of train, validation, test, got'
+    assert messages == [f"{rule} 'dev'", f'{rule} none', f'{rule} int32']
+
+
+def test_products_of_a_group_are_in_one_split_and_stay_there(
+    write_bson: WriteBson, categories_path: Path, tmp_path: Path
+) -> None:
+    def seller(number: int) -> object:
+        return {'seller': f'seller {number % 40}'} if number % 40 % 8 else {}
+
+    splits = []
+    for size in (600, 720):
+        output = tmp_path / str(size)
+        source = write_bson(
+            [
+                with_field(document, **seller(number))
+                for number, document in enumerate(documents(range(size)))
+            ]
+        )
+        done = run_command(
+            f'--input={source}',
+            f'--categories={categories_path}',
+            f'--output={output}',
+            '--group_field=seller',
+            '--split_by=hash',
+            '--validation_fraction=0.3',
+            '--test_fraction=0.2',
+        )
+        assert done.returncode == 0, done.stderr
+        splits.append(split_of_each(output))
+    ids = [bson.decode(document)['_id'] for document in documents(range(720))]
+    by_seller = [{splits[1][ids[n]] for n in range(s, 720, 40)} for s in range(40) if s % 8]
+    assert all(len(found) == 1 for found in by_seller)
+    assert set.union(*by_seller) == {'train', 'validation', 'test'}
+    assert len({splits[1][ids[n]] for n in range(0, 720, 8)}) == 3  # those without a seller
+    assert moved(*splits) == 0
+
+
+@pytest.mark.parametrize(
+    ('flags', 'message'),
+    [
+        (['--fields=split=a,group=b'], '--fields: must name a split or a group, got both'),
+        (
+            ['--group_field=a', '--near_duplicates=group'],
+            '--near_duplicates: must be off or mark with a field group',
+        ),
+    ],
+)
+def test_two_rules_for_splits_are_refused(
+    write_bson: WriteBson, categories_path: Path, tmp_path: Path, flags: list[str], message: str
+) -> None:
+    done = run_command(
+        f'--input={write_bson(documents(range(4)))}',
+        f'--categories={categories_path}',
+        f'--output={tmp_path / "out"}',
+        *flags,
+    )
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
