@@ -291,10 +291,10 @@ def _traced_products(pipeline: beam.Pipeline, split: PCollection, job: Job) -> P
         return pipeline | 'NoProducts' >> beam.Create([])
     return (
         split
-        | 'SplitProducts' >> beam.FlatMap(steps.select_kind, steps.TABLES)
+        | 'SelectTraced' >> beam.FlatMap(steps.select_kind, steps.TABLES)
         | 'TraceProducts' >> beam.FlatMap(steps.trace_products, job.source, job.categories)
-        | 'GroupProducts' >> beam.GroupByKey()
-        | 'WriteProducts' >> beam.Map(steps.write_products, commit.staging_folder(job.output))
+        | 'GroupTraced' >> beam.GroupByKey()
+        | 'WriteTraced' >> beam.Map(steps.write_products, commit.staging_folder(job.output))
     )
 
 

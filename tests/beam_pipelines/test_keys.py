@@ -12,7 +12,7 @@ from bson import Binary, ObjectId
 from pyarrow import parquet
 from pymongo import MongoClient
 
-from catalog import product_key
+from catalog import categories, product_key
 from catalog.errors import UserError
 from catalog.record import Record
 from tests.beam_pipelines.running import files, read_split, run_command, run_job
@@ -255,3 +255,40 @@ def test_the_command_renames_fields(
         for r in s
     ]
     assert {record.key for record in records} == {b'SKU-%d' % n for n in range(30)}
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        {'near_duplicates': 'group', 'duplicates': 'drop', 'record': 'image'},
+        {'near_duplicates': 'mark', 'drop_blank': True, 'test_fraction': 0.2},
+    ],
+)
+def test_products_have_keys_with_every_option(
+    options: dict[str, object], write_bson: WriteBson, categories_path: Path, tmp_path: Path
+) -> None:
+    run_job(write_bson(documents('string')), categories_path, tmp_path / 'out', **options)
+    keys = {key('string', n).decode() for n in range(40)}
+    assert set(product_key.load_keys(str(tmp_path / 'out')).values()) == keys
+
+
+def test_unlabelled_products_have_keys(write_bson: WriteBson, tmp_path: Path) -> None:
+    run_job(write_bson(documents('uuid')), None, tmp_path / 'out', unlabelled=True)
+    rows = parquet.read_table(tmp_path / 'out' / 'products.parquet').to_pylist()
+    assert {(row['category_id'], row['split']) for row in rows} == {(None, 'predict')}
+    records = [record for shard in read_split(tmp_path / 'out', 'predict') for record in shard]
+    assert {record.key.decode() for record in records} == {row['key'] for row in rows}
+
+
+def test_a_category_may_be_a_path_of_names_or_an_id_as_text(
+    write_bson: WriteBson, categories_path: Path, tmp_path: Path
+) -> None:
+    tree = categories.load(str(categories_path))
+    texts = [tree.path_text(0), str(tree.ids[1]), '/'.join(tree.names[2])]
+    dump = [
+        bson.encode({'_id': n, 'imgs': [jpeg(n)], 'category_id': texts[n % 3]}) for n in range(30)
+    ]
+    run_job(write_bson(dump), categories_path, tmp_path / 'out')
+    for record in records_of(tmp_path / 'out'):
+        assert record.category is not None
+        assert record.category.label == record.product_id % 3
