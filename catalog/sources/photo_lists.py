@@ -153,7 +153,7 @@ def list_category_folders(folder: str, tree: Categories, rules: Rules) -> list[L
             loose=found.loose,
             inner=found.inner,
         )
-        if category_id == UNKNOWN_CATEGORY:
+        if found.within and category_id not in tree.label_by_id:
             unknown.append(listing)
         listings.append(listing)
     if unknown and not known:
