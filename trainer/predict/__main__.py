@@ -26,6 +26,7 @@ from absl import flags
 
 from catalog import command_line
 from catalog.photos.confined import Rules
+from catalog.schema import fields
 from catalog.sources import mongo_read
 from trainer import startup
 
@@ -48,6 +49,9 @@ _LEVEL = flags.DEFINE_bool(
 )
 _TRUE_CATEGORY = flags.DEFINE_bool(
     'true_category', False, 'Also write the category that the input gives, if it is labelled.'
+)
+_FIELDS = flags.DEFINE_list(
+    'fields', [], "Names of the input's fields as OURS=THEIRS,... where they differ."
 )
 _ALLOW_OUTSIDE = flags.DEFINE_bool(
     'allow_outside', False, 'Read photos outside of the folder, or of the folder of the list.'
@@ -81,6 +85,7 @@ def main(argv: list[str]) -> None:
             chunk_products=_CHUNK_PRODUCTS.value,
             overwrite=_OVERWRITE.value,
         ),
+        fields=fields.parse(_FIELDS.value),
         rules=Rules(allow_outside=_ALLOW_OUTSIDE.value),
     )
     print(f'written to {_OUTPUT.value}: {counts.products:,} products, {counts.pictures:,} pictures')

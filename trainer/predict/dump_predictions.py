@@ -22,6 +22,7 @@ from catalog import terminal
 from catalog.errors import UserError
 from catalog.photos.confined import Rules
 from catalog.process.progress import Progress
+from catalog.schema.fields import OWN_NAMES, Fields
 from trainer.export import loading
 from trainer.export.loading import ExportedModels
 from trainer.export.serving_module import deepest_level
@@ -86,6 +87,7 @@ def predict(
     output: str,
     options: PredictOptions | None = None,
     rules: Rules | None = None,
+    fields: Fields = OWN_NAMES,
 ) -> Counts:
     """Writes a row for each product of the input, in its order.
 
@@ -95,6 +97,7 @@ def predict(
       output: A local file, which appears when it is complete.
       options: What to write, and how.
       rules: Which photos may be read.
+      fields: Names of the fields.
 
     Raises:
       UserError: If a file or a model is invalid, or the output exists. An existing output is only
@@ -102,9 +105,9 @@ def predict(
     """
     options = options or PredictOptions()
     resumable_file.check_output(output, overwrite=options.overwrite)
-    inputs.check_exists(pattern)  # before the models are loaded, which takes seconds
+    inputs.check_exists(pattern, fields)  # before the models are loaded, which takes seconds
     loaded = loading.load(models)
-    stream = inputs.open_stream(pattern, loaded.tree, rules or Rules())
+    stream = inputs.open_stream(pattern, loaded.tree, rules or Rules(), fields)
     stream.check()
     identity = _identity(models, stream, options)
     if options.overwrite:

@@ -9,8 +9,9 @@ from catalog import storage
 from catalog.categories import Categories
 from catalog.errors import UserError
 from catalog.photos.confined import Rules
-from catalog.sources import mongo_read, opening, photo_lists
-from catalog.sources.photo_files import PhotoFiles
+from catalog.schema.fields import OWN_NAMES, Fields
+from catalog.sources import bson_files, mongo_read, opening, photo_lists
+from catalog.sources.bson_files import BsonFiles
 from trainer.predict import dump_stream, shard_stream
 from trainer.predict.dump_stream import DumpFiles, DumpPosition, DumpProduct
 from trainer.predict.shard_stream import ShardStream
@@ -38,7 +39,9 @@ class ProductStream(Protocol):
         """Yields the products from a position on."""
 
 
-def open_stream(inputs: str | Sequence[str], tree: Categories, rules: Rules) -> ProductStream:
+def open_stream(
+    inputs: str | Sequence[str], tree: Categories, rules: Rules, fields: Fields = OWN_NAMES
+) -> ProductStream:
     """Opens what `--input` names.
 
     Args:
@@ -46,29 +49,49 @@ def open_stream(inputs: str | Sequence[str], tree: Categories, rules: Rules) -> 
         lists of photos; shards, or the folder of a data set with `predict-` shards.
       tree: The categories of the model, which folders and lists may name.
       rules: Which photos may be read.
+      fields: Names of the fields.
 
     Raises:
       UserError: If nothing is found, or several kinds of input.
     """
     names = [inputs] if isinstance(inputs, str) else list(inputs)
     if names and names[0].startswith(mongo_read.SCHEMES):
-        return SourceStream(opening.open_source(names, tree=tree), tuple(names))
+        source = opening.open_source(names, tree=tree, fields=fields)
+        return SourceStream(source, tuple(names))
     paths = [path for name in names for path in _expand(name)]
     if paths and all(path.endswith(shard_stream.SUFFIXES) for path in paths):
         return ShardStream(tuple(paths))
     if not any(map(_is_other, paths)):
-        return DumpFiles(tuple(dump_stream.find_files(inputs)))
+        return _open_dump(dump_stream.find_files(inputs), fields)
     try:
-        source = opening.open_source(names, tree=tree, rules=rules)
+        source = opening.open_source(names, tree=tree, rules=rules, fields=fields)
     except UserError as error:  # no folder or row names a category
-        source = opening.open_source(names, tree=None, rules=rules)
+        source = opening.open_source(names, tree=None, rules=rules, fields=fields)
         print(f'note: predicted without accuracy: {error}', file=sys.stderr)
-    if not isinstance(source, PhotoFiles) and hasattr(source, 'paths'):
-        return DumpFiles(tuple(source.paths))
+    if isinstance(source, BsonFiles):
+        return _open_dump(source.paths, fields)
     return SourceStream(source, tuple(names))
 
 
-def check_exists(inputs: str | Sequence[str]) -> None:
+def _open_dump(paths: Sequence[str], fields: Fields) -> ProductStream:
+    """Opens BSON files: as they are streamed if they have the usual schema and integer ids."""
+    dump = DumpFiles(tuple(paths))
+    if not fields.renamed:
+        try:
+            dump.check()
+        except UserError:
+            pass  # perhaps ids of another type
+        else:
+            return dump
+    try:
+        source = bson_files.open_files(paths, fields=fields)
+    except UserError:
+        return dump  # its own check names what is wrong
+    usual = not (fields.renamed or source.schema.text_ids)
+    return dump if usual else SourceStream(source, tuple(paths))
+
+
+def check_exists(inputs: str | Sequence[str], fields: Fields = OWN_NAMES) -> None:
     """Checks that an input exists, and that BSON files begin with a product.
 
     Raises:
@@ -79,7 +102,7 @@ def check_exists(inputs: str | Sequence[str]) -> None:
         return
     paths = [path for name in names for path in _expand(name)]
     if not any(map(_is_other, paths)):
-        dump_stream.check_files(dump_stream.find_files(inputs))
+        _open_dump(dump_stream.find_files(inputs), fields).check()
 
 
 def _is_other(path: str) -> bool:

@@ -13,7 +13,7 @@ from typing import BinaryIO, cast
 
 from google.protobuf.message import DecodeError
 
-from catalog import record, storage
+from catalog import product_key, record, storage
 from catalog.errors import UserError
 from catalog.formats import tfrecord
 from catalog.formats.tfrecord import CorruptRecord
@@ -75,6 +75,7 @@ class ShardStream:
                         pictures,
                         DumpPosition(file, number),
                         read_bytes,
+                        key=product_key.decode(first.key),
                         category=first.category.category_id if first.category else None,
                     )
             before += storage.size(self.paths[file])

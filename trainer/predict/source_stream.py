@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from catalog import product_key
 from catalog.errors import UserError
 from catalog.sources import photo_lists
 from catalog.sources.photo_files import PhotoFiles
@@ -108,7 +109,7 @@ def _products(piece: Piece, source: Source) -> Iterator[tuple[DumpProduct, int]]
     if isinstance(piece, Rejected):
         if piece.product_id is None or piece.gap:
             raise UserError(f'{source.describe_place(piece)}: must be a product, {piece.message}')
-        yield DumpProduct(piece.product_id, (), here, 0), piece.offset + piece.length
+        yield DumpProduct(piece.product_id, (), here, 0, key=piece.key), piece.offset + piece.length
         return
     picture = 0
     places = piece.places.tolist()
@@ -120,12 +121,21 @@ def _products(piece: Piece, source: Source) -> Iterator[tuple[DumpProduct, int]]
             pictures,
             here,
             0,
+            key=_key(piece, number),
             category=_category(piece, number),
         )
         yield product, int(piece.positions[number] + piece.lengths[number])
 
 
-def _category(products: Products, number: int) -> int | None:
-    """Returns the category id of a product, or None if it has none."""
+def _key(products: Products, number: int) -> str:
+    """Returns the key of a product, '' if its id is an integer."""
+    return '' if products.keys is None else product_key.decode(bytes(products.keys[number]))
+
+
+def _category(products: Products, number: int) -> int | str | None:
+    """Returns the category of a product: an id, a text, or None if it has none."""
+    text = products.category_texts.get(number)
     category_id = int(products.category_ids[number])
-    return None if category_id in (NO_CATEGORY, UNKNOWN_CATEGORY) else category_id
+    if text is None and category_id not in (NO_CATEGORY, UNKNOWN_CATEGORY):
+        return category_id
+    return text

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import bson
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -477,3 +478,23 @@ def test_prediction_of_photos_resumes_at_a_product(
                 every[before:], stream.read(every[before - 1].end), strict=True
             )
         ]
+
+
+def test_ids_of_any_type_are_in_the_rows(
+    model: Path, products: list[Product], tmp_path: Path
+) -> None:
+    dumped = _predict(model, _write(tmp_path / 'test.bson', products), tmp_path / 'bson.csv')
+    documents = [
+        {'sku': f'SKU-{n}, "new"', 'imgs': [{'picture': picture} for picture in pictures]}
+        for n, (_, pictures) in enumerate(products)
+    ]
+    (tmp_path / 'shop.bson').write_bytes(b''.join(map(bson.encode, documents)))
+    output = tmp_path / 'shop.csv'
+    done = _run_command(model=model, input=tmp_path / 'shop.bson', output=output, fields='_id=sku')
+    assert done.returncode == 0, done.stderr
+    wanted = [(f'SKU-{n}, "new"', row['category_id']) for n, row in enumerate(dumped)]
+    assert [(row['_id'], row['category_id']) for row in _read(output)] == wanted
+    photos = _write_photos(tmp_path / 'photos', products, ['new'] * len(products))
+    (photos / 'new').rename(photos / 'a,b')
+    rows = _predict(model, photos / 'a,b', tmp_path / 'photos.csv')
+    assert {row['_id'] for row in rows} == {str(product_id) for product_id, _ in products}
