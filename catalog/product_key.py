@@ -52,6 +52,11 @@ def product_id(kind: str, text: str) -> int:
     """
     if kind not in KINDS:
         raise ValueError(f'kind must be one of {", ".join(KINDS)}, got {kind!r}')
+    return stable_number(kind, text)
+
+
+def stable_number(kind: str, text: str) -> int:
+    """Returns 63 bits of BLAKE2b over a kind and a text in its normal form."""
     digest = hashlib.blake2b(kind.encode() + b':' + encode(text), digest_size=8).digest()
     return int.from_bytes(digest, 'big') & ((1 << _NUMBER_BITS) - 1)
 

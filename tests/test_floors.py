@@ -30,7 +30,7 @@ ROOMS = {
         'manifest': 'categories errors shards storage typed_json',
         'atomic_folder': 'errors storage',
         'categories': 'errors storage trees',
-        'trees': 'errors terminal',
+        'trees': 'errors product_key terminal',
         'process': 'errors object_store storage terminal',
         'command_line': 'errors object_store storage terminal',
         'product_key': 'errors storage',

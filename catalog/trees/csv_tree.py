@@ -10,8 +10,8 @@ from catalog.trees import rows
 from catalog.trees.rows import MAX_LEVELS, Row
 
 _DELIMITERS = ',;\t|'
-_ID_NAMES = ('category_id', 'id', 'code', 'category_code', 'category')
-_LEVEL_NAME = re.compile(r'\D*[^\W\d]\D*(\d)')  # a word and the number of the level: `level1`
+_ID_NAMES = ('categoryid', 'catid', 'id', 'code', 'categorycode', 'category', 'leafid', 'number')
+_LEVEL_NAME = re.compile(r'(?=.*[^\W\d])\D*(\d)\D*')  # a word and the number of the level
 
 
 def header(levels: int) -> list[str]:
@@ -64,7 +64,7 @@ def parse(text: str, *, path: str) -> tuple[list[Row], bool]:
 
 
 def _check_header(cells: list[str], *, path: str, line: int) -> None:
-    names = [cell.strip().lower().replace(' ', '_') for cell in cells]
+    names = [re.sub('[ _-]', '', cell.lower()) for cell in cells]
     numbers = [_LEVEL_NAME.fullmatch(name) for name in names[1:]]
     levels = [match and int(match[1]) for match in numbers]
     numbered = levels == [*range(1, len(levels) + 1)] and 1 <= len(levels) <= MAX_LEVELS

@@ -1,10 +1,9 @@
 """Category ids: integers, or codes with a stable number each."""
 
-import hashlib
 import re
 from collections.abc import Sequence
-from unicodedata import normalize
 
+from catalog import product_key
 from catalog.errors import UserError
 from catalog.trees.rows import Row
 
@@ -22,13 +21,12 @@ def parse_integer(text: str) -> int | None:
 
 def normalize_code(text: str) -> str:
     """Returns a code in the form in which codes compare."""
-    return normalize('NFC', text.strip())
+    return product_key.normalize(text.strip())
 
 
 def code_number(code: str) -> int:
-    """Returns the number of a code: 63 bits of BLAKE2b, the same in every data set."""
-    digest = hashlib.blake2b(b'category:' + code.encode(), digest_size=8).digest()
-    return int.from_bytes(digest, 'big') & ((1 << 63) - 1)
+    """Returns the number of a code, the same in every data set."""
+    return product_key.stable_number('category', code)
 
 
 def parse_ids(rows: Sequence[Row], *, path: str) -> tuple[list[int], tuple[str, ...] | None]:

@@ -124,6 +124,8 @@ def test_a_tree_has_one_to_eight_levels(levels: int) -> None:
         ('\n' + TREE).encode(),
         TREE.replace('category_', '').encode(),
         TREE.replace('category_level', 'L').replace('category_id', ' Code').encode(),
+        TREE.replace('category_level', 'Level ').replace('category_id', 'Category ID').encode(),
+        TREE.replace('level', 'niveau-').replace('category_id', 'cat_id').encode(),
         TREE.replace('\n', ',\n').encode().replace(b'level3,', b'level3', 1),
         TREE.replace('"TOYS, GAMES"', 'TOYS# GAMES').replace(',', ';').replace('#', ',').encode(),
         TREE.replace('"TOYS, GAMES"', 'TOYS# GAMES').replace(',', '\t').replace('#', ',').encode(),
