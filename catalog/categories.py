@@ -83,12 +83,17 @@ class Categories:
         return ' > '.join(self.names[label])
 
     def find_id(self, value: float | str) -> int | None:
-        """Returns the label of an id, which is an integral number or text; None if unknown."""
+        """Returns the label of an id, which is an integral number or text; None if unknown.
+
+        Of codes, a number may also be the one that stands for a code in `ids`.
+        """
         number = ids.parse_integer(str(value))
         if not self.codes:
             return None if number is None else self.label_by_id.get(number)
-        text = value if isinstance(value, str) or number is None else number
-        return self._label_by_code.get(ids.normalize_code(str(text)))
+        if isinstance(value, str) or number is None:
+            return self._label_by_code.get(ids.normalize_code(str(value)))
+        label = self._label_by_code.get(str(number))
+        return self.label_by_id.get(number) if label is None else label
 
     def find(self, value: float | str) -> int | None:
         """Returns the label of a category, or None if there is none or more than one.

@@ -17,7 +17,7 @@ from trainer.config import InputConfig, LossConfig, ModelConfig, OptimizerConfig
 from trainer.data import data_set
 from trainer.evaluate import evaluation
 from trainer.export import saved_model
-from trainer.summary import artifacts, facts, page
+from trainer.summary import artifacts, facts, page, text
 from trainer.training.loop import train
 
 FIVE_LEVELS = (
@@ -105,7 +105,7 @@ def level_metrics(folder: Path) -> list[tuple[int, int]]:
 
 
 def summary(folder: Path, predictions: list[Prediction]) -> str:
-    """The page that `make run` ends with."""
+    """The page and the text that `make run` ends with."""
     answers = [prediction.to_json() for prediction in predictions]
     for colour, answer in enumerate(answers):
         answer['image'] = str(folder / f'{colour}.jpg')
@@ -119,7 +119,7 @@ def summary(folder: Path, predictions: list[Prediction]) -> str:
     }
     run = artifacts.read_run(**folders, answers=[str(folder / 'answers.json')])
     outputs = facts.list_outputs(**folders, page=str(folder / 'index.html'))
-    return page.render_page(run, outputs).decode()
+    return page.render_page(run, outputs).decode() + text.format_summary(run, outputs, bold=False)
 
 
 def test_a_shop_with_codes_and_five_levels(tmp_path: Path) -> None:
@@ -146,7 +146,9 @@ def test_a_shop_with_codes_and_five_levels(tmp_path: Path) -> None:
     assert 'Sport › Winter › Ski › Alpin' in (report / 'evaluation.html').read_text()
     document = json.loads((report / 'evaluation.json').read_text())
     assert [row['category_id'] for row in document['classes']] == ['SKI-1', 'SKI-2', 'BALL']
-    assert 'Herren' in summary(tmp_path, found[:3])
+    summarized = summary(tmp_path, found[:3])
+    assert summarized.count('Herren') > 3
+    assert 'Bälle' in summarized.split('</html>')[1]
     card = json.loads((tmp_path / 'colours' / '1' / 'model_card.json').read_text())
     outputs = card['signatures']['serving_default']['outputs']
     assert [name for name in outputs if name.startswith('level')] == [

@@ -180,6 +180,7 @@ def test_codes_are_ids_with_a_stable_number() -> None:
     assert tree.codes == ('C-7', '12')
     assert tree.ids.tolist() == [2592492055001761869, 6325845738828342352]
     assert tree.shown_ids.tolist() == ['C-7', '12']
+    assert [tree.find(int(number)) for number in tree.ids] == [0, 1]
     assert [tree.find(value) for value in ('C-7', ' C-7', '12', 12, 12.0, 'C7')] == [
         0,
         0,
