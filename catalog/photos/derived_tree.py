@@ -33,8 +33,10 @@ def derive_from_folders(folders: Sequence[str], *, product_folders: bool | None)
       UserError: If there are no folders with photos, or they look like products.
     """
     paths: dict[Names, int] = {}
+    have_products = False
     for folder in folders:
-        for within, photos in _category_folders(folder, '', bool(product_folders)):
+        for within, photos, inner in _category_folders(folder, '', bool(product_folders)):
+            have_products = have_products or inner
             names = tuple(n for part in within.split('/') for n in _clean(part.split(' > ')))
             paths[names] = paths.get(names, 0) + photos
     if not paths:
@@ -43,7 +45,8 @@ def derive_from_folders(folders: Sequence[str], *, product_folders: bool | None)
             '--categories gives a tree, and --unlabelled reads photos without categories'
         )
     mean = sum(paths.values()) / len(paths)
-    if product_folders is None and mean <= _FEW_PHOTOS and max(map(len, paths)) > 1:
+    are_few = mean <= _FEW_PHOTOS and max(map(len, paths)) > 1
+    if product_folders is None and are_few and not have_products:
         raise UserError(
             f'{folders[0]}: its {len(paths):,} innermost folders have {mean:.1f} photos each on '
             'average, so they may be products; --product_folders takes them for products of the '
@@ -84,8 +87,10 @@ def _format(paths: Iterable[Names]) -> bytes:
     return categories.format_tree(range(len(ordered)), ordered)
 
 
-def _category_folders(root: str, within: str, product_folders: bool) -> Iterator[tuple[str, int]]:
-    """Yields the path below the root of each category folder, and its number of photos."""
+def _category_folders(
+    root: str, within: str, product_folders: bool
+) -> Iterator[tuple[str, int, bool]]:
+    """Yields the path of each category folder, its own photos, and whether it has folders."""
     if within.count('/') > _MAX_DEPTH:  # a link may form a loop
         return
     folder = storage.join(root, within) if within else root
@@ -95,7 +100,7 @@ def _category_folders(root: str, within: str, product_folders: bool) -> Iterator
         folder_contents.contents_of(storage.join(root, name)).files for name in inner
     )
     if within and (has_products or (photos and not product_folders)):
-        yield within, photos
+        yield within, photos, bool(inner)
         return
     for name in inner:
         yield from _category_folders(root, name, product_folders)

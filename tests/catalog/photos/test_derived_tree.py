@@ -56,6 +56,13 @@ def test_innermost_folders_are_products_if_asked(tmp_path: Path) -> None:
     )
 
 
+def test_folders_in_categories_are_products(tmp_path: Path) -> None:
+    names = ['A/B/1.jpg', 'A/B/p/1.jpg', 'A/B/p/2.jpg', 'A/C/2.jpg']
+    assert derive(tmp_path, *names) == (
+        'category_id,category_level1,category_level2\n0,A,B\n1,A,C\n'
+    )
+
+
 def test_folders_without_photos_give_no_tree(tmp_path: Path) -> None:
     with pytest.raises(UserError, match='must have folders with photos, which name'):
         derive(tmp_path, '1.jpg')
