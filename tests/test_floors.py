@@ -23,7 +23,7 @@ PACKAGES = {
 ROOMS = {
     'catalog': {
         'samples': 'categories command_line errors formats process schema storage',
-        'sources': 'categories errors formats object_store photos process product_key schema'
+        'sources': 'categories errors formats object_store photos process product_key schema shards'
         ' storage terminal',
         'schema': 'errors formats product_key shards',
         'photos': 'categories errors formats storage',

@@ -5,6 +5,8 @@
 | `path` | `file`, `image`, … | path of a photo; several with `|` between them, or a Parquet list |
 | `category` | `category_id`, `label`, … | a category id, a code or the names of a leaf |
 | `product` | `product_id`, `sku`, … | product id: rows with the same one are one product's views |
+| `split` | only by `--fields` | `train`, `validation` or `test` |
+| `group` | only by `--fields` | what products share that must be in one split |
 
 Names are compared without case, and without spaces, `-` and `_`. A column is of integers (also
 `7.0`) if all its cells are and none has leading zeros; otherwise it is text.
@@ -29,7 +31,7 @@ _KNOWN_NAMES = {
     ),
     'product': ('productid', 'sku', 'productsku', 'itemid', 'articleid', 'id'),
 }  # fmt: skip
-COLUMNS = tuple(_KNOWN_NAMES)
+_OPTIONAL = ('split', 'group')  # read only under a name that the user gave
 
 _URL = re.compile('(?!gs:|file:)[a-z][a-z0-9+.-]*://', re.IGNORECASE)
 _DRIVE = re.compile(r'[a-z]:[/\\]', re.IGNORECASE)
@@ -51,7 +53,8 @@ def choose(found: Sequence[str], names: Mapping[str, str], *, path: str) -> dict
     for name in found:
         by_form.setdefault(_form(name), []).append(name)
     chosen: dict[str, str] = {}
-    for ours, known in _KNOWN_NAMES.items():
+    optional: dict[str, tuple[str, ...]] = {ours: () for ours in _OPTIONAL if ours in names}
+    for ours, known in (_KNOWN_NAMES | optional).items():
         given = names.get(ours)
         forms = (_form(given),) if given is not None else (ours, *known)
         hits = next((by_form[form] for form in forms if form in by_form), [])

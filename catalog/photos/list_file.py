@@ -24,7 +24,7 @@ _LINE_BYTES = 1 << 20  # longest line of a CSV file
 
 
 def read(path: str, rules: Rules, names: Mapping[str, str] | None = None) -> Any:
-    """Returns the columns of `list_columns.COLUMNS` that a list has, a pyarrow table.
+    """Returns the columns of `list_columns` that a list has, a pyarrow table.
 
     `path` is large_string, or list of large_string; the others are int64 or string.
 

@@ -42,6 +42,7 @@ from catalog.errors import UserError
 from catalog.formats.image_header import BadPicture
 from catalog.photos import confined
 from catalog.photos.confined import Rules
+from catalog.shards import LABELLED_SPLITS
 from catalog.sources import photo_lists
 from catalog.sources.photo_lists import Listing, Photos
 from catalog.sources.source import (
@@ -119,27 +120,45 @@ class PhotoFiles:
         photos = self._photos(part.file)
         low, high = np.searchsorted(photos.first, [part.start, part.stop]).tolist()
         bounds = list(pairwise(photos.first[low : high + 1].tolist()))
-        wanted = (
-            n for first, end in bounds if end - first <= _MAX_VIEWS for n in range(first, end)
-        )
+        refused = {
+            first: refusal
+            for number, (first, end) in enumerate(bounds, low)
+            if (refusal := self._refuse(photos, number, part.file, first=first, end=end))
+        }
+        wanted = (n for first, end in bounds if first not in refused for n in range(first, end))
         rules = self.listings[part.file].rules
         views = self._read_photos(part.file, wanted)
         for number, (first, end) in enumerate(bounds, low):
-            if end - first <= _MAX_VIEWS:
+            if first in refused:
+                yield refused[first]
+            else:
                 found = itertools.islice(views, end - first)
                 limit = _MAX_PRODUCT * rules.max_picture_mb * 1e6
                 yield _product(photos, number, list(_limited(found, int(limit))))
-            else:
-                yield Rejected(
-                    reason='too_many_pictures',
-                    file=part.file,
-                    offset=first,
-                    length=0,
-                    product_id=int(photos.product_ids[number]),
-                    picture=None,
-                    message=f'a product must have at most {_MAX_VIEWS} photos, got {end - first}',
-                    key=product_key.decode(photos.keys[number]),
-                )
+
+    def _refuse(
+        self, photos: Photos, number: int, file: int, *, first: int, end: int
+    ) -> Rejected | None:
+        """Returns a product as a rejected piece if its photos are not read."""
+        if end - first > _MAX_VIEWS:
+            reason = 'too_many_pictures'
+            message = f'a product must have at most {_MAX_VIEWS} photos, got {end - first}'
+        elif photos.splits is not None and photos.splits[number] not in LABELLED_SPLITS:
+            reason, name = 'unknown_split', dict(self.listings[file].columns)['split']
+            got = repr(photos.splits[number]) if photos.splits[number] else 'none'
+            message = f'{name} must be one of {", ".join(LABELLED_SPLITS)}, got {got}'
+        else:
+            return None
+        return Rejected(
+            reason=reason,
+            file=file,
+            offset=first,
+            length=0,
+            product_id=int(photos.product_ids[number]),
+            picture=None,
+            message=message,
+            key=product_key.decode(photos.keys[number]),
+        )
 
     def first_documents(self) -> Iterator[tuple[str, bytes]]:
         """Yields nothing: photos are not documents."""
@@ -304,6 +323,8 @@ def _product(photos: Photos, number: int, views: Sequence[bytes | BadPicture]) -
             number: view for number, view in enumerate(views) if isinstance(view, BadPicture)
         },
         keys=np.array([photos.keys[number]]),
+        splits=None if photos.splits is None else np.array([photos.splits[number]]),
+        groups=None if photos.groups is None else photos.groups[number : number + 1],
     )
 
 

@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from catalog.photos import category_folders, folder_contents, list_columns, list
 from catalog.photos.category_folders import FolderNames, parse_number
 from catalog.photos.confined import Rules, is_absolute
 from catalog.sources import runs
-from catalog.sources.source import NO_CATEGORY, UNKNOWN_CATEGORY
+from catalog.sources.source import NO_CATEGORY, NO_GROUP, UNKNOWN_CATEGORY
 
 Int64s = npt.NDArray[np.int64]
 
@@ -108,6 +109,10 @@ class Photos:
       keys: The key of each product, b'' where the id is an integer [products].
       category_ids: int64 [products], NO_CATEGORY where a product has no category.
       notes: Number of `files` and `rows` that are passed over.
+      splits: The split that the list names for each product, '' for none, and several if its rows
+        differ [products]. None if the list names no splits.
+      groups: The group of each product, NO_GROUP for none, int64 [products]. None if the list
+        names no groups.
     """
 
     folder: str
@@ -117,6 +122,8 @@ class Photos:
     keys: Texts
     category_ids: Int64s
     notes: Mapping[str, int]
+    splits: tuple[str, ...] | None = None
+    groups: Int64s | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -339,6 +346,8 @@ def _list_file_photos(listing: Listing) -> Photos:
         keys=pack_texts([keys[row] for row in kept[first].tolist()]),
         category_ids=category_ids[first],
         notes=Counter(rows=len(order) - len(kept)),
+        splits=_splits(table, rows[kept], first),
+        groups=_groups(table, rows[kept[first]]),
     )
 
 
@@ -403,6 +412,41 @@ def _product_ids(
         by_row.append((product_key.product_id(kind, text), product_key.encode(text)))
     ids = np.array([by_row[row][0] for row in rows.tolist()], np.int64)
     return ids, [by_row[row][1] for row in rows.tolist()]
+
+
+def _splits(table: Any, rows: Int64s, first: Int64s) -> tuple[str, ...] | None:
+    """Returns the split of each product [products], from its rows.
+
+    Args:
+      table: The list.
+      rows: Row of each photo, int64 [photos].
+      first: Index of each product's first photo, int64 [products].
+    """
+    if 'split' not in table.column_names:
+        return None
+    cells = ['' if cell is None else str(cell) for cell in table['split'].to_pylist()]
+    bounds = pairwise([*first.tolist(), len(rows)])
+    return tuple(
+        ' and '.join(dict.fromkeys(cells[row] for row in rows[begin:end].tolist()))
+        for begin, end in bounds
+    )
+
+
+def _groups(table: Any, rows: Int64s) -> Int64s | None:
+    """Returns the group of each product, int64 [products], from the row of its first photo."""
+    if 'group' not in table.column_names:
+        return None
+    cells = table['group'].to_pylist()
+    groups = [
+        NO_GROUP if cells[row] is None else _group_number(cells[row]) for row in rows.tolist()
+    ]
+    return np.array(groups, np.int64)
+
+
+def _group_number(cell: int | str) -> int:
+    if isinstance(cell, int):
+        return cell
+    return product_key.product_id(product_key.STRING, cell)
 
 
 def _are_new(

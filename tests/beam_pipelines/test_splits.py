@@ -9,7 +9,7 @@ import pytest
 
 from catalog.errors import UserError
 from tests.beam_pipelines.running import read_split, run_command, run_job
-from tests.shop import CATEGORY_IDS, jpeg, product
+from tests.shop import CATEGORY_IDS, jpeg, product, write_photo
 
 WriteBson = Callable[..., Path]
 
@@ -152,6 +152,41 @@ def test_products_of_a_group_are_in_one_split_and_stay_there(
     assert set.union(*by_seller) == {'train', 'validation', 'test'}
     assert len({splits[1][ids[n]] for n in range(0, 720, 8)}) == 3  # those without a seller
     assert moved(*splits) == 0
+
+
+def test_a_list_names_splits_or_groups_too(categories_path: Path, tmp_path: Path) -> None:
+    names = ['train', 'validation', 'test', 'train', 'dev', '']
+    rows = []
+    for number in range(18):
+        write_photo(tmp_path, f'{number}.jpg', jpeg(number))
+        rows.append(f'{number}.jpg,{CATEGORY_IDS[0]},{number},{names[number % 6]},s{number % 3}')
+    write_photo(tmp_path, 'other.jpg', jpeg(99))
+    rows.append(f'other.jpg,{CATEGORY_IDS[0]},0,test,s0')  # product 0 in two splits
+    listed = tmp_path / 'list.csv'
+    listed.write_text('\n'.join(['path,category,product,part,shoot', *rows]))
+    for output, flags in (
+        ('splits', ['--fields=split=part', '--max_rejected_fraction=0.5']),
+        ('groups', ['--group_field=shoot', '--validation_fraction=0.5', '--seed=1']),
+    ):
+        done = run_command(
+            f'--input={listed}',
+            f'--categories={categories_path}',
+            f'--output={tmp_path / output}',
+            *flags,
+        )
+        assert done.returncode == 0, done.stderr
+    found = split_of_each(tmp_path / 'splits')
+    assert found == {n: names[n % 6] for n in range(1, 18) if n % 6 < 4}
+    lines = (tmp_path / 'splits' / 'rejected' / 'rejected.jsonl').read_text().splitlines()
+    messages = {json.loads(line)['product_id']: json.loads(line)['message'] for line in lines}
+    assert len(messages) == 7
+    rule = 'part must be one of train, validation, test, got'
+    assert messages[4] == f"{rule} 'dev'"
+    assert messages[5] == f'{rule} none'
+    assert messages[0] == f"{rule} 'train and test'"
+    by_shoot = [{split_of_each(tmp_path / 'groups')[n] for n in range(s, 18, 3)} for s in range(3)]
+    assert all(len(splits) == 1 for splits in by_shoot)
+    assert len(set.union(*by_shoot)) == 2
 
 
 @pytest.mark.parametrize(
