@@ -2,11 +2,13 @@
 
 import re
 
-_CONTROLS = re.compile('[\x00-\x1f\x7f-\x9f]')  # C0, DEL and C1
+# Line and paragraph separators; characters that set the direction of text (Unicode TR 36).
+_INVISIBLE = '\u2028-\u202e\u2066-\u2069'
 
-# Controls except tab and line feed; marks that override the direction of text (Unicode TR 36); line
-# and paragraph separators; surrogates, which stand for bytes of a file name that are not UTF-8.
-_ESCAPED = re.compile('[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]')
+_CONTROLS = re.compile(f'[\x00-\x1f\x7f-\x9f{_INVISIBLE}]')  # C0, DEL and C1
+
+# Tab and line feed are kept. Surrogates stand for bytes of a file name that are not UTF-8.
+_ESCAPED = re.compile(f'[\x00-\x08\x0b-\x1f\x7f-\x9f{_INVISIBLE}\ud800-\udfff]')
 
 
 def escape(text: str) -> str:
@@ -15,5 +17,5 @@ def escape(text: str) -> str:
 
 
 def has_controls(text: str) -> bool:
-    """Returns whether text contains control characters, tab and line feed included."""
+    """Returns whether text contains control characters, also tab, line feed and Unicode's."""
     return _CONTROLS.search(text) is not None

@@ -1,6 +1,9 @@
 """Recognises formats that are mistaken for BSON, by their first bytes."""
 
 import re
+import struct
+
+from catalog.formats import bson_document, tfrecord
 
 HEAD_BYTES = 512
 
@@ -21,6 +24,7 @@ _KINDS = (
     (b'\x04\x22\x4d\x18', 'an lz4 file', f'{_UNPACK} with lz4 -d, or compress it with gzip'),
     (b'7z\xbc\xaf\x27\x1c', 'a 7z archive', _UNPACK),
     (b'Rar!\x1a\x07', 'a rar archive', _UNPACK),
+    (b'\x1f\x9d', 'a .Z file of compress', f'{_UNPACK} with gunzip, or compress it with gzip'),
     (GZIP, 'a gzip file', 'give it a name that ends with .gz'),
     (
         b'\x6d\xe2\x99\x81',
@@ -49,9 +53,12 @@ _KINDS = (
         'run git lfs pull',
     ),
 )
+_ORC = b'ORC'
+_PICKLE = re.compile(rb'\x80[\x02-\x05][\x95\x8cc\]}()KMXUGJN]')  # its protocol, an operation
 _HTML = re.compile(rb'\s*<(?:!doctype|html|head|body|!--)', re.IGNORECASE)
 _XML = re.compile(rb'\s*<(?:\?xml|error)', re.IGNORECASE)
 _JSON = re.compile(rb'\s*[\[{]\s*(?:["{\[]|[\]}])')
+_BSON_TYPES = (*range(0x01, 0x14), 0x7F, 0xFF)
 _MARKS = (b'\xef\xbb\xbf', b'\xff\xfe', b'\xfe\xff')
 _TAR = slice(257, 262)
 
@@ -65,6 +72,8 @@ def recognize(head: bytes) -> tuple[str, str] | None:
     for magic, name, remedy in _KINDS:
         if head.startswith(magic):
             return name, remedy
+    if tfrecord.is_header(head):
+        return 'a TFRecord file', 'the job reads the products of the shop, not shards'
     if head[_TAR] == b'ustar':
         return 'a tar archive', _UNPACK
     text = head
@@ -82,7 +91,42 @@ def recognize(head: bytes) -> tuple[str, str] | None:
         )
     if head.startswith(_MARKS) or _is_text(text):
         return 'text', 'a list of photos has a name that ends with .csv'
+    return None if _may_be_bson(head) else _recognize_ambiguous(head)
+
+
+def _recognize_ambiguous(head: bytes) -> tuple[str, str] | None:
+    """Recognises formats whose first bytes may also be the length of a BSON document."""
+    if head.startswith(_ORC):
+        return 'an ORC file', _EXPORT
+    if _PICKLE.match(head):
+        return 'a Python pickle', _EXPORT
+    if _is_lzma(head):
+        return 'an LZMA file', f'{_UNPACK} with unlzma, or compress it with gzip'
     return None
+
+
+def _is_lzma(head: bytes) -> bool:
+    """Returns whether the bytes are a header of LZMA: usual properties, sizes, and a zero."""
+    if len(head) < 14 or head[0] != 0x5D or head[13]:
+        return False
+    dictionary, size = struct.unpack_from('<Iq', head, 1)
+    odd_part = dictionary // (dictionary & -dictionary or 1)  # of 2^n or 2^n + 2^(n-1)
+    return dictionary >= 1 << 12 and odd_part in (1, 3) and -1 <= size < 1 << 40
+
+
+def _may_be_bson(head: bytes) -> bool:
+    """Returns whether the bytes begin like a document: a length, a field's type, its name."""
+    if not bson_document.framed_length(head, 0):
+        return False
+    kind, (name, _, _) = head[4], head[5:].partition(b'\0')
+    return kind == 0 or (kind in _BSON_TYPES and b'\0' in head[5:] and _is_printable(name))
+
+
+def _is_printable(text: bytes) -> bool:
+    try:
+        return text.decode().isprintable()
+    except UnicodeDecodeError:
+        return False
 
 
 def _is_text(data: bytes) -> bool:

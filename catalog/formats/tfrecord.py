@@ -56,6 +56,13 @@ def _cut(values: npt.NDArray[Any]) -> list[bytes]:
     return [data[at : at + size] for at in range(0, len(data), size)]
 
 
+def is_header(head: bytes) -> bool:
+    """Returns whether bytes begin with the length of a record and its right checksum."""
+    if len(head) < _HEADER.size:
+        return False
+    return bool(_masked_crc(head[: _LENGTH.size]) == _HEADER.unpack_from(head)[1])
+
+
 def read(file: BinaryIO) -> Iterator[bytes]:
     """Yields the records of an open, uncompressed TFRecord file.
 

@@ -14,6 +14,7 @@ import functools
 import json
 import os
 import socket
+import stat
 import sys
 import time
 import uuid
@@ -26,9 +27,10 @@ from catalog.process import object_lease
 
 FILE_NAME = '.lock'
 
-_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _MOST_BYTES = 4096
 _HELD_ERRORS = (errno.EWOULDBLOCK, errno.EACCES)
+_NOT_A_FILE_ERRORS = (errno.ELOOP, errno.EISDIR, errno.ENXIO)  # link, folder, socket
 _NO_LOCKS_ERRORS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL)
 
 
@@ -79,7 +81,8 @@ def own_folder(path: str, *, owner: str) -> Iterator[Ownership]:
       owner: Name of this program, for the message to others.
 
     Raises:
-      UserError: If another process owns the folder. Names that process.
+      UserError: If another process owns the folder; names that process. If something else than a
+        lock has its name.
     """
     claim = {
         'owner': owner,
@@ -102,6 +105,13 @@ def _held_error(folder: str, found: bytes) -> UserError:
     return UserError(
         f'{folder}: only one process at a time may write here, but {_describe(found)} does; '
         'wait until it ends, or choose another folder'
+    )
+
+
+def _foreign_error(path: str) -> UserError:
+    return UserError(
+        f'{path}: must be a regular file that this program wrote, got a link, a folder or a '
+        'device; delete it, or choose another folder'
     )
 
 
@@ -142,6 +152,14 @@ def _lock_file(path: str, *, folder: str) -> int:
             descriptor = os.open(path, _FLAGS, 0o666)
         except FileNotFoundError:
             continue  # another process has just deleted the folder again
+        except OSError as error:
+            if error.errno in _NOT_A_FILE_ERRORS:
+                raise _foreign_error(path) from error
+            raise
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:  # it would be overwritten
+            os.close(descriptor)
+            raise _foreign_error(path)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

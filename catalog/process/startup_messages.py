@@ -1,7 +1,8 @@
 """Hides the messages about absent hardware that a library prints while it loads.
 
 TensorFlow writes them to the file descriptor before its own log level takes effect. An error
-message would follow six lines of them.
+message would follow six lines of them. oneDNN's note on types that this CPU lacks comes once, with
+the first operation on such a type: run one inside the block.
 """
 
 import contextlib
@@ -14,7 +15,8 @@ from collections.abc import Iterator
 _KNOWN = re.compile(
     rb'WARNING: All log messages before absl::InitializeLog'
     rb'|To enable the following instructions: .* rebuild TensorFlow'
-    rb'|[IWE]0000 .*(oneDNN custom operations|cudart_stub|cuda_platform|cpu_feature_guard)'
+    rb'|[IWE]0000 .*(oneDNN custom operations|oneDNN supports DT_)'
+    rb'|[IWE]0000 .*(cudart_stub|cuda_platform|cpu_feature_guard)'
 )
 
 

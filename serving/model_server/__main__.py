@@ -66,7 +66,7 @@ def main(argv: list[str]) -> None:
     with startup_messages.hide():
         import tensorflow as tf
 
-        tf.config.list_physical_devices()  # logs warnings about missing hardware
+        tf.constant(0, tf.float16)  # logs warnings about missing hardware, also oneDNN's
     from serving.server import process  # imports TensorFlow, which --help and flag errors skip
 
     process.serve(

@@ -81,6 +81,8 @@ def test_a_parent_is_identified_by_its_path() -> None:
             (HEADER + '1,A,B,\x1b[2J\n').encode(),
             "line 2: a name must have no control characters, got '\\x1b[2J'",
         ),
+        ((HEADER + '1,A,B\u202ecod,C\n').encode(), "control characters, got 'B\\u202ecod'"),
+        ((HEADER + '1,A,B,C\u2066\n').encode(), "control characters, got 'C\\u2066'"),
         ((HEADER + '1,A,"B\nB",C\n').encode(), "no control characters, got 'B\\nB'"),
         (b'1,A,B,C\n', 'line 1: the header must be category_id,category_level1'),
         (b'', 'line 1: the header must be'),

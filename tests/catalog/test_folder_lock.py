@@ -144,16 +144,20 @@ def test_a_forked_child_does_not_keep_the_folder(tmp_path: Path) -> None:
     assert os.waitpid(child, 0)[1] == 0
 
 
-def test_a_lock_that_links_elsewhere_is_refused(tmp_path: Path) -> None:
-    (tmp_path / 'victim').write_text('precious')
-    (tmp_path / 'folder').mkdir()
-    (tmp_path / 'folder' / '.lock').symlink_to(tmp_path / 'victim')
+@pytest.mark.parametrize('plant', [os.symlink, os.link, lambda _, lock: os.mkfifo(lock)])
+def test_a_planted_lock_is_refused_by_name(
+    plant: Callable[[Path, Path], None], tmp_path: Path
+) -> None:
+    victim, folder = tmp_path / 'victim', tmp_path / 'folder'
+    victim.write_text('precious')
+    folder.mkdir()
+    plant(victim, folder / '.lock')
     with (
-        pytest.raises(OSError, match='symbolic links'),
-        folder_lock.own_folder(str(tmp_path / 'folder'), owner='the first'),
+        pytest.raises(UserError, match=r'/\.lock: must be a regular file .* got a link'),
+        folder_lock.own_folder(str(folder), owner='the first'),
     ):
         pass
-    assert (tmp_path / 'victim').read_text() == 'precious'
+    assert victim.read_text() == 'precious'
 
 
 def test_an_ownership_that_was_lost_is_noticed_in_a_worker(folder: str) -> None:

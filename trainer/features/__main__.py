@@ -43,7 +43,7 @@ def main(argv: list[str]) -> None:
     if _WORKDIR.value and argv[1:]:
         raise UserError(f'--config.{argv[1]}: the config of a --workdir cannot be changed')
     data = data_set.open_data_set(_DATA.value)
-    startup.start()
+    startup.start(run_operation=True)
     from trainer.features.cache import write_cache  # loads TensorFlow, which --help need not
 
     member = _trained() if _WORKDIR.value else _pretrained(argv[1:], data.num_classes)

@@ -66,7 +66,7 @@ _OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Replace an existing or incom
 def main(argv: list[str]) -> None:
     """Parses the flags, predicts, and prints the counts."""
     del argv
-    startup.start()
+    startup.start(run_operation=True)
     from trainer.predict import dump_predictions  # TensorFlow takes seconds: not for --help
     from trainer.predict.submission import Columns
 

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import lzma
+import pickle
 import struct
 import tarfile
 import zipfile
@@ -12,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import bson
+import pyarrow
 import pytest
 from bson import ObjectId
 from PIL import Image
+from pyarrow import orc
 from pymongo import MongoClient
 
 from catalog.errors import UserError
+from catalog.formats import containers, tfrecord
 from catalog.sources import first_look, opening
 from tests.shop import CATEGORY_IDS, TREE, jpeg, product
 
@@ -40,6 +44,12 @@ def tarred() -> bytes:
     return file.getvalue()
 
 
+def orc_file() -> bytes:
+    file = io.BytesIO()
+    orc.write_table(pyarrow.table({'_id': [1, 2]}), file)
+    return file.getvalue()
+
+
 def image(kind: str) -> bytes:
     file = io.BytesIO()
     Image.new('RGB', (8, 8)).save(file, kind)
@@ -51,6 +61,17 @@ def image(kind: str) -> bytes:
     [
         (zipped(), 'a zip archive', 'unpack it first'),
         (lzma.compress(DUMP), 'an xz file', 'xz -d'),
+        (lzma.compress(DUMP, lzma.FORMAT_ALONE), 'an LZMA file', 'unlzma'),
+        (lzma.compress(DUMP, lzma.FORMAT_ALONE, preset=0), 'an LZMA file', 'unlzma'),
+        (lzma.compress(DUMP, lzma.FORMAT_ALONE, preset=9), 'an LZMA file', 'unlzma'),
+        (b'\x5d\0\0\x80\0' + struct.pack('<q', 10**6) + bytes(20), 'an LZMA file', 'unlzma'),
+        (b'\x1f\x9d\x90' + DUMP, 'a .Z file', 'gunzip'),
+        (orc_file(), 'an ORC file', 'mongodump'),
+        (pickle.dumps([DUMP], 2), 'a Python pickle', 'mongodump'),
+        (pickle.dumps({'a': 1}, 3), 'a Python pickle', 'mongodump'),
+        (pickle.dumps(DUMP, 4), 'a Python pickle', 'mongodump'),
+        (pickle.dumps({'a': DUMP}, 5), 'a Python pickle', 'mongodump'),
+        (tfrecord.frame(DUMP), 'a TFRecord file', 'not shards'),
         (bz2.compress(DUMP), 'a bzip2 file', 'bunzip2'),
         (b'\x28\xb5\x2f\xfd' + DUMP, 'a zstd file', 'zstd -d'),
         (b'\x04\x22\x4d\x18' + DUMP, 'an lz4 file', 'lz4 -d'),
@@ -88,6 +109,14 @@ def test_another_format_is_named_with_what_to_do(
         message = str(caught.value)
         assert message.startswith(f'{shown}: must be BSON documents, got {name}')
         assert remedy in message
+
+
+@pytest.mark.parametrize('length', [0x43524F, 0x950480, 0x04005D, 0x5D])
+def test_no_document_is_taken_for_another_format(length: int) -> None:
+    # These lengths are the first bytes of ORC, a pickle and LZMA.
+    for name in (b'_id', b'imgs', 'é'.encode(), b''):
+        head = struct.pack('<iB', length, 0x10) + name + b'\0' + bytes(490)
+        assert containers.recognize(head) is None
 
 
 @pytest.mark.parametrize(
