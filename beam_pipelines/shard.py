@@ -225,6 +225,8 @@ def open_job() -> job.Job:
         max_picture_mb=_MAX_PICTURE_MB.value,
         max_list_mb=_MAX_LIST_MB.value,
     )
+    if _OUTPUT.value.rstrip('/') in [path.rstrip('/') for path in _INPUT.value]:
+        raise UserError(f'--output: must be another folder than --input, got {_OUTPUT.value}')
     renamed = _field_names(options)
     tree, tree_bytes = _load_tree(rules, renamed, unlabelled=options.unlabelled)
     source = opening.open_source(

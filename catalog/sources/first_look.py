@@ -1,5 +1,6 @@
 """Looks at the first bytes and documents of a source: a wrong one ends the job in seconds."""
 
+import difflib
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -57,22 +58,37 @@ def check_products(
       fields: Names of the fields.
 
     Raises:
-      UserError: Naming the fields that were found, what is wrong with them, and what to do.
+      UserError: Naming the fields that were found, what is wrong with them, and what to do. Also if
+        none of many documents has the field of the group.
     """
     schema = Schema(fields, text_ids=True)
     reasons: Counter[str] = Counter()
     unusable: list[bytes] = []
     types: dict[str, Counter[str]] = {}
+    others: dict[str, None] = {}
     first_place = ''
+    usable = 0
     for place, document in itertools.islice(source.first_documents(), _MOST_DOCUMENTS):
         first_place = first_place or place
         reason = _unusable(document, categories, schema)
         if reason is None:
-            return
+            usable += 1
+            if _has_group(document, schema):
+                return
+            for name, _ in _fields(document):
+                others[name] = None
+            continue
         reasons[reason] += 1
         unusable.append(document)
         for name, kind in _fields(document):
             types.setdefault(name, Counter())[kind] += 1
+    if usable:
+        nearest = difflib.get_close_matches(fields['group'], others, 1)
+        raise UserError(
+            f'{first_place}: a group must be a field of some product, got {fields["group"]}, which '
+            f'none of the first {usable} has; '
+            + (f'did you mean group={nearest[0]}?' if nearest else f'they have {", ".join(others)}')
+        )
     count = reasons.total()
     if not count:
         if source.guesses_starts():
@@ -119,6 +135,13 @@ def _unusable(document: bytes, categories: Categories | None, schema: Schema) ->
         f'{name} {value!r} is not in the category tree; are --input and --categories of the same '
         'shop?'
     )
+
+
+def _has_group(document: bytes, schema: Schema) -> bool:
+    """Returns whether a usable document has the group that was asked for, if one was."""
+    if not schema.fields.is_renamed('group'):
+        return True
+    return product_document.parse(document, schema=schema).group is not None
 
 
 def _expected(fields: Fields, *, labelled: bool) -> str:

@@ -53,6 +53,11 @@ def open_source(
             f'--input: must be BSON files or photos, got both: {bson[0]} and {photos[0]}'
         )
     if photos:
+        if fields.renamed and not any(path.endswith(photo_lists.LIST_SUFFIXES) for path in photos):
+            raise UserError(
+                f'--fields: folders of photos have no fields, got {"=".join(fields.renamed[0])}; '
+                'name them in a list of the photos'
+            )
         fields.check(LIST_FIELDS, source='lists of photos')
         return photo_files.open_photos(photos, tree, rules, dict(fields.renamed))
     return bson_files.open_files(bson, fields=fields, max_unpack_ratio=max_unpack_ratio)

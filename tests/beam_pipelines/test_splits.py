@@ -189,6 +189,24 @@ def test_a_list_names_splits_or_groups_too(categories_path: Path, tmp_path: Path
     assert len(set.union(*by_shoot)) == 2
 
 
+def test_folders_of_photos_have_no_fields_and_contain_no_data_set(
+    categories_path: Path, tmp_path: Path
+) -> None:
+    photos = tmp_path / 'photos'
+    write_photo(photos, f'{CATEGORY_IDS[0]}/1.jpg', jpeg(1))
+    flags = (f'--input={photos}', f'--categories={categories_path}')
+    done = run_command(*flags, f'--output={tmp_path / "out"}', '--group_field=seller')
+    assert (done.returncode, done.stderr) == (
+        2,
+        'error: --fields: folders of photos have no fields, got group=seller; name them in a list '
+        'of the photos\n',
+    )
+    done = run_command(*flags, f'--output={photos}/')
+    assert (done.returncode, done.stderr) == (
+        2, f'error: --output: must be another folder than --input, got {photos}/\n'
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ('flags', 'message'),
     [
@@ -197,9 +215,14 @@ def test_a_list_names_splits_or_groups_too(categories_path: Path, tmp_path: Path
             ['--group_field=a', '--near_duplicates=group'],
             '--near_duplicates: must be off or mark with a field group',
         ),
+        (
+            ['--group_field=catgory_id'],
+            'a group must be a field of some product, got catgory_id, which none of the first 4 '
+            'has; did you mean group=category_id?',
+        ),
     ],
 )
-def test_two_rules_for_splits_are_refused(
+def test_rules_for_splits_that_cannot_hold_are_refused(
     write_bson: WriteBson, categories_path: Path, tmp_path: Path, flags: list[str], message: str
 ) -> None:
     done = run_command(

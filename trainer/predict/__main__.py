@@ -7,9 +7,9 @@ list of photos; or shards. A product without a decodable picture gets the most c
 (confidence: its share; level 0) and is counted. If the input has categories of the model's tree,
 the accuracy is printed, and --true_category writes them as the last column.
 
-The rows are in the order of the input: `_id,category_id`, and with --top_k=5 --confidence --level
-also category_id_2 to _5, confidence to confidence_5, and the deepest level of the tree whose
-summed confidence reaches the threshold (1 to 3, or 0).
+The rows are in the order of the input, photos in that of their paths: `_id,category_id`, and with
+--top_k=5 --confidence --level also category_id_2 to _5, confidence to confidence_5, and the deepest
+level of the tree whose summed confidence reaches the threshold (1 to 8, or 0).
 
 The same command resumes after an interruption, even kill -9, and writes the same bytes. The output
 gets its name when it is complete.

@@ -5,7 +5,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from catalog import storage
+import numpy as np
+
+from catalog import categories, storage
 from catalog.categories import Categories
 from catalog.errors import UserError
 from catalog.photos.confined import Rules
@@ -60,7 +62,7 @@ def open_stream(
         return SourceStream(source, tuple(names))
     paths = [path for name in names for path in _expand(name)]
     if paths and all(path.endswith(shard_stream.SUFFIXES) for path in paths):
-        return ShardStream(tuple(paths))
+        return ShardStream(tuple(paths), labelled=_have_tree(paths, tree))
     if not any(map(_is_other, paths)):
         return _open_dump(dump_stream.find_files(inputs), fields)
     try:
@@ -71,6 +73,22 @@ def open_stream(
     if isinstance(source, BsonFiles):
         return _open_dump(source.paths, fields)
     return SourceStream(source, tuple(names))
+
+
+def _have_tree(shards: Sequence[str], tree: Categories) -> bool:
+    """Returns whether shards have the category tree of the model; reports another one."""
+    for folder in sorted({shard.rpartition('/')[0] or '.' for shard in shards}):
+        path = storage.join(folder, categories.FILE_NAME)
+        if not storage.exists(path):  # unlabelled
+            return False
+        found = categories.load(path)
+        if not np.array_equal(found.ids, tree.ids) or found.names != tree.names:
+            print(
+                f'note: predicted without accuracy: {path} is not the category tree of the model',
+                file=sys.stderr,
+            )
+            return False
+    return True
 
 
 def _open_dump(paths: Sequence[str], fields: Fields) -> ProductStream:

@@ -30,9 +30,11 @@ class ShardStream:
 
     Attributes:
       paths: Paths of the shards.
+      labelled: Whether their categories are read.
     """
 
     paths: tuple[str, ...]
+    labelled: bool = True
 
     def fingerprint(self) -> str:
         """Returns a digest of the shards' names, sizes, and first and last bytes."""
@@ -70,13 +72,14 @@ class ShardStream:
                 read_bytes += sum(map(len, pictures))
                 if number > offset:
                     first = views[0]
+                    category = first.category if self.labelled else None
                     yield DumpProduct(
                         first.product_id,
                         pictures,
                         DumpPosition(file, number),
                         read_bytes,
                         key=product_key.decode(first.key),
-                        category=first.category.category_id if first.category else None,
+                        category=category.category_id if category else None,
                     )
             before += storage.size(self.paths[file])
 

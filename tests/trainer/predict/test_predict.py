@@ -431,6 +431,21 @@ def test_labelled_photos_and_shards_are_predicted_with_their_accuracy(
         assert 'accuracy 0.5000: 15 of 30 labelled products\n' in done.stdout
 
 
+def test_shards_of_another_tree_are_predicted_without_accuracy(
+    model: Path, products: list[Product], tmp_path: Path
+) -> None:
+    _write_photos(tmp_path / 'photos', products, [1000 + n % 2 for n in range(len(products))])
+    arguments = [f'--input={tmp_path}/photos', f'--output={tmp_path}/shards']
+    command = [sys.executable, '-m', 'beam_pipelines.shard', *arguments, '--product_folders']
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    done = _run_command(
+        model=model, input=tmp_path / 'shards' / 'train-*.tfrecord', output=tmp_path / 'out.csv'
+    )
+    assert done.returncode == 0, done.stderr
+    assert 'shards/category_names.csv is not the category tree of the model' in done.stderr
+    assert 'accuracy' not in done.stdout
+
+
 def test_photos_without_categories_are_predicted(
     model: Path, products: list[Product], tmp_path: Path
 ) -> None:
