@@ -13,7 +13,6 @@ TRAIN = [
     'pyarrow',
     'pydantic',
     'scipy',
-    'simplejpeg',
     'tensorboard',
     'tensorflow',
     'tensorflow-serving-api',
@@ -65,6 +64,7 @@ setup(
         'pillow',
         'protobuf',
         'pymongo',
+        'simplejpeg',
         'xxhash',
     ],
     extras_require={

@@ -8,6 +8,7 @@ A room imports only the rooms above it, and `catalog`.
 | `table`, `packing` | the columns that move through Beam, and their bytes |
 | `ledger` | where every document and picture ends up |
 | `local` | running a pipeline on this machine: runner, memory, progress |
+| `near_duplicates` | visual hashes, and which of them are near |
 | `scan` | a range of the source: rows, rejected pieces, and the proof that ranges meet |
 | `plan` | split, copies, shard and order of every picture |
 | `write` | shard files, the files about rejected pieces, the commit |

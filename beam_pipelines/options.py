@@ -1,13 +1,20 @@
 """Options that change the result of the shard job. Flags and Beam options choose where it runs."""
 
+import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 from catalog import record, shards
 from catalog.errors import UserError
 
 BALANCES = {'none': 1.0, 'sqrt': 0.5, 'uniform': 0.0}  # the power of the natural class count
 DUPLICATES = ('keep', 'drop')
+NEAR_DUPLICATES = ('off', 'mark', 'group')
+SPLIT_RULES = ('rank', 'hash')
 VERIFICATIONS = ('header', 'decode')
+
+# The manifest has these options only where they are not the default.
+_NEWER = ('near_duplicates', 'split_by')
 
 
 @dataclass(frozen=True)
@@ -17,11 +24,16 @@ class ShardOptions:
     Attributes:
       validation_fraction: Fraction of each class's products in validation, in [0, 1).
       test_fraction: Fraction of each class's products in test. The sum of both must be below 1.
+      split_by: `rank` splits each class exactly by the fractions, and gives every split a product
+        if there are enough; `hash` splits each product on its own, so that it stays in its split
+        as others come and go.
       balance: Records per class follow count^power: `none` (1), `sqrt` (0.5), `uniform` (0), or a
         power in [0, 1] in digits.
       max_copies: Most copies of a product in train.
       max_per_class: Most train products per class; 0 is no limit.
       duplicates: `drop` keeps only the first of several pictures with the same bytes.
+      near_duplicates: `mark` marks held-out pictures as leaked that look the same as one of train;
+        `group` keeps products with such pictures in one split; `off` compares bytes only.
       drop_blank: Whether to drop blank pictures (`beam_pipelines.scan.blank`).
       record: What one record contains, a `product` or an `image`.
       shards: Number of train shards; 0 derives it from shard_mb. Shards of other splits have about
@@ -36,10 +48,12 @@ class ShardOptions:
 
     validation_fraction: float = 0.1
     test_fraction: float = 0.0
+    split_by: str = 'rank'
     balance: str = 'none'
     max_copies: int = 4
     max_per_class: int = 0
     duplicates: str = 'keep'
+    near_duplicates: str = 'off'
     drop_blank: bool = False
     record: str = 'product'
     shards: int = 0
@@ -67,13 +81,27 @@ class ShardOptions:
         _require(self.shard_mb > 0, 'shard_mb', 'be above 0', self.shard_mb)
         for name, choices in (
             ('duplicates', DUPLICATES),
+            ('near_duplicates', NEAR_DUPLICATES),
+            ('split_by', SPLIT_RULES),
             ('record', record.KINDS),
             ('compression', shards.COMPRESSIONS),
             ('verify', VERIFICATIONS),
         ):
             value = getattr(self, name)
             _require(value in choices, name, f'be one of {", ".join(choices)}', value)
+        _require(
+            self.near_duplicates == 'off' or not self.unlabelled,
+            'near_duplicates',
+            'be off with unlabelled, which has no splits',
+            self.near_duplicates,
+        )
         _ = self.balance_power
+
+    def as_mapping(self) -> dict[str, Any]:
+        """Returns the options of the manifest: newer ones only where they are not the default."""
+        defaults = {name: ShardOptions.__dataclass_fields__[name].default for name in _NEWER}
+        options = dataclasses.asdict(self)
+        return {name: value for name, value in options.items() if defaults.get(name) != value}
 
     @property
     def balance_power(self) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from beam_pipelines.table import ROW, Table, empty
+from beam_pipelines.table import Table, empty, key_bytes
 from catalog.sources import runs
 
 
@@ -37,6 +37,7 @@ def pack_by_key(
 
 def unpack(parts: Iterable[bytes], kept: np.dtype[np.void]) -> Table:
     """Returns one table of all packed rows, with all columns. Those not in `kept` are zeros."""
+    row = empty(0, key_bytes=key_bytes(kept)).dtype
     head_bytes = -(-kept.itemsize // 8)
     by_head = defaultdict(list)
     for part in parts:
@@ -44,10 +45,10 @@ def unpack(parts: Iterable[bytes], kept: np.dtype[np.void]) -> Table:
     found = []  # byte positions in a row, and the bytes
     for head, data in by_head.items():
         stored = np.unpackbits(np.frombuffer(head, np.uint8), count=kept.itemsize)
-        positions = _byte_positions(kept, ROW)[stored.astype(bool)]
+        positions = _byte_positions(kept, row)[stored.astype(bool)]
         packed = np.frombuffer(b''.join(data), np.uint8).reshape(-1, len(positions))
         found.append((positions, packed))
-    rows = empty(sum(len(packed) for _, packed in found))
+    rows = empty(sum(len(packed) for _, packed in found), key_bytes=key_bytes(kept))
     row_bytes, begin = _bytes(rows), 0
     for positions, packed in found:
         row_bytes[begin : begin + len(packed), positions] = packed

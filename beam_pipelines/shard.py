@@ -5,6 +5,9 @@ Examples:
     python -m beam_pipelines.shard --input=train.bson --categories=category_names.csv \
       --output=shards --balance=sqrt --direct_num_workers=2
 
+  Photos in folders, which are the categories:
+    python -m beam_pipelines.shard --input=photos --output=shards
+
   Data without categories:
     python -m beam_pipelines.shard --input=test.bson --output=test_shards --unlabelled
 
@@ -27,7 +30,14 @@ from apache_beam.options.pipeline_options import (
 
 from beam_pipelines import summary
 from beam_pipelines.local import meter, runner
-from beam_pipelines.options import BALANCES, DUPLICATES, VERIFICATIONS, ShardOptions
+from beam_pipelines.options import (
+    BALANCES,
+    DUPLICATES,
+    NEAR_DUPLICATES,
+    SPLIT_RULES,
+    VERIFICATIONS,
+    ShardOptions,
+)
 from beam_pipelines.pipeline import comparison, job
 from beam_pipelines.scan import rejected_pieces
 from beam_pipelines.write import commit, rejected
@@ -35,6 +45,8 @@ from catalog import categories, command_line, manifest, record, shards, storage
 from catalog.errors import UserError
 from catalog.photos.confined import Rules
 from catalog.process import folder_lock
+from catalog.schema import fields
+from catalog.schema.fields import DOCUMENT_FIELDS, EXAMPLE, LIST_FIELDS, Fields
 from catalog.sources import bson_files, first_look, mongo_read, opening
 
 _DEFAULTS = ShardOptions()
@@ -51,7 +63,17 @@ _INPUT = flags.DEFINE(
     required=True,
 )
 _CATEGORIES = flags.DEFINE(
-    command_line.PATH, 'categories', None, 'category_names.csv; not with --unlabelled.'
+    command_line.PATH,
+    'categories',
+    None,
+    "The category tree: CSV or Google's taxonomy; not with --unlabelled. For photos, it may be "
+    'left out: then their folders, or the categories of their list, are the tree.',
+)
+_PRODUCT_FOLDERS = flags.DEFINE_bool(
+    'product_folders',
+    None,
+    'Without --categories, whether the innermost folders of photos are products '
+    '(DIR/CATEGORY/PRODUCT/...) or categories (DIR/LEVEL 1/LEVEL 2/...).',
 )
 _OUTPUT = flags.DEFINE(command_line.PATH, 'output', None, 'Folder of the data set.', required=True)
 _RESUME = flags.DEFINE_bool(
@@ -62,6 +84,19 @@ _ALLOW_OUTSIDE = flags.DEFINE_bool(
     'allow_outside',
     Rules.allow_outside,
     'Read photos outside of the folder, or of the folder of the list, that --input names.',
+)
+_FIELDS = flags.DEFINE_list(
+    'fields',
+    [],
+    'Names of the fields as OURS=THEIRS,... where they differ, with dots into nested documents: '
+    f'{", ".join(DOCUMENT_FIELDS)} of documents, {", ".join(LIST_FIELDS)} of lists. '
+    f'For example {EXAMPLE}.',
+)
+_GROUP_FIELD = flags.DEFINE_string(
+    'group_field',
+    None,
+    'Field or column whose value the products of a group share, such as a seller: they are in one '
+    'split. The same as --fields=group=FIELD.',
 )
 _MAX_PICTURE_MB = flags.DEFINE_float(
     'max_picture_mb', Rules.max_picture_mb, 'Largest photo file in MB (10^6 bytes).'
@@ -99,6 +134,13 @@ flags.DEFINE_float(
 flags.DEFINE_float(
     'test_fraction', _DEFAULTS.test_fraction, "Fraction of each class's products in test."
 )
+flags.DEFINE_enum(
+    'split_by',
+    _DEFAULTS.split_by,
+    SPLIT_RULES,
+    'rank: exact fractions in each class, where products change their split as the class grows; '
+    'hash: a product never changes its split, and small classes may have no product in a split.',
+)
 flags.DEFINE_string(
     'balance',
     _DEFAULTS.balance,
@@ -110,6 +152,14 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_enum(
     'duplicates', _DEFAULTS.duplicates, DUPLICATES, 'Whether to keep or drop duplicate images.'
+)
+flags.DEFINE_enum(
+    'near_duplicates',
+    _DEFAULTS.near_duplicates,
+    NEAR_DUPLICATES,
+    'What to do about images that look the same with other bytes, encoded again or resized: mark '
+    'those of validation and test that train contains too, or keep their products in one split. '
+    'Decodes every picture.',
 )
 flags.DEFINE_bool(
     'drop_blank',
@@ -170,24 +220,25 @@ def open_job() -> job.Job:
       UserError: If a flag or a file is invalid.
     """
     options = ShardOptions(**{name: flags.FLAGS[name].value for name in _OPTION_NAMES})
-    if options.unlabelled == bool(_CATEGORIES.value):
-        raise UserError(
-            '--categories: is required for labelled input and must not be given with '
-            f'--unlabelled, got {_CATEGORIES.value!r} with unlabelled={options.unlabelled}'
-        )
-    tree, tree_bytes = None, None
-    if _CATEGORIES.value:
-        tree_bytes = storage.read_bytes(_CATEGORIES.value)
-        tree = categories.parse(tree_bytes, path=_CATEGORIES.value)
     rules = Rules(
         allow_outside=_ALLOW_OUTSIDE.value,
         max_picture_mb=_MAX_PICTURE_MB.value,
         max_list_mb=_MAX_LIST_MB.value,
     )
+    if _OUTPUT.value.rstrip('/') in [path.rstrip('/') for path in _INPUT.value]:
+        raise UserError(f'--output: must be another folder than --input, got {_OUTPUT.value}')
+    renamed = _field_names(options)
+    tree, tree_bytes = _load_tree(rules, renamed, unlabelled=options.unlabelled)
     source = opening.open_source(
-        _INPUT.value, tree=tree, rules=rules, max_unpack_ratio=_MAX_UNPACK_RATIO.value
+        _INPUT.value,
+        tree=tree,
+        rules=rules,
+        fields=renamed,
+        max_unpack_ratio=_MAX_UNPACK_RATIO.value,
     )
-    first_look.check_products(source, tree.label_by_id if tree else None)
+    if tree and options.max_rejected_fraction <= _DEFAULTS.max_rejected_fraction:
+        opening.check_folders(source, tree)
+    first_look.check_products(source, tree, renamed)
     return job.Job(
         source=source,
         categories=tree,
@@ -198,6 +249,54 @@ def open_job() -> job.Job:
         keep_rejected=_KEEP_REJECTED.value,
         keep_rejected_bytes=int(_KEEP_REJECTED_MB.value * 1e6),
     )
+
+
+def _load_tree(
+    rules: Rules, renamed: fields.Fields, *, unlabelled: bool
+) -> tuple[categories.Categories, bytes] | tuple[None, None]:
+    """Returns the category tree, given or derived, and its bytes.
+
+    Raises:
+      UserError: If there should be a tree and is none, or the other way round.
+    """
+    path = _CATEGORIES.value
+    if path and not unlabelled:
+        return categories.parse_file(storage.read_bytes(path), path=path)
+    if unlabelled and not path:
+        return None, None
+    derived = None
+    if not path:
+        derived = opening.derive_tree(
+            _INPUT.value,
+            rules=rules,
+            columns=dict(renamed.renamed),
+            product_folders=_PRODUCT_FOLDERS.value,
+        )
+    if derived is None:
+        raise UserError(
+            '--categories: is required for labelled input other than folders or lists of photos, '
+            f'and must not be given with --unlabelled, got {path!r} with unlabelled={unlabelled}'
+        )
+    return categories.parse_file(derived, path=_INPUT.value[0])
+
+
+def _field_names(options: ShardOptions) -> Fields:
+    """Returns the names of the fields.
+
+    Raises:
+      UserError: If they are invalid, or if two of them determine the split.
+    """
+    group = [f'group={_GROUP_FIELD.value}'] if _GROUP_FIELD.value else []
+    names = fields.parse([*_FIELDS.value, *group])
+    rules = [field for field in ('split', 'group') if names.is_renamed(field)]
+    if len(rules) > 1:
+        raise UserError('--fields: must name a split or a group, got both; the split decides')
+    if rules and options.near_duplicates == 'group':
+        raise UserError(
+            f'--near_duplicates: must be off or mark with a field {rules[0]}, which decides the '
+            'splits, got group'
+        )
+    return names
 
 
 def main(argv: list[str]) -> None:
@@ -217,7 +316,10 @@ def main(argv: list[str]) -> None:
         _run(owned, argv[1:], job.build)
         made = manifest.read(opened.output)
     seconds = time.monotonic() - start
-    print(summary.summarize(made, output=opened.output, seconds=seconds), flush=True)
+    text = summary.summarize(
+        made, output=opened.output, seconds=seconds, passed_over=opened.source.notes()
+    )
+    print(text, flush=True)
 
 
 def _compare(opened: job.Job, beam_arguments: list[str]) -> None:

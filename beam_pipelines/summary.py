@@ -13,13 +13,16 @@ from catalog.shards import SPLITS
 _DROPPED = 'dropped_'
 
 
-def summarize(made: Manifest, *, output: str, seconds: float) -> str:
+def summarize(
+    made: Manifest, *, output: str, seconds: float, passed_over: Mapping[str, int] | None = None
+) -> str:
     """Returns the summary.
 
     Args:
       made: Manifest of the data set.
       output: Folder of the data set.
       seconds: Duration of the run.
+      passed_over: Numbers of what the source did not read, by name.
     """
     documents, pictures = made.ledger['documents'], made.ledger['pictures']
     read_bytes = made.ledger.get('bytes', {ledger.READ: 0})  # absent from older manifests
@@ -40,6 +43,11 @@ def summarize(made: Manifest, *, output: str, seconds: float) -> str:
         text = f'{lost_bytes:,} bytes, {share:.2%} of all: {_named(reasons)}'
         lines.append(('rejected', text))
     lines += _notes(made)
+    texts = {
+        'files': 'files passed over that are no photos',
+        'rows': 'rows passed over that repeat another',
+    }
+    lines += [('note', f'{texts[name]}: {n:,}') for name, n in (passed_over or {}).items()]
     if any(name == 'rejected' for name, _ in lines) or made.ledger['notes'].get('blank_pictures'):
         lines.append(('details', storage.join(output, rejected.FOLDER)))
     lines.append(('took', _speed(made, seconds)))
@@ -53,7 +61,12 @@ def _notes(made: Manifest) -> list[tuple[str, str]]:
         'duplicate_pictures': ('warning', 'duplicate images'),
         'conflicting_pictures': ('warning', 'duplicate images in several categories'),
         'leaked_pictures': ('warning', f'{held_out} images also in train (leakage)'),
+        'near_duplicate_leaked_pictures': (
+            'warning',
+            f'{held_out} images that look like train images',
+        ),
         'blank_pictures': ('warning', 'blank images'),
+        'classes_without_train': ('warning', 'categories without a product in train'),
         'converted_pictures': ('note', 'images converted to RGB JPEG'),
         'copied_pictures': ('note', 'oversampled images'),
     }

@@ -5,6 +5,9 @@ local runner keeps everything that ever moved in memory.
 
 Where many rows are copied, use `take` or bytes: an index, a mask and `np.concatenate` copy rows
 field by field, which takes thirty times as long.
+
+Where the shop's ids are not integers, all tables have the columns `key`, the id as in the source in
+UTF-8, and `document`. Elsewhere they would only slow the copies down.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,6 +19,9 @@ Table = npt.NDArray[np.void]  # rows of ROW, or of some of its columns
 
 CONVERT = 1  # must be converted to an RGB JPEG
 BLANK = 2  # shows nothing
+
+SAME_BYTES = 1  # train contains the same bytes
+NEAR_COPY = 2  # train contains a picture that looks the same, with other bytes
 
 ROW = np.dtype(
     [
@@ -30,9 +36,9 @@ ROW = np.dtype(
         ('shard', '<i4'),  # index within the split
         ('index', '<i2'),  # position in the source document
         ('copy', '<i2'),  # 0 for the first
-        ('split', 'u1'),  # index in catalog.shards.SPLITS
+        ('split', 'u1'),  # index in catalog.shards.SPLITS; before the split: 1 + index, or 0
         ('traits', 'u1'),  # of the picture: CONVERT, BLANK, both or neither
-        ('leaked', 'u1'),  # 1 if the same bytes occur in train
+        ('leaked', 'u1'),  # SAME_BYTES, NEAR_COPY or 0
         ('repeat', 'u1'),  # 1 if an earlier product or view has the same bytes
     ]
 )
@@ -45,14 +51,14 @@ def _columns(*names: str) -> np.dtype[np.void]:
 # The result of a scan.
 SCANNED = _columns(
     'product_id', 'hash_high', 'hash_low', 'offset', 'document', 'length', 'label', 'file', 'index',
-    'traits', 'repeat',
+    'split', 'traits', 'repeat',
 )  # fmt: skip
 # Finds the documents with the same product id.
 DOCUMENT = _columns('product_id', 'document', 'file')
 # Complete classes, to be split.
 CLASSED = _columns(
-    'product_id', 'hash_high', 'hash_low', 'offset', 'length', 'label', 'file', 'index', 'traits',
-    'repeat',
+    'product_id', 'hash_high', 'hash_low', 'offset', 'length', 'label', 'file', 'index', 'split',
+    'traits', 'repeat',
 )  # fmt: skip
 # Complete classes with splits, to be dealt to shards.
 SPLIT = _columns(
@@ -66,12 +72,26 @@ DEALT = _columns(
     'product_id', 'hash_low', 'offset', 'length', 'label', 'file', 'index', 'copy', 'traits'
 )
 # Identifies a picture of a shard that train contains too.
-LEAKED = _columns('product_id', 'index')
+LEAKED = _columns('product_id', 'index', 'leaked')
 
 
-def empty(rows: int) -> Table:
+def with_key(kept: np.dtype[np.void], key_bytes: int) -> np.dtype[np.void]:
+    """Returns the columns, and `document` and a `key` of `key_bytes` bytes unless that is 0."""
+    if not key_bytes:
+        return kept
+    columns = {name: kept[name] for name in kept.names or ()}
+    columns |= {'document': ROW['document'], 'key': np.dtype(f'S{key_bytes}')}
+    return np.dtype(list(columns.items()))
+
+
+def key_bytes(kept: np.dtype[np.void]) -> int:
+    """Returns the size of the column `key`; 0 if there is none."""
+    return kept['key'].itemsize if 'key' in (kept.names or ()) else 0
+
+
+def empty(rows: int, *, key_bytes: int = 0) -> Table:
     """Returns a table of zeros with all columns."""
-    return np.zeros(rows, ROW)
+    return np.zeros(rows, with_key(ROW, key_bytes))
 
 
 def with_columns(table: Table, kept: np.dtype[np.void]) -> Table:
@@ -87,7 +107,10 @@ def with_columns(table: Table, kept: np.dtype[np.void]) -> Table:
 def join(tables: Iterable[Table]) -> Table:
     """Concatenates tables that have the same columns. The result has all columns."""
     parts = [table for table in tables if len(table)]
-    return with_columns(concatenate(parts, parts[0].dtype), ROW) if parts else empty(0)
+    if not parts:
+        return empty(0)
+    columns = parts[0].dtype
+    return with_columns(concatenate(parts, columns), with_key(ROW, key_bytes(columns)))
 
 
 def concatenate(tables: Sequence[Table], kept: np.dtype[np.void]) -> Table:

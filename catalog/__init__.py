@@ -9,11 +9,14 @@
 | `object_store` | `gs://` objects: the client, its retries and its errors |
 | `atomic_folder` | folders that are published by a rename |
 | `categories` | the category tree and its dense labels |
+| `trees/` | the files of category trees, in their forms |
 | `record` | the fields of a record and its bytes |
+| `product_key` | ids that are not integers: their text and their number |
 | `pixels` | what the pixels of a picture are; conversion to JPEG |
 | `shards` | shard file names |
 | `manifest` | `manifest.json`, which makes a folder a data set |
 | `sources/` | reading products from BSON files, MongoDB and photo files |
+| `schema/` | what a shop's fields are called; products of BSON documents |
 | `photos/` | reading folders, lists and photos from outside, within limits |
 | `formats/` | byte formats: BSON documents, image headers, EXIF, tf.Example, TFRecord |
 | `process/` | memory allocator, startup messages, progress line |

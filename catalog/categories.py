@@ -1,43 +1,59 @@
 """The category tree (`category_names.csv`) and the dense labels of its nodes.
 
-A leaf's label is its row in the file, from 0. A parent's label numbers the distinct paths in row
-order. A node is identified by its full path, not by its name: two level-1 nodes may both have a
-level-2 child of the same name. Names keep their leading and trailing spaces.
+A category's label is its row in the file, from 0. A parent's label numbers the distinct paths in
+row order. A node is identified by its full path, not by its name: two level-1 nodes may both have a
+level-2 child of the same name. Names compare in Unicode's normal form C and keep their leading and
+trailing spaces.
+
+A tree of N levels has paths of one to N names. A path that ends above level N is its own node on
+each deeper level. Where it is also the parent of other categories, as in Google's taxonomy, it is
+the same node as their parent on its own level, and another node than each of them below.
 """
 
-import csv
 import hashlib
-import io
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from catalog import storage, terminal
+from catalog import storage
 from catalog.errors import UserError
+from catalog.trees import csv_tree, google, ids, rows
+from catalog.trees.name_search import NameSearch
 
 FILE_NAME = 'category_names.csv'
-HEADER = ['category_id', 'category_level1', 'category_level2', 'category_level3']
+HEADER = csv_tree.header(3)
+USUAL_LEVELS = 3
+
+Int64s = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Categories:
-    """A category tree with C leaves.
+    """A category tree with C categories and N levels.
 
     Attributes:
-      ids: The shop's category ids by label, int64 [C].
-      names: (level1, level2, level3) by label.
-      sha256: SHA-256 of the file's bytes, in hex.
+      ids: The shop's category ids by label, int64 [C]; of codes, their numbers.
+      names: The path of names by label, one to N each.
+      sha256: SHA-256 of `category_names.csv`, in hex.
+      codes: The shop's ids as text by label, if they are not integers.
     """
 
-    ids: npt.NDArray[np.int64]
-    names: tuple[tuple[str, str, str], ...]
+    ids: Int64s
+    names: tuple[tuple[str, ...], ...]
     sha256: str
+    codes: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @cached_property
+    def levels(self) -> int:
+        """N, the number of levels."""
+        return max(len(path) for path in self.names)
 
     @cached_property
     def label_by_id(self) -> dict[int, int]:
@@ -45,17 +61,64 @@ class Categories:
         return {int(category_id): label for label, category_id in enumerate(self.ids)}
 
     @cached_property
-    def level1(self) -> npt.NDArray[np.int64]:
-        """The dense level-1 label of each leaf, int64 [C]."""
-        return _dense(names[:1] for names in self.names)
+    def parents(self) -> tuple[Int64s, ...]:
+        """The node above each category at the levels 1 to N-1: dense labels, int64 [C] each."""
+        return tuple(_dense(path[:level] for path in self.names) for level in range(1, self.levels))
+
+    def level_names(self, level: int) -> list[str]:
+        """Returns the name of each category at a level, from 1; '' below the end of its path."""
+        return [path[level - 1] if level <= len(path) else '' for path in self.names]
 
     @cached_property
-    def level2(self) -> npt.NDArray[np.int64]:
-        """The dense level-2 label of each leaf, int64 [C]."""
-        return _dense(names[:2] for names in self.names)
+    def shown_ids(self) -> npt.NDArray[Any]:
+        """The shop's own ids by label, int64 or str [C]."""
+        return np.array(self.codes, object) if self.codes else self.ids
+
+    def shown_id(self, label: int) -> int | str:
+        """Returns the shop's own id of a category."""
+        return self.codes[label] if self.codes else int(self.ids[label])
+
+    def path_text(self, label: int) -> str:
+        """Returns the path of a category with ` > ` between the names."""
+        return ' > '.join(self.names[label])
+
+    def find_id(self, value: float | str) -> int | None:
+        """Returns the label of an id, which is an integral number or text; None if unknown.
+
+        Of codes, a number may also be the one that stands for a code in `ids`.
+        """
+        number = ids.parse_integer(str(value))
+        if not self.codes:
+            return None if number is None else self.label_by_id.get(number)
+        if isinstance(value, str) or number is None:
+            return self._label_by_code.get(ids.normalize_code(str(value)))
+        label = self._label_by_code.get(str(number))
+        return self.label_by_id.get(number) if label is None else label
+
+    def find(self, value: float | str) -> int | None:
+        """Returns the label of a category, or None if there is none or more than one.
+
+        Args:
+          value: Its id, an integral number or text; or its path of names with ` > ` or `/` between
+            them. The end of a path suffices where no other path ends so.
+        """
+        label = self.find_id(value)
+        return self._search.find(str(value)) if label is None else label
+
+    def nearest(self, text: str) -> int:
+        """Returns the label of the category whose path is most like a text."""
+        return self._search.nearest(text)
+
+    @cached_property
+    def _label_by_code(self) -> dict[str, int]:
+        return {code: label for label, code in enumerate(self.codes or ())}
+
+    @cached_property
+    def _search(self) -> NameSearch:
+        return NameSearch(self.names)
 
 
-def _dense(paths: Iterable[Hashable]) -> npt.NDArray[np.int64]:
+def _dense(paths: Iterable[Hashable]) -> Int64s:
     number: dict[Hashable, int] = {}
     return np.array([number.setdefault(path, len(number)) for path in paths], np.int64)
 
@@ -64,66 +127,43 @@ def load(path: str) -> Categories:
     """Reads and checks a category tree.
 
     Raises:
-      UserError: With the line number, if the file is not UTF-8 without a byte order mark, if its
-        header differs from `HEADER`, if a row is not an id and three names without control
-        characters, or if an id repeats.
+      UserError: With the line number, if the file is not a tree of the forms in docs/formats.md.
     """
     return parse(storage.read_bytes(path), path=path)
 
 
 def parse(data: bytes, *, path: str) -> Categories:
     """Parses the bytes of a category tree; `path` names them in errors. Raises as `load` does."""
-    if data.startswith(b'\xef\xbb\xbf'):
-        raise UserError(f'{path}, line 1: must be UTF-8 without a byte order mark, got one')
-    try:
-        text = data.decode('utf-8')
-    except UnicodeDecodeError as error:
-        line = data.count(b'\n', 0, error.start) + 1
-        byte = data[error.start]
-        raise UserError(f'{path}, line {line}: must be UTF-8, got byte 0x{byte:02x}') from error
+    return parse_file(data, path=path)[0]
 
-    rows = csv.reader(io.StringIO(text, newline=''), strict=True)
-    ids: dict[int, int] = {}  # id -> line
-    names = []
-    try:
-        header = next(rows, [])
-        if header != HEADER:
-            raise UserError(
-                f'{path}, line 1: the header must be {",".join(HEADER)}, got {",".join(header)}'
-            )
-        for row in rows:
-            category_id = _category_id(row, path=path, line=rows.line_num)
-            if category_id in ids:
-                raise UserError(
-                    f'{path}, line {rows.line_num}: category_id must be unique, '
-                    f'got {category_id} again (first on line {ids[category_id]})'
-                )
-            for name in filter(terminal.has_controls, row):
-                raise UserError(
-                    f'{path}, line {rows.line_num}: a name must have no control characters, '
-                    f'got {name!a}'
-                )
-            ids[category_id] = rows.line_num
-            names.append((row[1], row[2], row[3]))
-    except csv.Error as error:
-        raise UserError(f'{path}, line {rows.line_num}: must be CSV, got: {error}') from error
-    if not names:
+
+def parse_file(data: bytes, *, path: str) -> tuple[Categories, bytes]:
+    """Parses a category tree, and returns it with the bytes of `category_names.csv`.
+
+    These are the file's own if it has the header `category_id,category_level1,…`, commas, UTF-8
+    without byte order mark and no blank lines. Otherwise, they are the same tree in that form.
+    Raises as `load` does.
+    """
+    text = rows.decode(data, path=path)
+    if google.recognize(text):
+        found, canonical = google.parse(text, path=path), False
+    else:
+        found, canonical = csv_tree.parse(text, path=path)
+    if not found:
         raise UserError(f'{path}: must contain at least one category, got none')
-    return Categories(
-        ids=np.array(list(ids), np.int64),
-        names=tuple(names),
+    numbers, codes = ids.parse_ids(found, path=path)
+    names = tuple(row.names for row in found)
+    if not canonical or data != text.encode():
+        data = format_tree(codes or numbers, names)
+    tree = Categories(
+        ids=np.array(numbers, np.int64),
+        names=names,
         sha256=hashlib.sha256(data).hexdigest(),
+        codes=codes,
     )
+    return tree, data
 
 
-def _category_id(row: list[str], *, path: str, line: int) -> int:
-    if len(row) != len(HEADER):
-        raise UserError(
-            f'{path}, line {line}: a row must have {len(HEADER)} fields, got {len(row)}: {row}'
-        )
-    try:
-        return int(row[0])
-    except ValueError as error:
-        raise UserError(
-            f'{path}, line {line}: category_id must be an integer, got {row[0]!r}'
-        ) from error
+def format_tree(category_ids: Sequence[int | str], paths: Sequence[Sequence[str]]) -> bytes:
+    """Formats a tree as `category_names.csv`, from the id and the path of each category."""
+    return csv_tree.format_rows(zip(category_ids, paths, strict=True))

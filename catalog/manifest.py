@@ -17,6 +17,7 @@ from catalog.typed_json.reader import Value
 
 FILE_NAME = 'manifest.json'
 SCHEMA_VERSION = 1
+EXTENDED_VERSION = 2  # keys, or other trees than of three levels with integer ids
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,10 @@ class Manifest:
     Attributes:
       options: The options that change the result, by name.
       source: `fingerprint` (hex; depends on the products, not on the kind of source), `documents`,
-        `pictures` and `picture_bytes`.
-      categories: `sha256` of category_names.csv, which is beside the manifest, and `count`.
+        `pictures` and `picture_bytes`; and `products`, the name of the file that traces products,
+        if ids are not all integers.
+      categories: `sha256` of category_names.csv, which is beside the manifest, and `count`; and
+        `levels`, if there are not three.
       splits: The splits by name.
       priors: Class shares by label: `natural` of all products that were kept, `written` of the
         train records.
@@ -108,6 +111,18 @@ def _pretty(value: Any, *, indent: int) -> str:
     return json.dumps(value)
 
 
+def describe_tree(tree: categories.Categories) -> dict[str, Any]:
+    """Returns the key `categories` of a data set."""
+    levels = {} if tree.levels == categories.USUAL_LEVELS else {'levels': tree.levels}
+    return {'sha256': tree.sha256, 'count': len(tree), **levels}
+
+
+def schema_version(tree: categories.Categories | None) -> int:
+    """Returns the version that can describe a data set; older programs refuse the later one."""
+    usual = tree is None or (tree.levels == categories.USUAL_LEVELS and not tree.codes)
+    return SCHEMA_VERSION if usual else EXTENDED_VERSION
+
+
 def write(manifest: Manifest, folder: str) -> None:
     """Writes the manifest, which makes the folder a data set."""
     storage.write_bytes(storage.join(folder, FILE_NAME), to_bytes(manifest))
@@ -134,8 +149,9 @@ def read(folder: str) -> Manifest:
         ) from error
     document = reader.parse(data, path=path)
     version = document.field('schema_version')
-    if version.content != SCHEMA_VERSION:
-        rule = f'be {SCHEMA_VERSION}, or write the data set again with beam_pipelines.shard'
+    if version.content not in (SCHEMA_VERSION, EXTENDED_VERSION):
+        rule = f'be {SCHEMA_VERSION} or {EXTENDED_VERSION}, or write the data set again with '
+        rule += 'beam_pipelines.shard'
         raise version.error(rule)
     return _from_document(document)
 
@@ -162,6 +178,7 @@ def _from_document(document: Value) -> Manifest:
             for name, prior in priors.fields().items()
         },
         ledger=_ledger(document.field('ledger')),
+        schema_version=document.field('schema_version').natural(),
     )
 
 

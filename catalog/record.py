@@ -5,6 +5,7 @@ they coexist with TensorFlow's own in one process. Equal records have equal byte
 """
 
 import functools
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -19,29 +20,33 @@ INDEX = 'image/index'  # int64 [views]: each picture's position in the source do
 LEAKED = 'image/leaked'  # int64 [views]: 1 if the same bytes occur in train; absent in train
 LABEL = 'image/class/label'  # int64 [1]: the row in category_names.csv
 CATEGORY_ID = 'category/id'  # int64 [1]: the shop's category id
-LEVEL1 = 'category/level1'  # int64 [1]: dense label of the level-1 parent
-LEVEL2 = 'category/level2'  # int64 [1]: dense label of the level-2 parent
-PRODUCT_ID = 'product/id'  # int64 [1]: `_id`
+LEVEL = 'category/level'  # and 1, 2, …: int64 [1]: dense label of the parent at that level
+PRODUCT_ID = 'product/id'  # int64 [1]: `_id`, or the number of a key
+PRODUCT_KEY = 'product/key'  # bytes [1]: `_id` as text; absent if it is an integer
 
 KINDS = ('product', 'image')
 
 
 @dataclass(frozen=True)
 class Category:
-    """The category of a labelled product: its dense labels and the shop's category id."""
+    """The category of a labelled product: its dense labels and the shop's category id.
+
+    Attributes:
+      label: The category's own label.
+      category_id: The shop's id.
+      parents: Labels of the parents at the levels 1 to N-1.
+    """
 
     label: int
     category_id: int
-    level1: int
-    level2: int
+    parents: tuple[int, ...]
 
     @functools.cached_property
     def encoded(self) -> bytes:
         """The serialized features, which all records of a category share."""
         values = {
             CATEGORY_ID: self.category_id,
-            LEVEL1: self.level1,
-            LEVEL2: self.level2,
+            **{f'{LEVEL}{number}': node for number, node in enumerate(self.parents, start=1)},
             LABEL: self.label,
         }
         return b''.join(tf_example.number(name, value) for name, value in values.items())
@@ -52,12 +57,13 @@ class Record(NamedTuple):
     """A product with its views, or (`--record=image`) with one of them.
 
     Attributes:
-      product_id: The shop's product id.
+      product_id: The shop's product id, or the number of its key.
       pictures: Encoded pictures [views].
       indices: Position of each picture in the source document [views].
       category: The product's category; None in unlabelled data.
       leaked: For each picture, 1 if it also occurs in train, else 0 [views]; None in train and in
         unlabelled data.
+      key: The key of the product, as of `product_key.encode`; b'' if the shop's id is an integer.
     """
 
     product_id: int
@@ -65,6 +71,7 @@ class Record(NamedTuple):
     indices: Sequence[int]
     category: Category | None = None
     leaked: Sequence[int] | None = None
+    key: bytes = b''
 
 
 def _field(
@@ -131,8 +138,13 @@ def encode(record: Record) -> bytes:
 def encode_all(records: Sequence[Record]) -> list[bytes]:
     """Serializes records, each as a tf.Example."""
     # Features are sorted by name: category/*, image/class/label, image/encoded, image/index,
-    # image/leaked, product/id.
+    # image/leaked, product/id, product/key.
     ids = tf_example.number_of_each(PRODUCT_ID, np.array([r.product_id for r in records], np.int64))
+    if any(record.key for record in records):
+        ids = [
+            number + (tf_example.text(PRODUCT_KEY, record.key) if record.key else b'')
+            for number, record in zip(ids, records, strict=True)
+        ]
     return tf_example.examples(
         [record.category.encoded if record.category else b'' for record in records],
         ENCODED,
@@ -163,11 +175,15 @@ def decode(serialized: bytes) -> Record:
 
     category = None
     if LABEL in feature:
-        category = Category(*(numbers(n)[0] for n in (LABEL, CATEGORY_ID, LEVEL1, LEVEL2)))
+        parents = itertools.takewhile(bool, (numbers(f'{LEVEL}{n}') for n in itertools.count(1)))
+        category = Category(
+            numbers(LABEL)[0], numbers(CATEGORY_ID)[0], tuple(values[0] for values in parents)
+        )
     return Record(
         product_id=numbers(PRODUCT_ID)[0],
         pictures=list(feature[ENCODED].bytes_list.value),
         indices=numbers(INDEX),
         category=category,
         leaked=numbers(LEAKED) if LEAKED in feature else None,
+        key=feature[PRODUCT_KEY].bytes_list.value[0] if PRODUCT_KEY in feature else b'',
     )

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 SPLITS = ('train', 'validation', 'test', 'predict')
+LABELLED_SPLITS = SPLITS[:3]
 COMPRESSIONS = ('none', 'gzip')
 
 _NAME = re.compile(

@@ -8,8 +8,14 @@ import bson
 import numpy as np
 from PIL import Image
 
+from catalog import categories
+
 CATEGORY_IDS = [1000000300, 1000000100, 1000000200, 1000000400]
-LABELS = {category_id: label for label, category_id in enumerate(CATEGORY_IDS)}
+TREE = categories.parse(
+    b'category_id,category_level1,category_level2,category_level3\n'
+    + b''.join(b'%d,A,B,%d\n' % (category_id, category_id) for category_id in CATEGORY_IDS),
+    path='category_names.csv',
+)
 
 
 def jpeg(number: int, *, size: int = 16, mode: str = 'RGB') -> bytes:

@@ -22,14 +22,18 @@ PACKAGES = {
 }
 ROOMS = {
     'catalog': {
-        'samples': 'categories command_line errors formats process storage',
-        'sources': 'categories errors formats object_store photos process storage terminal',
-        'photos': 'errors formats storage',
+        'samples': 'categories command_line errors formats process schema storage',
+        'sources': 'categories errors formats object_store photos process product_key schema shards'
+        ' storage terminal',
+        'schema': 'errors formats product_key shards',
+        'photos': 'categories errors formats storage',
         'manifest': 'categories errors shards storage typed_json',
         'atomic_folder': 'errors storage',
-        'categories': 'errors storage terminal',
+        'categories': 'errors storage trees',
+        'trees': 'errors product_key terminal',
         'process': 'errors object_store storage terminal',
         'command_line': 'errors object_store storage terminal',
+        'product_key': 'errors storage',
         'storage': 'errors object_store',
         'object_store': 'errors',
         'typed_json': 'errors',
@@ -42,11 +46,12 @@ ROOMS = {
     },
     'beam_pipelines': {
         'shard': 'local options pipeline scan summary write',
-        'pipeline': 'ledger local options packing plan scan table write',
+        'pipeline': 'ledger local near_duplicates options packing plan scan table write',
         'summary': 'ledger write',
         'write': 'ledger options plan scan table',
         'plan': 'ledger options table',
-        'scan': 'ledger packing table',
+        'scan': 'ledger near_duplicates packing table',
+        'near_duplicates': 'table',
         'local': '',
         'ledger': '',
         'packing': 'table',
@@ -93,7 +98,7 @@ ROOMS = {
     },
 }
 MAX_FILES_IN_A_ROOM = 12
-MAX_FILES_AT_THE_TOP = {'catalog': 12, 'beam_pipelines': 12, 'trainer': 8, 'serving': 1}
+MAX_FILES_AT_THE_TOP = {'catalog': 13, 'beam_pipelines': 12, 'trainer': 8, 'serving': 1}
 HEAVY = {'apache_beam', 'tensorflow', 'keras'}
 
 

@@ -4,6 +4,7 @@ Tables move, not pictures: a row takes about 30 bytes, and the bytes of a pictur
 hash them and once to write them.
 """
 
+import functools
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -16,10 +17,10 @@ from beam_pipelines import table
 from beam_pipelines.ledger import Counts
 from beam_pipelines.local.meter import Meter
 from beam_pipelines.options import ShardOptions
-from beam_pipelines.pipeline import grouping, steps
+from beam_pipelines.pipeline import grouping, near_steps, steps
 from beam_pipelines.pipeline.grouping import GroupByBucket, unpack_bucket
 from beam_pipelines.pipeline.proven_scans import ProvenScans
-from beam_pipelines.plan import classes, repeats
+from beam_pipelines.plan import classes, repeats, rules
 from beam_pipelines.plan.classes import Layout
 from beam_pipelines.scan.rejected_pieces import DEFAULT_LIMIT, RejectedPieces
 from beam_pipelines.table import Table, join
@@ -65,12 +66,14 @@ class Reading(NamedTuple):
 
     Attributes:
       tables: The rows of the first document of each product id: Table.
+      visual: The visual hashes of their pictures: Table.
       pieces: The rejected pieces: RejectedPieces, one.
       counts: Counts of everything that was read: Counts, one.
       fingerprint: Fingerprint of the products: uint64 [2], one.
     """
 
     tables: PCollection
+    visual: PCollection
     pieces: PCollection
     counts: PCollection
     fingerprint: PCollection
@@ -79,11 +82,15 @@ class Reading(NamedTuple):
 def build(pipeline: beam.Pipeline, job: Job) -> None:
     """Adds all steps of the job to a pipeline."""
     buckets = grouping.bucket_count(job.source.total_bytes())
-    tables, pieces, checked, fingerprint = read_products(pipeline, job)
+    key_bytes = job.source.key_bytes()
+    tables, visual, pieces, checked, fingerprint = read_products(pipeline, job)
+    groups = []
+    if job.options.near_duplicates == 'group':
+        groups = [AsSingleton(near_steps.group_products(pipeline, visual, buckets))]
     split = (
-        _group_by_class(tables, job.options, buckets)
-        | 'UnpackClasses' >> beam.Map(unpack_bucket, table.CLASSED)
-        | 'Split' >> beam.FlatMap(steps.split_bucket, job.options)
+        _group_by_class(tables, job.options, buckets, key_bytes)
+        | 'UnpackClasses' >> beam.Map(unpack_bucket, table.with_key(table.CLASSED, key_bytes))
+        | 'Split' >> beam.FlatMap(steps.split_bucket, job.options, *groups)
     )  # (kind, Counts | class counts | packed rows)
     layout = _layout(pipeline, split, checked, job)
     dealt = (
@@ -92,17 +99,22 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         # The elements that wait for the layout are distributed again: otherwise one worker of a
         # local runner would get about 10 MB more than the others.
         | 'SpreadSplit' >> beam.Reshuffle()
-        | 'Deal' >> beam.Map(steps.deal_bucket, AsSingleton(layout), job.options)
+        | 'Deal' >> beam.Map(steps.deal_bucket, AsSingleton(layout), job.options, key_bytes)
     )  # Table
+    placed = dealt | 'LeaveOutCopies' >> beam.Map(steps.leave_out_copies)  # Table
     leaked = (
-        dealt
-        | 'LeaveOutCopies' >> beam.Map(steps.leave_out_copies)
+        placed
         | 'GroupByDealtContent' >> GroupByBucket(grouping.content_keys, table.CONTENT, buckets)
         | 'UnpackDealtContents' >> beam.Map(unpack_bucket, table.CONTENT)
         | 'FindLeaked' >> beam.FlatMap(steps.find_leaked)
     )  # (kind, Table | Counts)
+    leaked_tables = leaked | 'LeakedTables' >> beam.FlatMap(steps.select_kind, steps.TABLES)
+    if job.options.near_duplicates == 'mark':
+        copies = near_steps.find_copies(visual, placed, buckets)
+        leaked_tables = (leaked_tables, copies) | 'AllLeaked' >> beam.Flatten()
 
-    written = _written_shards(dealt, leaked, layout, job)
+    written = _written_shards(dealt, leaked_tables, layout, job)
+    traced = _traced_products(pipeline, split, job)
     by_label = (
         written
         | 'LabelsBySplit' >> beam.Map(steps.labels_by_split)
@@ -130,6 +142,7 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
             AsSingleton(layout),
             AsSingleton(counts),
             AsSingleton(fingerprint),
+            AsList(traced),
             job,
         )
     )
@@ -141,14 +154,16 @@ def read_products(pipeline: beam.Pipeline, job: Job) -> Reading:
         pipeline,
         job.source,
         range_bytes=job.range_bytes,
-        label_by_id=job.categories.label_by_id if job.categories else None,
+        categories=job.categories,
         decode=job.options.verify == 'decode',
         keep_rejected=job.keep_rejected,
+        visual=job.options.near_duplicates != 'off',
+        split_groups=functools.partial(rules.hash_splits, **classes.split_rule(job.options)),
         meter=job.meter,
     )
     scanned = scans.summaries() | 'UnpackScans' >> beam.FlatMap(steps.unpack_scan)
     buckets = grouping.bucket_count(job.source.total_bytes())
-    first_documents = _first_documents(scanned, scans, buckets)
+    first_documents = _first_documents(scanned, scans, buckets, job.source.key_bytes())
     pieces = (
         (
             scanned | 'RejectedByScan' >> beam.FlatMap(steps.select_kind, steps.REJECTED),
@@ -160,6 +175,7 @@ def read_products(pipeline: beam.Pipeline, job: Job) -> Reading:
     tables = first_documents | 'FirstDocuments' >> beam.FlatMap(steps.select_kind, steps.TABLES)
     return Reading(
         tables=tables,
+        visual=first_documents | 'Visual' >> beam.FlatMap(steps.select_kind, steps.VISUAL),
         pieces=pieces,
         counts=_checked_counts(scanned, first_documents, pieces, job),
         fingerprint=(
@@ -170,13 +186,16 @@ def read_products(pipeline: beam.Pipeline, job: Job) -> Reading:
     )
 
 
-def _first_documents(scanned: PCollection, scans: ProvenScans, buckets: int) -> PCollection:
+def _first_documents(
+    scanned: PCollection, scans: ProvenScans, buckets: int, key_bytes: int
+) -> PCollection:
     """Returns the first document of each product id: (kind, Table | Counts | RejectedPieces)."""
+    kept = table.with_key(table.DOCUMENT, key_bytes)
     later = (
         scanned
         | 'Documents' >> beam.FlatMap(steps.select_kind, steps.DOCUMENTS)
-        | 'GroupByProduct' >> GroupByBucket(grouping.product_keys, table.DOCUMENT, buckets)
-        | 'UnpackProducts' >> beam.Map(unpack_bucket, table.DOCUMENT)
+        | 'GroupByProduct' >> GroupByBucket(grouping.product_keys, kept, buckets)
+        | 'UnpackProducts' >> beam.Map(unpack_bucket, kept)
         | 'LaterDocuments' >> beam.Map(repeats.later_documents)
     )  # Table
     return scans.scans() | 'KeepFirstDocuments' >> beam.FlatMap(
@@ -205,17 +224,20 @@ def _checked_counts(
     )
 
 
-def _group_by_class(tables: PCollection, options: ShardOptions, buckets: int) -> PCollection:
+def _group_by_class(
+    tables: PCollection, options: ShardOptions, buckets: int, key_bytes: int
+) -> PCollection:
     """Groups all rows of each class: (bucket of classes, [packed rows])."""
+    scanned, classed = (table.with_key(k, key_bytes) for k in (table.SCANNED, table.CLASSED))
     if options.duplicates == 'drop':
         tables = (
             tables
-            | 'GroupByContent' >> GroupByBucket(grouping.content_keys, table.SCANNED, buckets)
-            | 'UnpackContents' >> beam.Map(unpack_bucket, table.SCANNED)
+            | 'GroupByContent' >> GroupByBucket(grouping.content_keys, scanned, buckets)
+            | 'UnpackContents' >> beam.Map(unpack_bucket, scanned)
             | 'MarkRepeats' >> beam.Map(steps.mark_repeated_contents)
         )
     return tables | 'GroupByClass' >> GroupByBucket(
-        classes.class_keys, table.CLASSED, buckets, seed=options.seed
+        classes.class_keys, classed, buckets, seed=options.seed
     )
 
 
@@ -246,18 +268,33 @@ def _written_shards(
         output=job.output,
         ownership=job.ownership,
     )
-    marks = (
-        leaked
-        | 'LeakedTables' >> beam.FlatMap(steps.select_kind, steps.TABLES)
-        | 'PackLeakedByShard'
-        >> beam.FlatMap(steps.pack_by_shard, AsSingleton(layout), job.source, table.LEAKED)
+    marks = leaked | 'PackLeakedByShard' >> beam.FlatMap(
+        steps.pack_by_shard, AsSingleton(layout), job.source, table.LEAKED
     )
     return (
         dealt
         | 'PackByShard'
-        >> beam.FlatMap(steps.pack_by_shard, AsSingleton(layout), job.source, table.DEALT)
+        >> beam.FlatMap(
+            steps.pack_by_shard,
+            AsSingleton(layout),
+            job.source,
+            table.with_key(table.DEALT, job.source.key_bytes()),
+        )
         | 'GroupByShard' >> beam.GroupByKey()  # group, [ShardRows]
         | 'WriteShards' >> beam.FlatMap(steps.write_shards, AsMultiMap(marks), writer, job.meter)
+    )
+
+
+def _traced_products(pipeline: beam.Pipeline, split: PCollection, job: Job) -> PCollection:
+    """Writes `products.parquet` if ids are keys: number of products."""
+    if not job.source.key_bytes():
+        return pipeline | 'NoProducts' >> beam.Create([])
+    return (
+        split
+        | 'SelectTraced' >> beam.FlatMap(steps.select_kind, steps.TABLES)
+        | 'TraceProducts' >> beam.FlatMap(steps.trace_products, job.source, job.categories)
+        | 'GroupTraced' >> beam.GroupByKey()
+        | 'WriteTraced' >> beam.Map(steps.write_products, commit.staging_folder(job.output))
     )
 
 
@@ -270,6 +307,7 @@ def _commit(
     layout: Layout,
     counts: Counts,
     fingerprint: npt.NDArray[np.uint64],
+    traced: list[int],
     job: Job,
 ) -> None:
     if job.ownership:
@@ -289,6 +327,8 @@ def _commit(
         counts=counts,
         fingerprint=steps.format_fingerprint(fingerprint),
     )
+    if traced:
+        made = commit.with_products(made)
     names = (rejected.INDEX, rejected.BYTES, rejected.BLANK)
     commit.commit(
         job.output,

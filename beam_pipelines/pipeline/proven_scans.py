@@ -10,8 +10,9 @@ from beam_pipelines.local.meter import Meter
 from beam_pipelines.pipeline import counters
 from beam_pipelines.plan import repeats
 from beam_pipelines.scan import scan, seams
-from beam_pipelines.scan.scan import Scan
+from beam_pipelines.scan.scan import Scan, SplitGroups
 from beam_pipelines.scan.seams import Edge, Proof
+from catalog.categories import Categories
 from catalog.sources.source import Range, Source
 
 
@@ -24,9 +25,11 @@ class ProvenScans:
       pipeline: Pipeline to add the steps to.
       source: Source of the products.
       range_bytes: Size of the range that one element scans.
-      label_by_id: Labels by category id. None for unlabelled data.
+      categories: The category tree. None for unlabelled data.
       decode: Whether to decode every picture.
       keep_rejected: Most rejected pieces of a scan to keep.
+      visual: Whether to hash what the pictures look like.
+      split_groups: Returns the split of each group of products.
       meter: Receives the number of scanned bytes.
     """
 
@@ -36,12 +39,14 @@ class ProvenScans:
         source: Source,
         *,
         range_bytes: int,
-        label_by_id: dict[int, int] | None,
+        categories: Categories | None,
         decode: bool,
         keep_rejected: int,
+        visual: bool,
+        split_groups: SplitGroups,
         meter: Meter,
     ) -> None:
-        self._arguments = (source, label_by_id, decode, keep_rejected)
+        self._arguments = (source, categories, decode, keep_rejected, visual, split_groups)
         self._scans = (
             pipeline
             | 'Ranges' >> beam.Create(source.split(range_bytes=range_bytes))
@@ -75,13 +80,21 @@ class ProvenScans:
 def _scan(
     part: Range,
     source: Source,
-    label_by_id: dict[int, int] | None,
+    categories: Categories | None,
     decode: bool,
     keep_rejected: int,
+    visual: bool,
+    split_groups: SplitGroups,
     meter: Meter,
 ) -> Scan:
     scanned = scan.scan_range(
-        source, part, label_by_id=label_by_id, decode=decode, keep_rejected=keep_rejected
+        source,
+        part,
+        categories=categories,
+        decode=decode,
+        keep_rejected=keep_rejected,
+        visual=visual,
+        split_groups=split_groups,
     )
     counters.count_scan(scanned)
     meter.add('scanned_bytes', scanned.bytes)
@@ -92,9 +105,11 @@ def _correct(
     scanned: Scan,
     proof: Proof,
     source: Source,
-    label_by_id: dict[int, int] | None,
+    categories: Categories | None,
     decode: bool,
     keep_rejected: int,
+    visual: bool,
+    split_groups: SplitGroups,
 ) -> Iterator[Scan]:
     """Yields the scan if it is proven, or a new one from the proven start of its range."""
     place = scanned.range.file, scanned.range.start
@@ -104,14 +119,17 @@ def _correct(
         yield scan.scan_range(
             source,
             proof.again[place],
-            label_by_id=label_by_id,
+            categories=categories,
             decode=decode,
             keep_rejected=keep_rejected,
+            visual=visual,
+            split_groups=split_groups,
         )
 
 
 def _leave_out_pictures(scanned: Scan) -> Scan:
-    return dataclasses.replace(scanned, table=repeats.documents(scanned.table))
+    documents = repeats.documents(scanned.table)
+    return dataclasses.replace(scanned, table=documents, visual=scanned.visual[:0])
 
 
 def _edge(scanned: Scan) -> Edge:

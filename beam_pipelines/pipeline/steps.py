@@ -13,20 +13,21 @@ from beam_pipelines.local.meter import Meter
 from beam_pipelines.options import ShardOptions
 from beam_pipelines.pipeline import counters
 from beam_pipelines.plan import classes, repeats, rules
-from beam_pipelines.plan.classes import Layout
+from beam_pipelines.plan.classes import Layout, ProductGroups
 from beam_pipelines.scan.rejected_pieces import RejectedPieces
 from beam_pipelines.scan.scan import Scan, rejected_picture
 from beam_pipelines.table import BLANK, Table, join
-from beam_pipelines.write import rejected, shard_groups, shard_writer
+from beam_pipelines.write import products, rejected, shard_groups, shard_writer
 from beam_pipelines.write.shard_groups import Group
 from beam_pipelines.write.shard_writer import ShardWriter, WrittenShard
+from catalog.categories import Categories
 from catalog.shards import ShardName
 from catalog.sources.source import Rejected, Source
 
 # Kinds of output of a step that has several. Such a step yields pairs of kind and value, and the
 # next step takes one kind: Beam's DaskRunner mixes up tagged outputs.
 TABLES, DOCUMENTS, COUNTS = 'tables', 'documents', 'counts'
-REJECTED, CLASS_COUNTS = 'rejected', 'class_counts'
+REJECTED, CLASS_COUNTS, VISUAL = 'rejected', 'class_counts', 'visual'
 
 ShardRows = tuple[tuple[str, int, int], bytes]  # shard name, packed rows
 
@@ -58,6 +59,8 @@ def keep_first_documents(scan: Scan, later: list[Table]) -> Iterator[tuple[str, 
     first, others = repeats.separate(scan.table, join(later))
     if len(first):
         yield TABLES, first
+    if len(scan.visual):
+        yield VISUAL, repeats.separate(scan.visual, join(later))[0]
     if not len(others):
         return
     counts = Counts()
@@ -79,17 +82,34 @@ def mark_repeated_contents(rows: Table) -> Table:
     return marked
 
 
-def split_bucket(rows: Table, options: ShardOptions) -> Iterator[tuple[str, Any]]:
+def split_bucket(
+    rows: Table, options: ShardOptions, groups: ProductGroups | None = None
+) -> Iterator[tuple[str, Any]]:
     """Splits complete classes: (kind, Counts | class counts | packed rows)."""
-    kept, class_counts, counts = classes.split_classes(rows, options)
+    kept, class_counts, counts = classes.split_classes(rows, options, groups)
     yield COUNTS, counts
     yield CLASS_COUNTS, class_counts
-    yield TABLES, packing.pack(kept, table.SPLIT)
+    yield TABLES, packing.pack(kept, table.with_key(table.SPLIT, table.key_bytes(kept.dtype)))
 
 
-def deal_bucket(rows: bytes, layout: Layout, options: ShardOptions) -> Table:
+def deal_bucket(rows: bytes, layout: Layout, options: ShardOptions, key_bytes: int) -> Table:
     """Deals packed rows of complete classes to shards."""
-    return classes.deal_classes(packing.unpack([rows], table.SPLIT), layout, options)
+    split = table.with_key(table.SPLIT, key_bytes)
+    return classes.deal_classes(packing.unpack([rows], split), layout, options)
+
+
+def trace_products(
+    rows: bytes, source: Source, categories: Categories | None
+) -> Iterator[tuple[None, bytes]]:
+    """Yields the products of packed rows of complete classes, with their places in the source."""
+    table_rows = packing.unpack([rows], table.with_key(table.SPLIT, source.key_bytes()))
+    if len(table_rows):
+        yield None, products.trace(table_rows, source, categories)
+
+
+def write_products(element: tuple[None, Iterable[bytes]], staging: str) -> int:
+    """Writes the products of all parts. Returns their number."""
+    return products.write(element[1], staging)
 
 
 def sum_counts(parts: Iterable[Counts]) -> Counts:
@@ -179,7 +199,7 @@ def write_shards(
 ) -> Iterator[WrittenShard]:
     """Writes the shards of a group."""
     group, parts = element
-    rows = _unpack_shards(parts, table.DEALT)
+    rows = _unpack_shards(parts, table.with_key(table.DEALT, writer.source.key_bytes()))
     for shard, leaked in _unpack_shards(leaked_by_group[group], table.LEAKED).items():
         rows[shard] = repeats.mark_leaked(rows[shard], leaked)
     for written in shard_groups.write_group(writer, rows):
@@ -219,6 +239,8 @@ def blank_rows(rows: Table) -> Table:
 def fingerprint_rows(rows: Table) -> npt.NDArray[np.uint64]:
     """Returns two sums of the rows' hashes: the same for the same products from any source."""
     columns = [rows[name] for name in ('product_id', 'index', 'label', 'hash_high', 'hash_low')]
+    # A split that the source determines is in the label's higher half, which is empty otherwise.
+    columns[2] = columns[2].astype(np.int64) + (rows['split'].astype(np.int64) << 32)
     salts = ('fingerprint', 'fingerprint 2')
     hashes = np.stack([rules.hash_rows(*columns, salt=salt, seed=0) for salt in salts])
     return hashes.sum(axis=1, dtype=np.uint64)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +47,41 @@ class Layout:
     counts: npt.NDArray[np.void]
 
 
+@dataclass(frozen=True)
+class ProductGroups:
+    """Products that must be in one split with others.
+
+    Attributes:
+      products: Their ids, ascending, int64 [N].
+      groups: A number that the products of a group share, int64 [N].
+    """
+
+    products: npt.NDArray[np.int64]
+    groups: npt.NDArray[np.int64]
+
+    def find(
+        self, product_ids: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+        """Returns which products have a group, bool [M], and the groups of these."""
+        place = np.searchsorted(self.products, product_ids)
+        place[place == len(self.products)] = 0
+        found = (
+            self.products[place] == product_ids
+            if len(self.products)
+            else np.zeros(len(product_ids), bool)
+        )
+        return found, self.groups[place[found]]
+
+
+def split_rule(options: ShardOptions) -> dict[str, Any]:
+    """Returns the arguments of the rules for splits."""
+    return {
+        'validation_fraction': options.validation_fraction,
+        'test_fraction': options.test_fraction,
+        'seed': options.seed,
+    }
+
+
 def class_keys(table: Table, *, seed: int) -> npt.NDArray[np.int64]:
     """Returns the class of each row, int64 [rows]: its label, or a negative pseudo-class."""
     pseudo = (
@@ -56,7 +92,7 @@ def class_keys(table: Table, *, seed: int) -> npt.NDArray[np.int64]:
 
 
 def split_classes(
-    table: Table, options: ShardOptions
+    table: Table, options: ShardOptions, groups: ProductGroups | None = None
 ) -> tuple[Table, npt.NDArray[np.void], Counts]:
     """Sets the split of every product, and drops products and pictures as the options demand.
 
@@ -70,7 +106,7 @@ def split_classes(
             rows = _drop(rows, rows['traits'] & BLANK != 0, 'dropped_blank', counts)
         if options.duplicates == 'drop':
             rows = _drop(rows, rows['repeat'] != 0, 'dropped_duplicate', counts)
-        rows = _split_class(rows, options, labelled=key >= 0)
+        rows = _split_class(rows, options, groups, labelled=key >= 0)
         rows = _limit(rows, options, counts)
         for split, part in runs.groups(rows, rows['split']):
             products = len(runs.starts(part['product_id']))
@@ -91,21 +127,37 @@ def _drop(rows: Table, dropped: npt.NDArray[np.bool_], place: str, counts: Count
     return kept
 
 
-def _split_class(rows: Table, options: ShardOptions, *, labelled: bool) -> Table:
+def _split_class(
+    rows: Table, options: ShardOptions, groups: ProductGroups | None, *, labelled: bool
+) -> Table:
     rows = sort_by(rows, 'product_id', 'index')
     if not labelled:
         rows['split'] = rules.PREDICT
         return rows
     first = runs.starts(rows['product_id'])
     if len(first):
-        splits = rules.product_splits(
-            rows['product_id'][first],
-            validation_fraction=options.validation_fraction,
-            test_fraction=options.test_fraction,
-            seed=options.seed,
-        )
+        splits = rows['split'][first] - 1  # those that the source determines
+        free = rows['split'][first] == 0
+        if free.any():
+            splits[free] = _product_splits(rows['product_id'][first][free], options, groups)
         rows['split'] = splits[runs.numbers(first, len(rows))]
     return rows
+
+
+def _product_splits(
+    product_ids: npt.NDArray[np.int64], options: ShardOptions, groups: ProductGroups | None
+) -> npt.NDArray[np.uint8]:
+    """Returns the split of each product of a class, uint8 [products]."""
+    rule = split_rule(options)
+    own_rule = rules.hash_splits if options.split_by == 'hash' else rules.product_splits
+    if groups is None:
+        return own_rule(product_ids, **rule)
+    splits = np.empty(len(product_ids), np.uint8)
+    grouped, found = groups.find(product_ids)
+    splits[grouped] = rules.hash_splits(found, **rule)
+    if not grouped.all():
+        splits[~grouped] = own_rule(product_ids[~grouped], **rule)
+    return splits
 
 
 def _limit(rows: Table, options: ShardOptions, counts: Counts) -> Table:
@@ -143,6 +195,11 @@ def build_layout(parts: Iterable[npt.NDArray[np.void]], options: ShardOptions) -
         units[SPLITS[split]] = dict(zip(keys, wanted.tolist(), strict=True))
         total_bytes[SPLITS[split]] = float((rows['bytes'] * (wanted / rows['units'])).sum())
     main = 'predict' if options.unlabelled else 'train'
+    if main not in units and units:
+        raise UserError(
+            f'--input: must have a product in {main}, but all are in {" and ".join(units)}; lower '
+            'the fractions of these, or use another --seed'
+        )
     if main not in units:
         raise UserError('--input: must contain at least one usable product, got none')
     shard_mb = options.shard_mb

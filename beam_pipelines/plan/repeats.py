@@ -5,13 +5,24 @@ from collections import Counter
 import numpy as np
 
 from beam_pipelines.plan import rules
-from beam_pipelines.table import DOCUMENT, LEAKED, Table, sort_by, with_columns
+from beam_pipelines.table import (
+    DOCUMENT,
+    LEAKED,
+    NEAR_COPY,
+    SAME_BYTES,
+    Table,
+    key_bytes,
+    sort_by,
+    with_columns,
+    with_key,
+)
+from catalog import product_key
 from catalog.sources import runs
 
 
 def documents(table: Table) -> Table:
     """Returns one row per document, with the columns DOCUMENT."""
-    table = with_columns(table, DOCUMENT)
+    table = with_columns(table, with_key(DOCUMENT, key_bytes(table.dtype)))
     return table[runs.starts(table['product_id'], table['document'], table['file'])]
 
 
@@ -19,10 +30,17 @@ def later_documents(table: Table) -> Table:
     """Returns the documents whose product id an earlier one in the source has, as DOCUMENT.
 
     The table must contain all documents of each product id.
+
+    Raises:
+      UserError: If two keys have the same number.
     """
     table = sort_by(table, 'product_id', 'file', 'document')
     later = np.ones(len(table), bool)
     later[runs.starts(table['product_id'])] = False
+    if key_bytes(table.dtype) and later.any():
+        again = table[np.isin(table['product_id'], table['product_id'][later])]
+        keys = (product_key.encode(product_key.decode(key)) for key in again['key'])
+        product_key.check_numbers(zip(again['product_id'].tolist(), keys, strict=True))
     return with_columns(table[later], DOCUMENT)
 
 
@@ -72,15 +90,23 @@ def leaked(table: Table) -> Table:
     first = runs.starts(table['hash_high'], table['hash_low'])
     in_train = np.bitwise_or.reduceat(table['split'] == rules.TRAIN, first)
     held_out = table['split'] != rules.TRAIN
-    return table[in_train[runs.numbers(first, len(table))] & held_out]
+    found = table[in_train[runs.numbers(first, len(table))] & held_out]
+    found['leaked'] = SAME_BYTES
+    return found
 
 
 def mark_leaked(table: Table, leaked: Table) -> Table:
-    """Marks the pictures `leaked` in a table without copies."""
-    found = np.isin(table['product_id'], leaked['product_id'])
-    if found.any():
-        wanted = set(with_columns(leaked, LEAKED).tolist())
+    """Marks the pictures `leaked` in a table without copies.
+
+    A picture that is in `leaked` for its bytes and as a near copy is marked for its bytes.
+    """
+    found = np.flatnonzero(np.isin(table['product_id'], leaked['product_id']))
+    if len(found):
+        rows = with_columns(leaked, LEAKED).tolist()
+        marks = {row: row[2] for row in rows if row[2] == NEAR_COPY}
+        marks |= {row: row[2] for row in rows if row[2] == SAME_BYTES}
+        by_picture = {row[:2]: mark for row, mark in marks.items()}
         table['leaked'][found] = [
-            row in wanted for row in with_columns(table[found], LEAKED).tolist()
+            by_picture.get(row[:2], 0) for row in with_columns(table[found], LEAKED).tolist()
         ]
     return table

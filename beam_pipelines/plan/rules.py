@@ -68,6 +68,22 @@ def product_splits(
     return splits
 
 
+def hash_splits(
+    keys: Int64s, *, validation_fraction: float, test_fraction: float, seed: int
+) -> npt.NDArray[np.uint8]:
+    """Returns the split of each key, a product or a group, uint8 [keys].
+
+    The hash of a key is a number in [0, 1). The lowest numbers are in validation and the highest in
+    test. So a key keeps its split whatever other keys there are, and another fraction of one split
+    does not change the other.
+    """
+    number = (hash_rows(keys, salt='split', seed=seed) >> np.uint64(11)) / 2.0**53
+    splits = np.full(len(keys), TRAIN, np.uint8)
+    splits[number < validation_fraction] = VALIDATION
+    splits[number >= 1 - test_fraction] = TEST
+    return splits
+
+
 def target_records(counts: Int64s, *, power: float, max_copies: int) -> Int64s:
     """Returns how many train records each class gets, int64 [classes], from how many it has.
 

@@ -1,6 +1,6 @@
 """Scans one range of a source: rows, rejected pieces, counts. Knows no Beam."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,13 +9,28 @@ import numpy.typing as npt
 
 from beam_pipelines import packing
 from beam_pipelines.ledger import GAPS, Counts
+from beam_pipelines.near_duplicates import visual_hash
+from beam_pipelines.near_duplicates.columns import VISUAL
 from beam_pipelines.scan import pictures
 from beam_pipelines.scan.rejected_pieces import DEFAULT_LIMIT, RejectedPieces
-from beam_pipelines.table import SCANNED, Table, concatenate
+from beam_pipelines.table import SCANNED, Table, concatenate, key_bytes, with_key
+from catalog import product_key
+from catalog.categories import Categories
 from catalog.formats.image_header import BadPicture
-from catalog.sources.source import NO_CATEGORY, Piece, Products, Range, Rejected, Source
+from catalog.shards import SPLITS
+from catalog.sources.source import (
+    NO_CATEGORY,
+    NO_GROUP,
+    UNKNOWN_CATEGORY,
+    Piece,
+    Products,
+    Range,
+    Rejected,
+    Source,
+)
 
 Int32s = npt.NDArray[np.int32]
+SplitGroups = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.uint8]]  # [groups] -> [groups]
 
 
 @dataclass(frozen=True)
@@ -27,6 +42,7 @@ class Scan:
       first: Where the first piece begins. None if there is none.
       end: Where the last piece that begins in the range ends. None if there is none.
       table: One row per usable picture, with the columns SCANNED.
+      visual: One row per picture that has a visual hash, with the columns VISUAL.
       rejected: What cannot be used, up to a limit; `counts` has all of it.
       counts: Everything that was read, and what was rejected.
       bytes: Size of all pieces.
@@ -36,6 +52,7 @@ class Scan:
     first: int | None
     end: int | None
     table: Table
+    visual: Table
     rejected: RejectedPieces
     counts: Counts
     bytes: int
@@ -53,20 +70,32 @@ def scan_range(
     source: Source,
     part: Range,
     *,
-    label_by_id: Mapping[int, int] | None,
+    categories: Categories | None,
     decode: bool,
     keep_rejected: int = DEFAULT_LIMIT,
+    visual: bool = False,
+    split_groups: SplitGroups | None = None,
 ) -> Scan:
     """Scans a range.
 
     Args:
       source: Source of the range.
       part: The range.
-      label_by_id: Labels by category id. None for unlabelled data.
+      categories: The category tree. None for unlabelled data.
       decode: Whether to decode every picture.
       keep_rejected: Most rejected pieces to keep; all of them are counted.
+      visual: Whether to hash what the pictures look like.
+      split_groups: Returns the split of each group of products. None if there are no splits.
     """
-    scanner = _Scanner(part, label_by_id, decode=decode, keep_rejected=keep_rejected)
+    scanner = _Scanner(
+        part,
+        categories,
+        decode=decode,
+        keep_rejected=keep_rejected,
+        visual=visual,
+        key_bytes=source.key_bytes(),
+        split_groups=split_groups,
+    )
     for piece in source.read(part):
         scanner.add(piece)
         del piece  # frees its bytes before the next ones are read
@@ -89,23 +118,47 @@ def bounds(piece: Piece) -> tuple[int, int]:
     return int(piece.positions[0]), int(piece.positions[-1] + piece.lengths[-1])
 
 
+def _hash_visually(products: Products, rows: Table, errors: Mapping[int, BadPicture]) -> Table:
+    """Returns the visual hashes of the pictures without errors, VISUAL."""
+    used = np.ones(len(rows), bool)
+    used[list(errors)] = False
+    usable = np.flatnonzero(used)
+    numbers, hashes = visual_hash.hash_pictures(
+        products.data, products.places[usable], rows['traits'][usable]
+    )
+    found = np.zeros(len(numbers), VISUAL)
+    for name in ('product_id', 'document', 'file', 'index'):
+        found[name] = rows[name][usable[numbers]]
+    for name in visual_hash.HASH.names or ():
+        found[name] = hashes[name]
+    return found
+
+
 class _Scanner:
     """Collects the rows, rejected pieces and counts of one range."""
 
     def __init__(
         self,
         part: Range,
-        label_by_id: Mapping[int, int] | None,
+        categories: Categories | None,
         *,
         decode: bool,
         keep_rejected: int,
+        visual: bool,
+        key_bytes: int,
+        split_groups: SplitGroups | None,
     ) -> None:
         self._range = part
-        self._label_by_id = label_by_id
+        self._key_bytes = key_bytes
+        self._categories = categories
+        self._labels: dict[int | str, int] = {}
         self._decode = decode
+        self._hashes_visually = visual
+        self._split_groups = split_groups
         self._first: int | None = None
         self._end: int | None = None
         self._tables: list[Table] = []
+        self._visual: list[Table] = []
         self._rejected = RejectedPieces(keep_rejected)
         self._counts = Counts()
         self._bytes = 0
@@ -130,7 +183,8 @@ class _Scanner:
             range=self._range,
             first=self._first,
             end=self._end,
-            table=concatenate(self._tables, SCANNED),
+            table=concatenate(self._tables, with_key(SCANNED, self._key_bytes)),
+            visual=concatenate(self._visual, VISUAL),
             rejected=self._rejected,
             counts=self._counts,
             bytes=self._bytes,
@@ -142,11 +196,15 @@ class _Scanner:
         self._counts.pictures['read'] += len(products.places)
         self._counts.bytes['read'] += int(products.places[:, 1].sum())
         labels = np.full(len(products), -1, np.int32)
-        if self._label_by_id is not None:
-            label_by_id = self._label_by_id
-            found = [
-                label_by_id.get(category_id, -1) for category_id in products.category_ids.tolist()
-            ]
+        if self._categories is not None:
+            label_by_id = self._categories.label_by_id
+            category_ids = products.category_ids.tolist()
+            if self._categories.codes:
+                found = [self._find_label(category_id) for category_id in category_ids]
+            else:
+                found = [label_by_id.get(category_id, -1) for category_id in category_ids]
+            for number, text in products.category_texts.items():
+                found[number] = self._find_label(text)
             labels = np.array(found, np.int32)
             known = labels >= 0
             if not known.all():
@@ -155,14 +213,25 @@ class _Scanner:
         if len(products):
             self._tables.append(self._rows(products, labels))
 
+    def _find_label(self, category: int | str) -> int:
+        """Returns the label of a category id or text, or -1 if the tree does not have it."""
+        if category not in self._labels and self._categories is not None:
+            label = None if category == NO_CATEGORY else self._categories.find(category)
+            self._labels[category] = -1 if label is None else label
+        return self._labels[category]
+
     def _rows(self, products: Products, labels: Int32s) -> Table:
         """Returns one row per usable picture, and rejects the others."""
         views = products.views
-        rows = np.zeros(len(products.places), SCANNED)
+        rows = np.zeros(len(products.places), with_key(SCANNED, self._key_bytes))
+        if self._key_bytes and products.keys is not None:
+            rows['key'] = np.repeat(products.keys, views)
         rows['file'] = self._range.file
         rows['product_id'] = np.repeat(products.product_ids, views)
         rows['label'] = np.repeat(labels, views)
         rows['document'] = np.repeat(products.positions, views)
+        if products.splits is not None or products.groups is not None:
+            rows['split'] = np.repeat(self._given_splits(products), views)
         rows['offset'] = products.offsets
         rows['length'] = products.places[:, 1]
         rows['index'] = np.arange(len(rows)) - np.repeat(np.cumsum(views) - views, views)
@@ -175,7 +244,25 @@ class _Scanner:
         )
         rows['hash_high'], rows['hash_low'] = hashes.T
         errors |= products.unreadable
+        if self._hashes_visually:
+            self._visual.append(_hash_visually(products, rows, errors))
         return self._reject_pictures(rows, errors) if errors else rows
+
+    def _given_splits(self, products: Products) -> npt.NDArray[np.uint8]:
+        """Returns 1 + the split of each product that the source determines, uint8 [products].
+
+        The others are 0, and so are all in unlabelled data.
+        """
+        given = np.zeros(len(products), np.uint8)
+        if self._categories is None:
+            return given
+        if products.splits is not None:
+            for number, name in enumerate(SPLITS):
+                given[products.splits == name] = 1 + number
+        elif products.groups is not None and self._split_groups is not None:
+            grouped = products.groups != NO_GROUP
+            given[grouped] = 1 + self._split_groups(products.groups[grouped])
+        return given
 
     def _reject_pictures(self, rows: Table, errors: Mapping[int, BadPicture]) -> Table:
         """Rejects the pictures with errors and returns the other rows."""
@@ -197,17 +284,33 @@ class _Scanner:
         ends = np.append(0, np.cumsum(products.places[:, 1]))[np.cumsum(products.views)]
         columns = (products.product_ids, products.category_ids, products.positions)
         others = (products.lengths, products.views, np.diff(ends, prepend=0))
-        for product_id, category_id, position, length, views, picture_bytes in zip(
-            *(column.tolist() for column in (*columns, *others)), strict=True
+        keys = [''] * len(products)
+        if products.keys is not None:
+            keys = [product_key.decode(key) for key in products.keys.tolist()]
+        for number, (product_id, category_id, position, length, views, picture_bytes) in enumerate(
+            zip(*(column.tolist() for column in (*columns, *others)), strict=True)
         ):
-            reason = 'unlabelled' if category_id == NO_CATEGORY else 'unknown_category'
+            category = repr(products.category_texts.get(number, category_id))
+            unlabelled = category_id == NO_CATEGORY and number not in products.category_texts
+            reason = 'unlabelled' if unlabelled else 'unknown_category'
             self._counts.pictures[f'rejected_{reason}'] += views
+            unknown = category_id == UNKNOWN_CATEGORY
+            named = 'its category' if unknown else f'category_id {category}'
             message = {
                 'unlabelled': 'has no category_id; use --unlabelled for data without categories',
-                'unknown_category': f'category_id {category_id} is not in the category tree',
+                'unknown_category': f'{named} is not in the category tree',
             }[reason]
             self._reject_document(
-                Rejected(reason, self._range.file, position, length, product_id, None, message),
+                Rejected(
+                    reason,
+                    self._range.file,
+                    position,
+                    length,
+                    product_id,
+                    None,
+                    message,
+                    key=keys[number],
+                ),
                 counted_bytes=picture_bytes,
             )
 
@@ -227,4 +330,5 @@ def rejected_picture(row: np.void, *, reason: str, message: str) -> Rejected:
         product_id=int(row['product_id']),
         picture=int(row['index']),
         message=message,
+        key=product_key.decode(row['key']) if key_bytes(row.dtype) else '',
     )

@@ -20,7 +20,7 @@ from beam_pipelines.options import ShardOptions
 from beam_pipelines.plan.classes import Layout
 from beam_pipelines.write import rejected
 from beam_pipelines.write.shard_writer import WrittenShard
-from catalog import categories, manifest, object_store, shards, storage
+from catalog import categories, manifest, object_store, product_key, shards, storage
 from catalog.categories import Categories
 from catalog.errors import UserError
 from catalog.manifest import Manifest, Split
@@ -98,6 +98,8 @@ def build_manifest(
     for shard in sorted(written, key=lambda shard: (shard.split, shard.index)):
         by_split[shard.split].append(shard)
         counts.notes['leaked_pictures'] += shard.leaked
+        if options.near_duplicates != 'off':
+            counts.notes['near_duplicate_leaked_pictures'] += shard.near_copies
         counts.notes['converted_pictures'] += shard.converted
     splits = {}
     for split, parts in by_split.items():
@@ -114,20 +116,32 @@ def build_manifest(
         )
         _check(split, parts, int(firsts.sum()), layout=layout, rows=rows)
         counts.notes['copied_pictures'] += int(pictures.sum() - firsts.sum())
+    if 'train' in splits and (missing := _classes_without_train(splits)):
+        counts.notes['classes_without_train'] += missing
     ledger.check_sums(counts)
     picture_bytes = int(layout.counts['bytes'].sum())
     return Manifest(
-        options=dataclasses.asdict(options),
+        options=options.as_mapping(),
         source={
             'fingerprint': fingerprint,
             'documents': counts.documents[ledger.READ],
             'pictures': counts.pictures[ledger.READ],
             'picture_bytes': picture_bytes,
         },
-        categories={'sha256': tree.sha256, 'count': len(tree)} if tree else {},
+        categories=manifest.describe_tree(tree) if tree else {},
         splits=splits,
         priors=_priors(splits),
         ledger=ledger.as_mapping(counts),
+        schema_version=manifest.schema_version(tree),
+    )
+
+
+def with_products(made: Manifest) -> Manifest:
+    """Returns the manifest of a data set that has `products.parquet`."""
+    return dataclasses.replace(
+        made,
+        source={**made.source, 'products': product_key.PRODUCTS},
+        schema_version=manifest.EXTENDED_VERSION,
     )
 
 
@@ -147,6 +161,12 @@ def _check(
     }
     if found != planned:
         raise RuntimeError(f'{split}: {planned} were planned, but {found} were written')
+
+
+def _classes_without_train(splits: dict[str, Split]) -> int:
+    """Returns the number of classes all of whose products are held out."""
+    products = {name: np.array(split.products_per_class) for name, split in splits.items()}
+    return int(np.count_nonzero((sum(products.values()) > 0) & (products['train'] == 0)))
 
 
 def _priors(splits: dict[str, Split]) -> dict[str, tuple[float, ...]]:
@@ -170,6 +190,10 @@ def commit(
         for split in made.splits.values()
         for shard in split.shards
     }
+    if 'products' in made.source:
+        renames[storage.join(staging, product_key.PRODUCTS)] = storage.join(
+            output, product_key.PRODUCTS
+        )
     renames |= {
         storage.join(staging, name): storage.join(output, rejected.FOLDER, name)
         for name in staged_rejected
@@ -194,7 +218,11 @@ def commit(
 def _stale(output: str, *, keep: set[str]) -> list[str]:
     """Returns the files of an earlier data set, and partial files of a killed process."""
     names = storage.list_files(output)
-    old = [storage.join(output, n) for n in names if shards.parse(n) or storage.is_temporary(n)]
+    old = [
+        storage.join(output, name)
+        for name in names
+        if shards.parse(name) or storage.is_temporary(name) or name == product_key.PRODUCTS
+    ]
     folder = storage.join(output, rejected.FOLDER)
     old += [storage.join(folder, name) for name in storage.list_files(folder)]
     return [path for path in old if path not in keep]

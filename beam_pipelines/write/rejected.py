@@ -17,7 +17,7 @@ import numpy as np
 from beam_pipelines.scan.blank import MAX_RANGE
 from beam_pipelines.scan.scan import rejected_picture
 from beam_pipelines.table import Table, sort_by
-from catalog import storage, terminal
+from catalog import product_key, storage, terminal
 from catalog.sources.source import Rejected, Source
 
 FOLDER = 'rejected'
@@ -33,7 +33,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed date, so that equal content gives equa
 
 def describe(source: Source, rejected: Rejected) -> str:
     """Describes a rejected piece for a message."""
-    product = '' if rejected.product_id is None else f', product {rejected.product_id}'
+    product = '' if rejected.product_id is None else f', product {_shown_id(rejected)}'
     picture = '' if rejected.picture is None else f', picture {rejected.picture}'
     # Beam takes the message of an error only if it is UTF-8, which the name of a file may not be.
     return terminal.escape(
@@ -112,6 +112,11 @@ def _entry_name(piece: Rejected) -> str:
     return f'{piece.reason}/{piece.file}-{piece.offset}-{what}{part}'
 
 
+def _shown_id(piece: Rejected) -> int | str | None:
+    """Returns the shop's id of a product."""
+    return product_key.normalize(piece.key) or piece.product_id
+
+
 def _line(source: Source, piece: Rejected) -> dict[str, object]:
     return {
         'reason': piece.reason,
@@ -120,6 +125,6 @@ def _line(source: Source, piece: Rejected) -> dict[str, object]:
         'file': source.file_name(piece.file),
         'offset': piece.offset,
         'length': piece.length,
-        'product_id': piece.product_id,
+        'product_id': _shown_id(piece),
         'picture': piece.picture,
     }

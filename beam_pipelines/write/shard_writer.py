@@ -15,9 +15,9 @@ import numpy.typing as npt
 from beam_pipelines.options import ShardOptions
 from beam_pipelines.plan import classes
 from beam_pipelines.scan import pictures
-from beam_pipelines.table import CONVERT, Table
+from beam_pipelines.table import CONVERT, NEAR_COPY, Table, key_bytes
 from beam_pipelines.write.shard_file import ShardFile
-from catalog import pixels, record, storage
+from catalog import pixels, product_key, record, storage
 from catalog.categories import Categories
 from catalog.errors import UserError
 from catalog.manifest import Shard
@@ -45,7 +45,8 @@ class WrittenShard:
       by_label: Records, pictures, and pictures without copies, int64 [3, classes]; [3, 1] in
         unlabelled data, and [3, 0] once they are summed by split.
       units: Number of dealt units: products with copies, or pictures.
-      leaked: Number of pictures whose bytes occur in train.
+      leaked: Number of pictures that train contains too, as bytes or as a near copy.
+      near_copies: Number of these of which train contains only near copies.
       converted: Number of pictures converted to RGB JPEG.
       resumed: Whether an earlier run had written the file.
     """
@@ -56,6 +57,7 @@ class WrittenShard:
     by_label: npt.NDArray[np.int64]
     units: int
     leaked: int
+    near_copies: int
     converted: int
     resumed: bool
 
@@ -101,7 +103,8 @@ class ShardWriter:
             shard=shard,
             by_label=np.stack([count(labels[records]), count(labels), count(labels[first])]),
             units=units,
-            leaked=int(rows['leaked'].sum()),
+            leaked=int(np.count_nonzero(rows['leaked'])),
+            near_copies=int(np.count_nonzero(rows['leaked'] == NEAR_COPY)),
             converted=int(np.count_nonzero(rows['traits'] & CONVERT)),
             resumed=resumed,
         )
@@ -163,9 +166,10 @@ class ShardWriter:
         same = hashes[:, 1] == rows['hash_low']
         if not same.all():
             row = rows[int(np.argmin(same))]
+            key = row['key'].decode(errors='replace') if key_bytes(rows.dtype) else ''
             raise UserError(
                 f'{self.source.file_name(int(row["file"]))}: must not change while it is read, but '
-                f'product {row["product_id"]} was changed; run again'
+                f'product {key or row["product_id"]} was changed; run again'
             )
         for row in np.flatnonzero(rows['traits'] & CONVERT).tolist():
             data[row] = pixels.to_jpeg(data[row])
@@ -178,11 +182,15 @@ class ShardWriter:
         # Lists, because reading single numpy rows would cost more than encoding the record.
         ids = rows['product_id'][first].tolist()
         labels = rows['label'][first].tolist()
-        indices, leaked = rows['index'].tolist(), rows['leaked'].tolist()
+        keys = [b''] * len(ids)
+        if key_bytes(rows.dtype):
+            texts = (product_key.decode(key) for key in rows['key'][first].tolist())
+            keys = [product_key.encode(text) for text in texts]
+        indices, leaked = rows['index'].tolist(), (rows['leaked'] != 0).astype(np.int64).tolist()
         begins = first.tolist()
         categories = self._categories
-        for product_id, label, begin, end in zip(
-            ids, labels, begins, [*begins[1:], len(rows)], strict=True
+        for product_id, label, begin, end, key in zip(
+            ids, labels, begins, [*begins[1:], len(rows)], keys, strict=True
         ):
             yield Record(
                 product_id,
@@ -190,6 +198,7 @@ class ShardWriter:
                 indices[begin:end],
                 categories[label] if categories else None,
                 leaked[begin:end] if held_out else None,
+                key,
             )
 
     @cached_property
@@ -198,8 +207,11 @@ class ShardWriter:
         tree = self.categories
         if tree is None:
             return []
-        columns = (tree.ids.tolist(), tree.level1.tolist(), tree.level2.tolist())
-        return [Category(label, *values) for label, values in enumerate(zip(*columns, strict=True))]
+        columns = [nodes.tolist() for nodes in (tree.ids, *tree.parents)]
+        return [
+            Category(label, category_id, tuple(parents))
+            for label, (category_id, *parents) in enumerate(zip(*columns, strict=True))
+        ]
 
 
 def group_by_shard(rows: Table, counts: dict[str, int]) -> Iterator[tuple[ShardName, Table]]:

@@ -75,6 +75,15 @@ def numbers(name: str, values: Sequence[int]) -> bytes:
     return _before_numbers(name, len(packed)) + packed
 
 
+def text(name: str, value: bytes) -> bytes:
+    """Serializes a feature of one byte string as a map entry."""
+    made = _FIRST + varint(len(value)) + value
+    for tag in (_FIRST, _SECOND):  # the list, the feature
+        made = tag + varint(len(made)) + made
+    made = _key(name) + made
+    return _FIRST + varint(len(made)) + made
+
+
 @functools.cache
 def _before_numbers(name: str, length: int) -> bytes:
     """Returns the bytes before the packed values of a feature, built from the inside out."""

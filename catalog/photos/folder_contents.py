@@ -1,12 +1,15 @@
 """Lists the contents of folders, local or `gs://`.
 
-Hidden files and folders are ignored, and so is what systems leave in folders of photos, such as
-`Thumbs.db` and `__MACOSX`. A link to a folder is followed if the folder is below the root, and if
-the link is not itself in a linked folder: links cannot form a loop. Other links to folders, FIFOs
-and devices are listed as files, so that they are rejected by name when they are read.
+Hidden files and folders are passed over, and so is what systems leave in folders of photos, such as
+`Thumbs.db` and `__MACOSX`, and files whose suffix is not of a picture, such as `.txt`. A link to a
+folder is followed if the folder is below the root, and if the link is not itself in a linked
+folder: links cannot form a loop. Other links to folders, FIFOs and devices are listed as files, so
+that they are rejected by name when they are read.
 """
 
 import os
+from collections.abc import Collection
+from dataclasses import dataclass
 
 from catalog import storage
 from catalog.photos.confined import is_inside
@@ -19,19 +22,52 @@ _CLUTTER = frozenset(
 )  # fmt: skip
 
 
-def files_below(folder: str, *, root: str = '', allow_outside: bool = False) -> list[str]:
-    """Returns the relative paths of all files in a folder and its subfolders, sorted.
+# Suffixes of files that accompany photos. A file with any other suffix is taken for a picture.
+_OTHER_SUFFIXES = frozenset(
+    {
+        '.csv', '.db', '.doc', '.docx', '.htm', '.html', '.ini', '.json', '.jsonl', '.log', '.md',
+        '.mov', '.mp4', '.ods', '.parquet', '.pdf', '.py', '.rtf', '.sha256', '.tsv', '.txt',
+        '.url', '.xls', '.xlsx', '.xml', '.yaml', '.yml',
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The files of a folder.
+
+    Attributes:
+      files: Their names relative to the folder, sorted.
+      passed_over: Number of files, and of hidden folders, that are not listed.
+    """
+
+    files: list[str]
+    passed_over: int
+
+
+def contents_below(
+    folder: str,
+    *,
+    root: str = '',
+    allow_outside: bool = False,
+    without: Collection[str] = (),
+) -> Contents:
+    """Returns the files in a folder and its subfolders.
 
     Args:
       folder: The folder.
       root: Folder that linked folders must be in. By default `folder`.
       allow_outside: Whether linked folders may be anywhere.
+      without: Names of folders directly in the folder that are left out.
     """
     if storage.is_remote(folder):
         prefix = folder.rstrip('/') + '/'
-        found = [path.removeprefix(prefix) for path in storage.glob_below(folder, '**')]
-        return sorted(name for name in found if not name.endswith('/') and not _is_ignored(name))
+        paths = [path.removeprefix(prefix) for path in storage.glob_below(folder, '**')]
+        return _filter_names(
+            [n for n in paths if not n.endswith('/') and n.partition('/')[0] not in without]
+        )
     found = []
+    passed_over = 0
     pending = [('', False)]  # folder, and whether a link led there
     while pending:
         within, linked = pending.pop()
@@ -39,8 +75,10 @@ def files_below(folder: str, *, root: str = '', allow_outside: bool = False) -> 
             for entry in entries:
                 name = os.path.join(within, entry.name)
                 if _is_ignored(entry.name):
+                    passed_over += 1
+                elif not within and entry.name in without:
                     continue
-                if entry.is_dir(follow_symlinks=False):
+                elif entry.is_dir(follow_symlinks=False):
                     pending.append((name, linked))
                 elif (
                     not linked
@@ -49,25 +87,36 @@ def files_below(folder: str, *, root: str = '', allow_outside: bool = False) -> 
                     and (allow_outside or is_inside(entry.path, root or folder))
                 ):
                     pending.append((name, True))
+                elif _is_other(entry.name):
+                    passed_over += 1
                 else:
                     found.append(name)
-    return sorted(found)
+    return Contents(sorted(found), passed_over)
 
 
-def files_in(folder: str) -> list[str]:
-    """Returns the names of the files directly in a folder, sorted."""
+def contents_of(folder: str) -> Contents:
+    """Returns the files directly in a folder."""
     if storage.is_remote(folder):
-        return [name for name in storage.list_files(folder) if name and not _is_ignored(name)]
+        return _filter_names([name for name in storage.list_files(folder) if name])
     with os.scandir(folder) as entries:
-        return sorted(e.name for e in entries if not e.is_dir() and not _is_ignored(e.name))
+        return _filter_names([e.name for e in entries if _is_ignored(e.name) or not e.is_dir()])
 
 
 def folders_in(folder: str) -> list[str]:
     """Returns the names of the folders directly in a folder, sorted."""
     if storage.is_remote(folder):
-        return sorted({n.partition('/')[0] for n in files_below(folder) if '/' in n})
+        return sorted({n.partition('/')[0] for n in contents_below(folder).files if '/' in n})
     with os.scandir(folder) as entries:
         return sorted(e.name for e in entries if e.is_dir() and not _is_ignored(e.name))
+
+
+def _filter_names(names: list[str]) -> Contents:
+    files = sorted(name for name in names if not (_is_ignored(name) or _is_other(name)))
+    return Contents(files, len(names) - len(files))
+
+
+def _is_other(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in _OTHER_SUFFIXES
 
 
 def _is_ignored(name: str) -> bool:

@@ -1,28 +1,37 @@
 """Reads a list of photos, CSV or Parquet, within a limit of memory.
 
 Sizes are checked before anything is unpacked: a Parquet file of some KB may unpack to many GB, and
-a CSV file may consist of one line.
+a CSV file may consist of one line. CSV may have commas, semicolons or tabs between its fields, and
+is UTF-8, UTF-16 with a byte order mark, or else Windows-1252. What the cells mean is documented in
+`catalog.photos.list_columns`.
 """
 
+import codecs
 import contextlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from catalog import storage
 from catalog.errors import UserError
+from catalog.photos import list_columns
 from catalog.photos.confined import Rules
-
-COLUMNS = ('path', 'category', 'product')
 
 _ROW_BYTES = 100  # memory of a row besides its path
 _ROWS_AT_ONCE = 4096
 _LINE_BYTES = 1 << 20  # longest line of a CSV file
 
 
-def read(path: str, rules: Rules) -> Any:
-    """Returns the columns `path`, `category` and `product` that a list has, a pyarrow table.
+def read(path: str, rules: Rules, names: Mapping[str, str] | None = None) -> Any:
+    """Returns the columns of `list_columns` that a list has, a pyarrow table.
+
+    `path` is large_string, or list of large_string; the others are int64 or string.
+
+    Args:
+      path: The list.
+      rules: What may be read.
+      names: The list's own names of columns, by our names.
 
     Raises:
       UserError: If the file is not a list of photos, or is larger than the rules allow.
@@ -31,15 +40,18 @@ def read(path: str, rules: Rules) -> Any:
 
     try:
         with _open(path, rules) as file:
-            if path.endswith('.parquet'):
-                batches = list(_parquet_batches(file, path, rules))
+            if path.lower().endswith('.parquet'):
+                batches = list(_parquet_batches(file, path, rules, names or {}))
             else:
-                batches = list(_csv_batches(file, path, rules))
-        return pa.Table.from_batches(batches) if batches else pa.table({'path': []})
+                batches = _csv_batches(file, path, rules, names or {})
+        table = pa.Table.from_batches(batches) if batches else pa.table({'path': []})
+        return list_columns.convert(table, path=path)
     except pa.ArrowException as error:
         message = str(error)
         if 'straddling' in message:
             message = f'a line of more than {_LINE_BYTES} bytes'
+        elif 'Empty CSV file' in message:
+            message = 'an empty file'
         raise UserError(f'{path}: must be a list of photos, got: {message}') from error
 
 
@@ -65,48 +77,122 @@ def _open(path: str, rules: Rules) -> Iterator[Any]:
         os.close(file)
 
 
-def _csv_batches(file: Any, path: str, rules: Rules) -> Iterator[Any]:
+def _csv_batches(file: Any, path: str, rules: Rules, names: Mapping[str, str]) -> list[Any]:
+    """Returns the batches of a CSV file."""
+    encoding = _encoding(file)
+    try:
+        return list(_decoded_batches(file, encoding, path, rules, names))
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f'{path}: must be UTF-8, UTF-16 with a byte order mark or Windows-1252, got another '
+            'encoding; save it as "CSV UTF-8"'
+        ) from error
+
+
+def _encoding(file: Any) -> str:
+    """Returns the encoding of a CSV file, from all of its bytes."""
+    file.seek(0)
+    if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return 'utf-16'
+    file.seek(0)
+    decoder = codecs.getincrementaldecoder('utf-8')()
+    try:
+        while data := file.read(_LINE_BYTES):
+            decoder.decode(data)
+        decoder.decode(b'', final=True)
+    except UnicodeDecodeError:
+        return 'cp1252'
+    return 'utf-8'
+
+
+def _decoded_batches(
+    file: Any, encoding: str, path: str, rules: Rules, names: Mapping[str, str]
+) -> Iterator[Any]:
     import pyarrow as pa
     from pyarrow import csv
 
-    types = {'path': pa.large_string(), 'category': pa.int64(), 'product': pa.int64()}
-    # Without threads, errors name the row. A block must contain a complete line.
-    read_options = csv.ReadOptions(use_threads=False, block_size=_LINE_BYTES)
-    with csv.open_csv(
-        file, read_options=read_options, convert_options=csv.ConvertOptions(column_types=types)
-    ) as reader:
-        columns = _columns(reader.schema.names, path)
     file.seek(0)
-    options = csv.ConvertOptions(column_types=types, include_columns=columns)
-    with csv.open_csv(file, read_options=read_options, convert_options=options) as reader:
-        total = 0
-        for batch in reader:
-            total += batch.nbytes + _ROW_BYTES * batch.num_rows
-            _check_bytes(total, path, rules)
-            yield batch
+    separator, skipped = _separator(file.read(_LINE_BYTES), encoding)
+    wrong_rows: list[Any] = []
+
+    def note(row: Any) -> str:
+        wrong_rows.append(row)
+        return 'error'
+
+    # Without threads, errors name the row. A block must contain a complete line.
+    read_options = csv.ReadOptions(
+        use_threads=False,
+        block_size=_LINE_BYTES,
+        skip_rows=skipped,
+        encoding=encoding,
+    )
+    parse_options = csv.ParseOptions(delimiter=separator, invalid_row_handler=note)
+    try:
+        file.seek(0)
+        with csv.open_csv(file, read_options=read_options, parse_options=parse_options) as reader:
+            found = reader.schema.names
+        columns = list_columns.choose(found, names, path=path)
+        types = {name: pa.large_string() for name in columns.values()}
+        options = csv.ConvertOptions(column_types=types, include_columns=list(columns.values()))
+        file.seek(0)
+        with csv.open_csv(
+            file,
+            read_options=read_options,
+            parse_options=parse_options,
+            convert_options=options,
+        ) as reader:
+            total = 0
+            for batch in reader:
+                total += batch.nbytes + _ROW_BYTES * batch.num_rows
+                _check_bytes(total, path, rules)
+                yield batch.rename_columns(list(columns))
+    except pa.ArrowInvalid as error:
+        if wrong_rows:
+            (wrong, *_) = wrong_rows
+            place = f', row {wrong.number}' if wrong.number else ''
+            raise UserError(
+                f'{path}{place}: a row must have {wrong.expected_columns} fields as the header '
+                f'has, got {wrong.actual_columns}: {wrong.text[:200]!r}'
+            ) from error
+        raise
 
 
-def _parquet_batches(file: Any, path: str, rules: Rules) -> Iterator[Any]:
+def _separator(head: bytes, encoding: str) -> tuple[str, int]:
+    """Returns the character between the fields, and the number of lines before the header.
+
+    It is the most frequent of three in the header outside of quotes. A line such as `sep=;`, which
+    Excel reads and other programs write for it, names the separator.
+    """
+    lines = head.decode(encoding, errors='replace').removeprefix('\ufeff').splitlines()
+    first = lines[0] if lines else ''
+    if first.lower().startswith('sep=') and len(first) == len('sep=;'):
+        return first[-1], 1
+    unquoted = ''.join(first.split('"')[::2])
+    return max(',;\t', key=unquoted.count), 0
+
+
+def _parquet_batches(file: Any, path: str, rules: Rules, names: Mapping[str, str]) -> Iterator[Any]:
     import pyarrow as pa
     from pyarrow import parquet
 
     declared = parquet.ParquetFile(file)
-    columns = _columns(declared.schema_arrow.names, path)
-    _check_bytes(_declared_bytes(declared.metadata, columns), path, rules)
+    columns = list_columns.choose(declared.schema_arrow.names, names, path=path)
+    ours = {theirs: name for name, theirs in columns.items()}
+    _check_bytes(_declared_bytes(declared.metadata, list(ours)), path, rules)
     leaves = [declared.schema.column(n).path for n in range(len(declared.schema))]
     # As a dictionary, a path that is repeated a million times is in memory once.
-    repeated = [name for name in columns if name in leaves]
+    repeated = [name for name in ours if name in leaves]
     source = parquet.ParquetFile(file, metadata=declared.metadata, read_dictionary=repeated)
     total = 0
-    for batch in source.iter_batches(_ROWS_AT_ONCE, columns=columns):
+    for batch in source.iter_batches(_ROWS_AT_ONCE, columns=list(ours)):
         total += _ROW_BYTES * batch.num_rows + sum(map(_unpacked_bytes, batch.columns))
         _check_bytes(total, path, rules)
         yield pa.record_batch(
             [
-                column.cast(pa.large_string() if name == 'path' else pa.int64())
-                for name, column in zip(batch.schema.names, batch.columns, strict=True)
+                column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+                for column in batch.columns
             ],
-            names=batch.schema.names,
+            names=[ours[name] for name in batch.schema.names],
         )
 
 
@@ -131,15 +217,6 @@ def _declared_bytes(metadata: Any, columns: list[str]) -> int:
             if column.path_in_schema.partition('.')[0] in columns:
                 total += int(column.total_uncompressed_size)
     return total
-
-
-def _columns(found: list[str], path: str) -> list[str]:
-    if 'path' not in found:
-        raise UserError(
-            f'{path}: must have the columns path, category and optionally product, got '
-            f'{", ".join(found)}'
-        )
-    return [name for name in COLUMNS if name in found]
 
 
 def _check_bytes(size: int, path: str, rules: Rules) -> None:

@@ -15,6 +15,7 @@ from catalog import categories, storage
 from catalog.errors import UserError
 from catalog.formats import bson_document
 from catalog.process.progress import Progress
+from catalog.schema import product_document
 
 TRAIN = 'train.bson'
 TEST = 'test.bson'
@@ -145,7 +146,7 @@ def write_photos(folder: str) -> None:
         length = bson_document.framed_length(data, at)
         if not length:  # fewer products than photos
             return
-        product = bson_document.parse(data, at)
+        product = product_document.parse(data, at)
         offset, size = product.pictures[0]
         path = storage.join(folder, PHOTOS, f'product-{product.product_id}.jpg')
         storage.write_bytes(path, data[offset : offset + size])

@@ -125,7 +125,7 @@ def _draw(batch: _Batch) -> _Documents:
     sources = zip(batch.source_products.tolist(), batch.source_views.tolist(), strict=True)
     documents = []
     for i, (product_id, shown) in enumerate(zip(batch.ids.tolist(), batch.shown, strict=True)):
-        look = drawing.draw_look(int(shown), level1=int(tree.level1[shown]), seed=batch.seed)
+        look = drawing.draw_look(int(shown), level1=int(tree.parents[0][shown]), seed=batch.seed)
         pictures = [
             drawing.draw_picture(look, product=product, view=view, seed=batch.seed)
             for _, (product, view) in zip(range(batch.views[i]), sources, strict=False)

@@ -4,8 +4,9 @@ Ranges, positions and offsets are in bytes. `file` is the index in `paths`. For 
 ranges and offsets are those of its unpacked bytes.
 """
 
+import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,6 +16,9 @@ import numpy.typing as npt
 
 from catalog import storage
 from catalog.errors import UserError
+from catalog.schema import product_document
+from catalog.schema.fields import DOCUMENT_FIELDS, OWN_NAMES, Fields
+from catalog.schema.product_document import USUAL, Schema
 from catalog.sources import bson_walk, first_look, gzip_copies, runs
 from catalog.sources.source import Batch, Pictures, Piece, Products, Range, Rejected
 from catalog.storage import Reader
@@ -42,10 +46,12 @@ class BsonFiles:
     Attributes:
       paths: Paths of the files, in order.
       sizes: Size of each file in bytes.
+      schema: Schema of the documents.
     """
 
     paths: tuple[str, ...]
     sizes: tuple[int, ...]
+    schema: Schema = USUAL
 
     def guesses_starts(self) -> bool:
         """Returns True: a range may begin within a document."""
@@ -54,6 +60,10 @@ class BsonFiles:
     def joint_read_bytes(self) -> int:
         """Returns the largest gap in one request to an object store; 0 for local files."""
         return _REMOTE_GAP_BYTES if self._is_remote() else 0
+
+    def key_bytes(self) -> int:
+        """Returns the most bytes of a key."""
+        return self.schema.key_bytes()
 
     def total_bytes(self) -> int:
         """Returns the size of all files."""
@@ -75,10 +85,14 @@ class BsonFiles:
         """Returns the path and offset of a rejected piece."""
         return f'{self.file_name(rejected.file)} at byte {rejected.offset}'
 
+    def notes(self) -> Mapping[str, int]:
+        """Returns nothing: all is read."""
+        return {}
+
     def read(self, part: Range) -> Iterator[Piece]:
         """Yields products and damaged pieces in order, from `part.first` or where one is found."""
         with self._open(part.file) as reader:
-            window = bson_walk.Window(reader, self.sizes[part.file])
+            window = bson_walk.Window(reader, self.sizes[part.file], self.schema)
             first = part.first
             if first is None:
                 first = 0
@@ -97,7 +111,7 @@ class BsonFiles:
         """
         for file, path in enumerate(self.paths):
             with self._open(file) as reader:
-                found = _look(bson_walk.Window(reader, self.sizes[file]))
+                found = _look(bson_walk.Window(reader, self.sizes[file], self.schema))
                 for document in itertools.islice(found, _LOOK_DOCUMENTS):
                     yield path, document
 
@@ -163,16 +177,23 @@ class BsonFiles:
         return first, rows['offset'][first], np.maximum.reduceat(ends, first)
 
 
-def open_files(paths: Sequence[str], *, max_unpack_ratio: float = MAX_UNPACK_RATIO) -> BsonFiles:
+def open_files(
+    paths: Sequence[str],
+    *,
+    fields: Fields = OWN_NAMES,
+    max_unpack_ratio: float = MAX_UNPACK_RATIO,
+) -> BsonFiles:
     """Opens BSON files. A `.gz` file is unpacked immediately.
 
     Args:
       paths: Paths of the files.
+      fields: Names of the fields.
       max_unpack_ratio: Largest size of a `.gz` file once unpacked, in sizes of the file.
 
     Raises:
       UserError: If all files are empty, or one unpacks to more than is allowed.
     """
+    fields.check(DOCUMENT_FIELDS, source='BSON documents')
     first_look.check_containers(paths)
     for path in filter(gzip_copies.is_gzip, paths):
         gzip_copies.unpack(path, max_ratio=max_unpack_ratio)
@@ -184,7 +205,9 @@ def open_files(paths: Sequence[str], *, max_unpack_ratio: float = MAX_UNPACK_RAT
         raise UserError(f'{paths[0]}: must contain BSON documents, got an empty file')
     for path in filter(gzip_copies.is_gzip, paths):
         first_look.check_unpacked(path, copy=gzip_copies.copy_path(path))
-    return BsonFiles(tuple(paths), tuple(sizes))
+    opened = BsonFiles(tuple(paths), tuple(sizes), Schema(fields))
+    documents = (document for _, document in opened.first_documents())
+    return dataclasses.replace(opened, schema=product_document.recognize(documents, fields))
 
 
 def _pieces(
@@ -214,6 +237,7 @@ def _pieces(
                 picture=None,
                 message=str(piece.error),
                 gap=piece.gap,
+                key=piece.error.key,
             )
     if len(batch):
         yield batch.products()

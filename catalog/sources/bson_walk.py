@@ -4,13 +4,14 @@ The result depends on the file and on where the walk starts, never on how the fi
 ranges: a walk from any document's start yields what a walk from byte 0 yields from there on.
 """
 
-import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from catalog.formats import bson_batch, bson_document
 from catalog.formats.bson_batch import Documents
-from catalog.formats.bson_document import BadDocument, Product
+from catalog.formats.bson_document import BadDocument
+from catalog.schema import product_document
+from catalog.schema.product_document import USUAL, Product, Schema
 from catalog.storage import Reader
 
 _AHEAD_BYTES = 64 << 10  # the last document of a range usually ends this soon after the range
@@ -20,11 +21,6 @@ _COPIED_BYTES = 64 << 10  # fewer are read again: prepending them would copy the
 _SMALL_CUT_BYTES = 32  # a last document that lacks no more was probably the last one of the source
 _SINGLY = 100  # documents to parse one by one after one with another layout
 
-# A length and a first field of a product. Only a hint: a picture may contain these bytes.
-_SIGNATURE = re.compile(
-    rb'(?=(?s:...)[\x00\x01](?:[\x10\x12]_id\x00|\x04imgs\x00|[\x10\x12]category_id\x00))'
-)
-_SIGNATURE_BYTES = 4 + 1 + len(b'category_id\0')
 _TYPES = frozenset({*range(0x01, 0x14), 0x7F, 0xFF})
 
 
@@ -60,9 +56,10 @@ class Run(NamedTuple):
 class Window:
     """The part of a file that is in memory: bytes [base, base + len(data))."""
 
-    def __init__(self, reader: Reader, size: int) -> None:
+    def __init__(self, reader: Reader, size: int, schema: Schema = USUAL) -> None:
         self._reader = reader
         self.size = size
+        self.schema = schema
         self.base = 0
         self.data = b''
 
@@ -122,11 +119,12 @@ def documents(window: Window, start: int, stop: int) -> Iterator[bytes]:
 def find_product(window: Window, *, start: int, stop: int) -> int | None:
     """Returns the first place in [start, stop) where a product seems to begin: a guess."""
     at = start
+    signature, size = window.schema.signature, window.schema.signature_bytes
     while at < stop:
-        window.load(at, min(max(stop, at + 1), at + _SEARCH_BYTES) + _SIGNATURE_BYTES)
+        window.load(at, min(max(stop, at + 1), at + _SEARCH_BYTES) + size)
         data, base = window.data, window.base
-        searched = min(stop, base + len(data) - _SIGNATURE_BYTES + 1, at + _SEARCH_BYTES)
-        for match in _SIGNATURE.finditer(data, at - base):
+        searched = min(stop, base + len(data) - size + 1, at + _SEARCH_BYTES)
+        for match in signature.finditer(data, at - base):
             found = base + match.start()
             if found >= searched:
                 break
@@ -140,6 +138,8 @@ def find_product(window: Window, *, start: int, stop: int) -> int | None:
 
 def _run(window: Window, at: int, stop: int) -> Run | None:
     """Returns the documents with the usual layout from `at` to the end of the window."""
+    if not window.schema.is_usual():
+        return None
     found = bson_batch.read(window.data, at - window.base, stop - window.base)
     return Run(at, window.base + found.end, found, window.base) if found else None
 
@@ -166,7 +166,7 @@ def _document(window: Window, at: int) -> Piece | None:
     if not end:
         return None
     try:
-        product = bson_document.parse(window.data, at - window.base)
+        product = product_document.parse(window.data, at - window.base, schema=window.schema)
     except BadDocument as error:
         if _follows(window, end):
             return Piece(at, end, None, window.base, error)
@@ -205,10 +205,10 @@ def _is_gap(window: Window, at: int, end: int) -> bool:
     They are if a document begins at `at`, and no other one where it ends, unless a zeroed block of
     a disk covers both.
     """
-    window.load(at, at + _SIGNATURE_BYTES)
+    window.load(at, at + window.schema.signature_bytes)
     start = at - window.base
     length = bson_document.framed_length(window.data, start)
-    if not length or not _SIGNATURE.match(window.data, start):
+    if not length or not window.schema.signature.match(window.data, start):
         return False
     stop = at + length
     if end == window.size:
@@ -226,7 +226,8 @@ def _end_by_fields(window: Window, at: int) -> int:
     start = at - window.base
     try:
         limit = min(start + bson_document.MAX_BYTES, len(window.data) + 1)
-        _, end = bson_document.parse_elements(window.data, start, limit)
+        schema = window.schema
+        _, end = product_document.parse_elements(window.data, start, limit, schema=schema)
     except BadDocument:
         return 0
     end += window.base
@@ -237,7 +238,7 @@ def _is_product(window: Window, at: int) -> bool:
     if not _framed(window, at):
         return False
     try:
-        bson_document.parse(window.data, at - window.base)
+        product_document.parse(window.data, at - window.base, schema=window.schema)
     except BadDocument:
         return False
     return True

@@ -1,21 +1,26 @@
 """Looks at the first bytes and documents of a source: a wrong one ends the job in seconds."""
 
+import difflib
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from catalog import object_store, storage
+from catalog.categories import Categories
 from catalog.errors import UserError
 from catalog.formats import bson_document, bson_fields, containers
 from catalog.formats.bson_document import BadDocument
+from catalog.schema import product_document, proposal
+from catalog.schema.fields import OWN_NAMES, Fields
+from catalog.schema.product_document import Schema
 from catalog.sources import gzip_copies
 from catalog.sources.source import Source
 
 _MOST_DOCUMENTS = 2_000
+_PROPOSED_FROM = 20  # documents
 _MOST_TYPES = 4  # different ones of a field, in a message
 
-_FIELDS = '{_id: int32 or int64, imgs: [{picture: binary}]'
 _CONVERT = 'convert the fields, for example with a view of MongoDB, and export them again'
 
 
@@ -42,27 +47,48 @@ def check_unpacked(path: str, *, copy: str) -> None:
     _check_container(f'{path}, unpacked', _head(copy))
 
 
-def check_products(source: Source, label_by_id: Mapping[int, int] | None) -> None:
+def check_products(
+    source: Source, categories: Categories | None, fields: Fields = OWN_NAMES
+) -> None:
     """Checks that some of the first documents of a source are usable.
 
     Args:
       source: The source. Photos are not checked.
-      label_by_id: Labels by category id. None for unlabelled data.
+      categories: The category tree. None for unlabelled data.
+      fields: Names of the fields.
 
     Raises:
-      UserError: Naming the fields that were found, what is wrong with them, and what to do.
+      UserError: Naming the fields that were found, what is wrong with them, and what to do. Also if
+        none of many documents has the field of the group.
     """
+    schema = Schema(fields, text_ids=True)
     reasons: Counter[str] = Counter()
+    unusable: list[bytes] = []
     types: dict[str, Counter[str]] = {}
+    others: dict[str, None] = {}
     first_place = ''
+    usable = 0
     for place, document in itertools.islice(source.first_documents(), _MOST_DOCUMENTS):
         first_place = first_place or place
-        reason = _unusable(document, label_by_id)
+        reason = _unusable(document, categories, schema)
         if reason is None:
-            return
+            usable += 1
+            if _has_group(document, schema):
+                return
+            for name, _ in _fields(document):
+                others[name] = None
+            continue
         reasons[reason] += 1
+        unusable.append(document)
         for name, kind in _fields(document):
             types.setdefault(name, Counter())[kind] += 1
+    if usable:
+        nearest = difflib.get_close_matches(fields['group'], others, 1)
+        raise UserError(
+            f'{first_place}: a group must be a field of some product, got {fields["group"]}, which '
+            f'none of the first {usable} has; '
+            + (f'did you mean group={nearest[0]}?' if nearest else f'they have {", ".join(others)}')
+        )
     count = reasons.total()
     if not count:
         if source.guesses_starts():
@@ -72,8 +98,18 @@ def check_products(source: Source, label_by_id: Mapping[int, int] | None) -> Non
             )
         return
     found = {name: ' or '.join(list(kinds)[:_MOST_TYPES]) for name, kinds in types.items()}
-    expected = _FIELDS + ('}' if label_by_id is None else ', category_id: int32 or int64}')
     reason = reasons.most_common(1)[0][0]
+    proposed = proposal.propose_fields(
+        unusable[:_PROPOSED_FROM],
+        lambda document, fields: _unusable(document, categories, Schema(fields, text_ids=True)),
+        fields,
+        labelled=categories is not None,
+    )
+    if proposed:
+        reason += f'; try --fields={proposed}'
+    elif '; ' not in reason and reason[-1:] != '?':
+        reason += f'; {_CONVERT}'
+    expected = _expected(fields, labelled=categories is not None)
     raise UserError(
         f'{first_place}: must contain products {expected}, got {count} document'
         f'{"" if count == 1 else "s"} without a usable one, {bson_fields.format_fields(found)}: '
@@ -81,20 +117,42 @@ def check_products(source: Source, label_by_id: Mapping[int, int] | None) -> Non
     )
 
 
-def _unusable(document: bytes, label_by_id: Mapping[int, int] | None) -> str | None:
+def _unusable(document: bytes, categories: Categories | None, schema: Schema) -> str | None:
     """Returns why a document is not usable and what to do, or None if it is."""
+    name = schema.fields['category_id']
     try:
-        product = bson_document.parse(document)
+        product = product_document.parse(document, schema=schema)
     except BadDocument as error:
-        return f'{error}; {_CONVERT}'
-    if label_by_id is None or product.category_id in label_by_id:
+        return str(error)
+    if categories is None:
         return None
-    if product.category_id is None:
-        return 'a product must have a category_id, got none; --unlabelled reads data without'
+    value = product.category or product.category_id
+    if value is None:
+        return f'a product must have a {name}, got none; --unlabelled reads data without'
+    if categories.find(value) is not None:
+        return None
     return (
-        f'category_id {product.category_id} is not in the category tree; are --input and '
-        '--categories of the same shop?'
+        f'{name} {value!r} is not in the category tree; are --input and --categories of the same '
+        'shop?'
     )
+
+
+def _has_group(document: bytes, schema: Schema) -> bool:
+    """Returns whether a usable document has the group that was asked for, if one was."""
+    if not schema.fields.is_renamed('group'):
+        return True
+    return product_document.parse(document, schema=schema).group is not None
+
+
+def _expected(fields: Fields, *, labelled: bool) -> str:
+    """Returns the fields of a product, as `bson_fields.format_fields` shows them."""
+    expected = {
+        fields['_id']: 'integer, string, ObjectId or UUID',
+        fields['imgs']: f'[{{{fields["picture"]}: binary}}]',
+    }
+    if labelled:
+        expected[fields['category_id']] = 'integer or string'
+    return bson_fields.format_fields(expected)
 
 
 def _fields(document: bytes) -> Iterator[tuple[str, str]]:

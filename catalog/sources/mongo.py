@@ -1,27 +1,34 @@
-"""A MongoDB collection with one document per product, whose `_id` is the product id.
+"""A MongoDB collection with one document per product.
 
-Units of a range are values of `_id`. The server returns every document once, and the first and the
-last range are open, so that no document is outside.
+The product id is `_id`, or the field that `--fields` names, which must be indexed: pictures are
+fetched by product id. Documents are read in order of `_id`. The server returns every document once,
+and the first and the last range are open, so that no document is outside.
 
-File 0 contains the documents whose `_id` is a number, file 1 all others, which can only be
-rejected. A product's position is its product id, and a picture's offset counts from the start of
-its document. A rejected document's offset is its product id; or, if `_id` is a number but not an
-integer, the bits of that number as a double; or, in file 1, the index in order of `_id`.
+File 0 contains the documents whose `_id` is a number. Units of its ranges are values of `_id`. File
+1 contains all others. Units of its ranges are indices in order of `_id`. A product's position is
+its `_id` or its index, and a picture's offset counts from the start of its document. A rejected
+document's offset is its position; or, if `_id` is a number but not an integer, the bits of that
+number as a double.
 """
 
 import math
 import struct
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
+from bson.binary import OLD_UUID_SUBTYPE, UUID_SUBTYPE, Binary
 from bson.decimal128 import Decimal128
+from bson.objectid import ObjectId
 
 from catalog.errors import UserError
-from catalog.formats import bson_document
 from catalog.formats.bson_document import BadDocument
+from catalog.schema import product_document
+from catalog.schema.fields import DOCUMENT_FIELDS, OWN_NAMES, Fields
+from catalog.schema.product_document import USUAL, Schema
 from catalog.sources import mongo_read, runs
 from catalog.sources.mongo_read import Address, Condition
 from catalog.sources.source import Batch, Pictures, Piece, Range, Rejected
@@ -46,6 +53,7 @@ class MongoCollection:
       lowest: No integer `_id` is less than this.
       highest: No integer `_id` is greater than this.
       others: Number of documents whose `_id` is not a number.
+      schema: Schema of the documents.
     """
 
     address: Address
@@ -54,6 +62,7 @@ class MongoCollection:
     lowest: int
     highest: int
     others: int
+    schema: Schema = USUAL
 
     def guesses_starts(self) -> bool:
         """Returns False: the server knows the documents of a range."""
@@ -62,6 +71,10 @@ class MongoCollection:
     def joint_read_bytes(self) -> int:
         """Returns 0: pictures are fetched by product."""
         return 0
+
+    def key_bytes(self) -> int:
+        """Returns the most bytes of a key."""
+        return self.schema.key_bytes()
 
     def total_bytes(self) -> int:
         """Returns the size of all documents."""
@@ -73,12 +86,18 @@ class MongoCollection:
         The server walks its index once, up to the next boundary in each request.
         """
         step = max(range_bytes * self.documents // max(self.document_bytes, 1), 1)
+        others = [
+            Range(_OTHERS, start, min(start + step, self.others))
+            for start in range(0, self.others, step)
+        ]
+        if self.lowest > self.highest:
+            return others
         cuts = [self.lowest]
         while (found := self._boundary(cuts[-1], step)) is not None:
             cuts.append(found)
         cuts.append(self.highest + 1)
         ranges = [Range(_NUMBERS, start, stop) for start, stop in pairwise(cuts)]
-        return [*ranges, Range(_OTHERS, 0, self.others)] if self.others else ranges
+        return ranges + others
 
     def file_name(self, file: int) -> str:
         """Returns the address without user and password."""
@@ -88,6 +107,10 @@ class MongoCollection:
         """Returns the address. The message of a rejected piece names its `_id`."""
         return self.file_name(rejected.file)
 
+    def notes(self) -> Mapping[str, int]:
+        """Returns nothing: all is read."""
+        return {}
+
     def first_documents(self) -> Iterator[tuple[str, bytes]]:
         """Yields the first documents: address without user and password, BSON."""
         for document in mongo_read.first_documents(self.address, _LOOK_DOCUMENTS):
@@ -96,18 +119,25 @@ class MongoCollection:
     def read(self, part: Range) -> Iterator[Piece]:
         """Yields the products of a range, those of one batch of the server together."""
         batch = Batch(b'')
-        found = mongo_read.read_documents(self.address, self._condition(part))
-        for index, (data, start, end) in enumerate(found):
+        skip, most = (0, None) if part.file == _NUMBERS else (part.start, part.stop - part.start)
+        found = self._documents(self._condition(part), skip=skip)
+        for index, (data, start, end) in enumerate(islice(found, most), skip):
             if data is not batch.data:
                 if len(batch):
                     yield batch.products()
                 batch = Batch(data)
             try:
-                product = bson_document.parse(data, start)
+                product = product_document.parse(data, start, schema=self.schema)
             except BadDocument as error:
                 yield _rejected(error, data[start:end], file=part.file, index=index)
                 continue
-            batch.add(product, position=product.product_id, length=end - start, shift=-start)
+            if part.file == _OTHERS:
+                position = index
+            elif self.schema.fields.is_renamed('_id'):
+                position = _clip(math.floor(_number(mongo_read.document_id(data[start:end]))))
+            else:
+                position = product.product_id
+            batch.add(product, position=position, length=end - start, shift=-start)
         if len(batch):
             yield batch.products()
 
@@ -118,6 +148,7 @@ class MongoCollection:
           UserError: If a document no longer exists.
         """
         found: list[bytes] = [b''] * len(pictures)
+        keyed = 'key' in (pictures.dtype.names or ())
         order = np.argsort(pictures['product_id'], kind='stable')
         rows = pictures[order]
         cuts = [*runs.starts(rows['product_id']).tolist(), len(rows)]
@@ -126,14 +157,23 @@ class MongoCollection:
                 int(rows['product_id'][first]): slice(first, end)
                 for first, end in pairwise(cuts[begin : begin + _PRODUCTS_A_QUERY + 1])
             }
-            wanted = {'$in': list(rows_by_product)}
-            for data, start, end in mongo_read.read_documents(self.address, wanted):
-                same = rows_by_product.pop(mongo_read.document_id(data[start:end]))
+            wanted = list(rows_by_product)
+            if keyed:
+                keys = {n: rows['key'][same.start] for n, same in rows_by_product.items()}
+                wanted = [value for n, key in keys.items() for value in _id_values(n, key)]
+            for data, start, end in self._find(wanted):
+                product_id = self._product_id(data, start)
+                if product_id is None:
+                    continue
+                # The first document in order of `_id` is the one that was scanned.
+                same = rows_by_product.pop(product_id, slice(0))
                 for row, place in zip(order[same], rows[same], strict=True):
                     offset = start + int(place['offset'])
                     found[row] = data[offset : min(offset + int(place['length']), end)]
             if rows_by_product:
-                raise self._changed(min(rows_by_product))
+                lost = rows[min(rows_by_product.values(), key=lambda same: same.start).start]
+                key = lost['key'].decode() if keyed else ''
+                raise self._changed(key or int(lost['product_id']))
         return found
 
     def fetch_rejected(self, rejected: Rejected) -> bytes:
@@ -142,21 +182,38 @@ class MongoCollection:
         Raises:
           UserError: If it no longer exists.
         """
-        skip = 0
-        if rejected.file == _OTHERS:
-            condition, skip = _NOT_A_NUMBER, rejected.offset
-        elif rejected.product_id is not None:
-            condition = {'$in': [rejected.product_id]}
+        if rejected.picture is not None and rejected.product_id is not None:
+            wanted = _id_values(rejected.product_id, rejected.key.encode())
+            for data, start, end in self._find(wanted):
+                if self._product_id(data, start) == rejected.product_id:
+                    begin = start + rejected.offset
+                    return data[begin : min(begin + rejected.length, end)]
+        elif rejected.file == _OTHERS:
+            for data, start, end in self._documents(_NOT_A_NUMBER, skip=rejected.offset):
+                return data[start:end]
         else:
-            condition = _near(rejected.offset)
-        found = mongo_read.read_documents(self.address, condition, skip=skip)
-        for data, start, end in found:
-            piece = data[start:end]
-            if rejected.picture is not None:
-                return piece[rejected.offset : rejected.offset + rejected.length]
-            if len(piece) == rejected.length:
-                return piece
-        raise self._changed(rejected.product_id)
+            for condition in ({'$in': [rejected.offset]}, _near(rejected.offset)):
+                for data, start, end in self._documents(condition):
+                    if end - start == rejected.length:
+                        return data[start:end]
+        raise self._changed(rejected.key or rejected.product_id)
+
+    def _documents(
+        self, condition: Condition, *, by: str = '_id', skip: int = 0
+    ) -> Iterator[tuple[bytes, int, int]]:
+        fields = (name.decode() for name in self.schema.wanted)
+        return mongo_read.read_documents(self.address, condition, fields=fields, by=by, skip=skip)
+
+    def _find(self, ids: list[Any]) -> Iterator[tuple[bytes, int, int]]:
+        """Yields the documents with these values of the field that has the product id."""
+        return self._documents({'$in': ids}, by=self.schema.fields['_id'])
+
+    def _product_id(self, data: bytes, start: int) -> int | None:
+        """Returns the product id of a document, or None if it is no product any more."""
+        try:
+            return product_document.parse(data, start, schema=self.schema).product_id
+        except BadDocument:
+            return None
 
     def _condition(self, part: Range) -> Condition:
         if part.file == _OTHERS:
@@ -175,56 +232,85 @@ class MongoCollection:
         boundary = math.ceil(_number(found))
         return boundary if boundary <= self.highest else None
 
-    def _changed(self, product_id: int | None) -> UserError:
+    def _changed(self, product_id: int | str | None) -> UserError:
         return UserError(
             f'{self.address.name}: must not change while it is read, but product {product_id} was '
             'changed or deleted; run again'
         )
 
 
-def open_collection(uri: str) -> MongoCollection:
+def open_collection(uri: str, fields: Fields = OWN_NAMES) -> MongoCollection:
     """Opens a collection.
 
     Raises:
-      UserError: If the server does not respond, or the collection has no numeric `_id`.
+      UserError: If the server does not respond, the collection is empty, or the field of the
+        product id has no index.
     """
+    fields.check(DOCUMENT_FIELDS, source='MongoDB documents')
     address = mongo_read.parse_address(uri)
     documents, document_bytes = mongo_read.collection_size(address)
     finite = {'$gt': -_INFINITY, '$lt': _INFINITY}
     lowest = mongo_read.find_id(address, finite)
-    if lowest is None:
+    others = mongo_read.count_documents(address, _NOT_A_NUMBER)
+    if lowest is None and not others:
         got = 'none (the collection is empty or does not exist)'
-        if documents:
-            value = mongo_read.find_id(address, _NOT_A_NUMBER)
-            got = f'{documents} documents with other ids, such as {value!r}'
-        raise UserError(f'{address.name}: must contain products with an integer _id, got {got}')
+        raise UserError(f'{address.name}: must contain products, got {got}')
+    name = fields['_id']
+    if not mongo_read.is_indexed(address, name):
+        raise UserError(
+            f'{address.name}: --fields=_id={name} must name an indexed field, got one without an '
+            f'index; create it, for example with db.{address.collection}.createIndex({{"{name}": '
+            '1}})'
+        )
+    first = mongo_read.first_documents(address, _LOOK_DOCUMENTS)
     return MongoCollection(
         address=address,
         documents=documents,
         document_bytes=document_bytes,
-        lowest=_clip(math.floor(_number(lowest))),
-        highest=_clip(math.ceil(_number(mongo_read.find_id(address, finite, last=True)))),
-        others=mongo_read.count_documents(address, _NOT_A_NUMBER),
+        lowest=0 if lowest is None else _clip(math.floor(_number(lowest))),
+        highest=-1
+        if lowest is None
+        else _clip(math.ceil(_number(mongo_read.find_id(address, finite, last=True)))),
+        others=others,
+        schema=product_document.recognize(first, fields),
     )
 
 
 def _rejected(error: BadDocument, data: bytes, *, file: int, index: int) -> Rejected:
     value = mongo_read.document_id(data)
-    is_integer = isinstance(value, int) and file == _NUMBERS
-    if is_integer:
-        offset, message = value, str(error)
+    message = str(error)
+    if error.product_id is None:
+        message += f'; _id is {value!r}'
+    if file == _OTHERS:
+        offset = index
     else:
-        offset = index if file == _OTHERS else _bits(_number(value))
-        message = f'{error}; it is {value!r}'
+        offset = value if isinstance(value, int) else _bits(_number(value))
     return Rejected(
         reason=error.reason,
         file=file,
         offset=offset,
         length=len(data),
-        product_id=value if is_integer else None,
+        product_id=error.product_id,
         picture=None,
         message=message,
+        key=error.key,
     )
+
+
+def _id_values(product_id: int, key: bytes) -> list[Any]:
+    """Returns the values that a product id may have in a document."""
+    if not key:
+        return [product_id]
+    text = key.decode()
+    values: list[Any] = [text]
+    if ObjectId.is_valid(text):
+        values.append(ObjectId(text))
+    try:
+        number = uuid.UUID(text)
+    except ValueError:
+        return values
+    subtypes = (UUID_SUBTYPE, OLD_UUID_SUBTYPE)
+    return values + [Binary(number.bytes, subtype) for subtype in subtypes]
 
 
 def _number(value: Any) -> Any:

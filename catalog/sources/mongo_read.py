@@ -13,7 +13,7 @@ import os
 import re
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,10 +35,6 @@ from catalog.errors import UserError
 from catalog.formats import bson_document
 
 Condition = Mapping[str, Any]  # on `_id`
-
-# The fields that reading and fetching need; others stay on the server. Top-level fields only: for
-# `imgs.picture` of a field that is not an array, a server returns the same as for a missing field.
-_FIELDS = {'_id': 1, 'imgs': 1, 'category_id': 1}
 
 _TRANSIENT = (AutoReconnect, CursorNotFound)
 _ATTEMPTS = 5  # in a row, without a batch in between
@@ -213,18 +209,40 @@ def find_id(address: Address, condition: Condition, *, skip: int = 0, last: bool
     return None
 
 
+def is_indexed(address: Address, field: str) -> bool:
+    """Returns whether the server finds documents by a field without reading all of them."""
+    with _user_errors(address):
+        indexes = _collection(address).index_information().values()
+    return field == '_id' or any(index['key'][0][0] == field for index in indexes)
+
+
 def read_documents(
-    address: Address, condition: Condition, *, skip: int = 0
+    address: Address,
+    condition: Condition,
+    *,
+    fields: Iterable[str],
+    by: str = '_id',
+    skip: int = 0,
 ) -> Iterator[tuple[bytes, int, int]]:
     """Yields the documents that meet the condition, in order of `_id`, as (data, start, end).
 
     A document is data[start:end]. `data` is one batch from the server, at most about 16 MB. After a
     lost cursor or connection, reading resumes after the last `_id` that was seen.
+
+    Args:
+      address: The collection.
+      condition: Condition on the field `by`.
+      fields: Top-level fields to read; others stay on the server. For a nested field of a value
+        that is not an array, a server would return the same as for a missing field.
+      by: The field that must meet the condition.
+      skip: Number of documents to skip.
     """
     seen, last, attempts = skip, None, 0
+    projection = dict.fromkeys(('_id', *fields), 1)
     while True:
         try:
-            for data in _batches(address, *_remaining(condition, seen, last)):
+            query, left = _remaining(condition, seen, last) if by == '_id' else (condition, seen)
+            for data in _batches(address, {by: dict(query)}, projection, left):
                 attempts = 0
                 for start, end in _bounds(data):
                     yield data, start, end
@@ -260,9 +278,11 @@ def _remaining(condition: Condition, seen: int, last: Any) -> tuple[dict[str, An
     return {**condition, '$gt': last}, 0
 
 
-def _batches(address: Address, condition: Condition, skip: int) -> Iterator[bytes]:
+def _batches(
+    address: Address, query: Mapping[str, Any], projection: Mapping[str, int], skip: int
+) -> Iterator[bytes]:
     found = _collection(address).find_raw_batches(
-        {'_id': dict(condition)}, _FIELDS, sort=[('_id', 1)], skip=skip
+        query, dict(projection), sort=[('_id', 1)], skip=skip
     )
     with found:
         for data in found:

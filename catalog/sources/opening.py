@@ -1,13 +1,14 @@
 """Opens the source that `--input` names."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from catalog import storage
 from catalog.categories import Categories
 from catalog.errors import UserError
-from catalog.photos import folder_contents
+from catalog.photos import derived_tree, folder_contents
 from catalog.photos.confined import Rules
+from catalog.schema.fields import LIST_FIELDS, Fields
 from catalog.sources import bson_files, mongo, mongo_read, photo_files, photo_lists
 from catalog.sources.source import Source
 
@@ -20,6 +21,7 @@ def open_source(
     *,
     tree: Categories | None,
     rules: Rules | None = None,
+    fields: Fields | None = None,
     max_unpack_ratio: float = bson_files.MAX_UNPACK_RATIO,
 ) -> Source:
     """Opens the source that `--input` names.
@@ -29,15 +31,16 @@ def open_source(
         `.gz`) and of folders that mongodump wrote. Or paths of photo folders and photo lists.
       tree: Categories that may name folders. None for unlabelled data.
       rules: Which photos may be read.
+      fields: Names of the fields.
       max_unpack_ratio: Largest size of a `.gz` file once unpacked, in sizes of the file.
 
     Raises:
       UserError: If nothing is found, or several kinds of source.
     """
-    rules = rules or Rules()
+    rules, fields = rules or Rules(), fields or Fields()
     if inputs[0].startswith(mongo_read.SCHEMES):
         # The flag was split at commas, which also separate the hosts of one address.
-        return mongo.open_collection(','.join(inputs))
+        return mongo.open_collection(','.join(inputs), fields)
     bson: list[str] = []
     photos: list[str] = []
     for pattern in inputs:
@@ -50,15 +53,66 @@ def open_source(
             f'--input: must be BSON files or photos, got both: {bson[0]} and {photos[0]}'
         )
     if photos:
-        return photo_files.open_photos(photos, tree, rules)
-    return bson_files.open_files(bson, max_unpack_ratio=max_unpack_ratio)
+        if fields.renamed and not any(path.endswith(photo_lists.LIST_SUFFIXES) for path in photos):
+            raise UserError(
+                f'--fields: folders of photos have no fields, got {"=".join(fields.renamed[0])}; '
+                'name them in a list of the photos'
+            )
+        fields.check(LIST_FIELDS, source='lists of photos')
+        return photo_files.open_photos(photos, tree, rules, dict(fields.renamed))
+    return bson_files.open_files(bson, fields=fields, max_unpack_ratio=max_unpack_ratio)
+
+
+def derive_tree(
+    inputs: Sequence[str],
+    *,
+    rules: Rules,
+    columns: Mapping[str, str] | None = None,
+    product_folders: bool | None = None,
+) -> bytes | None:
+    """Returns the category tree that folders or lists of photos imply, as `category_names.csv`.
+
+    Args:
+      inputs: As for `open_source`.
+      rules: Which photos may be read.
+      columns: The own names of columns in lists of photos, by our names.
+      product_folders: Whether the innermost folders are products. None if not known.
+
+    Returns:
+      None if the input is not folders alone, or lists alone.
+
+    Raises:
+      UserError: If no tree can be derived.
+    """
+    if inputs[0].startswith(mongo_read.SCHEMES):
+        return None
+    paths = [path for pattern in inputs for path in _paths(pattern)]
+    lists = [path for path in paths if path.lower().endswith(photo_lists.LIST_SUFFIXES)]
+    if lists and len(lists) == len(paths):
+        texts = {
+            text for path in paths for text in photo_lists.categories_of(path, rules, columns or {})
+        }
+        return derived_tree.derive_from_texts(texts, path=paths[0]) if texts else None
+    if lists or not all(_is_folder(path) for path in paths) or any(map(_bson_files, paths)):
+        return None
+    return derived_tree.derive_from_folders(paths, product_folders=product_folders)
+
+
+def check_folders(source: Source, tree: Categories) -> None:
+    """Checks that no photos are lost because their folders name no category.
+
+    Raises:
+      UserError: Naming the folders, and the nearest categories.
+    """
+    if isinstance(source, photo_files.PhotoFiles):
+        photo_lists.check_known(source.listings, tree)
 
 
 def _paths(pattern: str) -> list[str]:
     """Returns the files and folders that match a path or glob, sorted."""
     pattern = pattern.rstrip('/') or pattern
     found = storage.glob(pattern)
-    if not found and storage.is_remote(pattern) and folder_contents.files_below(pattern):
+    if not found and storage.is_remote(pattern) and folder_contents.contents_below(pattern).files:
         return [pattern]  # an object store has no folders, only names with a common prefix
     if not found:
         raise UserError(f'--input: must name existing files, got {pattern}')
@@ -67,7 +121,7 @@ def _paths(pattern: str) -> list[str]:
 
 def _bson_files(path: str) -> list[str]:
     """Returns the path itself or the BSON files of a dump; nothing if the path contains photos."""
-    if path.endswith(photo_lists.LIST_SUFFIXES):
+    if path.lower().endswith(photo_lists.LIST_SUFFIXES):
         return []
     if not _is_folder(path):
         return [path]

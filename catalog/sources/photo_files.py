@@ -1,15 +1,20 @@
-"""Photos in files of their own: in one folder per category, or named by a list.
+"""Photos in files of their own: in folders by category, or named by a list.
 
-`DIR/CATEGORY/...`: CATEGORY is a category_id, or the names of a leaf as `LEVEL 1 > LEVEL 2 > LEVEL
-3`, with spaces around a name removed and each `/` in a name replaced by `_`. Each entry of CATEGORY
-is a product: a file is its only photo, a folder contains its photos. Without categories, each entry
-of DIR is a product. A product's id is its name if that is a number (`123.jpg`, `123/`), else a hash
-of its path relative to DIR. Hidden files and clutter such as `Thumbs.db` are ignored.
+`DIR/CATEGORY/...`: `catalog.photos.category_folders` documents which folders name a category. Each
+entry of such a folder is a product: a file is its only photo, a folder contains its photos. Without
+categories, each entry of DIR is a product. A product's id is its name if that is a number
+(`123.jpg`, `123/`) that no other product of the input has; where one has, the products of both
+folders, and others, have their path relative to DIR as key (`catalog.product_key`). Hidden files,
+clutter such as `Thumbs.db`, and files with a suffix such as `.txt` are passed over and counted.
 
-A list (`.csv`, `.parquet`) has the columns `path` (relative to the list's folder), `category` (id)
-and optionally `product` (id). Rows with the same product and category are one product. A row
-without a product is a product of its own, with an id as above. A worker keeps a list, or the names
-in the folders, in memory: about 100 bytes a photo.
+A list (`.csv`, `.tsv`, `.txt`, `.parquet`) has the columns `path` (relative to the list's folder),
+`category` and optionally `product`, also under other names (`catalog.photos.list_columns`). Rows
+with the same product and category are one product. A row without a product is one of its own, with
+its path as key. Text in `category` is a path of names, as of a folder. Rows that repeat another
+are passed over and counted. A worker keeps a list, or the names in the folders, in memory: about
+100 bytes a photo.
+
+With several inputs, the paths of products are relative to the folder that contains all of them.
 
 A product's photos are its views in order of their paths. `file` is the number of the listing. Units
 of a range and offsets are indices of photos in the listing; a product belongs to the range that
@@ -21,23 +26,34 @@ too. Photos outside of the folder, or of the list's folder, are rejected
 import contextlib
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
+from unicodedata import normalize
 
 import bson
 import numpy as np
 
-from catalog import object_store, storage, terminal
+from catalog import object_store, product_key, storage, terminal
 from catalog.categories import Categories
 from catalog.errors import UserError
 from catalog.formats.image_header import BadPicture
 from catalog.photos import confined
 from catalog.photos.confined import Rules
+from catalog.shards import LABELLED_SPLITS
 from catalog.sources import photo_lists
 from catalog.sources.photo_lists import Listing, Photos
-from catalog.sources.source import NO_CATEGORY, Pictures, Piece, Products, Range, Rejected
+from catalog.sources.source import (
+    NO_CATEGORY,
+    UNKNOWN_CATEGORY,
+    Pictures,
+    Piece,
+    Products,
+    Range,
+    Rejected,
+)
 
 _MAX_VIEWS = 1000  # a folder with more is not a product
 _MAX_PRODUCT = 8  # all photos of a product, in sizes of the largest photo
@@ -52,11 +68,15 @@ class PhotoFiles:
       listings: Listings in order.
       counts: Number of photos of each listing.
       mean_bytes: Mean size of a photo, estimated from a sample.
+      passed_over: Numbers of `files` and `rows` that are not read, as pairs.
+      longest_key: Most bytes of a key; 0 if there are none.
     """
 
     listings: tuple[Listing, ...]
     counts: tuple[int, ...]
     mean_bytes: float
+    passed_over: tuple[tuple[str, int], ...] = ()
+    longest_key: int = 0
 
     def guesses_starts(self) -> bool:
         """Returns False: the listing shows where products begin."""
@@ -65,6 +85,10 @@ class PhotoFiles:
     def joint_read_bytes(self) -> int:
         """Returns 0: each photo is a read of its own."""
         return 0
+
+    def key_bytes(self) -> int:
+        """Returns the most bytes of a key; 0 if there are none."""
+        return self.longest_key
 
     def total_bytes(self) -> int:
         """Returns the estimated size of all photos."""
@@ -87,31 +111,54 @@ class PhotoFiles:
         """Returns the path of a rejected photo, or of the first photo of a rejected product."""
         return self._photos(rejected.file).path(rejected.offset)
 
+    def notes(self) -> Mapping[str, int]:
+        """Returns the numbers of files and rows that are passed over."""
+        return dict(self.passed_over)
+
     def read(self, part: Range) -> Iterator[Piece]:
         """Yields each product whose first photo is in a range."""
         photos = self._photos(part.file)
         low, high = np.searchsorted(photos.first, [part.start, part.stop]).tolist()
         bounds = list(pairwise(photos.first[low : high + 1].tolist()))
-        wanted = (
-            n for first, end in bounds if end - first <= _MAX_VIEWS for n in range(first, end)
-        )
+        refused = {
+            first: refusal
+            for number, (first, end) in enumerate(bounds, low)
+            if (refusal := self._refuse(photos, number, part.file, first=first, end=end))
+        }
+        wanted = (n for first, end in bounds if first not in refused for n in range(first, end))
         rules = self.listings[part.file].rules
         views = self._read_photos(part.file, wanted)
         for number, (first, end) in enumerate(bounds, low):
-            if end - first <= _MAX_VIEWS:
+            if first in refused:
+                yield refused[first]
+            else:
                 found = itertools.islice(views, end - first)
                 limit = _MAX_PRODUCT * rules.max_picture_mb * 1e6
                 yield _product(photos, number, list(_limited(found, int(limit))))
-            else:
-                yield Rejected(
-                    reason='too_many_pictures',
-                    file=part.file,
-                    offset=first,
-                    length=0,
-                    product_id=int(photos.product_ids[number]),
-                    picture=None,
-                    message=f'a product must have at most {_MAX_VIEWS} photos, got {end - first}',
-                )
+
+    def _refuse(
+        self, photos: Photos, number: int, file: int, *, first: int, end: int
+    ) -> Rejected | None:
+        """Returns a product as a rejected piece if its photos are not read."""
+        if end - first > _MAX_VIEWS:
+            reason = 'too_many_pictures'
+            message = f'a product must have at most {_MAX_VIEWS} photos, got {end - first}'
+        elif photos.splits is not None and photos.splits[number] not in LABELLED_SPLITS:
+            reason, name = 'unknown_split', dict(self.listings[file].columns)['split']
+            got = repr(photos.splits[number]) if photos.splits[number] else 'none'
+            message = f'{name} must be one of {", ".join(LABELLED_SPLITS)}, got {got}'
+        else:
+            return None
+        return Rejected(
+            reason=reason,
+            file=file,
+            offset=first,
+            length=0,
+            product_id=int(photos.product_ids[number]),
+            picture=None,
+            message=message,
+            key=product_key.decode(photos.keys[number]),
+        )
 
     def first_documents(self) -> Iterator[tuple[str, bytes]]:
         """Yields nothing: photos are not documents."""
@@ -146,9 +193,9 @@ class PhotoFiles:
             wanted = range(*photos.first[number : number + 2].tolist())
             views = self._read_photos(rejected.file, wanted)
         images = [{'picture': _bytes(view)} for view in views]
-        fields: dict[str, object] = {'_id': int(photos.product_ids[number]), 'imgs': images}
+        fields: dict[str, object] = {'_id': photos.shown_id(number), 'imgs': images}
         category_id = int(photos.category_ids[number])
-        if category_id != NO_CATEGORY:
+        if category_id not in (NO_CATEGORY, UNKNOWN_CATEGORY):
             fields['category_id'] = category_id
         return bson.encode(fields)
 
@@ -171,30 +218,77 @@ class PhotoFiles:
         listing = self.listings[file]
         path = self._photos(file).path(photo)
         root = listing.photo_root()
-        try:
-            name = path.removeprefix(root.rstrip('/') + '/')
-            return confined.read_photo(root, name, listing.rules)
-        except BadPicture as error:
-            return error
+        name = path.removeprefix(root.rstrip('/') + '/')
+        found: bytes | BadPicture = b''
+        for spelled in _spellings(name):
+            try:
+                return confined.read_photo(root, spelled, listing.rules)
+            except BadPicture as error:
+                found = error
+                if error.reason != 'missing':
+                    break
+        return found
 
 
-def open_photos(paths: Sequence[str], tree: Categories | None, rules: Rules) -> PhotoFiles:
+def open_photos(
+    paths: Sequence[str],
+    tree: Categories | None,
+    rules: Rules,
+    columns: Mapping[str, str] | None = None,
+) -> PhotoFiles:
     """Opens folders and lists of photos.
 
+    Args:
+      paths: The folders and lists.
+      tree: Categories that may name folders. None for unlabelled data.
+      rules: Which photos may be read.
+      columns: The lists' own names of columns, by our names.
+
     Raises:
-      UserError: If there are no photos, or no folder names a category of the tree.
+      UserError: If there are no photos, or a folder or a list names no category of the tree.
     """
-    listings = []
-    for path in paths:
-        if tree is None or path.endswith(photo_lists.LIST_SUFFIXES):
-            listings.append(Listing(path, root=path, rules=rules))
+    listings: list[Listing] = []
+    prefixes: list[str] = []
+    for path, prefix in zip(paths, _prefixes(paths), strict=True):
+        if path.lower().endswith(photo_lists.LIST_SUFFIXES):
+            found = [photo_lists.open_list(path, tree, rules, columns or {})]
+        elif tree is None:
+            found = [Listing(path, root=path, rules=rules)]
         else:
-            listings.extend(photo_lists.list_category_folders(path, tree, rules))
+            found = photo_lists.list_category_folders(path, tree, rules)
+        listings += found
+        prefixes += [prefix] * len(found)
+    listings = photo_lists.separate_products(listings, prefixes)
     loaded = [photo_lists.load_photos(listing) for listing in listings]
     counts = [len(photos) for photos in loaded]
     if not any(counts):
         raise UserError(f'--input: {paths[0]} must contain BSON files or photos, got none')
-    return PhotoFiles(tuple(listings), tuple(counts), _mean_bytes(loaded, rules))
+    passed_over: Counter[str] = Counter()
+    for photos in loaded:
+        passed_over.update(photos.notes)
+    return PhotoFiles(
+        tuple(listings),
+        tuple(counts),
+        _mean_bytes(loaded, rules),
+        tuple((name, count) for name, count in sorted(passed_over.items()) if count),
+        max(photos.keys.longest() for photos in loaded),
+    )
+
+
+def _prefixes(paths: Sequence[str]) -> list[str]:
+    """Returns what makes the paths of products in several inputs differ; '' for one input."""
+    roots = [
+        os.path.dirname(path) if path.lower().endswith(photo_lists.LIST_SUFFIXES) else path
+        for path in paths
+    ]
+    roots = [root if storage.is_remote(root) else os.path.abspath(root) for root in roots]
+    if len(set(roots)) == 1:
+        return [''] * len(paths)
+    parts = [root.split('/') for root in roots]
+    common = len(
+        list(itertools.takewhile(lambda names: len(set(names)) == 1, zip(*parts, strict=False)))
+    )
+    return ['/'.join(names[common:]) for names in parts]
 
 
 def _mean_bytes(loaded: Sequence[Photos], rules: Rules) -> float:
@@ -228,6 +322,9 @@ def _product(photos: Photos, number: int, views: Sequence[bytes | BadPicture]) -
         unreadable={
             number: view for number, view in enumerate(views) if isinstance(view, BadPicture)
         },
+        keys=np.array([photos.keys[number]]),
+        splits=None if photos.splits is None else np.array([photos.splits[number]]),
+        groups=None if photos.groups is None else photos.groups[number : number + 1],
     )
 
 
@@ -245,3 +342,10 @@ def _limited(views: Iterable[bytes | BadPicture], limit_bytes: int) -> Iterator[
 
 def _bytes(view: bytes | BadPicture) -> bytes:
     return b'' if isinstance(view, BadPicture) else view
+
+
+def _spellings(name: str) -> Iterable[str]:
+    """Returns a name, and the same with accents joined, and apart as on a Mac."""
+    if name.isascii():
+        return (name,)
+    return dict.fromkeys((name, normalize('NFC', name), normalize('NFD', name)))

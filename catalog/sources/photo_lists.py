@@ -3,31 +3,34 @@
 Opens no photo. The rules are documented in `catalog.sources.photo_files`.
 """
 
+import dataclasses
 import functools
+import itertools
 import os
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import xxhash
 
-from catalog import storage
+from catalog import product_key, storage
 from catalog.categories import Categories
 from catalog.errors import UserError
-from catalog.photos import folder_contents, list_file
-from catalog.photos.confined import Rules, is_absolute, is_inside
+from catalog.photos import category_folders, folder_contents, list_columns, list_file
+from catalog.photos.category_folders import FolderNames, parse_number
+from catalog.photos.confined import Rules, is_absolute
 from catalog.sources import runs
-from catalog.sources.source import NO_CATEGORY
+from catalog.sources.source import NO_CATEGORY, NO_GROUP, UNKNOWN_CATEGORY
 
 Int64s = npt.NDArray[np.int64]
 
-LIST_SUFFIXES = ('.csv', '.parquet')
+LIST_SUFFIXES = ('.csv', '.parquet', '.tsv', '.txt')
 
+# Files directly in a folder of category folders that are taken for photos.
 _PICTURE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.gif', '.webp', '.bmp')
-_MAX_ID_DIGITS = 18  # fits an int64
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,15 @@ class Listing:
 
     Attributes:
       path: Path of the folder or list.
-      root: Folder that the paths hashed into product ids are relative to.
+      root: Folder that the paths of products are relative to.
+      rules: Which photos may be read.
       category_id: Category of all products. NO_CATEGORY for a list, or if there is none.
       loose: Whether to use only the pictures directly in the folder.
-      rules: Which photos may be read.
+      inner: Names of folders in the folder that have listings of their own.
+      numbered: Whether a file or folder whose name is a number has this number as its id.
+      prefix: Put before the path of a product, so that products of several inputs differ.
+      columns: The list's own names of columns by our names, as pairs.
+      category_ids: Category ids of the categories that a list has as text, as pairs.
     """
 
     path: str
@@ -47,14 +55,44 @@ class Listing:
     rules: Rules
     category_id: int = NO_CATEGORY
     loose: bool = False
+    inner: frozenset[str] = frozenset()
+    numbered: bool = True
+    prefix: str = ''
+    columns: tuple[tuple[str, str], ...] = ()
+    # Not compared: it follows from the rest, and hashing it takes longer than to find a listing.
+    category_ids: tuple[tuple[str, int], ...] = field(default=(), compare=False)
 
     def is_list(self) -> bool:
         """Returns whether the path is a list file."""
-        return self.path.endswith(LIST_SUFFIXES) and not self.loose
+        return self.path.lower().endswith(LIST_SUFFIXES) and not self.loose
 
     def photo_root(self) -> str:
         """Returns the folder that photos must be in: the root, or the list's folder."""
         return os.path.dirname(self.path) or '.' if self.is_list() else self.root
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Byte strings, one after another, and where each one ends, int64 [texts]."""
+
+    data: bytes
+    ends: Int64s
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __getitem__(self, number: int) -> bytes:
+        begin = int(self.ends[number - 1]) if number else 0
+        return self.data[begin : int(self.ends[number])]
+
+    def longest(self) -> int:
+        """Returns the size of the longest one; 0 if there are none."""
+        return int(np.diff(self.ends, prepend=0).max(initial=0))
+
+
+def pack_texts(texts: Sequence[bytes]) -> Texts:
+    """Returns byte strings as one."""
+    return Texts(b''.join(texts), np.cumsum([len(text) for text in texts], dtype=np.int64))
 
 
 @dataclass(frozen=True)
@@ -65,64 +103,183 @@ class Photos:
 
     Attributes:
       folder: Folder that the names are relative to.
-      names: Names of all photos, UTF-8, one after another.
-      ends: Where each name ends, int64 [photos].
+      names: Names of all photos, UTF-8 [photos].
       first: Index of each product's first photo, then the number of photos, int64 [products + 1].
       product_ids: int64 [products].
+      keys: The key of each product, b'' where the id is an integer [products].
       category_ids: int64 [products], NO_CATEGORY where a product has no category.
+      notes: Number of `files` and `rows` that are passed over.
+      splits: The split that the list names for each product, '' for none, and several if its rows
+        differ [products]. None if the list names no splits.
+      groups: The group of each product, NO_GROUP for none, int64 [products]. None if the list
+        names no groups.
     """
 
     folder: str
-    names: bytes
-    ends: Int64s
+    names: Texts
     first: Int64s
     product_ids: Int64s
+    keys: Texts
     category_ids: Int64s
+    notes: Mapping[str, int]
+    splits: tuple[str, ...] | None = None
+    groups: Int64s | None = None
 
     def __len__(self) -> int:
-        return len(self.ends)
+        return len(self.names)
 
     def path(self, photo: int) -> str:
         """Returns the path of a photo."""
-        begin = int(self.ends[photo - 1]) if photo else 0
-        name = os.fsdecode(self.names[begin : int(self.ends[photo])])
+        name = os.fsdecode(self.names[photo])
         return name if is_absolute(name) else storage.join(self.folder, name)
+
+    def shown_id(self, product: int) -> int | str:
+        """Returns the key of a product, or its id if it has none."""
+        key = self.keys[product]
+        return product_key.decode(key) if key else int(self.product_ids[product])
 
 
 def list_category_folders(folder: str, tree: Categories, rules: Rules) -> list[Listing]:
-    """Returns a listing per subfolder, and one of the loose photos, which have no category.
+    """Returns a listing per category folder, and of the loose photos, which have no category.
 
     Raises:
-      UserError: If no subfolder names a category, or one is a link to outside.
+      UserError: If no folder names a category, or one is a link to outside.
     """
-    by_name = _ids_by_name(tree)
-    listings = [Listing(folder, root=folder, rules=rules, loose=True)]
-    names = folder_contents.folders_in(folder)
-    for name in names:
-        category_id = parse_number(name)
-        if category_id is None:
-            category_id = by_name.get(name.strip(), NO_CATEGORY)
-        path = storage.join(folder, name)
-        if not (storage.is_remote(path) or rules.allow_outside or is_inside(path, folder)):
-            raise UserError(
-                f'{path}: must be a folder below {folder}, got a link to another; '
-                '--allow_outside permits this'
-            )
-        listings.append(Listing(path, root=folder, rules=rules, category_id=category_id))
-    if names and all(listing.category_id == NO_CATEGORY for listing in listings):
-        raise UserError(
-            f'{folder}: its folders must be named by a category_id or as LEVEL 1 > LEVEL 2 > '
-            f'LEVEL 3, got {names[0]!r}'
+    names = FolderNames(tree)
+    listings, known, unknown = [], 0, []
+    for found in category_folders.find_folders(folder, names, rules):
+        category_id = NO_CATEGORY if found.category_id is None else found.category_id
+        if found.within:
+            category_id = UNKNOWN_CATEGORY if found.category_id is None else found.category_id
+            known += category_id in tree.label_by_id
+        listing = Listing(
+            storage.join(folder, found.within) if found.within else folder,
+            root=folder,
+            rules=rules,
+            category_id=category_id,
+            loose=found.loose,
+            inner=found.inner,
         )
+        if found.within and category_id not in tree.label_by_id:
+            unknown.append(listing)
+        listings.append(listing)
+    if unknown and not known:
+        check_known(unknown, tree)
     return listings
 
 
-def _ids_by_name(tree: Categories) -> dict[str, int]:
-    """Returns category ids by folder name, without names that two leaves share."""
-    joined = [' > '.join(n.strip().replace('/', '_') for n in names) for names in tree.names]
-    times = Counter(joined)
-    pairs = zip(joined, tree.ids.tolist(), strict=True)
-    return {name: category_id for name, category_id in pairs if times[name] == 1}
+def check_known(listings: Sequence[Listing], tree: Categories) -> None:
+    """Checks that no photos are lost because their folders name no category.
+
+    Raises:
+      UserError: Naming the folders, and the nearest categories.
+    """
+    lost = [
+        (listing.path.removeprefix(listing.root).strip('/'), count)
+        for listing in listings
+        if not (listing.category_id in tree.label_by_id or listing.category_id == NO_CATEGORY)
+        and (count := len(load_photos(listing)))
+    ]
+    if not lost:
+        return
+    names = FolderNames(tree)
+    named = ', '.join(
+        f'{within!r} ({count:,} photo{"" if count == 1 else "s"}; the nearest category is '
+        f'{names.nearest(within.replace("/", " > "))!r})'
+        for within, count in lost[:3]
+    )
+    more = f' and {len(lost) - 3:,} more' if len(lost) > 3 else ''
+    raise UserError(
+        f'{listings[0].root}: each folder must be named by a category_id or by names of the '
+        f'category tree, got {named}{more}; rename or move them, or accept the loss of their '
+        'photos with --max_rejected_fraction above its default'
+    )
+
+
+def open_list(
+    path: str, tree: Categories | None, rules: Rules, columns: Mapping[str, str]
+) -> Listing:
+    """Returns the listing of a list file.
+
+    Args:
+      path: The list.
+      tree: Categories that the list may name. None for unlabelled data.
+      rules: Which photos may be read.
+      columns: The list's own names of columns, by our names.
+
+    Raises:
+      UserError: If the list is invalid, or names no category of the tree.
+    """
+    listing = Listing(
+        path, root=os.path.dirname(path) or '.', rules=rules, columns=tuple(columns.items())
+    )
+    if tree is None:
+        return listing
+    table = list_file.read(path, rules, columns)
+    if not table.num_rows:
+        raise UserError(f'{path}: must list at least one photo, got none')
+    if 'category' not in table.column_names:
+        raise UserError(
+            f'{path}: must have a column category, as its photos are labelled; another name is '
+            'given by --fields=category=COLUMN, and --unlabelled reads photos without categories'
+        )
+    if not (_is_text(table['category']) or tree.codes):
+        return listing
+    names = FolderNames(tree)
+    ids = {}
+    texts = categories_of(path, rules, columns)
+    for text in texts:
+        category_id = names.find_text(text)
+        if category_id is not None:
+            ids[text] = category_id
+    if texts and not ids:
+        raise UserError(
+            f'{path}: the column category must have ids or names of the category tree, got '
+            f'{texts[0]!r}; the nearest is {names.nearest(texts[0])!r}'
+        )
+    return dataclasses.replace(listing, category_ids=tuple(ids.items()))
+
+
+def categories_of(path: str, rules: Rules, columns: Mapping[str, str]) -> list[str]:
+    """Returns the different categories of a list as text; none if it has no such column.
+
+    Raises:
+      UserError: If the list is invalid.
+    """
+    table = list_file.read(path, rules, columns)
+    if 'category' not in table.column_names:
+        return []
+    return [str(cell) for cell in table['category'].unique().to_pylist() if cell is not None]
+
+
+def separate_products(listings: Sequence[Listing], prefixes: Sequence[str]) -> list[Listing]:
+    """Returns listings of which no two products have the same id by accident.
+
+    Where files or folders of two products have the same number as their names, such as `7/1.jpg`
+    and `8/1.jpg`, the products of these listings have their paths as ids.
+
+    Args:
+      listings: All listings of the input.
+      prefixes: Prefix of the paths of each listing; '' for a single input.
+    """
+    listings = [
+        dataclasses.replace(listing, prefix=prefix)
+        for listing, prefix in zip(listings, prefixes, strict=True)
+    ]
+    number_parts, owner_parts = [], []
+    for owner, listing in enumerate(listings):
+        photos = load_photos(listing)
+        lengths = np.diff(photos.keys.ends, prepend=0)
+        number_parts.append(photos.product_ids[lengths == 0])
+        owner_parts.append(np.full(len(number_parts[-1]), owner))
+    numbers, owners = np.concatenate(number_parts), np.concatenate(owner_parts)
+    order = np.argsort(numbers, kind='stable')
+    same = np.flatnonzero(numbers[order][1:] == numbers[order][:-1])
+    ambiguous = set(owners[order][np.append(same, same + 1)].tolist())
+    return [
+        dataclasses.replace(listing, numbered=listing.is_list() or number not in ambiguous)
+        for number, listing in enumerate(listings)
+    ]
 
 
 @functools.cache  # for the life of a worker: every shard has photos of most categories
@@ -137,112 +294,174 @@ def load_photos(listing: Listing) -> Photos:
     return _folder_photos(listing)
 
 
-def derive_product_id(name: str, *, path: str) -> int:
-    """Returns a product's id: its name if that is a number, else a hash of its path.
-
-    Args:
-      name: Name of its file or folder, with or without a suffix.
-      path: Hashed by XXH3-64 to 63 bits.
-    """
-    named = parse_number(name.partition('.')[0])
-    return xxhash.xxh3_64_intdigest(os.fsencode(path)) >> 1 if named is None else named
-
-
-def parse_number(name: str) -> int | None:
-    """Returns a name as a number, or None if it is not one."""
-    if name.isascii() and name.isdecimal() and len(name) <= _MAX_ID_DIGITS:
-        return int(name)
-    return None
-
-
 def _folder_photos(listing: Listing) -> Photos:
     if listing.loose:
-        names = [
-            n
-            for n in folder_contents.files_in(listing.path)
-            if n.lower().endswith(_PICTURE_SUFFIXES)
-        ]
+        contents = folder_contents.contents_of(listing.path)
+        names = [n for n in contents.files if n.lower().endswith(_PICTURE_SUFFIXES)]
+        passed_over = contents.passed_over + len(contents.files) - len(names)
     else:
-        names = folder_contents.files_below(
-            listing.path, root=listing.root, allow_outside=listing.rules.allow_outside
+        contents = folder_contents.contents_below(
+            listing.path,
+            root=listing.root,
+            allow_outside=listing.rules.allow_outside,
+            without=listing.inner,
         )
+        names, passed_over = contents.files, contents.passed_over
     within = listing.path.removeprefix(listing.root).strip('/')
-    ids: dict[str, int] = {}
-    products = []
-    for name in names:
-        product = name.partition('/')[0]
-        if product not in ids:
-            ids[product] = derive_product_id(product, path=f'{within}/{product}'.lstrip('/'))
-        products.append(product)
     # The paths are sorted, so the photos of one folder are neighbours.
+    products = [name.partition('/')[0] for name in names]
     first = [n for n, product in enumerate(products) if not n or product != products[n - 1]]
-    return _photos(
-        listing.path,
-        names,
-        first=first,
-        product_ids=np.array([ids[products[n]] for n in first], np.int64),
+    ids, keys = [], []
+    for product in (products[n] for n in first):
+        number = parse_number(product.partition('.')[0]) if listing.numbered else None
+        key = '/'.join(part for part in (listing.prefix, within, product) if part)
+        ids.append(product_key.product_id(product_key.PATH, key) if number is None else number)
+        keys.append(product_key.encode(key) if number is None else b'')
+    return Photos(
+        folder=listing.path,
+        names=pack_texts([os.fsencode(name) for name in names]),
+        first=np.array([*first, len(names)], np.int64),
+        product_ids=np.array(ids, np.int64),
+        keys=pack_texts(keys),
         category_ids=np.full(len(first), listing.category_id, np.int64),
+        notes=Counter(files=passed_over),
     )
 
 
 def _list_file_photos(listing: Listing) -> Photos:
-    columns = _read_list(listing)
-    names, category_ids, given = columns['path'], columns['category'], columns['product']
-    product_ids = np.array(
+    table = list_file.read(listing.path, listing.rules, dict(listing.columns))
+    names, rows = _names(table['path'], listing)
+    category_ids = _category_ids(table, listing)[rows]
+    ids, keys = _product_ids(table, names, rows, listing)
+    by_path = np.array(sorted(range(len(names)), key=names.__getitem__), np.int64)
+    order = by_path[np.lexsort([category_ids[by_path], ids[by_path]])]
+    kept = order[_are_new(order, names, ids, category_ids)]
+    ids, category_ids = ids[kept], category_ids[kept]
+    first = runs.starts(ids, category_ids)
+    return Photos(
+        folder=os.path.dirname(listing.path) or '.',
+        names=pack_texts([os.fsencode(names[row]) for row in kept.tolist()]),
+        first=np.array([*first.tolist(), len(kept)], np.int64),
+        product_ids=ids[first],
+        keys=pack_texts([keys[row] for row in kept[first].tolist()]),
+        category_ids=category_ids[first],
+        notes=Counter(rows=len(order) - len(kept)),
+        splits=_splits(table, rows[kept], first),
+        groups=_groups(table, rows[kept[first]]),
+    )
+
+
+def _names(column: Any, listing: Listing) -> tuple[list[str], Int64s]:
+    """Returns the path of each photo, and its row [photos]."""
+    import pyarrow as pa
+
+    cells = column.to_pylist()
+    if pa.types.is_list(column.type):
+        rows = np.repeat(np.arange(len(cells)), [len(cell) for cell in cells])
+        cells = [name for cell in cells for name in cell]
+    else:
+        rows = np.arange(len(cells))
+    root = os.path.abspath(listing.root)
+    names = []
+    for name, row in zip(cells, rows.tolist(), strict=True):
+        if not name or not name.strip():
+            raise UserError(f'{listing.path}: a path must have a name, but row {row + 1} has none')
+        path = list_columns.file_path(name, row=row + 1, path=listing.path)
+        names.append(path.removeprefix(f'{root}/'))
+    return names, rows
+
+
+def _category_ids(table: Any, listing: Listing) -> Int64s:
+    """Returns the category id of each row, int64 [rows]."""
+    if 'category' not in table.column_names:
+        return np.full(table.num_rows, NO_CATEGORY)
+    column = table['category']
+    if not (_is_text(column) or listing.category_ids):
+        ids: Int64s = column.fill_null(NO_CATEGORY).to_numpy()
+        return ids
+    known = dict(listing.category_ids)
+    return np.array(
         [
-            derive_product_id(os.path.basename(name), path=name) if product is None else product
-            for name, product in zip(names, given, strict=True)
+            NO_CATEGORY if cell is None else known.get(str(cell), UNKNOWN_CATEGORY)
+            for cell in column.to_pylist()
         ],
         np.int64,
     )
-    by_path = np.array(sorted(range(len(names)), key=names.__getitem__), np.int64)
-    order = by_path[np.lexsort([category_ids[by_path], product_ids[by_path]])]
-    product_ids, category_ids = product_ids[order], category_ids[order]
-    first = runs.starts(product_ids, category_ids)
-    return _photos(
-        os.path.dirname(listing.path) or '.',
-        [names[row] for row in order.tolist()],
-        first=first.tolist(),
-        product_ids=product_ids[first],
-        category_ids=category_ids[first],
+
+
+def _product_ids(
+    table: Any, names: Sequence[str], rows: Int64s, listing: Listing
+) -> tuple[Int64s, list[bytes]]:
+    """Returns the product id of each photo, int64 [photos], and its key.
+
+    A row without a product is a product, and the path of its first photo is its key.
+    """
+    given: Iterable[int | str | None] = itertools.repeat(None)
+    if 'product' in table.column_names:
+        given = table['product'].to_pylist()
+    firsts = dict(zip(reversed(rows.tolist()), reversed(names), strict=True))
+    by_row: list[tuple[int, bytes]] = []
+    for row, product in zip(range(table.num_rows), given, strict=False):
+        if isinstance(product, int):
+            by_row.append((product, b''))
+            continue
+        kind, text = product_key.STRING, product
+        if text is None:
+            kind = product_key.PATH
+            text = '/'.join(part for part in (listing.prefix, firsts.get(row, '')) if part)
+        by_row.append((product_key.product_id(kind, text), product_key.encode(text)))
+    ids = np.array([by_row[row][0] for row in rows.tolist()], np.int64)
+    return ids, [by_row[row][1] for row in rows.tolist()]
+
+
+def _splits(table: Any, rows: Int64s, first: Int64s) -> tuple[str, ...] | None:
+    """Returns the split of each product [products], from its rows.
+
+    Args:
+      table: The list.
+      rows: Row of each photo, int64 [photos].
+      first: Index of each product's first photo, int64 [products].
+    """
+    if 'split' not in table.column_names:
+        return None
+    cells = ['' if cell is None else str(cell) for cell in table['split'].to_pylist()]
+    bounds = pairwise([*first.tolist(), len(rows)])
+    return tuple(
+        ' and '.join(dict.fromkeys(cells[row] for row in rows[begin:end].tolist()))
+        for begin, end in bounds
     )
 
 
-def _photos(
-    folder: str,
-    names: Sequence[str],
-    *,
-    first: Sequence[int],
-    product_ids: Int64s,
-    category_ids: Int64s,
-) -> Photos:
-    encoded = [os.fsencode(name) for name in names]
-    return Photos(
-        folder=folder,
-        names=b''.join(encoded),
-        ends=np.cumsum([len(name) for name in encoded], dtype=np.int64),
-        first=np.array([*first, len(names)], np.int64),
-        product_ids=product_ids,
-        category_ids=category_ids,
-    )
+def _groups(table: Any, rows: Int64s) -> Int64s | None:
+    """Returns the group of each product, int64 [products], from the row of its first photo."""
+    if 'group' not in table.column_names:
+        return None
+    cells = table['group'].to_pylist()
+    groups = [
+        NO_GROUP if cells[row] is None else _group_number(cells[row]) for row in rows.tolist()
+    ]
+    return np.array(groups, np.int64)
 
 
-def _read_list(listing: Listing) -> dict[str, Any]:
-    """Returns the columns `path` [str], `category` int64 [rows], `product` [int or None]."""
+def _group_number(cell: int | str) -> int:
+    if isinstance(cell, int):
+        return cell
+    return product_key.product_id(product_key.STRING, cell)
+
+
+def _are_new(
+    order: Int64s, names: Sequence[str], ids: Int64s, category_ids: Int64s
+) -> npt.NDArray[np.bool_]:
+    """Returns whether each row of an order differs from the one before, bool [rows]."""
+    ids, category_ids = ids[order], category_ids[order]
+    new = np.ones(len(order), bool)
+    new[1:] = (ids[1:] != ids[:-1]) | (category_ids[1:] != category_ids[:-1])
+    for place in np.flatnonzero(~new).tolist():
+        new[place] = names[order[place]] != names[order[place - 1]]
+    return new
+
+
+def _is_text(column: Any) -> bool:
     import pyarrow as pa
 
-    table = list_file.read(listing.path, listing.rules)
-    names = table['path'].to_pylist()
-    if None in names:
-        raise UserError(
-            f'{listing.path}: every row must have a path, but row {names.index(None) + 1} has none'
-        )
-    numbers = {
-        name: table[name] if name in table.column_names else pa.nulls(len(names), pa.int64())
-        for name in ('category', 'product')
-    }
-    return {
-        'path': names,
-        'category': numbers['category'].fill_null(NO_CATEGORY).to_numpy(),
-        'product': numbers['product'].to_pylist(),
-    }
+    return not pa.types.is_integer(column.type)

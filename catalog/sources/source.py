@@ -8,12 +8,14 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from catalog.formats.bson_document import Product
 from catalog.formats.image_header import BadPicture
+from catalog.schema.product_document import Product
 
 Int64s = npt.NDArray[np.int64]
 
+NO_GROUP = -(2**63)  # in place of a group
 NO_CATEGORY = -(2**63)  # in place of a category_id
+UNKNOWN_CATEGORY = NO_CATEGORY + 1  # in place of a name that the category tree does not have
 
 # Rows that describe pictures, one each. `fetch` needs their columns `file`, `offset`, `length` and
 # `product_id`; other columns are ignored.
@@ -50,6 +52,7 @@ class Rejected:
       picture: Index of a rejected picture in its document. None if all of the piece is rejected.
       message: What is wrong.
       gap: Whether an unknown number of bytes is missing from the source here.
+      key: The product's id as in the source if it is not an integer, else ''.
     """
 
     reason: str
@@ -60,6 +63,7 @@ class Rejected:
     picture: int | None
     message: str
     gap: bool = False
+    key: str = ''
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,11 @@ class Products:
       places: Offset in `data` and length of each picture, product by product, int64 [P, 2].
       offsets: Where the source finds each picture, int64 [P].
       unreadable: Errors of the pictures that could not be read, by index in `places`.
+      category_texts: The categories that are texts, by index of the product.
+      keys: Ids as in the source, UTF-8, b'' for an integer, bytes [N]. None if all are integers.
+      splits: Names of the splits that the shop has put the products in [N]. None if it has none.
+      groups: The groups of products that must be in one split, int64 [N], NO_GROUP for none. None
+        if there are no groups.
     """
 
     data: bytes
@@ -87,6 +96,10 @@ class Products:
     places: Int64s
     offsets: Int64s
     unreadable: Mapping[int, BadPicture] = field(default_factory=dict)
+    category_texts: Mapping[int, str] = field(default_factory=dict)
+    keys: npt.NDArray[np.bytes_] | None = None
+    splits: npt.NDArray[np.str_] | None = None
+    groups: Int64s | None = None
 
     def __len__(self) -> int:
         return len(self.product_ids)
@@ -95,6 +108,7 @@ class Products:
         """Returns the products where `kept`, bool [N], is True."""
         kept_pictures = np.repeat(kept, self.views)
         renumbered = np.cumsum(kept_pictures) - 1
+        renumbered_products = np.cumsum(kept) - 1
         return dataclasses.replace(
             self,
             product_ids=self.product_ids[kept],
@@ -109,6 +123,14 @@ class Products:
                 for picture, error in self.unreadable.items()
                 if kept_pictures[picture]
             },
+            category_texts={
+                int(renumbered_products[product]): text
+                for product, text in self.category_texts.items()
+                if kept[product]
+            },
+            keys=None if self.keys is None else self.keys[kept],
+            splits=None if self.splits is None else self.splits[kept],
+            groups=None if self.groups is None else self.groups[kept],
         )
 
 
@@ -124,6 +146,11 @@ class Batch:
         self._products: list[tuple[int, int, int, int, int]] = []
         self._places: list[tuple[int, int]] = []
         self._offsets: list[int] = []
+        self._unreadable: dict[int, BadPicture] = {}
+        self._category_texts: dict[int, str] = {}
+        self._keys: list[bytes] = []
+        self._splits: list[str] = []
+        self._groups: list[int | None] = []
 
     def __len__(self) -> int:
         return len(self._products)
@@ -139,6 +166,13 @@ class Batch:
         """
         category_id = NO_CATEGORY if product.category_id is None else product.category_id
         views = len(product.pictures)
+        if product.category:
+            self._category_texts[len(self._products)] = product.category
+        for index, error in product.unreadable:
+            self._unreadable[len(self._places) + index] = error
+        self._keys.append(product.key.encode())
+        self._splits.append(product.split)
+        self._groups.append(product.group)
         self._products.append((product.product_id, category_id, position, length, views))
         self._places += product.pictures
         self._offsets += [offset + shift for offset, _ in product.pictures]
@@ -155,7 +189,17 @@ class Batch:
             views=views,
             places=np.array(self._places, np.int64).reshape(-1, 2),
             offsets=np.array(self._offsets, np.int64),
+            unreadable=self._unreadable,
+            category_texts=self._category_texts,
+            keys=np.array(self._keys) if any(self._keys) else None,
+            splits=np.array(self._splits) if any(self._splits) else None,
+            groups=self._group_numbers(),
         )
+
+    def _group_numbers(self) -> Int64s | None:
+        if all(group is None for group in self._groups):
+            return None
+        return np.array([NO_GROUP if group is None else group for group in self._groups], np.int64)
 
 
 Piece = Products | Rejected
@@ -177,6 +221,9 @@ class Source(Protocol):
 
         0 if a joint read saves no request.
         """
+
+    def key_bytes(self) -> int:
+        """Returns the most bytes of an id that is not an integer; 0 if all ids are integers."""
 
     def total_bytes(self) -> int:
         """Returns the size of the source."""
@@ -208,3 +255,6 @@ class Source(Protocol):
 
     def describe_place(self, rejected: Rejected) -> str:
         """Returns where a rejected piece is, for messages."""
+
+    def notes(self) -> Mapping[str, int]:
+        """Returns the numbers of `files` that are no photos and of repeated `rows`, if any."""

@@ -11,7 +11,8 @@ Examples:
 The second example writes {"transport", "server", "model", "answers": [{"image", "predictions":
 [{"label", "category_id", "confidence", "level1", "level2", "level3"}, ...]}, ...]}. The third one
 sends all images as views of one product; the result has one answer, with "images" and "level"
-instead of "image".
+instead of "image". There is a "levelN" for each level of the category tree, and "category_code"
+where the category ids are not numbers.
 """
 
 import json

@@ -28,14 +28,16 @@ def run_job(
     **options: object,
 ) -> None:
     """Runs the shard job in this process."""
-    loaded = categories.load(str(tree)) if tree else None
+    loaded, tree_bytes = None, None
+    if tree:
+        loaded, tree_bytes = categories.parse_file(tree.read_bytes(), path=str(tree))
     inputs = [str(source)] if isinstance(source, Path | str) else source
     opened = opening.open_source(inputs, tree=loaded)
     commit.prepare(str(output), resume=resume, overwrite=False)
     described = job.Job(
         source=opened,
         categories=loaded,
-        category_bytes=tree.read_bytes() if tree else None,
+        category_bytes=tree_bytes,
         options=ShardOptions(**options),
         output=str(output),
         range_bytes=range_bytes,

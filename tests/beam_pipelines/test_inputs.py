@@ -233,7 +233,8 @@ def test_unusable_photos_are_rejected_with_their_paths(
     folder = tmp_path / 'photos'
     fine = write_photo(folder, f'{CATEGORY_IDS[0]}/1.jpg', jpeg(1))
     write_photo(folder, f'{CATEGORY_IDS[0]}/2/a.jpg', jpeg(2))
-    write_photo(folder, f'{CATEGORY_IDS[0]}/2/b.txt', b'not a picture')
+    write_photo(folder, f'{CATEGORY_IDS[0]}/2/b.jpg', b'not a picture')
+    write_photo(folder, f'{CATEGORY_IDS[0]}/2/notes.txt', b'passed over')
     write_photo(folder, '77/3.jpg', jpeg(3))
     write_photo(folder, 'loose.jpg', jpeg(4))
     for number in range(1001):
@@ -246,14 +247,14 @@ def test_unusable_photos_are_rejected_with_their_paths(
     lines = (tmp_path / 'out' / 'rejected' / 'rejected.jsonl').read_text().splitlines()
     pieces = {str(Path(p['place']).relative_to(folder)): p for p in map(json.loads, lines)}
     assert {name: (p['reason'], p['picture']) for name, p in pieces.items()} == {
-        '1000000300/2/b.txt': ('not_a_picture', 1),
+        '1000000300/2/b.jpg': ('not_a_picture', 1),
         '77/3.jpg': ('unknown_category', None),
         'loose.jpg': ('unlabelled', None),
         '1000000100/5/0.jpg': ('too_many_pictures', None),
     }
     assert fine not in pieces
     with zipfile.ZipFile(tmp_path / 'out' / 'rejected' / 'rejected.zip') as archive:
-        assert archive.read(pieces['1000000300/2/b.txt']['bytes']) == b'not a picture'
+        assert archive.read(pieces['1000000300/2/b.jpg']['bytes']) == b'not a picture'
         kept = bson.decode(archive.read(pieces['77/3.jpg']['bytes']))
     assert kept == {'_id': 3, 'imgs': [{'picture': jpeg(3)}], 'category_id': 77}
 
@@ -269,3 +270,26 @@ def test_a_listed_photo_without_a_file_is_rejected_as_missing(
     piece = json.loads(line)
     assert (piece['reason'], piece['product_id'], piece['picture']) == ('missing', 2, 1)
     assert piece['place'] == str(tmp_path / 'all' / '002-1.jpg')
+
+
+def test_folders_are_the_tree_where_there_is_no_file(tmp_path: Path) -> None:
+    for number in range(20):
+        name = f'{("Shoes/Boots", "Shoes/Heels", "Hats")[number % 3]}/{number}.jpg'
+        write_photo(tmp_path / 'photos', name, jpeg(number))
+    write_photo(tmp_path / 'photos', 'Hats/Thumbs.db', b'clutter')
+    out = tmp_path / 'out'
+    done = run_command(f'--input={tmp_path / "photos"}', f'--output={out}')
+    assert done.returncode == 0, done.stderr
+    assert 'note       files passed over that are no photos: 1\n' in done.stdout
+    text = 'category_id,category_level1,category_level2\n0,Hats,\n1,Shoes,Boots\n2,Shoes,Heels\n'
+    assert (out / 'category_names.csv').read_text() == text
+    records = [record for shard in read_split(out, 'train') for record in shard]
+    assert {record.category.label for record in records} == {0, 1, 2}
+    write_photo(tmp_path / 'photos', 'Hots/1.jpg', jpeg(99))
+    failed = run_command(
+        f'--input={tmp_path / "photos"}',
+        f'--output={tmp_path / "other"}',
+        f'--categories={out / "category_names.csv"}',
+    )
+    assert failed.returncode == 2
+    assert "got 'Hots' (1 photo; the nearest category is 'Hats'); rename" in failed.stderr

@@ -48,7 +48,7 @@ def test_every_product_and_picture_is_in_exactly_one_split(
             assert record.product_id not in found
             found[record.product_id] = (list(record.pictures), record.category.category_id)
             assert record.category.label == CATEGORY_IDS.index(record.category.category_id)
-            assert record.category.level1 == record.category.label // 2
+            assert record.category.parents[0] == record.category.label // 2
             assert (record.leaked is None) == (split == 'train')
     assert found == wanted
     for kind, total in (('documents', 60), ('pictures', sum(len(p) for p, _ in wanted.values()))):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.formats import bson_batch, bson_document
+from catalog.schema import product_document
 
 IMGS = [{'picture': b'first'}, {'picture': b'second picture'}]
 USUAL = [
@@ -23,20 +24,20 @@ OTHERS = [
 ]
 
 
-def one_by_one(data: bytes, start: int, end: int) -> list[bson_document.Product]:
+def one_by_one(data: bytes, start: int, end: int) -> list[product_document.Product]:
     """Parses the documents in [start, end) of the data."""
     products = []
     while start < end:
-        products.append(bson_document.parse(data, start))
+        products.append(product_document.parse(data, start))
         start += bson_document.framed_length(data, start)
     return products
 
 
-def as_products(found: bson_batch.Documents) -> list[bson_document.Product]:
+def as_products(found: bson_batch.Documents) -> list[product_document.Product]:
     places = iter(map(tuple, found.places.tolist()))
     columns = (found.product_ids.tolist(), found.category_ids.tolist(), found.views.tolist())
     return [
-        bson_document.Product(product_id, category_id, tuple(next(places) for _ in range(views)))
+        product_document.Product(product_id, category_id, tuple(next(places) for _ in range(views)))
         for product_id, category_id, views in zip(*columns, strict=True)
     ]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog import manifest, shards
+from catalog import categories, manifest, shards
 from catalog.errors import UserError
 from catalog.manifest import Manifest, Shard, Split
 from catalog.shards import ShardName
@@ -23,6 +23,23 @@ MANIFEST = Manifest(
     priors={'natural': (2 / 3, 1 / 3), 'written': (2 / 3, 1 / 3)},
     ledger={'documents': {'read': 3, 'train': 3}, 'pictures': {'read': 5, 'train': 5}, 'notes': {}},
 )
+
+
+@pytest.mark.parametrize(
+    ('rows', 'version', 'levels'),
+    [
+        (b'category_id,category_level1,category_level2,category_level3\n1,A,B,C\n', 1, None),
+        (b'id,level1,level2,level3\nC-1,A,B,C\n', 2, None),
+        (b'id,level1\n1,A\n', 2, 1),
+        (b'id,level1,level2,level3,level4\n1,A,B,C,D\n2,A,,,\n', 2, 4),
+    ],
+)
+def test_other_trees_than_kaggles_have_a_later_schema(
+    rows: bytes, version: int, levels: int | None
+) -> None:
+    tree = categories.parse(rows, path='tree.csv')
+    assert manifest.schema_version(tree) == version
+    assert manifest.describe_tree(tree).get('levels') == levels
 
 
 def test_a_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -58,7 +75,7 @@ def test_a_folder_without_a_manifest_is_not_a_data_set(tmp_path: Path) -> None:
         ('{', 'must be JSON'),
         ('[]', 'manifest.json: must be an object, got []'),
         ('{}', 'manifest.json: schema_version must exist, got none'),
-        ('{"schema_version": 99}', 'schema_version must be 1, or write the data set again'),
+        ('{"schema_version": 99}', 'schema_version must be 1 or 2, or write the data set again'),
         ('{"schema_version": 1}', 'categories must exist, got none'),
         ('[' * 100_000, 'must be nested at most 16 levels deep, got more'),
         ('[' * 500 + ']' * 500, 'must be nested at most 16 levels deep, got more'),

@@ -11,9 +11,12 @@ from catalog import record
 from catalog.formats import tfrecord
 from catalog.record import Category, Record
 
-TRAIN = Record(7, [b'one', b'two'], [0, 2], Category(3, 1000010653, 1, 2))
-HELD_OUT = Record(8, [b'one'], [0], Category(3, 1000010653, 1, 2), leaked=[1])
+TRAIN = Record(7, [b'one', b'two'], [0, 2], Category(3, 1000010653, (1, 2)))
+ONE_LEVEL = Record(7, [b'one'], [0], Category(3, 7, ()))
+EIGHT_LEVELS = Record(7, [b'one'], [0], Category(3, 7, (0, 1, 1, 2, 0, 5, 6)))
+HELD_OUT = Record(8, [b'one'], [0], Category(3, 1000010653, (1, 2)), leaked=[1])
 UNLABELLED = Record(9, [b''], [0])
+KEYED = HELD_OUT._replace(key=b'SKU-' + b'\xc3\xa9' * 100)
 
 
 def example_of(expected: Record) -> object:
@@ -32,22 +35,26 @@ def example_of(expected: Record) -> object:
         feature |= {
             'image/class/label': numbers(expected.category.label),
             'category/id': numbers(expected.category.category_id),
-            'category/level1': numbers(expected.category.level1),
-            'category/level2': numbers(expected.category.level2),
+        } | {
+            f'category/level{level}': numbers(node)
+            for level, node in enumerate(expected.category.parents, start=1)
         }
     if expected.leaked is not None:
         feature['image/leaked'] = numbers(*expected.leaked)
+    if expected.key:
+        key = tf.train.BytesList(value=[expected.key])
+        feature['product/key'] = tf.train.Feature(bytes_list=key)
     return tf.train.Example(features=tf.train.Features(feature=feature))
 
 
-@pytest.mark.parametrize('expected', [TRAIN, HELD_OUT, UNLABELLED])
+@pytest.mark.parametrize('expected', [TRAIN, HELD_OUT, UNLABELLED, KEYED, ONE_LEVEL, EIGHT_LEVELS])
 def test_a_record_has_the_bytes_that_tensorflow_writes(expected: Record) -> None:
     assert record.encode(expected) == example_of(expected).SerializeToString(deterministic=True)
 
 
 def test_records_encoded_together_have_the_same_bytes_as_one_by_one() -> None:
-    large = Record(-1, [b'x' * 200, b'', b'y' * 20_000], [1, 300, 5], Category(0, 0, 0, 0))
-    records = [TRAIN, HELD_OUT, large, UNLABELLED]
+    large = Record(-1, [b'x' * 200, b'', b'y' * 20_000], [1, 300, 5], Category(0, 0, (0, 0)))
+    records = [TRAIN, HELD_OUT, large, KEYED, UNLABELLED]
     assert record.encode_all(records) == [record.encode(expected) for expected in records]
     assert record.encode(large) == example_of(large).SerializeToString(deterministic=True)
 
@@ -57,16 +64,24 @@ def test_records_encoded_together_have_the_same_bytes_as_one_by_one() -> None:
     pictures=st.lists(st.binary(max_size=50), min_size=1, max_size=4),
     labelled=st.booleans(),
     held_out=st.booleans(),
+    parents=st.lists(st.integers(0, 9), max_size=7),
+    key=st.binary(max_size=9),
 )
 def test_decode_inverts_encode(
-    product_id: int, pictures: list[bytes], labelled: bool, held_out: bool
+    product_id: int,
+    pictures: list[bytes],
+    labelled: bool,
+    held_out: bool,
+    parents: list[int],
+    key: bytes,
 ) -> None:
     expected = Record(
         product_id,
         pictures,
         list(range(len(pictures))),
-        Category(5269, 1000010653, 48, 485) if labelled else None,
+        Category(5269, 1000010653, tuple(parents)) if labelled else None,
         [1] * len(pictures) if held_out else None,
+        key,
     )
     assert record.decode(record.encode(expected)) == expected
 

@@ -163,7 +163,7 @@ def test_the_tree_has_three_levels_sorted_by_name_and_ids_that_are_not_labels(fo
     assert list(tree.names) == sorted(tree.names)
     assert tree.ids.tolist() != sorted(tree.ids.tolist())
     assert min(tree.ids) > 1_000_000_000
-    assert (tree.level1.max() + 1, tree.level2.max() + 1) == (3, 6)
+    assert (tree.parents[0].max() + 1, tree.parents[1].max() + 1) == (3, 6)
 
 
 def test_a_few_test_photos_are_written_as_files(folder):

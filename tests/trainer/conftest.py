@@ -65,7 +65,7 @@ def _records(
     for i, label in enumerate(labels.tolist()):
         count = views[(first_id + i) % len(views)]
         category = record.Category(
-            label, int(tree.ids[label]), int(tree.level1[label]), int(tree.level2[label])
+            label, int(tree.ids[label]), tuple(int(nodes[label]) for nodes in tree.parents)
         )
         records.append(
             record.Record(

@@ -36,8 +36,9 @@ class LossConfig:
       effective_beta: Classes are weighted by the inverse of their effective number of examples; 0
         weights all alike, towards 1 by the inverse of their number. 0.9999 is common.
       reweight_from_step: The step, from 0, from which classes are weighted.
-      levels: `leaf`, or the sum of the loss of the leaf and the cross-entropies of its two parents,
-        whose probabilities are `summed` over their leaves or come from `heads` of their own.
+      levels: `leaf`, or the sum of the loss of the leaf and the cross-entropies of its parents at
+        each level above (two in a tree of three levels), whose probabilities are `summed` over
+        their leaves or come from `heads` of their own. A tree of one level has only `leaf`.
     """
 
     name: Literal['cross_entropy', 'focal', 'generalized', 'ldam'] = 'cross_entropy'

@@ -1,11 +1,12 @@
 """A folder of shards, checked against its manifest, and what a run remembers of it."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
-from catalog import categories, manifest, storage
+from catalog import categories, manifest, product_key, storage
 from catalog.errors import UserError
 from catalog.manifest import Shard, Split
 
@@ -34,6 +35,12 @@ class DataSet:
     def num_classes(self) -> int:
         """Number of classes C."""
         return len(self.categories)
+
+    @cached_property
+    def keys(self) -> Mapping[int, str]:
+        """The key of each product whose id is not an integer, by the number of the key."""
+        traced = 'products' in self.manifest.source
+        return product_key.load_keys(self.folder) if traced else {}
 
     def split(self, name: str) -> Split:
         """Returns a split; an unknown name raises a `UserError` that lists the splits."""

@@ -80,7 +80,9 @@ def build_document(evaluation: EvaluationResult, tree: Categories) -> dict[str, 
         },
         'undecodable': {
             'pictures': len(evaluation.undecodable),
-            'products_not_evaluated': list(evaluation.not_evaluated),
+            'products_not_evaluated': [
+                evaluation.shown_id(id_) for id_ in evaluation.not_evaluated
+            ],
         },
         'suspects': {'count': len(evaluation.label_errors), 'file': naming.LABEL_ERRORS},
         'without_leaked': _subset(evaluation.products_without_leaked),
@@ -129,9 +131,9 @@ def label_errors_csv(evaluation: EvaluationResult, tree: Categories) -> str:
     for row, suggested in zip(found.row.tolist(), found.suggested.tolist(), strict=True):
         writer.writerow(
             [
-                int(products.product_id[row]),
-                int(tree.ids[products.label[row]]),
-                int(tree.ids[suggested]),
+                evaluation.shown_id(products.product_id[row]),
+                tree.shown_id(products.label[row]),
+                tree.shown_id(suggested),
                 f'{np.exp(products.label_log_probability[row]):.6f}',
                 f'{products.probability[row, 0]:.6f}',
             ]

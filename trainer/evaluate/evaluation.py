@@ -128,7 +128,7 @@ def _count(
     products, pictures = ExampleAccumulator(data.categories), ExampleAccumulator(data.categories)
     auc = RocAucAccumulator(data.num_classes)
     progress = Progress('evaluate', total=data.split(split).pictures, unit='picture')
-    with prediction_table.open_writer(str(table)) as writer:
+    with prediction_table.open_writer(str(table), data.keys) as writer:
         for piece in pieces:
             best = top_predictions(piece.pictures, top_k=top_k, temperature=temperatures.picture)
             pictures.update(best, piece.pictures.probabilities)
@@ -205,6 +205,7 @@ def _evaluation(
         sample_images=sample_images.load_sample_images(data, split, shown.product_ids(predictions)),
         undecodable=counted.undecodable,
         not_evaluated=counted.not_evaluated,
+        keys=data.keys,
     )
 
 

@@ -71,7 +71,7 @@ def _label_error_cards(evaluation: EvaluationResult, tree: Categories) -> list[d
     products = evaluation.predictions
     return [
         {
-            'product_id': int(products.product_id[row]),
+            'product_id': evaluation.shown_id(products.product_id[row]),
             'images': _images(evaluation, int(products.product_id[row])),
             'label': tree.names[products.label[row]],
             'suggested': tree.names[products.predicted[row, 0]],
@@ -103,7 +103,7 @@ def _pair_cards(evaluation: EvaluationResult, tree: Categories) -> list[dict[str
 def _images(evaluation: EvaluationResult, product_id: int) -> list[dict[str, Any]]:
     return [
         {
-            'product_id': product_id,
+            'product_id': evaluation.shown_id(product_id),
             'uri': pages.data_uri(image),
             'small': image_header.read_header(image).width < pages.SMALL_IMAGE,
         }

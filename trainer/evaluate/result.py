@@ -1,6 +1,7 @@
 """The result of an evaluation: every value that its reports show."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from trainer.evaluate.showcase import SampleImages, Showcase
 from trainer.metrics.calibration import FittedTemperatures
@@ -42,6 +43,7 @@ class EvaluationResult:
       sample_images: Images of the shown products, by product id.
       undecodable: The undecodable pictures of the split, which were left out.
       not_evaluated: Ids of the products without a decodable picture, ascending.
+      keys: The key of each product whose id is not an integer, by the number of the key.
     """
 
     split: str
@@ -67,6 +69,11 @@ class EvaluationResult:
     sample_images: SampleImages
     undecodable: tuple[Place, ...] = ()
     not_evaluated: tuple[int, ...] = ()
+    keys: Mapping[int, str] = field(default_factory=dict)
+
+    def shown_id(self, product_id: int) -> int | str:
+        """Returns the shop's id of a product."""
+        return self.keys.get(int(product_id), int(product_id))
 
     @property
     def subsets(self) -> tuple[SubsetMetrics, SubsetMetrics, SubsetMetrics, SubsetMetrics]:

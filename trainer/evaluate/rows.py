@@ -47,7 +47,7 @@ def class_rows(confusion: Confusion, tree: Categories) -> list[dict[str, Any]]:
     return [
         {
             **row,
-            'category_id': int(tree.ids[row['label']]),
+            'category_id': tree.shown_id(row['label']),
             'path': list(tree.names[row['label']]),
         }
         for row in rows
@@ -87,7 +87,7 @@ def metric_rows(evaluation: EvaluationResult) -> list[list[str]]:
             _metric_row(
                 evaluation, f'level {number + 1} accuracy', _level_accuracy(number), tables.percent
             )
-            for number in range(2)
+            for number in range(len(evaluation.products.levels) - 1)
         ),
         _metric_row(evaluation, 'ECE, uncalibrated', lambda s: s.reliability.ece, tables.percent),
         _metric_row(evaluation, 'ECE, calibrated', lambda s: s.calibrated.ece, tables.percent),

@@ -59,10 +59,10 @@ class ExportedModels:
         return float(self.models[0].card['level_threshold'])
 
     @property
-    def most_common(self) -> tuple[int, float]:
+    def most_common(self) -> tuple[int | str, float]:
         """The most frequent category and its share, from the card of the first model."""
         most_common = self.models[0].card['most_common']
-        return int(most_common['category_id']), float(most_common['share'])
+        return most_common['category_id'], float(most_common['share'])
 
     def probabilities(self, images: Mapping[Size, tf.Tensor], product: tf.Tensor) -> tf.Tensor:
         """Computes the mean of the models' calibrated probabilities of products.

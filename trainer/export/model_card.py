@@ -55,7 +55,7 @@ def build_card(
             'words': calibration.words,
         },
         'most_common': most_common(info, tree),
-        'signatures': signatures(top_k=top_k, calibration=calibration),
+        'signatures': signatures(tree, top_k=top_k, calibration=calibration),
         'level_threshold': threshold,
         'prior': _prior(config.loss, workdir=workdir, target_prior=target_prior),
         'config': json.loads(files.to_json(config)),
@@ -100,7 +100,7 @@ def _ensemble(run: 'Run', *, workdir: str) -> dict[str, Any]:
 def most_common(info: DataInfo, tree: Categories) -> dict[str, Any]:
     """Returns the most frequent category and its share: the prediction without any picture."""
     label = int(np.argmax(info.natural_prior))
-    return {'category_id': int(tree.ids[label]), 'share': info.natural_prior[label]}
+    return {'category_id': tree.shown_id(label), 'share': info.natural_prior[label]}
 
 
 def _prior(config: LossConfig, *, workdir: str, target_prior: str | None) -> str:
@@ -125,16 +125,16 @@ def preprocessing(config: InputConfig) -> dict[str, Any]:
     }
 
 
-def signatures(*, top_k: int, calibration: ExportCalibration) -> dict[str, Any]:
+def signatures(tree: Categories, *, top_k: int, calibration: ExportCalibration) -> dict[str, Any]:
     """Describes the inputs and outputs of each signature; N pictures, P products."""
     classes = {
         'label': f'int64 [N, {top_k}]',
         'category_id': f'int64 [N, {top_k}]',
         'confidence': f'float32 [N, {top_k}], {calibration.words}',
-        'level1': f'string [N, {top_k}]',
-        'level2': f'string [N, {top_k}]',
-        'level3': f'string [N, {top_k}]',
+        **{f'level{level}': f'string [N, {top_k}]' for level in range(1, tree.levels + 1)},
+        **({'category_code': f'string [N, {top_k}]'} if tree.codes else {}),
     }
+    deepest_first = ', '.join(str(level) for level in range(tree.levels, 0, -1))
     return {
         'serving_default': {'inputs': {'image_bytes': 'string [N]'}, 'outputs': classes},
         'product': {
@@ -142,7 +142,7 @@ def signatures(*, top_k: int, calibration: ExportCalibration) -> dict[str, Any]:
             'outputs': {
                 **{key: value.replace('[N', '[P') for key, value in classes.items()},
                 'level': 'int64 [P], the deepest level whose summed confidence is at least '
-                'level_threshold: 3, 2, 1, or 0 if none is',
+                f'level_threshold: {deepest_first}, or 0 if none is',
             },
         },
         'embedding': {

@@ -167,38 +167,43 @@ def top_categories(probabilities: tf.Tensor, tree: Categories, *, top_k: int) ->
     """Returns the most probable categories: float32 [N, C] -> [N, k] each, most probable first.
 
     Returns:
-      `label` and `category_id` int64, `confidence` float32, `level1`, `level2`, `level3` string.
+      `label` and `category_id` int64, `confidence` float32, `level1` to `levelN` string, empty
+      below the end of a shorter path. Where ids are codes, `category_code` string.
     """
     confidence, label = tf.math.top_k(probabilities, top_k)
-    level1, level2, level3 = (
-        tf.gather(tf.constant([name.encode() for name in names]), label)
-        for names in zip(*tree.names, strict=True)
-    )
+    texts = {f'level{level}': tree.level_names(level) for level in range(1, tree.levels + 1)}
+    if tree.codes:
+        texts['category_code'] = list(tree.codes)
     return {
         'label': tf.cast(label, tf.int64),
         'category_id': tf.gather(tf.constant(tree.ids, tf.int64), label),
         'confidence': confidence,
-        'level1': level1,
-        'level2': level2,
-        'level3': level3,
+        **{
+            name: tf.gather(tf.constant([value.encode() for value in values]), label)
+            for name, values in texts.items()
+        },
     }
 
 
 def deepest_level(probabilities: tf.Tensor, tree: Categories, *, threshold: float) -> tf.Tensor:
     """Returns the deepest level that can be trusted: float32 [P, C] -> int64 [P].
 
-    3 if the confidence of the most probable leaf is at least the threshold; otherwise 2 or 1 if the
-    summed confidence of all leaves under its parent at that level is; otherwise 0.
+    N if the confidence of the most probable leaf is at least the threshold; otherwise the deepest
+    level at which the summed confidence of all leaves under its parent is; otherwise 0. At most the
+    level where the leaf's path ends.
     """
     best = tf.argmax(probabilities, axis=1)  # [P]
     level = tf.zeros_like(best)
     leaves = np.arange(len(tree))
-    for depth, nodes in enumerate([tree.level1, tree.level2, leaves], start=1):
+    for depth, nodes in enumerate([*tree.parents, leaves], start=1):
         node_of = tf.constant(nodes, tf.int64)  # [C]
         same = node_of[None, :] == tf.gather(node_of, best)[:, None]  # [P, C]
         confidence = tf.reduce_sum(tf.where(same, probabilities, 0.0), axis=1)
         level = tf.where(confidence >= threshold, tf.constant(depth, tf.int64), level)
-    return level
+    depths = [len(path) for path in tree.names]
+    if min(depths) == tree.levels:
+        return level
+    return tf.minimum(level, tf.gather(tf.constant(depths, tf.int64), best))
 
 
 def _product_checks(image_bytes: tf.Tensor, product: tf.Tensor) -> list[tf.Operation]:

@@ -80,15 +80,14 @@ def _parse(text: str, tree: Categories, *, path: str) -> Shares:
         raise UserError(
             f'{path}: the header must be {",".join(_HEADER)}, got {",".join(header) or "nothing"}'
         )
-    label_of = {int(category_id): label for label, category_id in enumerate(tree.ids)}
     shares: dict[int, float] = {}
     for row in rows:
         if row:
-            label, share = _parse_row(row, label_of, where=f'{path}, line {rows.line_num}')
+            label, share = _parse_row(row, tree, where=f'{path}, line {rows.line_num}')
             if label in shares:
                 raise UserError(f'{path}, line {rows.line_num}: category {row[0]} occurs twice')
             shares[label] = share
-    missing = [category_id for category_id, label in label_of.items() if label not in shares]
+    missing = [tree.shown_id(label) for label in range(len(tree)) if label not in shares]
     if missing:
         raise UserError(
             f'{path}: must have a share for each of the {len(tree):,} categories, got '
@@ -97,11 +96,13 @@ def _parse(text: str, tree: Categories, *, path: str) -> Shares:
     return np.array([shares[label] for label in range(len(tree))])
 
 
-def _parse_row(row: list[str], label_of: dict[int, int], *, where: str) -> tuple[int, float]:
+def _parse_row(row: list[str], tree: Categories, *, where: str) -> tuple[int, float]:
     try:
         category_id, share = row
-        label, number = label_of[int(category_id)], float(share)
-    except (ValueError, KeyError) as error:
+        label, number = tree.find_id(category_id), float(share)
+        if label is None:
+            raise ValueError(category_id)
+    except ValueError as error:
         raise UserError(
             f'{where}: must be a category_id of the tree and a share, got {",".join(row)!r}'
         ) from error

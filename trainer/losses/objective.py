@@ -157,7 +157,7 @@ def build_objective(config: LossConfig, *, info: DataInfo, tree: Categories) -> 
       tree: The category tree of the C classes.
     """
     run_priors = priors.compute_priors(info, config)
-    node_of = () if config.levels == 'leaf' else (tree.level1, tree.level2)
+    node_of = () if config.levels == 'leaf' else tree.parents
     unweighted = np.ones(len(run_priors.weights))
     return Objective(
         config=config,

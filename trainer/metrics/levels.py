@@ -21,7 +21,7 @@ class LevelMetrics:
     """Metrics of one level of the tree.
 
     Attributes:
-      level: 1, 2, or 3 for the leaves.
+      level: From 1; the last one is that of the leaves.
       nodes: Number of nodes on the level.
       accuracy_by_leaf: Share of the examples whose likeliest leaf is under the label's node.
       by_sum: Metrics of the nodes with the largest summed probability.
@@ -67,17 +67,17 @@ class TreeLevel:
         }
 
 
-def parent_levels(tree: Categories) -> tuple[TreeLevel, TreeLevel]:
-    """Returns levels 1 and 2 of a tree; level 3 is the leaves."""
-    return TreeLevel(tree.level1), TreeLevel(tree.level2)
+def parent_levels(tree: Categories) -> tuple[TreeLevel, ...]:
+    """Returns the levels 1 to N-1 of a tree; level N is the leaves."""
+    return tuple(TreeLevel(node_of) for node_of in tree.parents)
 
 
 def compute_level_metrics(
     leaves: MetricsAccumulator, above: Sequence[tuple[TreeLevel, MetricsAccumulator]]
-) -> tuple[LevelMetrics, LevelMetrics, LevelMetrics]:
-    """Returns the metrics of levels 1, 2 and 3, from the counts of leaves and parent levels."""
+) -> tuple[LevelMetrics, ...]:
+    """Returns the metrics of the levels 1 to N, from the counts of leaves and parent levels."""
     confusion = leaves.confusion()
-    first, second = (
+    parents = (
         LevelMetrics(
             level=number,
             nodes=level.num_nodes,
@@ -86,13 +86,13 @@ def compute_level_metrics(
         )
         for number, (level, accumulator) in enumerate(above, start=1)
     )
-    third = LevelMetrics(
-        level=3,
+    last = LevelMetrics(
+        level=len(above) + 1,
         nodes=leaves.num_classes,
         accuracy_by_leaf=classification.accuracy(confusion),
         by_sum=classification.compute_metrics(leaves),
     )
-    return first, second, third
+    return *parents, last
 
 
 def merge_leaves(confusion: Confusion, node_of: Ints) -> Confusion:

@@ -1,7 +1,7 @@
 """`predictions.parquet`: one row a product, from which the metrics can be recomputed."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,16 +59,25 @@ class Predictions:
         return hit
 
 
+# Only in a table of products whose ids are not all integers.
+KEY = pa.field('product_key', pa.string())
+
+
 class TableWriter:
     """An open table; buffers rows until they fill a row group."""
 
-    def __init__(self, file: pq.ParquetWriter) -> None:
+    def __init__(self, file: pq.ParquetWriter, keys: Mapping[int, str]) -> None:
         self._file = file
+        self._keys = keys
         self._buffered: list[pa.Table] = []
 
     def write(self, rows: Predictions) -> None:
         """Appends rows."""
-        self._buffered.append(_table(rows))
+        table = _table(rows)
+        if self._keys:
+            keys = [self._keys.get(product_id) for product_id in rows.product_id.tolist()]
+            table = table.append_column(KEY, pa.array(keys, pa.string()))
+        self._buffered.append(table)
         if sum(map(len, self._buffered)) >= _ROW_GROUP:
             self.flush()
 
@@ -80,10 +89,16 @@ class TableWriter:
 
 
 @contextlib.contextmanager
-def open_writer(path: str) -> Iterator[TableWriter]:
-    """Opens a table for writing."""
-    with pq.ParquetWriter(path, SCHEMA, compression='zstd') as file:
-        table = TableWriter(file)
+def open_writer(path: str, keys: Mapping[int, str] | None = None) -> Iterator[TableWriter]:
+    """Opens a table for writing.
+
+    Args:
+      path: Path of the file.
+      keys: The key of each product that has one, by its number.
+    """
+    schema = SCHEMA.append(KEY) if keys else SCHEMA
+    with pq.ParquetWriter(path, schema, compression='zstd') as file:
+        table = TableWriter(file, keys or {})
         yield table
         table.flush()
 

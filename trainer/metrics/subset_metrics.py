@@ -19,13 +19,13 @@ class SubsetMetrics:
 
     Attributes:
       metrics: Of the leaves.
-      levels: Of levels 1, 2 and 3.
+      levels: Of the levels 1 to N.
       reliability: Of the model's own probabilities.
       calibrated: Of its confidence, after temperature scaling.
     """
 
     metrics: Metrics
-    levels: tuple[LevelMetrics, LevelMetrics, LevelMetrics]
+    levels: tuple[LevelMetrics, ...]
     reliability: Reliability
     calibrated: Reliability
 
@@ -77,7 +77,7 @@ class ExampleAccumulator:
 
 
 class _SubsetAccumulator:
-    def __init__(self, num_classes: int, above: tuple[TreeLevel, TreeLevel]) -> None:
+    def __init__(self, num_classes: int, above: tuple[TreeLevel, ...]) -> None:
         self.leaves = MetricsAccumulator(num_classes)
         self.above = [(level, MetricsAccumulator(level.num_nodes)) for level in above]
         self.reliability, self.calibrated = ReliabilityAccumulator(), ReliabilityAccumulator()

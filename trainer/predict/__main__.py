@@ -1,13 +1,15 @@
-r"""Predicts the category of every product of a BSON dump, as a CSV file for Kaggle.
+r"""Predicts the category of every product of an input, as a CSV file for Kaggle.
 
 --model is one exported version folder, or several, comma-separated: several predict with the mean
-of their calibrated probabilities. --input is BSON files, local or gs://, comma-separated, with
-wildcards; .gz files are decompressed. A product without a decodable picture gets the most common
-category (confidence: its share; level 0) and is counted.
+of their calibrated probabilities. --input is what the shard job reads: BSON files, local or gs://,
+comma-separated, with wildcards (.gz files are decompressed); a MongoDB collection; a folder or a
+list of photos; or shards. A product without a decodable picture gets the most common category
+(confidence: its share; level 0) and is counted. If the input has categories of the model's tree,
+the accuracy is printed, and --true_category writes them as the last column.
 
-The rows are in the order of the dump: `_id,category_id`, and with --top_k=5 --confidence --level
-also category_id_2 to _5, confidence to confidence_5, and the deepest level of the tree whose
-summed confidence reaches the threshold (1 to 3, or 0).
+The rows are in the order of the input, photos in that of their paths: `_id,category_id`, and with
+--top_k=5 --confidence --level also category_id_2 to _5, confidence to confidence_5, and the deepest
+level of the tree whose summed confidence reaches the threshold (1 to 8, or 0).
 
 The same command resumes after an interruption, even kill -9, and writes the same bytes. The output
 gets its name when it is complete.
@@ -17,22 +19,42 @@ Examples:
     --output=submission.csv
   python -m trainer.predict --model=models/a/1,models/b/3 --input='gs://BUCKET/test-*.bson' \
     --output=submission.csv --top_k=3 --confidence --level
+  python -m trainer.predict --model=models/shop/1 --input=new_photos --output=answers.csv
 """
 
 from absl import flags
 
 from catalog import command_line
+from catalog.photos.confined import Rules
+from catalog.schema import fields
+from catalog.sources import mongo_read
 from trainer import startup
 
 _MODEL = flags.DEFINE(
     command_line.PATHS, 'model', None, 'Version folders of exported models.', required=True
 )
-_INPUT = flags.DEFINE(command_line.PATHS, 'input', None, 'BSON files with products.', required=True)
+_INPUT = flags.DEFINE(
+    command_line.PathsParser(schemes=('gs://', *mongo_read.SCHEMES)),
+    'input',
+    None,
+    'What the shard job reads: BSON files, a MongoDB collection, a folder or a list of photos; or '
+    'shards, or the folder of a data set with predict- shards.',
+    required=True,
+)
 _OUTPUT = flags.DEFINE(command_line.PATH, 'output', None, 'CSV file to write.', required=True)
 _TOP_K = flags.DEFINE_integer('top_k', 1, 'Number of categories for each product.')
 _CONFIDENCE = flags.DEFINE_bool('confidence', False, 'Also write the confidence of each category.')
 _LEVEL = flags.DEFINE_bool(
     'level', False, 'Also write the deepest level that reaches the threshold.'
+)
+_TRUE_CATEGORY = flags.DEFINE_bool(
+    'true_category', False, 'Also write the category that the input gives, if it is labelled.'
+)
+_FIELDS = flags.DEFINE_list(
+    'fields', [], "Names of the input's fields as OURS=THEIRS,... where they differ."
+)
+_ALLOW_OUTSIDE = flags.DEFINE_bool(
+    'allow_outside', False, 'Read photos outside of the folder, or of the folder of the list.'
 )
 _THRESHOLD = flags.DEFINE_float(
     'threshold', None, "Minimum summed confidence of a level; by default the first model's."
@@ -53,13 +75,25 @@ def main(argv: list[str]) -> None:
         pattern=_INPUT.value,
         output=_OUTPUT.value,
         options=dump_predictions.PredictOptions(
-            columns=Columns(_TOP_K.value, confidence=_CONFIDENCE.value, level=_LEVEL.value),
+            columns=Columns(
+                _TOP_K.value,
+                confidence=_CONFIDENCE.value,
+                level=_LEVEL.value,
+                true_category=_TRUE_CATEGORY.value,
+            ),
             threshold=_THRESHOLD.value,
             chunk_products=_CHUNK_PRODUCTS.value,
             overwrite=_OVERWRITE.value,
         ),
+        fields=fields.parse(_FIELDS.value),
+        rules=Rules(allow_outside=_ALLOW_OUTSIDE.value),
     )
     print(f'written to {_OUTPUT.value}: {counts.products:,} products, {counts.pictures:,} pictures')
+    if counts.labelled:
+        print(
+            f'accuracy {counts.correct / counts.labelled:.4f}: {counts.correct:,} of '
+            f'{counts.labelled:,} labelled products'
+        )
     if counts.unusable_pictures or counts.unseen_products:
         print(
             f'skipped {counts.unusable_pictures:,} undecodable pictures; '

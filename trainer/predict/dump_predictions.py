@@ -1,6 +1,6 @@
-"""Predicts every product of BSON dumps into a file that resumes after an interruption.
+"""Predicts every product of an input into a file that resumes after an interruption.
 
-Products are processed in chunks that depend on the dump alone, so that a resumed run passes the
+Products are processed in chunks that depend on the input alone, so that a resumed run passes the
 same pictures to the model together and writes the same bytes. Chunks are decoded on all cores while
 the models predict the previous one.
 """
@@ -18,14 +18,18 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from catalog import terminal
 from catalog.errors import UserError
+from catalog.photos.confined import Rules
 from catalog.process.progress import Progress
+from catalog.schema.fields import OWN_NAMES, Fields
 from trainer.export import loading
 from trainer.export.loading import ExportedModels
 from trainer.export.serving_module import deepest_level
-from trainer.predict import decoding, dump_stream, resumable_file, submission
+from trainer.predict import decoding, inputs, resumable_file, submission
 from trainer.predict.decoding import DecodedPictures
 from trainer.predict.dump_stream import DumpPosition, DumpProduct
+from trainer.predict.inputs import ProductStream
 from trainer.predict.resumable_file import ResumableFile
 from trainer.predict.submission import Columns, ProductPrediction
 
@@ -64,12 +68,16 @@ class Counts:
       pictures: Number of pictures.
       unusable_pictures: Number of undecodable pictures.
       unseen_products: Number of products without a decodable picture.
+      labelled: Number of products with a category of the model's tree.
+      correct: Number of these whose first prediction is this category.
     """
 
     products: int = 0
     pictures: int = 0
     unusable_pictures: int = 0
     unseen_products: int = 0
+    labelled: int = 0
+    correct: int = 0
 
 
 def predict(
@@ -78,15 +86,18 @@ def predict(
     pattern: str | Sequence[str],
     output: str,
     options: PredictOptions | None = None,
+    rules: Rules | None = None,
+    fields: Fields = OWN_NAMES,
 ) -> Counts:
-    """Writes a row for each product of the files, in their order.
+    """Writes a row for each product of the input, in its order.
 
     Args:
       models: Version folders.
-      pattern: BSON files: patterns, or one string with commas between them, local or `gs://`;
-        `.gz` is decompressed.
+      pattern: What `inputs.open_stream` opens, or one string with commas between BSON files.
       output: A local file, which appears when it is complete.
       options: What to write, and how.
+      rules: Which photos may be read.
+      fields: Names of the fields.
 
     Raises:
       UserError: If a file or a model is invalid, or the output exists. An existing output is only
@@ -94,55 +105,74 @@ def predict(
     """
     options = options or PredictOptions()
     resumable_file.check_output(output, overwrite=options.overwrite)
-    paths = dump_stream.find_files(pattern)
-    dump_stream.check_files(paths)
+    inputs.check_exists(pattern, fields)  # before the models are loaded, which takes seconds
     loaded = loading.load(models)
-    identity = _identity(models, paths, options)
+    stream = inputs.open_stream(pattern, loaded.tree, rules or Rules(), fields)
+    stream.check()
+    identity = _identity(models, stream, options)
     if options.overwrite:
         resumable_file.delete_output(output)
     with ResumableFile(output, identity=identity) as file:
-        counts = _write(file, loaded, paths, options)
+        counts = _write(file, loaded, stream, options)
         file.finish()
     return counts
 
 
-def _identity(models: Sequence[str], paths: Sequence[str], options: PredictOptions) -> str:
+def _identity(models: Sequence[str], stream: ProductStream, options: PredictOptions) -> str:
     parts = [
         loading.fingerprint(models),
-        dump_stream.fingerprint(paths),
+        stream.fingerprint(),
         asdict(replace(options, overwrite=False)),
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _write(
-    file: ResumableFile, models: ExportedModels, paths: Sequence[str], options: PredictOptions
+    file: ResumableFile, models: ExportedModels, stream: ProductStream, options: PredictOptions
 ) -> Counts:
     position, counts = _restore(file.state)
     if file.state is None:
         file.write(options.columns.header().encode(), _state(position, counts))
-    progress = Progress('predict', total=dump_stream.total_bytes(paths), unit='bytes')
-    stream = dump_stream.read_products(paths, start=position)
-    for products, decoded in _decode_ahead(stream, models, chunk=options.chunk_products):
-        rows = _rows(products, decoded, models, options)
-        _name_undecodable(products, decoded, paths, before=counts.unusable_pictures)
-        counts = _add(counts, products, decoded)
-        file.write(rows.encode(), _state(products[-1].end, counts))
+    progress = Progress('predict', total=stream.total_bytes(), unit='bytes')
+    ahead = _decode_ahead(stream.read(position), models, chunk=options.chunk_products)
+    for products, decoded in ahead:
+        predictions = _predict_products(products, decoded, models, options)
+        truth = [_true_category(product, models) for product in products]
+        _name_undecodable(products, decoded, stream, before=counts.unusable_pictures)
+        counts = _add(counts, products, decoded, predictions, truth)
+        rows = ''.join(
+            submission.format_row(
+                product.key or product.product_id, prediction, true, options.columns
+            )
+            for product, prediction, true in zip(products, predictions, truth, strict=True)
+        )
+        file.write(rows.encode(errors='surrogateescape'), _state(products[-1].end, counts))
         progress.update(products[-1].read_bytes, note=f'{counts.products:,} products')
     progress.close()
     return counts
 
 
+def _true_category(product: DumpProduct, models: ExportedModels) -> int | str | None:
+    """Returns the category id that the input gives, None if the model's tree does not have it."""
+    label = None if product.category is None else models.tree.find(product.category)
+    return None if label is None else models.tree.shown_id(label)
+
+
 def _name_undecodable(
-    products: Sequence[DumpProduct], decoded: DecodedPictures, paths: Sequence[str], *, before: int
+    products: Sequence[DumpProduct],
+    decoded: DecodedPictures,
+    stream: ProductStream,
+    *,
+    before: int,
 ) -> None:
     """Names the first undecodable pictures of a run on standard error; the others are counted."""
     for number, (row, picture) in enumerate(decoded.unusable, before + 1):
         product = products[row]
         if number <= _NAMED_PICTURES:
             print(
-                f'warning: {paths[product.end.file]}: product {product.product_id}, picture '
-                f'{picture} is undecodable and is passed over',
+                f'warning: {stream.file_name(product.end.file)}: product '
+                f'{terminal.escape(str(product.key or product.product_id))}, picture {picture} is '
+                'undecodable and is passed over',
                 file=sys.stderr,
             )
         if number == _NAMED_PICTURES:
@@ -159,8 +189,18 @@ def _restore(state: Mapping[str, Any] | None) -> tuple[DumpPosition, Counts]:
     return DumpPosition(**state['place']), Counts(**state['counts'])
 
 
-def _add(counts: Counts, products: Sequence[DumpProduct], decoded: DecodedPictures) -> Counts:
+def _add(
+    counts: Counts,
+    products: Sequence[DumpProduct],
+    decoded: DecodedPictures,
+    predictions: Sequence[ProductPrediction],
+    truth: Sequence[int | str | None],
+) -> Counts:
+    pairs = zip(predictions, truth, strict=True)
+    correct = [prediction.category_ids[0] == true for prediction, true in pairs if true is not None]
     return Counts(
+        labelled=counts.labelled + len(correct),
+        correct=counts.correct + sum(correct),
         products=counts.products + len(products),
         pictures=counts.pictures + sum(len(product.pictures) for product in products),
         unusable_pictures=counts.unusable_pictures + len(decoded.unusable),
@@ -200,13 +240,13 @@ def _chunks(stream: Iterator[DumpProduct], size: int) -> Iterator[list[DumpProdu
         yield chunk
 
 
-def _rows(
+def _predict_products(
     products: Sequence[DumpProduct],
     decoded: DecodedPictures,
     models: ExportedModels,
     options: PredictOptions,
-) -> str:
-    """The lines of a chunk."""
+) -> list[ProductPrediction]:
+    """Returns the predictions of a chunk."""
     seen, numbers = np.unique(decoded.product, return_inverse=True)
     category_id, share = models.most_common
     predictions = [ProductPrediction([category_id], [share], level=0)] * len(products)
@@ -216,10 +256,7 @@ def _rows(
             seen.tolist(), _predictions(probabilities, models, options), strict=True
         ):
             predictions[row] = prediction
-    return ''.join(
-        submission.format_row(product.product_id, prediction, options.columns)
-        for product, prediction in zip(products, predictions, strict=True)
-    )
+    return predictions
 
 
 def _predictions(
@@ -232,6 +269,6 @@ def _predictions(
     if options.columns.level:
         threshold = models.threshold if options.threshold is None else options.threshold
         level = deepest_level(probabilities, models.tree, threshold=threshold).numpy().tolist()
-    category_ids = models.tree.ids[label.numpy()].tolist()
+    category_ids = models.tree.shown_ids[label.numpy()].tolist()
     rows = zip(category_ids, confidence.numpy().tolist(), level, strict=True)
     return [ProductPrediction(*row) for row in rows]

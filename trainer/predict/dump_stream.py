@@ -16,6 +16,7 @@ from catalog import storage
 from catalog.errors import UserError
 from catalog.formats import bson_document
 from catalog.formats.bson_document import BadDocument
+from catalog.schema import product_document
 from catalog.storage import Reader
 
 _BLOCK_BYTES = 8 << 20  # 8 MiB: a request to an object store
@@ -39,12 +40,51 @@ class DumpProduct:
       pictures: Encoded, in source order; empty if they cannot be found.
       end: Where the next document starts.
       read_bytes: Bytes read of all files, compressed, at least up to `end`.
+      key: The id as in the source if it is not an integer, else ''.
+      category: Its category id or a text, None if it has none.
     """
 
     product_id: int
     pictures: tuple[bytes, ...]
     end: DumpPosition
     read_bytes: int
+    key: str = ''
+    category: int | str | None = None
+
+
+@dataclass(frozen=True)
+class DumpFiles:
+    """The products of BSON files.
+
+    Attributes:
+      paths: Paths of the files.
+    """
+
+    paths: tuple[str, ...]
+
+    def fingerprint(self) -> str:
+        """Returns a digest of the files' names, sizes, and first and last bytes."""
+        return fingerprint(self.paths)
+
+    def total_bytes(self) -> int:
+        """Returns the size of all files, compressed."""
+        return total_bytes(self.paths)
+
+    def check(self) -> None:
+        """Reads the first product of each file.
+
+        Raises:
+          UserError: If a file does not start with a product.
+        """
+        check_files(self.paths)
+
+    def file_name(self, file: int) -> str:
+        """Returns the path of a file."""
+        return self.paths[file]
+
+    def read(self, start: DumpPosition) -> Iterator[DumpProduct]:
+        """Yields the products from a position on. Raises as `read_products` does."""
+        yield from read_products(self.paths, start=start)
 
 
 def find_files(pattern: str | Sequence[str]) -> list[str]:
@@ -105,21 +145,23 @@ def read_products(paths: Sequence[str], *, start: DumpPosition) -> Iterator[Dump
         with _open(paths[file]) as source:
             offset = start.offset if file == start.file else 0
             for data, position in _documents(source, offset, path=paths[file]):
-                product_id, pictures = _product(data, position, path=paths[file])
                 end = DumpPosition(file, position + len(data))
-                yield DumpProduct(product_id, pictures, end, before + source.raw_bytes)
+                product_id, category, pictures = _product(data, position, path=paths[file])
+                read_bytes = before + source.raw_bytes
+                yield DumpProduct(product_id, pictures, end, read_bytes, category=category)
         before += storage.size(paths[file])
 
 
-def _product(data: bytes, position: int, *, path: str) -> tuple[int, tuple[bytes, ...]]:
+def _product(data: bytes, position: int, *, path: str) -> tuple[int, int | None, tuple[bytes, ...]]:
+    """Returns the id, category id and pictures of a document."""
     try:
-        product = bson_document.parse(data)
+        product = product_document.parse(data)
     except BadDocument as error:
         if error.product_id is None or error.reason == 'invalid_document':
             raise UserError(f'{path}, byte {position}: must be a product, got: {error}') from error
-        return error.product_id, ()
+        return error.product_id, None, ()
     pictures = tuple(data[offset : offset + length] for offset, length in product.pictures)
-    return product.product_id, pictures
+    return product.product_id, product.category_id, pictures
 
 
 def _documents(source: '_Source', at: int, *, path: str) -> Iterator[tuple[bytes, int]]:

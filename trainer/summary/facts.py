@@ -65,7 +65,7 @@ def list_outputs(*, data: str, workdir: str, export: str, page: str) -> list[Out
 class ClassBalance:
     """A class before and after balancing; shares in [0, 1]."""
 
-    path: tuple[str, str, str]
+    path: tuple[str, ...]
     products: int  # distinct, in train
     records: int  # in train, including oversampled copies
     validation: int

@@ -20,7 +20,7 @@ def render_page(run: RunArtifacts, outputs: Sequence[OutputFile]) -> bytes:
     """Returns the page; names are escaped, images are embedded."""
     matrix = confusion_chart(run.confusion, run.tree)
     balance = facts.class_balance(run)
-    names = [path[2] for path in run.tree.names]
+    names = [path[-1] for path in run.tree.names]
     priors = run.manifest.priors
     return pages.render(
         'summary.html',

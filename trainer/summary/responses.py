@@ -19,13 +19,13 @@ class PredictedCategory:
       label: Dense label.
       category_id: The shop's number.
       confidence: The server's float32.
-      path: Names of levels 1 to 3.
+      path: Names from level 1 down.
     """
 
     label: int
     category_id: int
     confidence: np.float32
-    path: tuple[str, str, str]
+    path: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -73,11 +73,17 @@ def _image_response(answer: dict[str, Any]) -> ImageResponse:
                 label=item['label'],
                 category_id=item['category_id'],
                 confidence=np.float32(item['confidence']),
-                path=(item['level1'], item['level2'], item['level3']),
+                path=_path(item),
             )
             for item in answer['predictions']
         ),
     )
+
+
+def _path(item: dict[str, Any]) -> tuple[str, ...]:
+    levels = max(1, sum(key.startswith('level') for key in item))
+    names = [item[f'level{number}'] for number in range(1, levels + 1)]
+    return tuple(filter(None, names))  # empty below the end of a shorter path
 
 
 def find_differing(transports: Sequence[TransportResponses]) -> list[str]:

@@ -58,7 +58,7 @@ def _balance_text(run: RunArtifacts) -> str:
     largest = max(one.before for one in classes) or 1.0
     cells = [
         [
-            charts.shorten(one.path[2]),
+            charts.shorten(one.path[-1]),
             tables.percent(one.before),
             tables.percent(one.after),
             tables.bar(one.before / largest, width=20),
@@ -116,4 +116,4 @@ def _responses_text(run: RunArtifacts) -> str:
 
 def _best(response: ImageResponse) -> str:
     best = response.categories[0]
-    return f'{charts.shorten(best.path[2])} {tables.percent(float(best.confidence))}'
+    return f'{charts.shorten(best.path[-1])} {tables.percent(float(best.confidence))}'

@@ -112,8 +112,7 @@ def _freeze_backbone(model: keras.Model, data: DataSet) -> None:
 
 
 def _add_level_heads(model: keras.Model, data: DataSet) -> keras.Model:
-    tree = data.categories
-    sizes = [int(nodes.max()) + 1 for nodes in (tree.level1, tree.level2)]
+    sizes = [int(nodes.max()) + 1 for nodes in data.categories.parents]
     return heads.add_level_heads(model, sizes)
 
 

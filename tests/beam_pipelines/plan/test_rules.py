@@ -54,6 +54,29 @@ def test_another_seed_gives_another_split() -> None:
     assert 0.4 < (first == second).mean() < 0.6
 
 
+def test_hash_splits_have_the_fractions_on_average() -> None:
+    splits = rules.hash_splits(
+        np.arange(100_000), validation_fraction=0.1, test_fraction=0.2, seed=1
+    )
+    assert np.bincount(splits) / len(splits) == pytest.approx([0.7, 0.1, 0.2], abs=0.005)
+
+
+@given(ids=st.sets(st.integers(-(2**63), 2**63 - 1), min_size=1), seed=seeds)
+def test_the_hash_split_of_a_product_does_not_depend_on_others(ids: set[int], seed: int) -> None:
+    options = {'validation_fraction': 0.3, 'test_fraction': 0.2, 'seed': seed}
+    together = rules.hash_splits(np.array(sorted(ids)), **options)
+    for product_id, split in zip(sorted(ids), together.tolist(), strict=True):
+        assert rules.hash_splits(np.array([product_id]), **options).tolist() == [split]
+
+
+def test_a_larger_fraction_moves_products_only_from_train() -> None:
+    ids = np.arange(1000)
+    small = rules.hash_splits(ids, validation_fraction=0.1, test_fraction=0.1, seed=0)
+    large = rules.hash_splits(ids, validation_fraction=0.2, test_fraction=0.1, seed=0)
+    assert set(small[small != large]) == {rules.TRAIN}
+    assert set(large[small != large]) == {rules.VALIDATION}
+
+
 @pytest.mark.parametrize(
     ('power', 'max_copies', 'expected'),
     [

@@ -3,18 +3,19 @@
 from pathlib import Path
 
 from catalog.photos import folder_contents
+from catalog.photos.folder_contents import Contents
 from tests.shop import write_photo
 
 
 def test_clutter_is_passed_over(tmp_path: Path) -> None:
     names = [
         'Thumbs.db', 'a/desktop.ini', '.DS_Store', 'a/._1.jpg', '__MACOSX/a/1.jpg', '@eaDir/1.jpg',
-        'a/1.jpg',
+        'a/1.jpg', 'a/notes.TXT',
     ]  # fmt: skip
     for name in names:
         write_photo(tmp_path, name, b'x')
-    assert folder_contents.files_below(str(tmp_path)) == ['a/1.jpg']
-    assert folder_contents.files_in(str(tmp_path)) == []
+    assert folder_contents.contents_below(str(tmp_path)) == Contents(['a/1.jpg'], 7)
+    assert folder_contents.contents_of(str(tmp_path)) == Contents([], 4)
     assert folder_contents.folders_in(str(tmp_path)) == ['a']
 
 
@@ -28,6 +29,6 @@ def test_linked_folders_are_followed_once_and_only_inside(tmp_path: Path) -> Non
     # `twin/up` is a link in a linked folder. As a file it is rejected by name when it is read.
     found = ['a/1.jpg', 'a/up/a/1.jpg', 'a/up/a/up', 'a/up/out', 'a/up/twin', 'out']
     found += ['twin/1.jpg', 'twin/up']
-    assert folder_contents.files_below(str(root)) == found
-    allowed = folder_contents.files_below(str(root), allow_outside=True)
+    assert folder_contents.contents_below(str(root)).files == found
+    allowed = folder_contents.contents_below(str(root), allow_outside=True).files
     assert sorted({*found, 'out/secret.jpg'} - {'out'}) == allowed

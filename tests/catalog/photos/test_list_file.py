@@ -101,3 +101,93 @@ def test_a_list_must_be_a_file(tmp_path: Path) -> None:
     (tmp_path / 'list.csv').mkdir()
     with pytest.raises(UserError, match=r'list\.csv: must be a file, got a folder'):
         list_file.read(str(tmp_path / 'list.csv'), Rules())
+
+
+ROWS = 'path,category\n"photo 0, ""groß"" é.jpg",7\np1.jpg,8\n'
+
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        ROWS.encode(),
+        ROWS.encode('utf-8-sig'),
+        ROWS.encode('utf-16'),
+        '\ufeff'.encode('utf-16-be') + ROWS.encode('utf-16-be'),
+        ROWS.encode('cp1252'),
+        ROWS.replace('\n', '\r\n').encode(),
+        ROWS.replace(',7', ';7').replace(',8', ';8').replace('path,', 'path;').encode(),
+        ROWS.replace(',7', '\t7').replace(',8', '\t8').replace('path,', 'path\t').encode('utf-16'),
+        b'sep=,\r\n' + ROWS.encode(),
+        ROWS.replace('path,category', ' Path , Category ').encode(),
+        ROWS.replace(',7', ', 7.0 ').encode(),
+        ROWS.encode() + b',\n\n',
+    ],
+)
+def test_lists_are_read_in_the_forms_of_spreadsheets(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / 'list.csv'
+    path.write_bytes(content)
+    read = list_file.read(str(path), Rules())
+    assert read.to_pydict() == {
+        'path': ['photo 0, "groß" é.jpg', 'p1.jpg'],
+        'category': [7, 8],
+    }
+
+
+def test_other_encodings_are_refused(tmp_path: Path) -> None:
+    (tmp_path / 'list.csv').write_bytes('path,category\n写真.jpg,7\n'.encode('gb18030') + b'\x81\n')
+    with pytest.raises(UserError, match=r'list\.csv: must be UTF-8, UTF-16 .* "CSV UTF-8"'):
+        list_file.read(str(tmp_path / 'list.csv'), Rules())
+
+
+@pytest.mark.parametrize('header', ['image,label', 'File Name,categoryId', 'file_path,Class,Note'])
+def test_columns_are_known_by_their_usual_names(header: str, tmp_path: Path) -> None:
+    path = tmp_path / 'list.csv'
+    path.write_text(f'{header}\np0.jpg,7{",x" * (header.count(",") - 1)}\n')
+    assert list_file.read(str(path), Rules()).to_pydict() == {'path': ['p0.jpg'], 'category': [7]}
+
+
+def test_columns_are_given_by_name(tmp_path: Path) -> None:
+    path = tmp_path / 'list.csv'
+    path.write_text('path,image_url,cat.leaf,sku\nold,p0.jpg,A > B,X-1\n')
+    names = {'path': 'image_url', 'category': 'cat.leaf', 'product': 'sku'}
+    read = list_file.read(str(path), Rules(), names)
+    assert read.to_pydict() == {'path': ['p0.jpg'], 'category': ['A > B'], 'product': ['X-1']}
+    with pytest.raises(UserError) as caught:
+        list_file.read(str(path), Rules(), {'category': 'cat.leave'})
+    assert str(caught.value) == (
+        f"{path}: --fields names the column 'cat.leave' as category, but the columns are path, "
+        'image_url, cat.leaf, sku; did you mean category=cat.leaf?'
+    )
+
+
+@pytest.mark.parametrize(
+    ('cells', 'read'),
+    [
+        (['1', '22'], [1, 22]),
+        (['1.0', ''], [1, None]),
+        (['1', '022'], ['1', '022']),
+        (['1', 'X-1'], ['1', 'X-1']),
+        (['9' * 19, '1'], ['9' * 19, '1']),
+    ],
+)
+def test_product_ids_are_integers_if_all_of_them_are(
+    cells: list[str], read: list[object], tmp_path: Path
+) -> None:
+    path = tmp_path / 'list.csv'
+    path.write_text('path,product\n' + ''.join(f'a.jpg,{cell}\n' for cell in cells))
+    assert list_file.read(str(path), Rules()).to_pydict()['product'] == read
+
+
+def test_parquet_columns_of_other_types_are_read(tmp_path: Path) -> None:
+    path = tmp_path / 'list.parquet'
+    columns = {
+        'path': pa.array([['a.jpg', 'b.jpg'], ['c.jpg']]),
+        'category': pa.array([7.0, None]),
+        'product': pa.DictionaryArray.from_arrays([0, 1], ['X', 'Y']),
+    }
+    parquet.write_table(pa.table(columns), path)
+    assert list_file.read(str(path), Rules()).to_pydict() == {
+        'path': [['a.jpg', 'b.jpg'], ['c.jpg']],
+        'category': [7, None],
+        'product': ['X', 'Y'],
+    }

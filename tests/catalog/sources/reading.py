@@ -19,13 +19,18 @@ ROW = np.dtype(
 
 def read_all(source: Source, *, range_bytes: int) -> tuple[npt.NDArray[np.void], list[Rejected]]:
     """Returns a row per picture and the rejected pieces, from a source that guesses no starts."""
-    tables, rejected = [np.zeros(0, ROW)], []
+    row = ROW
+    if source.key_bytes():
+        row = np.dtype([*ROW.descr, ('key', f'S{source.key_bytes()}')])
+    tables, rejected = [np.zeros(0, row)], []
     for part in source.split(range_bytes=range_bytes):
         for piece in source.read(part):
             if isinstance(piece, Rejected):
                 rejected.append(piece)
                 continue
-            rows = np.zeros(len(piece.places), ROW)
+            rows = np.zeros(len(piece.places), row)
+            if source.key_bytes() and piece.keys is not None:
+                rows['key'] = np.repeat(piece.keys, piece.views)
             rows['product_id'] = np.repeat(piece.product_ids, piece.views)
             rows['category_id'] = np.repeat(piece.category_ids, piece.views)
             rows['file'] = part.file

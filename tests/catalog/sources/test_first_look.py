@@ -8,7 +8,6 @@ import lzma
 import pickle
 import struct
 import tarfile
-import uuid
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import bson
 import pyarrow
 import pytest
-from bson import Binary, Decimal128, ObjectId
+from bson import ObjectId
 from PIL import Image
 from pyarrow import orc
 from pymongo import MongoClient
@@ -24,7 +23,7 @@ from pymongo import MongoClient
 from catalog.errors import UserError
 from catalog.formats import containers, tfrecord
 from catalog.sources import first_look, opening
-from tests.shop import CATEGORY_IDS, LABELS, jpeg, product
+from tests.shop import CATEGORY_IDS, TREE, jpeg, product
 
 DUMP = b''.join(product(n, CATEGORY_IDS[n % 4], [jpeg(n)]) for n in range(8))
 
@@ -150,26 +149,32 @@ def without(name: str, **others: object) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ('fields', 'found', 'reason'),
     [
-        (GOOD | {'_id': ObjectId()}, '_id: ObjectId,', 'int32 or int64, got ObjectId'),
-        (GOOD | {'_id': 'SKU-1'}, '_id: string,', 'int32 or int64, got string'),
-        (GOOD | {'_id': 1.0}, '_id: double,', 'int32 or int64, got double'),
-        (GOOD | {'_id': Decimal128('1')}, '_id: Decimal128,', 'got Decimal128'),
-        (GOOD | {'_id': Binary.from_uuid(uuid.UUID(int=1))}, '_id: binary,', 'got binary'),
+        (GOOD | {'_id': True}, '_id: boolean,', 'string, ObjectId or UUID, got boolean'),
+        (GOOD | {'_id': 1.5}, '_id: double,', 'an integer of 64 bits, got double 1.5'),
         (without('_id'), '{imgs: [{picture: binary}],', 'a product must have an _id, got none'),
-        (GOOD | {'category_id': '7'}, 'category_id: string}', 'int32 or int64, got string'),
-        (GOOD | {'category_id': None}, 'category_id: null}', 'int32 or int64, got null'),
+        (GOOD | {'category_id': '7'}, 'category_id: string}', "category_id '7' is not in the"),
+        (GOOD | {'category_id': None}, 'category_id: null}', '--unlabelled'),
+        (GOOD | {'category_id': True}, 'category_id: boolean}', 'a string, got boolean; convert'),
         (without('category_id', category={'id': 7}), 'category: {id: int32}}', '--unlabelled'),
         (GOOD | {'category_id': 42}, 'category_id: int32}', 'category_id 42 is not in the cat'),
-        (without('imgs', images=GOOD['imgs']), 'images: [{picture: binary}]', 'have pictures'),
-        (GOOD | {'imgs': jpeg(1)}, 'imgs: binary,', 'imgs must be an array, got binary'),
-        (GOOD | {'imgs': [jpeg(1)]}, 'imgs: [binary],', 'imgs must contain documents, got bin'),
-        (GOOD | {'imgs': [{'data': jpeg(1)}]}, 'imgs: [{data: binary}],', 'a binary picture'),
-        (GOOD | {'imgs': [{'picture': 'x'}]}, 'imgs: [{picture: string}],', 'a binary picture'),
+        (GOOD | {'imgs': [{'picture': 'x'}]}, 'imgs: [{picture: string}],', 'binary, got string'),
+        (GOOD | {'imgs': [ObjectId()]}, 'imgs: [ObjectId],', 'imgs must be a binary, got Object'),
+        (GOOD | {'imgs': [{'picture': None}]}, 'imgs: [{picture: null}],', 'binary, got null'),
+        # What --fields can name is proposed.
+        (without('imgs', images=GOOD['imgs']), 'images: [{', 'none; try --fields=imgs=images'),
+        (GOOD | {'imgs': [{'data': jpeg(1)}]}, 'imgs: [{data', 'try --fields=picture=data'),
         (
-            GOOD | {'imgs': [{'picture': jpeg(1)}, {'picture': None}]},
-            'imgs: [{picture: binary} or {picture: null}],',
-            'a binary picture',
+            without('imgs', media={'photos': [{'id': 1, 'file': {'data': jpeg(1)}}]}),
+            'media: {photos: [',
+            'try --fields=imgs=media.photos,picture=file.data',
         ),
+        (without('imgs', front=jpeg(1)), 'front: binary', 'try --fields=imgs=front'),
+        (
+            without('category_id', price=CATEGORY_IDS[1], cat={'leaf': CATEGORY_IDS[0]}),
+            'cat: {leaf: int32}',
+            'without; try --fields=category_id=cat.leaf',
+        ),
+        (without('_id', sku='SKU-1', ean='4'), 'sku: string', 'try --fields=_id=sku'),
     ],
 )
 def test_another_schema_is_described_with_what_is_expected(
@@ -179,11 +184,12 @@ def test_another_schema_is_described_with_what_is_expected(
     path.write_bytes(bson.encode(fields) * 3)
     source = opening.open_source([str(path)], tree=None)
     with pytest.raises(UserError) as caught:
-        first_look.check_products(source, LABELS)
+        first_look.check_products(source, TREE)
     message = str(caught.value)
     assert message.startswith(
-        f'{path}: must contain products {{_id: int32 or int64, imgs: [{{picture: binary}}], '
-        'category_id: int32 or int64}, got 3 documents without a usable one, {'
+        f'{path}: must contain products {{_id: integer, string, ObjectId or UUID, imgs: '
+        '[{picture: binary}], category_id: integer or string}, got 3 documents without a usable '
+        'one, {'
     )
     assert found in message
     assert reason in message
@@ -192,7 +198,7 @@ def test_another_schema_is_described_with_what_is_expected(
 def test_one_usable_document_is_enough(tmp_path: Path) -> None:
     path = tmp_path / 'train.bson'
     path.write_bytes(bson.encode({'name': 'of a user'}) * 150 + bytes(5000) + DUMP)
-    first_look.check_products(opening.open_source([str(path)], tree=None), LABELS)
+    first_look.check_products(opening.open_source([str(path)], tree=None), TREE)
     unlabelled = tmp_path / 'test.bson'
     unlabelled.write_bytes(product(1, None, [jpeg(1)]))
     first_look.check_products(opening.open_source([str(unlabelled)], tree=None), None)
@@ -204,7 +210,7 @@ def test_a_dump_with_a_zeroed_beginning_is_not_refused_at_once(tmp_path: Path) -
         file.truncate(70 << 20)
         file.seek(40 << 20)
         file.write(DUMP)
-    first_look.check_products(opening.open_source([str(path)], tree=None), LABELS)
+    first_look.check_products(opening.open_source([str(path)], tree=None), TREE)
 
 
 @pytest.mark.parametrize('size', [3, 5000, 40 << 20])
@@ -212,7 +218,7 @@ def test_bytes_that_are_no_documents_are_refused(size: int, tmp_path: Path) -> N
     path = tmp_path / 'train.bson'
     path.write_bytes(bytes(size))
     with pytest.raises(UserError, match='must contain BSON documents, got data of an unknown'):
-        first_look.check_products(opening.open_source([str(path)], tree=None), LABELS)
+        first_look.check_products(opening.open_source([str(path)], tree=None), TREE)
 
 
 def test_a_collection_of_another_schema_is_described(mongodb_server: str) -> None:
@@ -222,6 +228,6 @@ def test_a_collection_of_another_schema_is_described(mongodb_server: str) -> Non
         )
     source = opening.open_source([f'{mongodb_server}/shop.other_schema'], tree=None)
     with pytest.raises(UserError) as caught:
-        first_look.check_products(source, LABELS)
+        first_look.check_products(source, TREE)
     assert 'other_schema: must contain products' in str(caught.value)
     assert '{_id: int32, images: [{data: binary}], price: double}' in str(caught.value)

@@ -4,6 +4,7 @@ import dataclasses
 import pickle
 import subprocess
 import sys
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,11 +12,12 @@ from pathlib import Path
 import bson
 import numpy as np
 import pytest
-from bson import Decimal128, ObjectId
+from bson import Binary, Decimal128, ObjectId
 from pymongo import MongoClient
 from pymongo.collection import Collection
 
 from catalog.errors import UserError
+from catalog.schema import fields
 from catalog.sources import mongo, mongo_read, opening
 from catalog.sources.mongo import MongoCollection
 from catalog.sources.source import Rejected
@@ -136,11 +138,68 @@ def test_an_unreachable_server_is_an_error_of_one_line() -> None:
 def test_a_collection_without_products_is_rejected_when_opened(
     mongodb_server: str, collection: Collection
 ) -> None:
-    with pytest.raises(UserError, match='must contain products with an integer _id, got none'):
+    with pytest.raises(UserError, match='must contain products, got none'):
         open_(mongodb_server, collection)
     collection.insert_one({'_id': 'sku-1', 'imgs': []})
-    with pytest.raises(UserError, match="got 1 documents with other ids, such as 'sku-1'"):
-        open_(mongodb_server, collection)
+    (rejected,) = reading.read_all(open_(mongodb_server, collection), range_bytes=1)[1]
+    assert (rejected.reason, rejected.product_id) == ('wrong_type', None)
+
+
+@pytest.mark.parametrize('range_bytes', [1, 3000, 1 << 30])
+def test_products_with_ids_of_any_type_are_read_and_fetched(
+    range_bytes: int, mongodb_server: str, collection: Collection
+) -> None:
+    texts = [ObjectId(), 'SKU-1', 'cafe\u0301', '0123456789abcdef01234567']
+    uuids = [Binary.from_uuid(uuid.uuid4()), Binary(bytes(range(16)), 3)]
+    numbers = [5, 6.0, Decimal128('7'), 2**62]
+    documents = [
+        bson.encode({'_id': value, 'imgs': [{'picture': jpeg(n)}, {'picture': jpeg(n + 500)}]})
+        for n, value in enumerate([*numbers, *texts, *uuids, 'no pictures'])
+    ]
+    documents[-1] = bson.encode({'_id': 'no pictures', 'imgs': []})
+    fill(collection, documents)
+    source = open_(mongodb_server, collection)
+    assert source.key_bytes()
+    rows, (rejected,) = reading.read_all(source, range_bytes=range_bytes)
+    assert (rejected.reason, rejected.key) == ('no_pictures', 'no pictures')
+    assert source.fetch_rejected(rejected) == documents[-1]
+    keys = {row['key'].decode() for row in rows}
+    assert keys >= {'', 'SKU-1', 'cafe\u0301', str(texts[0])}
+    assert {5, 6, 7, 2**62} <= set(rows['product_id'].tolist())
+    assert len(rows) == 2 * (len(documents) - 1)
+    pictures = [jpeg(n) for n in range(10)] + [jpeg(n + 500) for n in range(10)]
+    assert sorted(source.fetch(rows)) == sorted(pictures)
+
+
+def test_pictures_are_fetched_by_an_indexed_field_that_has_the_product_id(
+    mongodb_server: str, collection: Collection
+) -> None:
+    collection.insert_many(
+        {'_id': ObjectId(), 'sku': f'SKU-{n}', 'imgs': [{'picture': jpeg(n)}], 'note': 'x' * n}
+        for n in range(20)
+    )
+    # Two documents of one product: the first in order of `_id` counts.
+    collection.insert_one({'_id': 'last', 'sku': 'SKU-3', 'imgs': [{'picture': jpeg(99)}]})
+    address = f'{mongodb_server}/{collection.full_name}'
+    names = fields.parse(['_id=sku'])
+    with pytest.raises(UserError, match=r'_id=sku must name an indexed field.*"sku": 1'):
+        mongo.open_collection(address, names)
+    collection.create_index('sku')
+    source = mongo.open_collection(address, names)
+    rows, _ = reading.read_all(source, range_bytes=1000)
+    rows = rows[rows['key'] != b'SKU-3']
+    assert source.fetch(rows) == [jpeg(int(row['key'][4:])) for row in rows]
+
+
+def test_a_deleted_product_is_an_error_with_its_key(
+    mongodb_server: str, collection: Collection
+) -> None:
+    fill(collection, [bson.encode({'_id': f'SKU-{n}', 'imgs': [jpeg(n)]}) for n in range(5)])
+    source = open_(mongodb_server, collection)
+    rows, _ = reading.read_all(source, range_bytes=1 << 20)
+    collection.delete_one({'_id': 'SKU-3'})
+    with pytest.raises(UserError, match='but product SKU-3 was changed or deleted'):
+        source.fetch(rows)
 
 
 def test_a_document_that_is_no_product_keeps_its_id_and_its_reason(

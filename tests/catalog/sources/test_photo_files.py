@@ -7,8 +7,8 @@ import pytest
 
 from catalog import categories
 from catalog.errors import UserError
-from catalog.sources import opening
-from catalog.sources.source import Products
+from catalog.sources import opening, photo_lists
+from catalog.sources.source import NO_CATEGORY, UNKNOWN_CATEGORY, Products, Source
 from tests.catalog.sources import reading
 from tests.shop import CATEGORY_IDS, jpeg, write_photo
 
@@ -68,9 +68,41 @@ def test_a_deleted_photo_is_an_error_with_its_path(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ('content', 'message'),
     [
-        ('file,category\na.jpg,1\n', 'must have the columns path, category and optionally product'),
-        ('path,category\na.jpg,one\n', 'must be a list of photos, got: In CSV column #1: Row #2'),
-        ('path,category\na.jpg\n', 'must be a list of photos, got: CSV parse error: Row #2'),
+        (
+            'a.jpg,1\n',
+            ': must have a header with a column path, and optionally category and product, got '
+            'a.jpg, 1; other names are given by --fields=path=COLUMN,category=COLUMN',
+        ),
+        (
+            'path,category\na.jpg,LEAFS 3\n',
+            ": the column category must have ids or names of the category tree, got 'LEAFS 3'; the "
+            "nearest is 'LEVEL, 1 > MIDDLE > LEAF 3'",
+        ),
+        (
+            'path,category\na.jpg\n',
+            ", row 2: a row must have 2 fields as the header has, got 1: 'a.jpg'",
+        ),
+        (
+            'path\na.jpg\n',
+            ': must have a column category, as its photos are labelled; another name is given by '
+            '--fields=category=COLUMN, and --unlabelled reads photos without categories',
+        ),
+        (
+            'path,category\na.jpg,1\n ,2\n',
+            ': every row must have a path, but row 2 has none; add it, or remove the row',
+        ),
+        (
+            'path,category\nhttps://a.example/1.jpg,1\n',
+            ": a path must be a file, but row 1 has a URL, 'https://a.example/1.jpg'; download the "
+            "photos, and give their paths relative to the list's folder",
+        ),
+        (
+            'path,category\nC:\\a\\1.jpg,1\n',
+            ": a path must be on this machine, but row 1 has 'C:\\\\a\\\\1.jpg', on a drive of "
+            "Windows; give it relative to the list's folder",
+        ),
+        ('', ': must be a list of photos, got: an empty file'),
+        ('path,category\n', ': must list at least one photo, got none'),
     ],
 )
 def test_an_invalid_list_is_an_error_of_one_line(
@@ -80,11 +112,164 @@ def test_an_invalid_list_is_an_error_of_one_line(
     path.write_text(content)
     with pytest.raises(UserError) as caught:
         opening.open_source([str(path)], tree=categories.load(str(categories_path)))
-    assert f'{path}: {message}' in str(caught.value)
+    assert str(caught.value) == f'{path}{message}'
 
 
 def test_folders_that_name_no_category_are_an_error(categories_path: Path, tmp_path: Path) -> None:
     write_photo(tmp_path / 'photos', 'SHOES/1.jpg', jpeg(1))
     tree = categories.load(str(categories_path))
-    with pytest.raises(UserError, match=r"must be named by a category_id or as .*, got 'SHOES'"):
+    with pytest.raises(UserError, match=r"got 'SHOES' \(1 photo; the nearest category is '"):
         opening.open_source([str(tmp_path / 'photos')], tree=tree)
+
+
+def tree_of(*paths: str) -> categories.Categories:
+    rows = [f'{n},{",".join(path.split("/"))}\n' for n, path in enumerate(paths, 1)]
+    text = 'category_id,category_level1,category_level2,category_level3\n' + ''.join(rows)
+    return categories.parse(text.encode(), path='tree.csv')
+
+
+TREE = tree_of(
+    'Clothes/Shoes/Boots', 'Clothes/Shoes/Heels', 'Home/Kitchen/Café', 'Home/Garden/Wine'
+)
+
+
+def products(source: Source) -> list[tuple[int, str | int, int]]:
+    """The category, id or key, and number of photos of each product."""
+    found = []
+    for listing in source.listings:
+        photos = photo_lists.load_photos(listing)
+        views = np.diff(photos.first).tolist()
+        for number, count in enumerate(views):
+            found.append((int(photos.category_ids[number]), photos.shown_id(number), count))
+    return found
+
+
+def open_folder(folder: Path, *names: str) -> Source:
+    for number, name in enumerate(names):
+        write_photo(folder, name, jpeg(number))
+    return opening.open_source([str(folder)], tree=TREE)
+
+
+def test_folders_name_categories_by_id_and_by_names(tmp_path: Path) -> None:
+    source = open_folder(
+        tmp_path,
+        '1/a.jpg',
+        'clothes/Shoes/Heels/b.jpg',
+        'clothes/Shoes/Heels/c/1.jpg',
+        'clothes/Shoes/Heels/c/2.jpg',
+        'Home > Kitchen > Cafe\u0301/d.jpg',
+        'wine/e.jpg',
+    )
+    assert sorted(products(source)) == [
+        (1, '1/a.jpg', 1),
+        (2, 'clothes/Shoes/Heels/b.jpg', 1),
+        (2, 'clothes/Shoes/Heels/c', 2),
+        (3, 'Home > Kitchen > Café/d.jpg', 1),
+        (4, 'wine/e.jpg', 1),
+    ]
+
+
+def test_products_with_the_same_number_have_their_paths_as_keys(tmp_path: Path) -> None:
+    names = ['1/1.jpg', '1/2.jpg', '2/1.jpg', '3/5.jpg', '3/05.JPEG', '4/9.jpg']
+    source = open_folder(tmp_path, *names)
+    assert [key for _, key, _ in products(source)] == [
+        '1/1.jpg', '1/2.jpg', '2/1.jpg', '3/05.JPEG', '3/5.jpg', 9,
+    ]  # fmt: skip
+
+
+def test_products_of_two_folders_have_different_keys(tmp_path: Path) -> None:
+    for folder in ('a/shop', 'b/shop'):
+        write_photo(tmp_path / folder, '1/x.jpg', jpeg(1))
+    paths = [str(tmp_path / folder) for folder in ('a/shop', 'b/shop')]
+    source = opening.open_source(paths, tree=TREE)
+    assert [key for _, key, _ in products(source)] == ['a/shop/1/x.jpg', 'b/shop/1/x.jpg']
+
+
+def test_folders_without_a_category_are_named_with_the_nearest(tmp_path: Path) -> None:
+    names = ['1/a.jpg', 'Bots/b.jpg', 'Bots/c.jpg', 'Clothes/Shoes/Helos/d.jpg', 'empty/x.txt']
+    source = open_folder(tmp_path, *names)
+    with pytest.raises(UserError) as caught:
+        opening.check_folders(source, TREE)
+    assert str(caught.value) == (
+        f'{tmp_path}: each folder must be named by a category_id or by names of the category '
+        "tree, got 'Bots' (2 photos; the nearest category is 'Clothes > Shoes > Boots'), "
+        "'Clothes/Shoes/Helos' (1 photo; the nearest category is 'Clothes > Shoes > Heels'); "
+        'rename or move them, or accept the loss of their photos with --max_rejected_fraction '
+        'above its default'
+    )
+    assert [number for number, _, _ in products(source)].count(UNKNOWN_CATEGORY) == 3
+    assert source.notes() == {'files': 1}
+
+
+def test_photos_above_the_categories_have_none(tmp_path: Path) -> None:
+    names = ('Clothes/a.jpg', 'Clothes/Shoes/Boots/b.jpg', 'c.jpg')
+    source = open_folder(tmp_path, *names)
+    with pytest.raises(UserError, match=r"got 'Clothes' \(1 photo; "):
+        opening.check_folders(source, TREE)
+    assert sorted(products(source)) == [
+        (NO_CATEGORY, 'c.jpg', 1),
+        (UNKNOWN_CATEGORY, 'Clothes/a.jpg', 1),
+        (1, 'Clothes/Shoes/Boots/b.jpg', 1),
+    ]
+
+
+def open_list(folder: Path, text: str) -> Source:
+    (folder / 'list.csv').write_text(text)
+    return opening.open_source([str(folder / 'list.csv')], tree=TREE)
+
+
+def test_a_row_without_a_product_is_a_product(tmp_path: Path) -> None:
+    text = 'path,category\nshoes/1.jpg,1\nboots/1.jpg,1\nboots/1.jpg,1\n'
+    source = open_list(tmp_path, text)
+    assert sorted(products(source)) == [(1, 'boots/1.jpg', 1), (1, 'shoes/1.jpg', 1)]
+    assert source.notes() == {'rows': 1}
+
+
+def test_rows_with_one_product_are_its_views(tmp_path: Path) -> None:
+    text = 'path,category,sku\na.jpg,1,X-1\nb.jpg,1,X-1\nc.jpg|d.jpg,2,\ne.jpg,Boots,X-2\n'
+    assert sorted(products(open_list(tmp_path, text))) == [
+        (1, 'X-1', 2), (1, 'X-2', 1), (2, 'c.jpg', 2),
+    ]  # fmt: skip
+
+
+def test_paths_of_other_systems_and_absolute_paths_are_read(tmp_path: Path) -> None:
+    names = ['a/1.jpg', 'b/ü 2.jpg', 'c/3.jpg', 'd/4.jpg', 'e/é.jpg']
+    for number, name in enumerate(names):
+        write_photo(tmp_path, name, jpeg(number))
+    url = (tmp_path / 'b/ü 2.jpg').as_uri()
+    paths = ['a\\1.jpg', url, f'{tmp_path}/c/3.jpg', './d/4.jpg', 'e/e\u0301.jpg']
+    text = 'path,category\n' + ''.join(f'{path},1\n' for path in paths)
+    source = open_list(tmp_path, text)
+    rows, rejected = reading.read_all(source, range_bytes=1 << 20)
+    assert len(rows) == 5
+    assert not rejected
+    assert {key for _, key, _ in products(source)} == set(names)
+    assert set(source.fetch(rows)) == {jpeg(number) for number in range(5)}
+
+
+def test_a_category_that_the_tree_does_not_have_is_rejected(tmp_path: Path) -> None:
+    source = open_list(tmp_path, 'path,category\na.jpg,Boots\nb.jpg,Wellies\nc.jpg,\n')
+    assert sorted(number for number, _, _ in products(source)) == [
+        NO_CATEGORY, UNKNOWN_CATEGORY, 1,
+    ]  # fmt: skip
+
+
+def test_trees_of_other_depths_and_codes_name_folders_and_rows(tmp_path: Path) -> None:
+    text = 'category_id,category_level1,category_level2\n12,Toys,\nA1,Toys,Dolls\n007,Tools,Saws\n'
+    tree = categories.parse(text.encode(), path='tree.csv')
+    numbers = dict(zip(tree.codes, tree.ids.tolist(), strict=True))
+    for number, name in enumerate(('Toys/a.jpg', 'Toys/Dolls/b.jpg', 'A1/c.jpg', '007/d.jpg')):
+        write_photo(tmp_path / 'shop', name, jpeg(number))
+    source = opening.open_source([str(tmp_path / 'shop')], tree=tree)
+    assert {key: category_id for category_id, key, _ in products(source)} == {
+        'Toys/a.jpg': numbers['12'],
+        'Toys/Dolls/b.jpg': numbers['A1'],
+        'A1/c.jpg': numbers['A1'],
+        '007/d.jpg': numbers['007'],
+    }
+    for cells, wanted in ((['12', '12'], ['12']), (['007', 'Toys/Dolls'], ['007', 'A1'])):
+        rows = ''.join(f'{number}.jpg,{cell}\n' for number, cell in enumerate(cells))
+        path = tmp_path / f'{wanted[0]}.csv'
+        path.write_text('path,category\n' + rows)
+        source = opening.open_source([str(path)], tree=tree)
+        assert {number for number, _, _ in products(source)} == {numbers[code] for code in wanted}

@@ -39,11 +39,38 @@ def test_a_product_has_one_prediction_with_a_level() -> None:
     assert prediction.to_text().startswith('0.jpg, 1.jpg: confident down to level 2\n')
 
 
+def test_a_prediction_has_the_levels_of_the_models_tree() -> None:
+    outputs = {'level4': [['PELLE', '']], 'level5': [['', '']], 'category_code': [['C-4', 'C-2']]}
+    (prediction,) = parse_outputs(OUTPUTS | outputs, build_request(1))
+    assert prediction.to_text().endswith(
+        '  1.  75.0%  JARDIN > OUTIL > BÊCHE > PELLE  (category C-4)\n'
+        '  2.  25.0%  ÉPICERIE > VIN > VIN, ROUGE  (category C-2)'
+    )
+    assert prediction.to_json()['predictions'][0] == {
+        'label': 4,
+        'category_id': 1000004141,
+        'confidence': 0.75,
+        'level1': 'JARDIN',
+        'level2': 'OUTIL',
+        'level3': 'BÊCHE',
+        'level4': 'PELLE',
+        'level5': '',
+        'category_code': 'C-4',
+    }
+
+
+def test_a_tree_of_one_level_has_one_name() -> None:
+    outputs = {name: OUTPUTS[name] for name in ('label', 'category_id', 'confidence', 'level1')}
+    (prediction,) = parse_outputs(outputs, build_request(1))
+    assert prediction.to_text().splitlines()[1] == '  1.  75.0%  JARDIN  (category 1000004141)'
+
+
 @pytest.mark.parametrize(
     ('count', 'changes'),
     [
         (2, {}),
-        (1, {'level3': None}),
+        (1, {'level1': None}),
+        (1, {'level2': None}),
         (1, {'label': 4}),
         (1, {'label': [4]}),
         (1, {'label': [[4]]}),

@@ -1,13 +1,15 @@
 """What a run remembers of its data set."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from catalog import categories
 from catalog.errors import UserError
-from trainer.config import FusionConfig, ModelConfig, TrainConfig
+from trainer.config import FusionConfig, LossConfig, ModelConfig, TrainConfig
 from trainer.data import data_set
 from trainer.data.info import data_info
 
@@ -34,6 +36,17 @@ def test_data_without_labels_is_an_error(folder: Path) -> None:
     path.write_text(json.dumps(manifest))
     with pytest.raises(UserError, match='no labels'):
         data_info(data_set.open_data_set(str(folder)), PICTURES)
+
+
+@pytest.mark.parametrize('levels', ['summed', 'heads'])
+def test_the_loss_of_a_tree_of_one_level_has_no_parents(folder: Path, levels: str) -> None:
+    tree = categories.parse(b'id,level1\n1,A\n2,B\n', path='tree.csv')
+    data = dataclasses.replace(data_set.open_data_set(str(folder)), categories=tree)
+    loss = LossConfig(levels=levels)  # type: ignore[arg-type]
+    message = f"loss.levels must be leaf for a category tree of one level, got '{levels}'; set"
+    with pytest.raises(UserError, match=message):
+        data_info(data, dataclasses.replace(PICTURES, loss=loss))
+    assert data_info(data, PICTURES).num_classes == 2
 
 
 def test_data_without_pictures_is_an_error(make_data_set: MakeDataSet, tmp_path: Path) -> None:

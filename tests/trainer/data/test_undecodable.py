@@ -9,7 +9,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from catalog import record
 from catalog.errors import UserError
+from catalog.formats import tfrecord
+from catalog.record import Record
 from tests.trainer.spoiled import draw_spoiled
 from trainer.config import FusionConfig, InputConfig, ModelConfig, SizeConfig, TrainConfig
 from trainer.data import preprocess
@@ -20,6 +23,7 @@ from trainer.undecodable import limit
 from trainer.undecodable.decoding import decode_decodable
 from trainer.undecodable.log import UndecodableLog
 from trainer.undecodable.place import Place
+from trainer.undecodable.places import find_places
 
 SPOILED = (0, 4, 7, 8, 30)  # of products 1, 2, 4, 5 and 16; products have 2, 3, 1, 2, … views
 
@@ -163,6 +167,18 @@ def test_pictures_of_a_split_leave_out_undecodable_ones(data: DataSet) -> None:
     assert len(read) == data.split('train').pictures - len(SPOILED)
     log.report()
     assert len(log.places) == len(SPOILED)
+
+
+def test_an_undecodable_picture_is_named_with_the_key_of_its_product(tmp_path: Path) -> None:
+    path = tmp_path / 'train-00000-of-00001.tfrecord'
+    keyed = Record(7, [b'one', b'spoiled'], [0, 2], key=b'SKU-\xc3\xa9')
+    plain = Record(8, [b'spoiled'], [0])
+    path.write_bytes(b''.join(tfrecord.frame(record.encode(r)) for r in (keyed, plain)))
+    places = find_places([str(path)], [b'spoiled'])
+    assert [str(place) for place in places] == [
+        f'{path}: product SKU-é, picture 2',
+        f'{path}: product 8, picture 0',
+    ]
 
 
 def test_the_limit_is_a_share_of_the_pictures_read() -> None:

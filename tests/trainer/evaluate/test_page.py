@@ -1,6 +1,8 @@
 """The page of an evaluation: self-contained, with escaped names and sample images."""
 
 import base64
+import csv
+import dataclasses
 import html.parser
 import io
 import re
@@ -184,3 +186,20 @@ def test_label_errors_are_a_csv_row_each_whatever_the_names(
         'product_id,category_id,suggested_category_id,probability,suggested_probability'
     )
     assert len(lines) == 1 + len(found.label_errors) > 100
+
+
+def test_products_are_shown_with_their_keys(
+    hostile: tuple[EvaluationResult, categories.Categories],
+) -> None:
+    found, tree = hostile
+    numbers = found.predictions.product_id.tolist()
+    keyed = dataclasses.replace(
+        found, keys={number: f'SKU,{number}' for number in numbers}, not_evaluated=(numbers[7],)
+    )
+    rows = list(csv.DictReader(io.StringIO(document.label_errors_csv(keyed, tree))))
+    plain = list(csv.DictReader(io.StringIO(document.label_errors_csv(found, tree))))
+    assert [row['product_id'] for row in rows] == [f'SKU,{row["product_id"]}' for row in plain]
+    made = document.build_document(keyed, tree)
+    assert made['undecodable']['products_not_evaluated'] == [f'SKU,{numbers[7]}']
+    shown = found.showcase.label_errors[0]
+    assert f'SKU,{numbers[shown]}' in _Page(render_page(keyed, tree)).text

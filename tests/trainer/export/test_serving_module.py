@@ -128,8 +128,8 @@ def test_a_product_has_the_mean_of_its_pictures(loaded: Any, workdir: str) -> No
     for row, level in zip(mean, outputs['level'].numpy(), strict=True):
         best = row.argmax()
         trusted = [
-            row[tree.level1 == tree.level1[best]].sum() >= 0.5,
-            row[tree.level2 == tree.level2[best]].sum() >= 0.5,
+            row[tree.parents[0] == tree.parents[0][best]].sum() >= 0.5,
+            row[tree.parents[1] == tree.parents[1][best]].sum() >= 0.5,
             row[best] >= 0.5,
         ]
         assert level == max((depth for depth, ok in enumerate(trusted, 1) if ok), default=0)
@@ -200,6 +200,39 @@ def test_names_are_output_unchanged() -> None:
     ]  # fmt: skip
     assert outputs['level2'].numpy()[1, 0] == b'A, "B"'
     assert outputs['category_id'].numpy().tolist() == [[5, 9], [71, 72]]
+
+
+RAGGED = b'id,level1,level2,level3,level4,level5\nX-1,A,B,C,D,E\nX-2,A,B,C,D,F\nX-3,A,B,,,\n'
+
+
+def test_a_deeper_tree_has_an_output_for_each_level() -> None:
+    tree = categories.parse(RAGGED, path='tree.csv')
+    outputs = serving_module.top_categories(tf.constant([[0.1, 0.2, 0.7]]), tree, top_k=2)
+    assert {name: outputs[f'level{name}'].numpy()[0].tolist() for name in range(1, 6)} == {
+        1: [b'A', b'A'],
+        2: [b'B', b'B'],
+        3: [b'', b'C'],
+        4: [b'', b'D'],
+        5: [b'', b'F'],
+    }
+    assert 'level6' not in outputs
+    assert outputs['category_code'].numpy().tolist() == [[b'X-3', b'X-2']]
+    assert outputs['category_id'].numpy().tolist() == [tree.ids[[2, 1]].tolist()]
+
+
+def test_the_level_of_a_short_path_ends_with_it() -> None:
+    tree = categories.parse(RAGGED, path='tree.csv')
+    probabilities = tf.constant([[0.0, 0.2, 0.8], [0.6, 0.4, 0.0], [0.4, 0.3, 0.3]])
+    level = serving_module.deepest_level(probabilities, tree, threshold=0.5)
+    assert level.numpy().tolist() == [2, 5, 4]
+
+
+def test_a_tree_of_one_level_has_one_output() -> None:
+    tree = categories.parse(b'id,level1\n1,A\n2,B\n', path='tree.csv')
+    outputs = serving_module.top_categories(tf.constant([[0.3, 0.7]]), tree, top_k=1)
+    assert sorted(outputs) == ['category_id', 'confidence', 'label', 'level1']
+    level = serving_module.deepest_level(tf.constant([[0.3, 0.7]]), tree, threshold=0.5)
+    assert level.numpy().tolist() == [1]
 
 
 def test_a_function_beside_the_signatures_returns_all_probabilities(

@@ -160,3 +160,24 @@ def test_a_hit_is_the_dominant_label_under_the_shifted_logits() -> None:
 def test_contradictory_values_are_rejected(values: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         LossConfig(**values)
+
+
+def test_the_loss_has_a_term_for_each_level_of_a_deeper_tree() -> None:
+    tree = categories.parse(
+        b'id,level1,level2,level3,level4,level5\n1,A,B,V,W,X\n2,A,B,V,W,Y\n3,A,C,,,\n4,D,E,F,G,H\n',
+        path='tree.csv',
+    )
+    config = LossConfig(target_power=None, levels='summed')
+    goal = objective.build_objective(config, info=INFO, tree=tree)
+    p = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
+    expected = _cross_entropy(LOGITS, LABELS)
+    for nodes in ([0, 0, 0, 1], *[[0, 0, 1, 2]] * 3):
+        of_node = p @ np.eye(max(nodes) + 1)[nodes]
+        expected -= np.log(of_node[range(len(LABELS)), np.array(nodes)[LABELS]])
+    np.testing.assert_allclose(_losses(goal), expected, rtol=1e-4)
+
+
+def test_a_tree_of_one_level_has_the_loss_of_the_leaves() -> None:
+    tree = categories.parse(b'id,level1\n1,A\n2,B\n3,C\n4,D\n', path='tree.csv')
+    goal = objective.build_objective(LossConfig(target_power=None), info=INFO, tree=tree)
+    np.testing.assert_allclose(_losses(goal), _cross_entropy(LOGITS, LABELS), rtol=1e-5)

@@ -55,7 +55,7 @@ def test_metrics_of_each_level_are_those_of_scikit_learn(batch: int) -> None:
     found = _level_metrics(tree, labels, probabilities, batch=batch)
 
     assert [level.level for level in found] == [1, 2, 3]
-    for level, node_of in zip(found, [tree.level1, tree.level2, np.arange(40)], strict=True):
+    for level, node_of in zip(found, [*tree.parents, np.arange(40)], strict=True):
         nodes = int(node_of.max()) + 1
         member = np.eye(nodes)[node_of]  # [C, nodes]
         summed = probabilities.astype(np.float64) @ member
@@ -89,3 +89,19 @@ def test_the_likeliest_node_may_not_contain_the_likeliest_leaf() -> None:
     probabilities = np.array([[0.3, 0.3, 0.4]], np.float32)
     found = _level_metrics(tree, np.array([0]), probabilities, batch=1)
     assert (found[0].accuracy_by_leaf, found[0].by_sum.accuracy) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ('text', 'accuracies'),
+    [
+        (b'id,level1\n1,A\n2,B\n3,C\n', [0]),
+        (b'id,l1,l2,l3,l4,l5\n1,A,B,C,D,E\n2,A,B,C,D,F\n3,A,,,,\n', [1, 1, 1, 1, 0]),
+        (b'id,l1,l2,l3\n1,A,,\n2,A,B,\n3,A,B,C\n', [1, 0, 0]),
+    ],
+)
+def test_a_tree_has_metrics_for_each_of_its_levels(text: bytes, accuracies: list[float]) -> None:
+    tree = categories.parse(text, path='tree.csv')
+    probabilities = np.array([[0.1, 0.8, 0.1]], np.float32)
+    found = _level_metrics(tree, np.array([0]), probabilities, batch=1)
+    assert [level.level for level in found] == list(range(1, tree.levels + 1))
+    assert [level.accuracy_by_leaf for level in found] == accuracies

@@ -46,6 +46,17 @@ def test_the_table_has_a_row_per_product_with_lists(tmp_path: Path) -> None:
     np.testing.assert_array_equal(restored.product_id, [100, 101, 200])
 
 
+def test_the_table_has_the_keys_of_products_that_have_some(tmp_path: Path) -> None:
+    path = str(tmp_path / 'predictions.parquet')
+    with prediction_table.open_writer(path, {100: 'SKU-1'}) as table:
+        table.write(_rows(100, 2))
+    assert pq.read_table(path).column('product_key').to_pylist() == ['SKU-1', None]
+    np.testing.assert_array_equal(prediction_table.read(path).product_id, [100, 101])
+    with prediction_table.open_writer(path) as table:
+        table.write(_rows(100, 2))
+    assert 'product_key' not in pq.read_schema(path).names
+
+
 def test_many_small_writes_make_few_row_groups(tmp_path: Path) -> None:
     path = str(tmp_path / 'predictions.parquet')
     with prediction_table.open_writer(path) as table:

@@ -1,6 +1,7 @@
 """From a dump to a submission: the exported model's predictions, also after interruptions."""
 
 import csv
+import dataclasses
 import gzip
 import json
 import os
@@ -13,18 +14,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import bson
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from catalog.errors import UserError
+from catalog.photos.confined import Rules
 from catalog.samples import dump
 from tests.trainer.conftest import jpeg
 from trainer.config import InputConfig, ModelConfig, OptimizerConfig, TrainConfig
 from trainer.data import data_set
-from trainer.export import saved_model
-from trainer.predict import dump_predictions
+from trainer.export import loading, saved_model
+from trainer.predict import dump_predictions, inputs
 from trainer.predict.dump_predictions import Counts, PredictOptions
+from trainer.predict.dump_stream import DumpPosition
 from trainer.predict.submission import Columns
 from trainer.training import loop
 
@@ -388,3 +392,124 @@ def test_the_original_dump_has_a_row_for_each_of_its_82_products(
         pytest.skip(f'{genuine}: not there')
     rows = _predict(model, genuine, tmp_path / 'submission.csv')
     assert len(rows) == len({row['_id'] for row in rows}) == 82
+
+
+def _write_photos(folder: Path, products: list[Product], categories: Sequence[int | str]) -> Path:
+    for (product_id, pictures), category in zip(products, categories, strict=True):
+        for view, data in enumerate(pictures):
+            path = folder / str(category) / str(product_id) / f'{view}.jpg'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+    return folder
+
+
+def test_labelled_photos_and_shards_are_predicted_with_their_accuracy(
+    model: Path, products: list[Product], tmp_path: Path
+) -> None:
+    dumped = _predict(model, _write(tmp_path / 'test.bson', products), tmp_path / 'bson.csv')
+    wanted = {row['_id']: row['category_id'] for row in dumped}
+    # Half of the products have the category that is predicted.
+    truth = [
+        int(row['category_id']) if n % 2 else {1000: 1007}.get(int(row['category_id']), 1000)
+        for n, row in enumerate(dumped)
+    ]
+    _write_photos(tmp_path / 'photos', products, truth)
+    lines = [
+        f'photos/{category}/{product_id}/{view}.jpg,{category},{product_id}\n'
+        for (product_id, pictures), category in zip(products, truth, strict=True)
+        for view in range(len(pictures))
+    ]
+    (tmp_path / 'list.csv').write_text('path,category,product\n' + ''.join(lines))
+    for name in ('photos', 'list.csv'):
+        output = tmp_path / f'{name}.out.csv'
+        done = _run_command(model=model, input=tmp_path / name, output=output, true_category='true')
+        assert done.returncode == 0, done.stderr
+        rows = _read(output)
+        assert {row['_id']: row['category_id'] for row in rows} == wanted
+        found = {int(row['_id']): int(row['true_category_id']) for row in rows}
+        assert found == {product_id: c for (product_id, _), c in zip(products, truth, strict=True)}
+        assert 'accuracy 0.5000: 15 of 30 labelled products\n' in done.stdout
+
+
+def test_shards_of_another_tree_are_predicted_without_accuracy(
+    model: Path, products: list[Product], tmp_path: Path
+) -> None:
+    _write_photos(tmp_path / 'photos', products, [1000 + n % 2 for n in range(len(products))])
+    arguments = [f'--input={tmp_path}/photos', f'--output={tmp_path}/shards']
+    command = [sys.executable, '-m', 'beam_pipelines.shard', *arguments, '--product_folders']
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    done = _run_command(
+        model=model, input=tmp_path / 'shards' / 'train-*.tfrecord', output=tmp_path / 'out.csv'
+    )
+    assert done.returncode == 0, done.stderr
+    assert 'shards/category_names.csv is not the category tree of the model' in done.stderr
+    assert 'accuracy' not in done.stdout
+
+
+def test_photos_without_categories_are_predicted(
+    model: Path, products: list[Product], tmp_path: Path
+) -> None:
+    dumped = _predict(model, _write(tmp_path / 'test.bson', products), tmp_path / 'bson.csv')
+    photos = _write_photos(tmp_path / 'photos', products, ['.'] * len(products))
+    rows = _predict(model, photos, tmp_path / 'photos.csv')
+    assert sorted(rows, key=str) == sorted(dumped, key=str)
+
+
+@pytest.mark.parametrize(('kind', 'compression'), [('product', 'none'), ('image', 'gzip')])
+def test_shards_are_predicted(
+    model: Path, products: list[Product], tmp_path: Path, kind: str, compression: str
+) -> None:
+    dumped = _predict(model, _write(tmp_path / 'test.bson', products), tmp_path / 'bson.csv')
+    arguments = [f'--input={tmp_path}/test.bson', f'--output={tmp_path}/shards', '--unlabelled']
+    arguments += [f'--record={kind}', f'--compression={compression}', '--shards=3']
+    command = [sys.executable, '-m', 'beam_pipelines.shard', *arguments]
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    rows = _predict(model, tmp_path / 'shards', tmp_path / 'shards.csv')
+    assert sorted(rows, key=str) == sorted(dumped, key=str)
+    (tmp_path / 'other').mkdir()
+    (tmp_path / 'other' / 'manifest.json').write_text('{}')
+    with pytest.raises(UserError, match='must be a data set with predict- shards, got none; name'):
+        _predict(model, tmp_path / 'other', tmp_path / 'other.csv')
+
+
+def test_a_damaged_shard_is_an_error(model: Path, tmp_path: Path) -> None:
+    (tmp_path / 'predict-00000-of-00001.tfrecord').write_bytes(b'no record')
+    with pytest.raises(UserError, match='must be an intact shard of products'):
+        _predict(model, tmp_path / 'predict-00000-of-00001.tfrecord', tmp_path / 'out.csv')
+
+
+def test_prediction_of_photos_resumes_at_a_product(
+    model: Path, products: list[Product], tmp_path: Path
+) -> None:
+    photos = _write_photos(tmp_path / 'photos', products, ['.'] * len(products))
+    tree = loading.load([str(model)]).tree
+    stream = inputs.open_stream(str(photos), tree, Rules())
+    every = list(stream.read(DumpPosition()))
+    assert len(every) == len(products)
+    for before in (1, 17, 30):
+        assert list(stream.read(every[before - 1].end)) == [
+            dataclasses.replace(product, read_bytes=found.read_bytes)
+            for product, found in zip(
+                every[before:], stream.read(every[before - 1].end), strict=True
+            )
+        ]
+
+
+def test_ids_of_any_type_are_in_the_rows(
+    model: Path, products: list[Product], tmp_path: Path
+) -> None:
+    dumped = _predict(model, _write(tmp_path / 'test.bson', products), tmp_path / 'bson.csv')
+    documents = [
+        {'sku': f'SKU-{n}, "new"', 'imgs': [{'picture': picture} for picture in pictures]}
+        for n, (_, pictures) in enumerate(products)
+    ]
+    (tmp_path / 'shop.bson').write_bytes(b''.join(map(bson.encode, documents)))
+    output = tmp_path / 'shop.csv'
+    done = _run_command(model=model, input=tmp_path / 'shop.bson', output=output, fields='_id=sku')
+    assert done.returncode == 0, done.stderr
+    wanted = [(f'SKU-{n}, "new"', row['category_id']) for n, row in enumerate(dumped)]
+    assert [(row['_id'], row['category_id']) for row in _read(output)] == wanted
+    photos = _write_photos(tmp_path / 'photos', products, ['new'] * len(products))
+    (photos / 'new').rename(photos / 'a,b')
+    rows = _predict(model, photos / 'a,b', tmp_path / 'photos.csv')
+    assert {row['_id'] for row in rows} == {str(product_id) for product_id, _ in products}

@@ -1,0 +1,67 @@
+"""Writes `products.parquet`, which traces each written product to its source.
+
+Only for data whose ids are not all integers: an integer is itself the shop's id. One row a product,
+in order of `product_id`; docs/formats.md lists the columns.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import parquet
+
+from beam_pipelines.table import Table
+from catalog import product_key, storage
+from catalog.categories import Categories
+from catalog.shards import SPLITS
+from catalog.sources import runs
+from catalog.sources.source import Rejected, Source
+
+_ROW_GROUP = 1 << 17  # rows
+
+
+def trace(rows: Table, source: Source, categories: Categories | None) -> bytes:
+    """Returns the products of rows as an Arrow stream. A product's rows must be consecutive."""
+    first = rows.take(runs.starts(rows['product_id']))
+    ids: object = pa.nulls(len(first), pa.int64())
+    if categories is not None:
+        ids = pa.array(np.asarray(categories.shown_ids)[first['label']].tolist())
+    files = [source.file_name(file) for file in first['file'].tolist()]
+    table = pa.table(
+        {
+            'product_id': pa.array(first['product_id']),
+            'key': pa.array([_text(key) for key in first['key'].tolist()], pa.string()),
+            'category_id': ids,
+            'split': pa.array([SPLITS[split] for split in first['split'].tolist()], pa.string()),
+            'file': pa.array([_printable(file) for file in files], pa.string()),
+            'offset': pa.array(first['document']),
+            'place': pa.array([_place(row, source) for row in first], pa.string()),
+        }
+    )
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def write(parts: Iterable[bytes], folder: str) -> int:
+    """Writes the products of all parts, as of `trace`. Returns their number."""
+    tables = [pa.ipc.open_stream(part).read_all() for part in parts]
+    table = pa.concat_tables(tables).sort_by('product_id').combine_chunks()
+    with storage.write_atomic(storage.join(folder, product_key.PRODUCTS)) as file:
+        parquet.write_table(table, file, row_group_size=_ROW_GROUP)
+    return int(table.num_rows)
+
+
+def _text(key: bytes) -> str | None:
+    return _printable(product_key.normalize(product_key.decode(key))) if key else None
+
+
+def _printable(text: str) -> str:
+    """Returns a text that is valid UTF-8. Other bytes of a path are escaped."""
+    return text.encode(errors='backslashreplace').decode() if not text.isascii() else text
+
+
+def _place(row: np.void, source: Source) -> str:
+    place = Rejected('', int(row['file']), int(row['document']), 0, None, None, '')
+    return _printable(source.describe_place(place))

@@ -1,0 +1,149 @@
+"""Opens what `--input` names as a stream of products: dumps, collections, photos or shards."""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from catalog import categories, storage
+from catalog.categories import Categories
+from catalog.errors import UserError
+from catalog.photos.confined import Rules
+from catalog.schema.fields import OWN_NAMES, Fields
+from catalog.sources import bson_files, mongo_read, opening, photo_lists
+from catalog.sources.bson_files import BsonFiles
+from trainer.predict import dump_stream, shard_stream
+from trainer.predict.dump_stream import DumpFiles, DumpPosition, DumpProduct
+from trainer.predict.shard_stream import ShardStream
+from trainer.predict.source_stream import SourceStream
+
+_MANIFEST = 'manifest.json'
+
+
+class ProductStream(Protocol):
+    """Products in an order that does not change, read from any position."""
+
+    def fingerprint(self) -> str:
+        """Returns a digest that differs if the products differ."""
+
+    def total_bytes(self) -> int:
+        """Returns the size, for progress."""
+
+    def check(self) -> None:
+        """Reads the first products, or raises a UserError."""
+
+    def file_name(self, file: int) -> str:
+        """Returns the name of a file, for messages."""
+
+    def read(self, start: DumpPosition) -> Iterator[DumpProduct]:
+        """Yields the products from a position on."""
+
+
+def open_stream(
+    inputs: str | Sequence[str], tree: Categories, rules: Rules, fields: Fields = OWN_NAMES
+) -> ProductStream:
+    """Opens what `--input` names.
+
+    Args:
+      inputs: BSON files (also `.gz`), a folder of mongodump, or a MongoDB collection; folders and
+        lists of photos; shards, or the folder of a data set with `predict-` shards.
+      tree: The categories of the model, which folders and lists may name.
+      rules: Which photos may be read.
+      fields: Names of the fields.
+
+    Raises:
+      UserError: If nothing is found, or several kinds of input.
+    """
+    names = [inputs] if isinstance(inputs, str) else list(inputs)
+    if names and names[0].startswith(mongo_read.SCHEMES):
+        source = opening.open_source(names, tree=tree, fields=fields)
+        return SourceStream(source, tuple(names))
+    paths = [path for name in names for path in _expand(name)]
+    if paths and all(path.endswith(shard_stream.SUFFIXES) for path in paths):
+        return ShardStream(tuple(paths), labelled=_have_tree(paths, tree))
+    if not any(map(_is_other, paths)):
+        return _open_dump(dump_stream.find_files(inputs), fields)
+    try:
+        source = opening.open_source(names, tree=tree, rules=rules, fields=fields)
+    except UserError as error:  # no folder or row names a category
+        source = opening.open_source(names, tree=None, rules=rules, fields=fields)
+        print(f'note: predicted without accuracy: {error}', file=sys.stderr)
+    if isinstance(source, BsonFiles):
+        return _open_dump(source.paths, fields)
+    return SourceStream(source, tuple(names))
+
+
+def _have_tree(shards: Sequence[str], tree: Categories) -> bool:
+    """Returns whether shards have the category tree of the model; reports another one."""
+    for folder in sorted({shard.rpartition('/')[0] or '.' for shard in shards}):
+        path = storage.join(folder, categories.FILE_NAME)
+        if not storage.exists(path):  # unlabelled
+            return False
+        found = categories.load(path)
+        if not np.array_equal(found.ids, tree.ids) or found.names != tree.names:
+            print(
+                f'note: predicted without accuracy: {path} is not the category tree of the model',
+                file=sys.stderr,
+            )
+            return False
+    return True
+
+
+def _open_dump(paths: Sequence[str], fields: Fields) -> ProductStream:
+    """Opens BSON files: as they are streamed if they have the usual schema and integer ids."""
+    dump = DumpFiles(tuple(paths))
+    if not fields.renamed:
+        try:
+            dump.check()
+        except UserError:
+            pass  # perhaps ids of another type
+        else:
+            return dump
+    try:
+        source = bson_files.open_files(paths, fields=fields)
+    except UserError:
+        return dump  # its own check names what is wrong
+    usual = not (fields.renamed or source.schema.text_ids)
+    return dump if usual else SourceStream(source, tuple(paths))
+
+
+def check_exists(inputs: str | Sequence[str], fields: Fields = OWN_NAMES) -> None:
+    """Checks that an input exists, and that BSON files begin with a product.
+
+    Raises:
+      UserError: If not.
+    """
+    names = [inputs] if isinstance(inputs, str) else list(inputs)
+    if names and names[0].startswith(mongo_read.SCHEMES):
+        return
+    paths = [path for name in names for path in _expand(name)]
+    if not any(map(_is_other, paths)):
+        _open_dump(dump_stream.find_files(inputs), fields).check()
+
+
+def _is_other(path: str) -> bool:
+    """Returns whether a path is not a BSON file."""
+    suffixes = (*photo_lists.LIST_SUFFIXES, *shard_stream.SUFFIXES)
+    return _is_folder(path) or path.lower().endswith(suffixes)
+
+
+def _expand(name: str) -> list[str]:
+    """Returns the files and folders that a path or glob names; of a data set, its shards."""
+    found = storage.glob(name.rstrip('/') or name) or [name]
+    if len(found) == 1 and storage.exists(storage.join(found[0], _MANIFEST)):
+        shards = storage.glob(storage.join(found[0], 'predict-*.tfrecord*'))
+        if not shards:
+            raise UserError(
+                f'--input: {name} must be a data set with predict- shards, got none; name the '
+                f'shards, for example {storage.join(name, "validation-*.tfrecord")}'
+            )
+        return shards
+    return found
+
+
+def _is_folder(path: str) -> bool:
+    if storage.is_remote(path):
+        return not storage.exists(path)
+    return os.path.isdir(path)
