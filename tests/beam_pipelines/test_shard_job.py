@@ -392,7 +392,7 @@ def test_a_data_set_is_replaced_only_with_overwrite_and_completely(
             "'--no_such_flag' is neither a flag of this job nor of Beam. --help",
         ),
         (['--input=/nowhere/x.bson'], '--input: must name existing files, got /nowhere/x.bson'),
-        (['--record=video'], 'value should be one of <product|image>'),
+        (['--record=video'], "--record must be one of product, image, got 'video'"),
         (['--categories=/nowhere/tree.csv'], 'No such file or directory: /nowhere/tree.csv'),
     ],
 )
