@@ -65,6 +65,10 @@ class BsonFiles:
         """Returns the most bytes of a key."""
         return self.schema.key_bytes()
 
+    def listed_names(self) -> bytes:
+        """Returns the paths of the files."""
+        return '\n'.join(self.paths).encode(errors='surrogateescape')
+
     def total_bytes(self) -> int:
         """Returns the size of all files."""
         return sum(self.sizes)

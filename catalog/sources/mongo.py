@@ -76,6 +76,10 @@ class MongoCollection:
         """Returns the most bytes of a key."""
         return self.schema.key_bytes()
 
+    def listed_names(self) -> bytes:
+        """Returns nothing: documents are not listed."""
+        return b''
+
     def total_bytes(self) -> int:
         """Returns the size of all documents."""
         return self.document_bytes

@@ -41,17 +41,7 @@ def open_source(
     if inputs[0].startswith(mongo_read.SCHEMES):
         # The flag was split at commas, which also separate the hosts of one address.
         return mongo.open_collection(','.join(inputs), fields)
-    bson: list[str] = []
-    photos: list[str] = []
-    for pattern in inputs:
-        for path in _paths(pattern):
-            files = _bson_files(path)
-            bson.extend(files)
-            photos.extend([] if files else [path])
-    if bson and photos:
-        raise UserError(
-            f'--input: must be BSON files or photos, got both: {bson[0]} and {photos[0]}'
-        )
+    bson, photos = find_inputs(inputs)
     if photos:
         if fields.renamed and not any(path.endswith(photo_lists.LIST_SUFFIXES) for path in photos):
             raise UserError(
@@ -106,6 +96,26 @@ def check_folders(source: Source, tree: Categories) -> None:
     """
     if isinstance(source, photo_files.PhotoFiles):
         photo_lists.check_known(source.listings, tree)
+
+
+def find_inputs(inputs: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Returns the BSON files, or the folders and lists of photos, that paths and globs name.
+
+    Raises:
+      UserError: If nothing is found, or both.
+    """
+    bson: list[str] = []
+    photos: list[str] = []
+    for pattern in inputs:
+        for path in _paths(pattern):
+            files = _bson_files(path)
+            bson.extend(files)
+            photos.extend([] if files else [path])
+    if bson and photos:
+        raise UserError(
+            f'--input: must be BSON files or photos, got both: {bson[0]} and {photos[0]}'
+        )
+    return bson, photos
 
 
 def _paths(pattern: str) -> list[str]:

@@ -90,6 +90,11 @@ class PhotoFiles:
         """Returns the most bytes of a key; 0 if there are none."""
         return self.longest_key
 
+    def listed_names(self) -> bytes:
+        """Returns the names of all photos."""
+        photos = (photo_lists.load_photos(listing) for listing in self.listings)
+        return b''.join(bytes(listed.names.data) for listed in photos)
+
     def total_bytes(self) -> int:
         """Returns the estimated size of all photos."""
         return int(self.mean_bytes * sum(self.counts))

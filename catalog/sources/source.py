@@ -225,6 +225,9 @@ class Source(Protocol):
     def key_bytes(self) -> int:
         """Returns the most bytes of an id that is not an integer; 0 if all ids are integers."""
 
+    def listed_names(self) -> bytes:
+        """Returns the names of what the source lists; they differ if other files are listed."""
+
     def total_bytes(self) -> int:
         """Returns the size of the source."""
 

@@ -13,7 +13,6 @@ from catalog.errors import UserError
 from catalog.photos.confined import Rules
 from catalog.schema.fields import OWN_NAMES, Fields
 from catalog.sources import bson_files, mongo_read, opening, photo_lists
-from catalog.sources.bson_files import BsonFiles
 from trainer.predict import dump_stream, shard_stream
 from trainer.predict.dump_stream import DumpFiles, DumpPosition, DumpProduct
 from trainer.predict.shard_stream import ShardStream
@@ -65,13 +64,14 @@ def open_stream(
         return ShardStream(tuple(paths), labelled=_have_tree(paths, tree))
     if not any(map(_is_other, paths)):
         return _open_dump(dump_stream.find_files(inputs), fields)
+    dumps, _ = opening.find_inputs(names)
+    if dumps:
+        return _open_dump(dumps, fields)
     try:
         source = opening.open_source(names, tree=tree, rules=rules, fields=fields)
     except UserError as error:  # no folder or row names a category
         source = opening.open_source(names, tree=None, rules=rules, fields=fields)
         print(f'note: predicted without accuracy: {error}', file=sys.stderr)
-    if isinstance(source, BsonFiles):
-        return _open_dump(source.paths, fields)
     return SourceStream(source, tuple(names))
 
 

@@ -11,8 +11,6 @@ from functools import cached_property
 
 from catalog import product_key
 from catalog.errors import UserError
-from catalog.sources import photo_lists
-from catalog.sources.photo_files import PhotoFiles
 from catalog.sources.source import (
     NO_CATEGORY,
     UNKNOWN_CATEGORY,
@@ -42,9 +40,7 @@ class SourceStream:
     def fingerprint(self) -> str:
         """Returns a digest of what is known of the source without reading pictures."""
         digest = hashlib.sha256(repr((self.inputs, self.total_bytes(), self._ranges)).encode())
-        if isinstance(self.source, PhotoFiles):
-            for listing in self.source.listings:
-                digest.update(photo_lists.load_photos(listing).names.data)
+        digest.update(self.source.listed_names())
         return digest.hexdigest()
 
     def total_bytes(self) -> int:
