@@ -43,7 +43,7 @@ def open_source(
         return mongo.open_collection(','.join(inputs), fields)
     bson, photos = find_inputs(inputs)
     if photos:
-        if fields.renamed and not any(path.endswith(photo_lists.LIST_SUFFIXES) for path in photos):
+        if fields.renamed and not any(map(_is_list, photos)):
             raise UserError(
                 f'--fields: folders of photos have no fields, got {"=".join(fields.renamed[0])}; '
                 'name them in a list of the photos'
@@ -77,13 +77,13 @@ def derive_tree(
     if inputs[0].startswith(mongo_read.SCHEMES):
         return None
     paths = [path for pattern in inputs for path in _paths(pattern)]
-    lists = [path for path in paths if path.lower().endswith(photo_lists.LIST_SUFFIXES)]
+    lists = [path for path in paths if _is_list(path)]
     if lists and len(lists) == len(paths):
         texts = {
             text for path in paths for text in photo_lists.categories_of(path, rules, columns or {})
         }
         return derived_tree.derive_from_texts(texts, path=paths[0]) if texts else None
-    if lists or not all(_is_folder(path) for path in paths) or any(map(_bson_files, paths)):
+    if lists or not all(is_folder(path) for path in paths) or any(map(_bson_files, paths)):
         return None
     return derived_tree.derive_from_folders(paths, product_folders=product_folders)
 
@@ -131,9 +131,9 @@ def _paths(pattern: str) -> list[str]:
 
 def _bson_files(path: str) -> list[str]:
     """Returns the path itself or the BSON files of a dump; nothing if the path contains photos."""
-    if path.lower().endswith(photo_lists.LIST_SUFFIXES):
+    if _is_list(path):
         return []
-    if not _is_folder(path):
+    if not is_folder(path):
         return [path]
     # Metadata and system collections of a dump are left out.
     found = [file for pattern in _DUMPS for file in storage.glob_below(path, pattern)]
@@ -142,7 +142,12 @@ def _bson_files(path: str) -> list[str]:
     )
 
 
-def _is_folder(path: str) -> bool:
+def _is_list(path: str) -> bool:
+    return path.lower().endswith(photo_lists.LIST_SUFFIXES)
+
+
+def is_folder(path: str) -> bool:
+    """Returns whether an existing path is a folder, local or gs://."""
     if storage.is_remote(path):
         return not storage.exists(path)
     return os.path.isdir(path)

@@ -1,6 +1,5 @@
 """Opens what `--input` names as a stream of products: dumps, collections, photos or shards."""
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -126,7 +125,7 @@ def check_exists(inputs: str | Sequence[str], fields: Fields = OWN_NAMES) -> Non
 def _is_other(path: str) -> bool:
     """Returns whether a path is not a BSON file."""
     suffixes = (*photo_lists.LIST_SUFFIXES, *shard_stream.SUFFIXES)
-    return _is_folder(path) or path.lower().endswith(suffixes)
+    return opening.is_folder(path) or path.lower().endswith(suffixes)
 
 
 def _expand(name: str) -> list[str]:
@@ -141,9 +140,3 @@ def _expand(name: str) -> list[str]:
             )
         return shards
     return found
-
-
-def _is_folder(path: str) -> bool:
-    if storage.is_remote(path):
-        return not storage.exists(path)
-    return os.path.isdir(path)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import UserError
+from catalog.schema.fields import Fields
 from catalog.sources import opening
 from tests.shop import CATEGORY_IDS, jpeg, product
 
@@ -98,3 +99,11 @@ def test_a_folder_for_copies_that_is_a_link_is_refused(
     ):
         opening.open_source([str(packed)], tree=None)
     assert list((tmp_path / 'elsewhere').iterdir()) == []
+
+
+def test_a_list_with_its_name_in_capitals_has_fields(tmp_path: Path) -> None:
+    (tmp_path / '1.jpg').write_bytes(jpeg(1))
+    (tmp_path / 'LIST.CSV').write_text('bild\n1.jpg\n')
+    fields = Fields((('path', 'bild'),))
+    source = opening.open_source([str(tmp_path / 'LIST.CSV')], tree=None, fields=fields)
+    assert b'1.jpg' in source.listed_names()

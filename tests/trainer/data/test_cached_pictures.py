@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 
 from catalog.errors import UserError
-from trainer.config import FusionConfig, InputConfig, ModelConfig, TrainConfig, files
+from tests.trainer.data.configs import input_config
+from trainer.config import files
 from trainer.data.batches import train_batches
 from trainer.data.data_set import DataSet, open_data_set
 from trainer.data.examples import batch_spec
@@ -22,23 +23,13 @@ def data(data_folder: str) -> DataSet:
     return open_data_set(data_folder)
 
 
-def _config(*, fusion: str = 'none', **given: object) -> TrainConfig:
-    size = {'height': 28, 'width': 28, 'shuffle_records': 30}
-    return TrainConfig(
-        batch_size=16,
-        total_steps=1,
-        input=InputConfig(**{**size, **given}),  # type: ignore[arg-type]
-        model=ModelConfig(fusion=FusionConfig(name=fusion, max_views=2)),  # type: ignore[arg-type]
-    )
-
-
 @pytest.mark.parametrize('more', [{}, {'sampling_power': 0.0}, {'height': 20, 'width': 24}])
 @pytest.mark.parametrize('fusion', ['none', 'mean'])
 def test_cached_pictures_give_the_same_batches(
     data: DataSet, fusion: str, more: dict[str, object]
 ) -> None:
-    plain = train_batches(data, batch_spec(_config(fusion=fusion, **more)))
-    cached = train_batches(data, batch_spec(_config(fusion=fusion, cache=True, **more)))
+    plain = train_batches(data, batch_spec(input_config(fusion=fusion, **more)))
+    cached = train_batches(data, batch_spec(input_config(fusion=fusion, cache=True, **more)))
     assert cached.element_spec == plain.element_spec
     for expected, actual in zip(plain.take(25), cached, strict=False):  # several epochs
         for name in expected:
@@ -46,11 +37,11 @@ def test_cached_pictures_give_the_same_batches(
 
 
 def test_a_cached_iterator_resumes_from_its_checkpoint(data: DataSet, tmp_path: Path) -> None:
-    iterator = iter(train_batches(data, batch_spec(_config(cache=True))))
+    iterator = iter(train_batches(data, batch_spec(input_config(cache=True))))
     for _ in range(7):
         next(iterator)
     path = tf.train.Checkpoint(iterator=iterator).write(str(tmp_path / 'iterator'))
-    resumed = iter(train_batches(data, batch_spec(_config(cache=True))))
+    resumed = iter(train_batches(data, batch_spec(input_config(cache=True))))
     tf.train.Checkpoint(iterator=resumed).read(path).assert_consumed()
     for _ in range(12):
         np.testing.assert_array_equal(next(resumed)['image'], next(iterator)['image'])
@@ -75,7 +66,7 @@ def test_a_data_set_larger_than_half_of_the_memory_is_not_cached(
 ) -> None:
     monkeypatch.setattr(os, 'sysconf', lambda name: 512)  # a machine of 262 KB
     with pytest.raises(UserError, match=r'input\.cache must take at most half of the 0\.0 GB'):
-        train_batches(data, batch_spec(_config(cache=True)))
+        train_batches(data, batch_spec(input_config(cache=True)))
 
 
 def test_a_damaged_shard_is_named_before_the_first_step(

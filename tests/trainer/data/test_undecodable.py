@@ -13,8 +13,9 @@ from catalog import record
 from catalog.errors import UserError
 from catalog.formats import tfrecord
 from catalog.record import Record
+from tests.trainer.data.configs import input_config
 from tests.trainer.spoiled import draw_spoiled
-from trainer.config import FusionConfig, InputConfig, ModelConfig, SizeConfig, TrainConfig
+from trainer.config import SizeConfig
 from trainer.data import preprocess
 from trainer.data.batches import picture_batches, train_batches
 from trainer.data.data_set import DataSet, open_data_set
@@ -39,16 +40,6 @@ def _encode(seed: int, form: str = 'JPEG') -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, form)
     return buffer.getvalue()
-
-
-def _config(*, fusion: str = 'none', **given: object) -> TrainConfig:
-    size = {'height': 28, 'width': 28, 'shuffle_records': 30}
-    return TrainConfig(
-        batch_size=16,
-        total_steps=1,
-        input=InputConfig(**{**size, **given}),  # type: ignore[arg-type]
-        model=ModelConfig(fusion=FusionConfig(name=fusion, max_views=2)),  # type: ignore[arg-type]
-    )
 
 
 def test_an_undecodable_picture_becomes_white_and_the_others_are_decoded() -> None:
@@ -93,7 +84,7 @@ def test_an_epoch_has_no_label_for_undecodable_pictures_and_names_them(
 ) -> None:
     log = UndecodableLog(data.paths('train'))
     pictures = data.split('train').pictures
-    batches = train_batches(data, batch_spec(_config(**more)), undecodable=log)
+    batches = train_batches(data, batch_spec(input_config(**more)), undecodable=log)
     labels, images = [], []
     for batch in batches.take(-(-pictures // 16)):
         labels += batch['label'].numpy().tolist()
@@ -121,7 +112,7 @@ def test_an_epoch_has_no_label_for_undecodable_pictures_and_names_them(
 def test_undecodable_pictures_change_no_batch_of_any_number_of_workers(
     data: DataSet, fusion: str
 ) -> None:
-    spec = batch_spec(_config(fusion=fusion))
+    spec = batch_spec(input_config(fusion=fusion))
     one = train_batches(data, spec)
     two = [train_batches(data, spec, worker=w, num_workers=2) for w in range(2)]
     for expected, *parts in zip(one.take(12), *two, strict=False):
@@ -140,7 +131,7 @@ def test_a_fused_product_keeps_its_decodable_views(
             tmp_path, counts=(6, 4), draw=draw_spoiled(spoiled), shards=1, validation_counts=(1, 1)
         )
     )
-    batches = train_batches(data, batch_spec(_config(fusion='mean', sample_fraction=1.0)))
+    batches = train_batches(data, batch_spec(input_config(fusion='mean', sample_fraction=1.0)))
     rows = {}
     for batch in batches.take(2):
         for label, bad, mask, image in zip(
@@ -161,7 +152,7 @@ def test_a_fused_product_keeps_its_decodable_views(
 
 def test_pictures_of_a_split_leave_out_undecodable_ones(data: DataSet) -> None:
     log = UndecodableLog(data.paths('train'))
-    config = _config().input
+    config = input_config().input
     batches = picture_batches(data, 'train', config, batch_size=1, undecodable=log)
     read = [int(batch['product_id'][0]) for batch in batches]
     assert len(read) == data.split('train').pictures - len(SPOILED)
