@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import random
 import re
 from collections.abc import Iterator
 
@@ -51,6 +52,9 @@ def build_state(
         undecodable=undecodable,
     )
     iterator = iter(batches)
+    # Keras draws the seeds of layers from Python's generator, which threads share: the retries of
+    # an object store draw from it too.
+    random.seed(config.seed)
     with strategy.scope():
         with _dtype_policy(config.step):
             model = _build_model(config, num_classes=data.num_classes)
