@@ -130,8 +130,8 @@ def parse_flags(argv: list[str], *, known_only: bool = False) -> list[str]:
             f'Unknown command line flag {error.flagname!r}{near}. --help lists the flags'
         )
     except flags.Error as error:
-        missing = [f'--{name}' for name in required if flags.FLAGS[name].value is None]
-        message = _explain(str(error).rstrip('.'), missing)
+        missing = [name for name in required if flags.FLAGS[name].value is None]
+        message = _explain(str(error).rstrip('.'), missing, argv[1:])
         exit_with_error(f'{_AUTHORITY.sub("//***@", message)}. --help lists the flags')
     except (SystemExit, BrokenPipeError):  # absl has printed the help, and would exit with 1
         _flush_output()
@@ -156,14 +156,24 @@ def _is_required(name: str) -> bool:
     return any('must have a value other than None' in rule for rule in rules)
 
 
-def _explain(message: str, missing: Sequence[str]) -> str:
+def _missing(names: Sequence[str], arguments: Sequence[str]) -> str:
+    """Returns the error of flags that are missing, perhaps because one of them is misspelled."""
+    message = f'{", ".join(f"--{name}" for name in names)} must be given'
+    given = (argument.lstrip('-').partition('=')[0] for argument in arguments)
+    for name in given:
+        if name not in flags.FLAGS and (near := suggestion(name, names)):
+            return f"{message}, got '--{name}'{near}"
+    return message
+
+
+def _explain(message: str, missing: Sequence[str], arguments: Sequence[str]) -> str:
     """Returns an error of absl in this project's words: the flag, the rule, the value."""
     found = re.fullmatch(r'flag --(\w+)=(.*?): (.*)', message, re.DOTALL)
     if not found:
         return message
     name, value, rule = found.groups()
     if 'must have a value other than None' in rule:
-        return f'{", ".join(missing)} must be given'
+        return _missing(missing, arguments)
     if rule.startswith('must '):
         return f'--{name} {rule}'
     if rule.startswith('value should be one of'):

@@ -419,6 +419,15 @@ def test_a_user_error_is_one_line(
     assert not (tmp_path / 'out' / 'manifest.json').exists()
 
 
+def test_a_misspelled_flag_that_is_required_is_named() -> None:
+    done = run_command('--inptu=x.bson', '--output=y')
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: --input must be given, got '--inptu' (did you mean 'input'?). "
+        '--help lists the flags\n',
+    )
+
+
 def test_help_shows_examples_and_every_option() -> None:
     done = run_command('--help')
     assert done.returncode == 0
