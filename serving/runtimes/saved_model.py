@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from serving.protocol import tensors
 from serving.protocol.names import DEFAULT_SIGNATURE
@@ -44,8 +45,12 @@ class SavedModel:
         self._session = v1.Session(graph=graph, config=options)
         try:
             with graph.as_default():
+                self._placeholders = _placeholders(path)
                 meta_graph = v1.saved_model.loader.load(
-                    self._session, [tf.saved_model.SERVING], path
+                    self._session,
+                    [tf.saved_model.SERVING],
+                    path,
+                    input_map=self._placeholders,
                 )
         except BaseException:
             self.close()
@@ -73,7 +78,7 @@ class SavedModel:
             inputs or outputs, DEADLINE_EXCEEDED, or an error of the graph with its own code.
         """
         signature = self._signature(signature_name or DEFAULT_SIGNATURE)
-        feeds = _feeds(signature, inputs)
+        feeds = {self._placeholders[name]: array for name, array in _feeds(signature, inputs)}
         fetches = _fetches(signature, outputs)
         try:
             values = self._session.run(fetches, feeds, options=_run_options(timeout_seconds))
@@ -112,7 +117,25 @@ def to_request_error(error: Any) -> RequestError:
     return RequestError(Code(error.error_code), _NODES.sub('', reason).strip())
 
 
-def _feeds(signature: Any, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
+def _placeholders(path: str) -> dict[str, Any]:
+    """Makes a placeholder without a shape for each input of a signature, by tensor name.
+
+    The session would compare a feed with the shape of the model's own placeholder. TensorFlow
+    Serving does not: the graph itself accepts or rejects a shape.
+    """
+    with tf.io.gfile.GFile(f'{path}/{tf.saved_model.SAVED_MODEL_FILENAME_PB}', 'rb') as file:
+        saved_model = saved_model_pb2.SavedModel.FromString(file.read())
+    return {
+        info.name: v1.placeholder(info.dtype, name='feed')
+        for meta_graph in saved_model.meta_graphs
+        if set(meta_graph.meta_info_def.tags) == {tf.saved_model.SERVING}
+        for signature in meta_graph.signature_def.values()
+        for info in signature.inputs.values()
+    }
+
+
+def _feeds(signature: Any, inputs: Arrays) -> list[tuple[str, npt.NDArray[Any]]]:
+    """Returns the tensor name of each input with its array."""
     extra = sorted(set(inputs) - set(signature.inputs))
     missing = sorted(set(signature.inputs) - set(inputs))
     if extra or missing:
@@ -121,17 +144,10 @@ def _feeds(signature: Any, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
             f'Sent extra: {{{",".join(extra)}}}. Missing but required: {{{",".join(missing)}}}.'
         )
     for name, array in inputs.items():
-        _check(name, array, info=signature.inputs[name])
-    return {signature.inputs[name].name: array for name, array in inputs.items()}
-
-
-def _check(name: str, array: npt.NDArray[Any], *, info: Any) -> None:
-    expected, got = tf.as_dtype(info.dtype), tf.as_dtype(array.dtype)
-    if expected != got:
-        raise invalid_argument(f"input '{name}' must be {expected.name}, got {got.name}")
-    if not tf.TensorShape(info.tensor_shape).is_compatible_with(array.shape):
-        shape = tf.TensorShape(info.tensor_shape)
-        raise invalid_argument(f"input '{name}' must have shape {shape}, got {list(array.shape)}")
+        expected, got = tf.as_dtype(signature.inputs[name].dtype), tf.as_dtype(array.dtype)
+        if expected != got:
+            raise invalid_argument(f"input '{name}' must be {expected.name}, got {got.name}")
+    return [(signature.inputs[name].name, array) for name, array in inputs.items()]
 
 
 def _fetches(signature: Any, names: Sequence[str]) -> dict[str, str]:

@@ -2,18 +2,16 @@
 
 import os
 import signal
-import socket
 import threading
 from collections.abc import Callable
 
 import grpc
 import tensorflow as tf
-import uvicorn
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import OVERALL_HEALTH, HealthServicer
 
 from catalog.errors import UserError
-from serving.server import grpc_service, rest_app
+from serving.server import grpc_service, rest_app, rest_server
 from serving.server.options import REST_TIMEOUT_SECONDS, ServerOptions
 from serving.server.versions import ModelVersions
 
@@ -47,12 +45,16 @@ def serve(
     threads = max(8, 4 * (os.cpu_count() or 1))
     grpc_server = grpc_service.build_server(versions, health, threads=threads)
     stop = threading.Event()
-    with _bind(options.host, options.rest_port) as rest_socket:
+    with rest_server.bind(options.host, options.rest_port) as rest_socket:
         grpc_port = _add_port(grpc_server, options.host, options.grpc_port)
         version = versions.load_first()
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signal_number, lambda *_: stop.set())
-        rest_server, rest_thread = _start_rest(versions, rest_socket, options=options)
+        application = rest_app.build_application(
+            versions, timeout_seconds=options.rest_timeout_seconds
+        )
+        rest = rest_server.RestServer(application, rest_socket, grace_seconds=GRACE_SECONDS)
+        rest.start()
         try:
             grpc_server.start()
             for service in SERVICES:
@@ -71,23 +73,9 @@ def serve(
         finally:  # otherwise the threads keep the process alive, and it ignores SIGTERM
             stop.set()
             health.enter_graceful_shutdown()
-            rest_server.should_exit = True
+            rest.stop()
             grpc_server.stop(GRACE_SECONDS).wait()
-            rest_thread.join()
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    """Returns a bound socket that does not listen yet: it refuses clients until the model loads."""
-    rest_socket = socket.socket()
-    rest_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        rest_socket.bind((host, port))
-    except OSError as error:
-        rest_socket.close()
-        raise UserError(
-            f'--rest_api_port must be free on --host, got {host}:{port}: {error.strerror}'
-        ) from error
-    return rest_socket
+            rest.join()
 
 
 def _add_port(grpc_server: grpc.Server, host: str, port: int) -> int:
@@ -95,21 +83,3 @@ def _add_port(grpc_server: grpc.Server, host: str, port: int) -> int:
         return int(grpc_server.add_insecure_port(f'{host}:{port}'))
     except RuntimeError as error:
         raise UserError(f'--port must be free on --host, got {host}:{port}') from error
-
-
-def _start_rest(
-    versions: ModelVersions, rest_socket: socket.socket, *, options: ServerOptions
-) -> tuple[uvicorn.Server, threading.Thread]:
-    server = uvicorn.Server(
-        uvicorn.Config(
-            rest_app.build_application(versions, timeout_seconds=options.rest_timeout_seconds),
-            log_level='warning',
-            lifespan='off',
-            timeout_graceful_shutdown=GRACE_SECONDS,
-        )
-    )
-    thread = threading.Thread(target=server.run, kwargs={'sockets': [rest_socket]}, name='rest')
-    thread.start()
-    while not server.started and thread.is_alive():
-        thread.join(0.01)
-    return server, thread

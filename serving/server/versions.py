@@ -69,6 +69,7 @@ class ModelVersions:
         self._served: Loaded | None = None
         self._statuses: dict[int, VersionStatus] = {}
         self._failed: dict[int, Fingerprint] = {}  # version -> its folder at the failure
+        self._skipped: set[str] = set()  # names of folders that were reported
 
     def load_first(self) -> int:
         """Loads the newest version and returns its number.
@@ -92,7 +93,7 @@ class ModelVersions:
 
     def poll(self) -> None:
         """Loads the newest version if it is not the served one."""
-        folders = _folders(self._base_path)
+        folders = self._folders()
         version = max(folders, default=None)
         if version is None or (self._served and self._served.version == version):
             return
@@ -189,15 +190,26 @@ class ModelVersions:
             if not self._served or loaded.version != self._served.version:  # loaded again since
                 self._statuses[loaded.version] = VersionStatus(loaded.version, 'END')
 
+    def _folders(self) -> dict[int, str]:
+        names = [name.rstrip('/') for name in tf.io.gfile.listdir(self._base_path)]
+        versions = {int(name): name for name in names if _is_version(name)}
+        too_large = {name for name in names if _VERSION.fullmatch(name) and not _is_version(name)}
+        for name in sorted(too_large - self._skipped):
+            self._report(
+                f'skipped {self._base_path}/{name}: a version must be at most {MAX_VERSION}'
+            )
+        self._skipped |= too_large
+        return {version: f'{self._base_path}/{name}' for version, name in versions.items()}
+
     def _set(self, status: VersionStatus) -> None:
         with self._lock:
             self._statuses[status.version] = status
 
 
-def _folders(base_path: str) -> dict[int, str]:
-    names = [name.rstrip('/') for name in tf.io.gfile.listdir(base_path)]
-    versions = {int(name): f'{base_path}/{name}' for name in names if _VERSION.fullmatch(name)}
-    return {version: path for version, path in versions.items() if version <= MAX_VERSION}
+def _is_version(name: str) -> bool:
+    # The length first: Python refuses to convert thousands of digits.
+    digits = name.lstrip('0')
+    return bool(_VERSION.fullmatch(name)) and len(digits) < 20 and int(name) <= MAX_VERSION
 
 
 def _fingerprint(folder: str) -> Fingerprint:

@@ -117,7 +117,7 @@ def test_tensor_content_and_typed_values_give_the_same_outputs(stub: Any) -> Non
         (
             lambda: predict_request({'image_bytes': [[b'x']]}),
             grpc.StatusCode.INVALID_ARGUMENT,
-            'must have shape',
+            'Specified a list with shape [] from a tensor with shape [1]',  # the graph
         ),
         (
             lambda: predict_request({}),
@@ -153,6 +153,12 @@ def test_an_invalid_request_has_the_status_code_of_tensorflow_serving(
     assert got_code == code
     assert reason in details
     assert stub.Predict(predict_request({'image_bytes': [jpeg(RED)]}), timeout=30).outputs
+
+
+def test_the_graph_decides_which_shapes_it_accepts(stub: Any) -> None:
+    inputs = {'decimals': [[1.0, 2.0, 3.0]], 'integers': [7], 'flag': [True], 'text': [b'x']}
+    response = stub.Predict(predict_request(inputs, signature='echo'), timeout=30)
+    assert tf.make_ndarray(response.outputs['decimals']).tolist() == [[1.0, 2.0, 3.0]]
 
 
 def test_a_request_without_a_model_spec_is_rejected(stub: Any) -> None:

@@ -25,10 +25,20 @@ def warmup(picture: bytes) -> bytes:
     return log.SerializeToString()
 
 
-def test_a_folder_whose_number_is_not_an_int64_is_ignored(tmp_path: Path) -> None:
+def test_a_folder_whose_number_is_not_an_int64_is_skipped_with_one_line(tmp_path: Path) -> None:
     save_version(tmp_path, 1)
-    (tmp_path / str(1 << 63)).mkdir()
-    assert ModelVersions('colours', str(tmp_path), report=print).load_first() == 1
+    for name in ('9223372036854775808', '20261129134500123456', '9' * 200, '1.tmp', 'notes'):
+        (tmp_path / name).mkdir()
+    lines: list[str] = []
+    versions = ModelVersions('colours', str(tmp_path), report=lines.append)
+    assert versions.load_first() == 1
+    versions.poll()
+    skipped = [line for line in lines if line.startswith('skipped ')]
+    assert skipped == [
+        f'skipped {tmp_path}/{name}: a version must be at most 9223372036854775807'
+        for name in ('20261129134500123456', '9223372036854775808', '9' * 200)
+    ]
+    assert [status.version for status in versions.statuses(ModelSpec('colours'))] == [1]
 
 
 def test_a_version_that_is_loaded_again_stays_available(tmp_path: Path) -> None:

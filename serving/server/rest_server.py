@@ -1,0 +1,61 @@
+"""Listens for REST requests and runs the ASGI application in a thread of its own."""
+
+import socket
+import threading
+from typing import Any
+
+import uvicorn
+
+from catalog.errors import UserError
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Returns a bound socket that does not listen yet: it refuses clients until the model loads.
+
+    Raises:
+      UserError: If the port is in use.
+    """
+    # With its protocol named, asyncio sets TCP_NODELAY on connections; otherwise each response on
+    # a kept connection waits 40 ms for the client's acknowledgement.
+    rest_socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    rest_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        rest_socket.bind((host, port))
+    except OSError as error:
+        rest_socket.close()
+        raise UserError(
+            f'--rest_api_port must be free on --host, got {host}:{port}: {error.strerror}'
+        ) from error
+    return rest_socket
+
+
+class RestServer:
+    """Serves an ASGI application on a bound socket until `stop`."""
+
+    def __init__(self, application: Any, rest_socket: socket.socket, *, grace_seconds: int) -> None:
+        """`grace_seconds` is the time for accepted requests after `stop`."""
+        self.uvicorn = uvicorn.Server(
+            uvicorn.Config(
+                application,
+                log_level='warning',
+                lifespan='off',
+                timeout_graceful_shutdown=grace_seconds,
+            )
+        )
+        self._thread = threading.Thread(
+            target=self.uvicorn.run, kwargs={'sockets': [rest_socket]}, name='rest'
+        )
+
+    def start(self) -> None:
+        """Returns when requests are accepted."""
+        self._thread.start()
+        while not self.uvicorn.started and self._thread.is_alive():
+            self._thread.join(0.01)
+
+    def stop(self) -> None:
+        """Accepts no more requests; does not wait for the accepted ones."""
+        self.uvicorn.should_exit = True
+
+    def join(self) -> None:
+        """Waits until the accepted requests have completed, or their time is up."""
+        self._thread.join()
