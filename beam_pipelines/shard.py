@@ -44,6 +44,7 @@ from beam_pipelines.write import commit, rejected
 from catalog import categories, command_line, manifest, record, shards, storage
 from catalog.errors import UserError
 from catalog.photos.confined import Rules
+from catalog.photos.derived_tree import DerivedTree
 from catalog.process import folder_lock
 from catalog.schema import fields
 from catalog.schema.fields import DOCUMENT_FIELDS, EXAMPLE, LIST_FIELDS, Fields
@@ -73,7 +74,8 @@ _PRODUCT_FOLDERS = flags.DEFINE_bool(
     'product_folders',
     None,
     'Without --categories, whether the innermost folders of photos are products '
-    '(DIR/CATEGORY/PRODUCT/...) or categories (DIR/LEVEL 1/LEVEL 2/...).',
+    '(DIR/CATEGORY/PRODUCT/...; photos beside them are products too) or categories '
+    '(DIR/LEVEL 1/LEVEL 2/...; photos beside folders of photos are rejected).',
 )
 _OUTPUT = flags.DEFINE(command_line.PATH, 'output', None, 'Folder of the data set.', required=True)
 _RESUME = flags.DEFINE_bool(
@@ -213,8 +215,8 @@ def parse(argv: list[str]) -> list[str]:
     return left
 
 
-def open_job() -> job.Job:
-    """Returns the job that the flags describe.
+def open_job() -> tuple[job.Job, DerivedTree | None]:
+    """Returns the job that the flags describe, and the category tree if it is derived.
 
     Raises:
       UserError: If a flag or a file is invalid.
@@ -228,7 +230,8 @@ def open_job() -> job.Job:
     if _OUTPUT.value.rstrip('/') in [path.rstrip('/') for path in _INPUT.value]:
         raise UserError(f'--output: must be another folder than --input, got {_OUTPUT.value}')
     renamed = _field_names(options)
-    tree, tree_bytes = _load_tree(rules, renamed, unlabelled=options.unlabelled)
+    derived = _derive_tree(rules, renamed, options)
+    tree, tree_bytes = _load_tree(derived)
     source = opening.open_source(
         _INPUT.value,
         tree=tree,
@@ -236,10 +239,11 @@ def open_job() -> job.Job:
         fields=renamed,
         max_unpack_ratio=_MAX_UNPACK_RATIO.value,
     )
-    if tree and options.max_rejected_fraction <= _DEFAULTS.max_rejected_fraction:
+    few = options.max_rejected_fraction <= _DEFAULTS.max_rejected_fraction
+    if tree and few and derived is None:
         opening.check_folders(source, tree)
     first_look.check_products(source, tree, renamed)
-    return job.Job(
+    opened = job.Job(
         source=source,
         categories=tree,
         category_bytes=tree_bytes,
@@ -249,35 +253,48 @@ def open_job() -> job.Job:
         keep_rejected=_KEEP_REJECTED.value,
         keep_rejected_bytes=int(_KEEP_REJECTED_MB.value * 1e6),
     )
+    return opened, derived
 
 
-def _load_tree(
-    rules: Rules, renamed: fields.Fields, *, unlabelled: bool
-) -> tuple[categories.Categories, bytes] | tuple[None, None]:
-    """Returns the category tree, given or derived, and its bytes.
+def _derive_tree(rules: Rules, renamed: fields.Fields, options: ShardOptions) -> DerivedTree | None:
+    """Returns the category tree of folders or lists of photos, or None if it is given or not used.
 
     Raises:
       UserError: If there should be a tree and is none, or the other way round.
     """
-    path = _CATEGORIES.value
-    if path and not unlabelled:
-        return categories.parse_file(storage.read_bytes(path), path=path)
-    if unlabelled and not path:
-        return None, None
-    derived = None
-    if not path:
+    path, derived = _CATEGORIES.value, None
+    if not path and not options.unlabelled:
         derived = opening.derive_tree(
             _INPUT.value,
             rules=rules,
             columns=dict(renamed.renamed),
             product_folders=_PRODUCT_FOLDERS.value,
         )
-    if derived is None:
+    if derived is None and bool(path) == options.unlabelled:
         raise UserError(
             '--categories: is required for labelled input other than folders or lists of photos, '
-            f'and must not be given with --unlabelled, got {path!r} with unlabelled={unlabelled}'
+            'and must not be given with --unlabelled, '
+            f'got {path!r} with unlabelled={options.unlabelled}'
         )
-    return categories.parse_file(derived, path=_INPUT.value[0])
+    if _PRODUCT_FOLDERS.value is not None and (derived is None or derived.source != 'folders'):
+        raise UserError(
+            '--product_folders: is for folders of photos whose categories are derived, so not with '
+            f'--categories, --unlabelled or other input, got {_PRODUCT_FOLDERS.value}'
+        )
+    if derived is not None:
+        derived.check_above(options.max_rejected_fraction)
+    return derived
+
+
+def _load_tree(
+    derived: DerivedTree | None,
+) -> tuple[categories.Categories, bytes] | tuple[None, None]:
+    """Returns the category tree, derived or given, and its bytes."""
+    if derived is not None:
+        return categories.parse_file(derived.data, path=_INPUT.value[0])
+    if not _CATEGORIES.value:
+        return None, None
+    return categories.parse_file(storage.read_bytes(_CATEGORIES.value), path=_CATEGORIES.value)
 
 
 def _field_names(options: ShardOptions) -> Fields:
@@ -307,7 +324,7 @@ def main(argv: list[str]) -> None:
         # by the thread too, it might appear after that error.
         threading.excepthook = lambda arguments: None
     with folder_lock.own_folder(_OUTPUT.value, owner='beam_pipelines.shard') as ownership:
-        opened = open_job()
+        opened, derived = open_job()
         finished = commit.prepare(opened.output, resume=_RESUME.value, overwrite=_OVERWRITE.value)
         if finished:
             _compare(opened, argv[1:])
@@ -317,7 +334,11 @@ def main(argv: list[str]) -> None:
         made = manifest.read(opened.output)
     seconds = time.monotonic() - start
     text = summary.summarize(
-        made, output=opened.output, seconds=seconds, passed_over=opened.source.notes()
+        made,
+        output=opened.output,
+        seconds=seconds,
+        notes=[*(derived.notes() if derived else ()), *opened.source.notes()],
+        derived=derived.describe() if derived else '',
     )
     print(text, flush=True)
 

@@ -1,6 +1,6 @@
 """Formats the summary of a run. The manifest contains the same numbers and more."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from beam_pipelines import ledger
 from beam_pipelines.write import rejected
@@ -14,7 +14,12 @@ _DROPPED = 'dropped_'
 
 
 def summarize(
-    made: Manifest, *, output: str, seconds: float, passed_over: Mapping[str, int] | None = None
+    made: Manifest,
+    *,
+    output: str,
+    seconds: float,
+    notes: Iterable[str] = (),
+    derived: str = '',
 ) -> str:
     """Returns the summary.
 
@@ -22,12 +27,15 @@ def summarize(
       made: Manifest of the data set.
       output: Folder of the data set.
       seconds: Duration of the run.
-      passed_over: Numbers of what the source did not read, by name.
+      notes: Lines about the source.
+      derived: The categories that are derived from the source, if they are.
     """
     documents, pictures = made.ledger['documents'], made.ledger['pictures']
     read_bytes = made.ledger.get('bytes', {ledger.READ: 0})  # absent from older manifests
     read = _both(documents[ledger.READ], pictures[ledger.READ])
     lines = [('read', f'{read}, {_megabytes(read_bytes[ledger.READ])}')]
+    if derived:
+        lines.append(('categories', derived))
     lines += [(split, _split(made, split)) for split in sorted(made.splits, key=SPLITS.index)]
     for name in sorted(name for name in pictures if name.startswith(_DROPPED)):
         text = _both(documents.get(name, 0), pictures[name])
@@ -43,11 +51,7 @@ def summarize(
         text = f'{lost_bytes:,} bytes, {share:.2%} of all: {_named(reasons)}'
         lines.append(('rejected', text))
     lines += _notes(made)
-    texts = {
-        'files': 'files passed over that are no photos',
-        'rows': 'rows passed over that repeat another',
-    }
-    lines += [('note', f'{texts[name]}: {n:,}') for name, n in (passed_over or {}).items()]
+    lines += [('note', note) for note in notes]
     if any(name == 'rejected' for name, _ in lines) or made.ledger['notes'].get('blank_pictures'):
         lines.append(('details', storage.join(output, rejected.FOLDER)))
     lines.append(('took', _speed(made, seconds)))

@@ -19,6 +19,7 @@ from catalog.categories import Categories
 from catalog.formats.image_header import BadPicture
 from catalog.shards import SPLITS
 from catalog.sources.source import (
+    ABOVE_CATEGORIES,
     NO_CATEGORY,
     NO_GROUP,
     UNKNOWN_CATEGORY,
@@ -290,16 +291,8 @@ class _Scanner:
         for number, (product_id, category_id, position, length, views, picture_bytes) in enumerate(
             zip(*(column.tolist() for column in (*columns, *others)), strict=True)
         ):
-            category = repr(products.category_texts.get(number, category_id))
-            unlabelled = category_id == NO_CATEGORY and number not in products.category_texts
-            reason = 'unlabelled' if unlabelled else 'unknown_category'
+            reason, message = _refusal(category_id, products.category_texts.get(number))
             self._counts.pictures[f'rejected_{reason}'] += views
-            unknown = category_id == UNKNOWN_CATEGORY
-            named = 'its category' if unknown else f'category_id {category}'
-            message = {
-                'unlabelled': 'has no category_id; use --unlabelled for data without categories',
-                'unknown_category': f'{named} is not in the category tree',
-            }[reason]
             self._reject_document(
                 Rejected(
                     reason,
@@ -318,6 +311,17 @@ class _Scanner:
         self._counts.documents[f'rejected_{piece.reason}'] += 1
         self._counts.bytes[f'rejected_{piece.reason}'] += counted_bytes
         self._rejected.add(piece)
+
+
+def _refusal(category_id: int, text: str | None) -> tuple[str, str]:
+    """Returns the reason and the message for a product whose category the tree does not have."""
+    if text is None and category_id == NO_CATEGORY:
+        return 'unlabelled', 'has no category_id; use --unlabelled for data without categories'
+    if text is None and category_id == ABOVE_CATEGORIES:
+        return 'above_categories', 'is beside the folders of categories; move it into one of them'
+    unknown = text is None and category_id == UNKNOWN_CATEGORY
+    named = 'its category' if unknown else f'category_id {category_id if text is None else text!r}'
+    return 'unknown_category', f'{named} is not in the category tree'
 
 
 def rejected_picture(row: np.void, *, reason: str, message: str) -> Rejected:

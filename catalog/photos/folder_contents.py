@@ -32,6 +32,10 @@ _OTHER_SUFFIXES = frozenset(
 )  # fmt: skip
 
 
+# Files beside folders are taken for photos only with one of these.
+_PICTURE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.gif', '.webp', '.bmp')
+
+
 @dataclass(frozen=True)
 class Contents:
     """The files of a folder.
@@ -100,6 +104,13 @@ def contents_of(folder: str) -> Contents:
         return _filter_names([name for name in storage.list_files(folder) if name])
     with os.scandir(folder) as entries:
         return _filter_names([e.name for e in entries if _is_ignored(e.name) or not e.is_dir()])
+
+
+def loose_photos(folder: str) -> Contents:
+    """Returns the photos directly in a folder that has folders; other files are passed over."""
+    found = contents_of(folder)
+    photos = [name for name in found.files if name.lower().endswith(_PICTURE_SUFFIXES)]
+    return Contents(photos, found.passed_over + len(found.files) - len(photos))
 
 
 def folders_in(folder: str) -> list[str]:

@@ -6,7 +6,7 @@ ranges and offsets are those of its unpacked bytes.
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -89,9 +89,9 @@ class BsonFiles:
         """Returns the path and offset of a rejected piece."""
         return f'{self.file_name(rejected.file)} at byte {rejected.offset}'
 
-    def notes(self) -> Mapping[str, int]:
+    def notes(self) -> Sequence[str]:
         """Returns nothing: all is read."""
-        return {}
+        return ()
 
     def read(self, part: Range) -> Iterator[Piece]:
         """Yields products and damaged pieces in order, from `part.first` or where one is found."""

@@ -14,7 +14,7 @@ number as a double.
 import math
 import struct
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from typing import Any
@@ -111,9 +111,9 @@ class MongoCollection:
         """Returns the address. The message of a rejected piece names its `_id`."""
         return self.file_name(rejected.file)
 
-    def notes(self) -> Mapping[str, int]:
+    def notes(self) -> Sequence[str]:
         """Returns nothing: all is read."""
-        return {}
+        return ()
 
     def first_documents(self) -> Iterator[tuple[str, bytes]]:
         """Yields the first documents: address without user and password, BSON."""

@@ -1,6 +1,7 @@
 """Opens the source that `--input` names."""
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from catalog import storage
@@ -8,6 +9,7 @@ from catalog.categories import Categories
 from catalog.errors import UserError
 from catalog.photos import derived_tree, folder_contents
 from catalog.photos.confined import Rules
+from catalog.photos.derived_tree import DerivedTree
 from catalog.schema.fields import LIST_FIELDS, Fields
 from catalog.sources import bson_files, mongo, mongo_read, photo_files, photo_lists
 from catalog.sources.source import Source
@@ -59,8 +61,8 @@ def derive_tree(
     rules: Rules,
     columns: Mapping[str, str] | None = None,
     product_folders: bool | None = None,
-) -> bytes | None:
-    """Returns the category tree that folders or lists of photos imply, as `category_names.csv`.
+) -> DerivedTree | None:
+    """Returns the category tree that folders or lists of photos imply.
 
     Args:
       inputs: As for `open_source`.
@@ -79,9 +81,9 @@ def derive_tree(
     paths = [path for pattern in inputs for path in _paths(pattern)]
     lists = [path for path in paths if _is_list(path)]
     if lists and len(lists) == len(paths):
-        texts = {
-            text for path in paths for text in photo_lists.categories_of(path, rules, columns or {})
-        }
+        texts: Counter[str] = Counter()
+        for path in paths:
+            texts.update(photo_lists.count_categories(path, rules, columns or {}))
         return derived_tree.derive_from_texts(texts, path=paths[0]) if texts else None
     if lists or not all(is_folder(path) for path in paths) or any(map(_bson_files, paths)):
         return None

@@ -46,13 +46,12 @@ from catalog.shards import LABELLED_SPLITS
 from catalog.sources import photo_lists
 from catalog.sources.photo_lists import Listing, Photos
 from catalog.sources.source import (
-    NO_CATEGORY,
-    UNKNOWN_CATEGORY,
     Pictures,
     Piece,
     Products,
     Range,
     Rejected,
+    is_category_id,
 )
 
 _MAX_VIEWS = 1000  # a folder with more is not a product
@@ -116,9 +115,13 @@ class PhotoFiles:
         """Returns the path of a rejected photo, or of the first photo of a rejected product."""
         return self._photos(rejected.file).path(rejected.offset)
 
-    def notes(self) -> Mapping[str, int]:
+    def notes(self) -> Sequence[str]:
         """Returns the numbers of files and rows that are passed over."""
-        return dict(self.passed_over)
+        texts = {
+            'files': 'files passed over that are no photos',
+            'rows': 'rows passed over that repeat another',
+        }
+        return [f'{texts[name]}: {count:,}' for name, count in self.passed_over]
 
     def read(self, part: Range) -> Iterator[Piece]:
         """Yields each product whose first photo is in a range."""
@@ -200,7 +203,7 @@ class PhotoFiles:
         images = [{'picture': _bytes(view)} for view in views]
         fields: dict[str, object] = {'_id': photos.shown_id(number), 'imgs': images}
         category_id = int(photos.category_ids[number])
-        if category_id not in (NO_CATEGORY, UNKNOWN_CATEGORY):
+        if is_category_id(category_id):
             fields['category_id'] = category_id
         return bson.encode(fields)
 

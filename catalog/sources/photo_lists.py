@@ -23,14 +23,16 @@ from catalog.photos import category_folders, folder_contents, list_columns, list
 from catalog.photos.category_folders import FolderNames, parse_number
 from catalog.photos.confined import Rules, is_absolute
 from catalog.sources import runs
-from catalog.sources.source import NO_CATEGORY, NO_GROUP, UNKNOWN_CATEGORY
+from catalog.sources.source import (
+    ABOVE_CATEGORIES,
+    NO_CATEGORY,
+    NO_GROUP,
+    UNKNOWN_CATEGORY,
+)
 
 Int64s = npt.NDArray[np.int64]
 
 LIST_SUFFIXES = ('.csv', '.parquet', '.tsv', '.txt')
-
-# Files directly in a folder of category folders that are taken for photos.
-_PICTURE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.gif', '.webp', '.bmp')
 
 
 @dataclass(frozen=True)
@@ -148,10 +150,10 @@ def list_category_folders(folder: str, tree: Categories, rules: Rules) -> list[L
     names = FolderNames(tree)
     listings, known, unknown = [], 0, []
     for found in category_folders.find_folders(folder, names, rules):
-        category_id = NO_CATEGORY if found.category_id is None else found.category_id
-        if found.within:
-            category_id = UNKNOWN_CATEGORY if found.category_id is None else found.category_id
-            known += category_id in tree.label_by_id
+        category_id = found.category_id
+        if category_id is None:
+            category_id = ABOVE_CATEGORIES if found.loose else UNKNOWN_CATEGORY
+        known += category_id in tree.label_by_id
         listing = Listing(
             storage.join(folder, found.within) if found.within else folder,
             root=folder,
@@ -177,7 +179,8 @@ def check_known(listings: Sequence[Listing], tree: Categories) -> None:
     lost = [
         (listing.path.removeprefix(listing.root).strip('/'), count)
         for listing in listings
-        if not (listing.category_id in tree.label_by_id or listing.category_id == NO_CATEGORY)
+        if not (listing.category_id in tree.label_by_id or listing.path == listing.root)
+        and not listing.is_list()
         and (count := len(load_photos(listing)))
     ]
     if not lost:
@@ -227,7 +230,7 @@ def open_list(
         return listing
     names = FolderNames(tree)
     ids = {}
-    texts = categories_of(path, rules, columns)
+    texts = list(count_categories(path, rules, columns))
     for text in texts:
         category_id = names.find_text(text)
         if category_id is not None:
@@ -240,16 +243,17 @@ def open_list(
     return dataclasses.replace(listing, category_ids=tuple(ids.items()))
 
 
-def categories_of(path: str, rules: Rules, columns: Mapping[str, str]) -> list[str]:
-    """Returns the different categories of a list as text; none if it has no such column.
+def count_categories(path: str, rules: Rules, columns: Mapping[str, str]) -> dict[str, int]:
+    """Returns the number of rows of each category of a list; none if it has no such column.
 
     Raises:
       UserError: If the list is invalid.
     """
     table = list_file.read(path, rules, columns)
     if 'category' not in table.column_names:
-        return []
-    return [str(cell) for cell in table['category'].unique().to_pylist() if cell is not None]
+        return {}
+    counts = table['category'].value_counts().to_pylist()
+    return {str(row['values']): row['counts'] for row in counts if row['values'] is not None}
 
 
 def separate_products(listings: Sequence[Listing], prefixes: Sequence[str]) -> list[Listing]:
@@ -296,9 +300,7 @@ def load_photos(listing: Listing) -> Photos:
 
 def _folder_photos(listing: Listing) -> Photos:
     if listing.loose:
-        contents = folder_contents.contents_of(listing.path)
-        names = [n for n in contents.files if n.lower().endswith(_PICTURE_SUFFIXES)]
-        passed_over = contents.passed_over + len(contents.files) - len(names)
+        contents = folder_contents.loose_photos(listing.path)
     else:
         contents = folder_contents.contents_below(
             listing.path,
@@ -306,7 +308,7 @@ def _folder_photos(listing: Listing) -> Photos:
             allow_outside=listing.rules.allow_outside,
             without=listing.inner,
         )
-        names, passed_over = contents.files, contents.passed_over
+    names, passed_over = contents.files, contents.passed_over
     within = listing.path.removeprefix(listing.root).strip('/')
     # The paths are sorted, so the photos of one folder are neighbours.
     products = [name.partition('/')[0] for name in names]

@@ -1,7 +1,7 @@
 """The protocol that every source implements, and the values that it passes. Knows no Beam."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -16,6 +16,13 @@ Int64s = npt.NDArray[np.int64]
 NO_GROUP = -(2**63)  # in place of a group
 NO_CATEGORY = -(2**63)  # in place of a category_id
 UNKNOWN_CATEGORY = NO_CATEGORY + 1  # in place of a name that the category tree does not have
+ABOVE_CATEGORIES = NO_CATEGORY + 2  # in place of a category_id: the photo is in a parent's folder
+
+
+def is_category_id(number: int) -> bool:
+    """Returns whether a number is a category id, and none that is in place of one."""
+    return number > ABOVE_CATEGORIES
+
 
 # Rows that describe pictures, one each. `fetch` needs their columns `file`, `offset`, `length` and
 # `product_id`; other columns are ignored.
@@ -259,5 +266,5 @@ class Source(Protocol):
     def describe_place(self, rejected: Rejected) -> str:
         """Returns where a rejected piece is, for messages."""
 
-    def notes(self) -> Mapping[str, int]:
-        """Returns the numbers of `files` that are no photos and of repeated `rows`, if any."""
+    def notes(self) -> Sequence[str]:
+        """Returns lines about what the source passes over."""

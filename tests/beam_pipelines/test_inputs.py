@@ -249,7 +249,7 @@ def test_unusable_photos_are_rejected_with_their_paths(
     assert {name: (p['reason'], p['picture']) for name, p in pieces.items()} == {
         '1000000300/2/b.jpg': ('not_a_picture', 1),
         '77/3.jpg': ('unknown_category', None),
-        'loose.jpg': ('unlabelled', None),
+        'loose.jpg': ('above_categories', None),
         '1000000100/5/0.jpg': ('too_many_pictures', None),
     }
     assert fine not in pieces
@@ -278,8 +278,18 @@ def test_folders_are_the_tree_where_there_is_no_file(tmp_path: Path) -> None:
         write_photo(tmp_path / 'photos', name, jpeg(number))
     write_photo(tmp_path / 'photos', 'Hats/Thumbs.db', b'clutter')
     out = tmp_path / 'out'
-    done = run_command(f'--input={tmp_path / "photos"}', f'--output={out}')
+    write_photo(tmp_path / 'photos', 'Shoes/stray.jpg', jpeg(98))
+    refused = run_command(f'--input={tmp_path / "photos"}', f'--output={out}')
+    assert refused.returncode == 2
+    assert 'got 1 of 21 photos beside folders of photos (Shoes 1); move them' in refused.stderr
+    done = run_command(
+        f'--input={tmp_path / "photos"}', f'--output={out}', '--max_rejected_fraction=0.1'
+    )
     assert done.returncode == 0, done.stderr
+    assert '\ncategories 3 from the folders: Hats, Shoes > Boots, Shoes > Heels\n' in done.stdout
+    assert '\nrejected   1 document: above_categories 1\n' in done.stdout
+    (line,) = (out / 'rejected' / 'rejected.jsonl').read_text().splitlines()
+    assert json.loads(line)['place'] == str(tmp_path / 'photos' / 'Shoes' / 'stray.jpg')
     assert 'note       files passed over that are no photos: 1\n' in done.stdout
     text = 'category_id,category_level1,category_level2\n0,Hats,\n1,Shoes,Boots\n2,Shoes,Heels\n'
     assert (out / 'category_names.csv').read_text() == text

@@ -12,13 +12,12 @@ from functools import cached_property
 from catalog import product_key
 from catalog.errors import UserError
 from catalog.sources.source import (
-    NO_CATEGORY,
-    UNKNOWN_CATEGORY,
     Piece,
     Products,
     Range,
     Rejected,
     Source,
+    is_category_id,
 )
 from trainer.predict.dump_stream import DumpPosition, DumpProduct
 
@@ -132,6 +131,6 @@ def _category(products: Products, number: int) -> int | str | None:
     """Returns the category of a product: an id, a text, or None if it has none."""
     text = products.category_texts.get(number)
     category_id = int(products.category_ids[number])
-    if text is None and category_id not in (NO_CATEGORY, UNKNOWN_CATEGORY):
+    if text is None and is_category_id(category_id):
         return category_id
     return text

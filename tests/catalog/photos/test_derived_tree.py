@@ -13,7 +13,7 @@ from tests.shop import write_photo
 def derive(folder: Path, *names: str, product_folders: bool | None = None) -> str:
     for name in names:
         write_photo(folder, name, b'x')
-    made = derived_tree.derive_from_folders([str(folder)], product_folders=product_folders)
+    made = derived_tree.derive_from_folders([str(folder)], product_folders=product_folders).data
     assert (
         categories.format_tree(
             [int(number) for number in categories.parse(made, path='derived').ids],
@@ -25,7 +25,13 @@ def derive(folder: Path, *names: str, product_folders: bool | None = None) -> st
 
 
 def test_class_folders_are_the_categories(tmp_path: Path) -> None:
-    names = ['shoes/1.jpg', 'Cafe\u0301s/1.jpg', 'shoes/x/2.jpg', 'empty/notes.txt', 'loose.jpg']
+    names = [
+        'shoes/1.jpg',
+        'Cafe\u0301s/1.jpg',
+        'shoes/x/notes.txt',
+        'empty/notes.txt',
+        'loose.jpg',
+    ]
     assert derive(tmp_path, *names) == 'category_id,category_level1\n0,Cafés\n1,shoes\n'
 
 
@@ -41,12 +47,38 @@ def test_nested_folders_are_levels(tmp_path: Path) -> None:
     )
 
 
-def test_innermost_folders_are_products_if_asked(tmp_path: Path) -> None:
-    names = ['shoes/p1/1.jpg', 'shoes/p1/2.jpg', 'shoes/3.jpg', 'hats/p2/1.jpg']
-    assert derive(tmp_path, *names, product_folders=True) == (
-        'category_id,category_level1\n0,hats\n1,shoes\n'
+def test_a_photo_in_a_parent_is_above_the_categories(tmp_path: Path) -> None:
+    for name in ('Home/mug.jpg', 'Shoes/stray.jpg', 'Shoes/readme.txt', 'loose.jpg'):
+        write_photo(tmp_path, name, b'x')
+    for number in range(10):
+        write_photo(tmp_path, f'Shoes/Boots/{number}.jpg', b'x')
+        write_photo(tmp_path, f'Shoes/Heels/{number}.jpg', b'x')
+    made = derived_tree.derive_from_folders([str(tmp_path)], product_folders=None)
+    assert made.describe() == '3 from the folders: Home, Shoes > Boots, Shoes > Heels'
+    assert made.above == {'.': 1, 'Shoes': 1}
+    assert made.notes() == [
+        'photos in folders above the categories, which are rejected: 2 (. 1, Shoes 1)'
+    ]
+    made.check_above(0.1)
+    with pytest.raises(UserError) as caught:
+        made.check_above(0.05)
+    assert str(caught.value) == (
+        '--input: folders above the categories must have no photos of their own, got 2 of 23 '
+        'photos beside folders of photos (. 1, Shoes 1); move them, or use --product_folders if '
+        'the folders beside them are products; --max_rejected_fraction, now 0.05, allows their loss'
     )
-    (tmp_path / 'shoes' / '3.jpg').unlink()
+
+
+def test_innermost_folders_are_products_if_asked(tmp_path: Path) -> None:
+    names = ['shoes/p1/1.jpg', 'shoes/p1/2.jpg', 'shoes/3.jpg', 'hats/p2/1.jpg', 'stray.jpg']
+    for name in names:
+        write_photo(tmp_path, name, b'x')
+    made = derived_tree.derive_from_folders([str(tmp_path)], product_folders=True)
+    assert made.data.decode() == 'category_id,category_level1\n0,hats\n1,shoes\n'
+    assert made.notes() == [
+        'photos in folders above the categories, which are rejected: 1 (. 1)',
+        'photos beside folders of products, each a product: 1 (shoes 1)',
+    ]
     with pytest.raises(UserError) as caught:
         derive(tmp_path)
     assert str(caught.value) == (
@@ -56,22 +88,45 @@ def test_innermost_folders_are_products_if_asked(tmp_path: Path) -> None:
     )
 
 
-def test_folders_in_categories_are_products(tmp_path: Path) -> None:
-    names = ['A/B/1.jpg', 'A/B/p/1.jpg', 'A/B/p/2.jpg', 'A/C/2.jpg']
-    assert derive(tmp_path, *names) == (
-        'category_id,category_level1,category_level2\n0,A,B\n1,A,C\n'
+def test_products_beside_categories_are_refused(tmp_path: Path) -> None:
+    names = ['A/Shoes/p1/1.jpg', 'A/Misc/1.jpg']
+    with pytest.raises(UserError) as caught:
+        derive(tmp_path, *names, product_folders=True)
+    assert str(caught.value) == (
+        f'{tmp_path}/A: with --product_folders, the folders in a folder must be products or '
+        "categories, got 'Misc', which has photos, and 'Shoes', which has folders of photos; put "
+        "the photos of 'Misc' into folders of products, or give the tree with --categories"
     )
 
 
 def test_folders_without_photos_give_no_tree(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match='must have folders with photos, which name'):
-        derive(tmp_path, '1.jpg')
+    (tmp_path / 'a').mkdir()
+    for name, got in (
+        ('a', 'no photos; is this the right folder?'),
+        ('a/b.txt', 'no photos; 1 other file is in it; is this the right folder?'),
+        (
+            'a.jpg',
+            '1 photo that is in none; --categories gives a tree, and --unlabelled reads photos '
+            'without categories',
+        ),
+    ):
+        if '.' in name:
+            write_photo(tmp_path, name, b'x')
+        with pytest.raises(UserError) as caught:
+            derive(tmp_path)
+        assert str(caught.value) == (
+            f'{tmp_path}: must have photos in folders that are their categories (DIR/CATEGORY/), '
+            f'got {got}'
+        )
 
 
 def test_categories_of_lists_give_a_tree() -> None:
-    made = derived_tree.derive_from_texts(['A > C', 'B', 'A > B/D'], path='list.csv')
-    assert made.decode() == 'category_id,category_level1,category_level2\n0,A,B/D\n1,A,C\n2,B,\n'
-    made = derived_tree.derive_from_texts(['12', '7'], path='list.csv')
-    assert made.decode() == 'category_id,category_level1\n7,7\n12,12\n'
+    made = derived_tree.derive_from_texts({'A > C': 2, 'B': 1, 'A > B/D': 1}, path='list.csv')
+    assert made.describe() == '3 from the list: A > B/D, A > C, B'
+    assert (
+        made.data.decode() == 'category_id,category_level1,category_level2\n0,A,B/D\n1,A,C\n2,B,\n'
+    )
+    made = derived_tree.derive_from_texts({'12': 1, '7': 1}, path='list.csv')
+    assert made.data.decode() == 'category_id,category_level1\n7,7\n12,12\n'
     with pytest.raises(UserError, match="got '7' and 'A'; give the tree with --categories"):
-        derived_tree.derive_from_texts(['7', 'A'], path='list.csv')
+        derived_tree.derive_from_texts({'7': 1, 'A': 1}, path='list.csv')

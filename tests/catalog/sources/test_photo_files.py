@@ -8,7 +8,13 @@ import pytest
 from catalog import categories
 from catalog.errors import UserError
 from catalog.sources import opening, photo_lists
-from catalog.sources.source import NO_CATEGORY, UNKNOWN_CATEGORY, Products, Source
+from catalog.sources.source import (
+    ABOVE_CATEGORIES,
+    NO_CATEGORY,
+    UNKNOWN_CATEGORY,
+    Products,
+    Source,
+)
 from tests.catalog.sources import reading
 from tests.shop import CATEGORY_IDS, jpeg, write_photo
 
@@ -198,7 +204,7 @@ def test_folders_without_a_category_are_named_with_the_nearest(tmp_path: Path) -
         'above its default'
     )
     assert [number for number, _, _ in products(source)].count(UNKNOWN_CATEGORY) == 3
-    assert source.notes() == {'files': 1}
+    assert source.notes() == ['files passed over that are no photos: 1']
 
 
 def test_photos_above_the_categories_have_none(tmp_path: Path) -> None:
@@ -207,8 +213,8 @@ def test_photos_above_the_categories_have_none(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"got 'Clothes' \(1 photo; "):
         opening.check_folders(source, TREE)
     assert sorted(products(source)) == [
-        (NO_CATEGORY, 'c.jpg', 1),
-        (UNKNOWN_CATEGORY, 'Clothes/a.jpg', 1),
+        (ABOVE_CATEGORIES, 'Clothes/a.jpg', 1),
+        (ABOVE_CATEGORIES, 'c.jpg', 1),
         (1, 'Clothes/Shoes/Boots/b.jpg', 1),
     ]
 
@@ -222,7 +228,7 @@ def test_a_row_without_a_product_is_a_product(tmp_path: Path) -> None:
     text = 'path,category\nshoes/1.jpg,1\nboots/1.jpg,1\nboots/1.jpg,1\n'
     source = open_list(tmp_path, text)
     assert sorted(products(source)) == [(1, 'boots/1.jpg', 1), (1, 'shoes/1.jpg', 1)]
-    assert source.notes() == {'rows': 1}
+    assert source.notes() == ['rows passed over that repeat another: 1']
 
 
 def test_rows_with_one_product_are_its_views(tmp_path: Path) -> None:
