@@ -59,8 +59,11 @@ def _tensor_file() -> descriptor_pb2.FileDescriptorProto:
         (6, 'double_val', 'double'),
         (7, 'int_val', 'int32'),
         (8, 'string_val', 'bytes'),
+        (9, 'scomplex_val', 'float'),
         (10, 'int64_val', 'int64'),
         (11, 'bool_val', 'bool'),
+        (12, 'dcomplex_val', 'double'),
+        (13, 'half_val', 'int32'),
         (16, 'uint32_val', 'uint32'),
         (17, 'uint64_val', 'uint64'),
     ]:

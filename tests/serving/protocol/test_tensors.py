@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -26,6 +27,10 @@ ARRAYS = [
     np.array(b'x', object),
     np.zeros([0, 3], np.float32),
     np.zeros([0], object),
+    np.array([[0.1, -65504], [np.inf, -0.0]], np.float16),
+    np.array([0.1, 3e38], ml_dtypes.bfloat16),
+    np.array([[1 + 2j, -0.5j]], np.complex64),
+    np.array(1e300 - 1j, np.complex128),
 ]
 
 
@@ -45,23 +50,65 @@ def test_tensors_are_interchangeable_with_tensorflow(array: np.ndarray, message:
     np.testing.assert_array_equal(read, array)
 
 
+def tensor(shape: list[int], **fields: Any) -> tensor_pb2.TensorProto:
+    message = tensor_pb2.TensorProto(**fields)
+    for size in shape:
+        message.tensor_shape.dim.add(size=size)
+    return message
+
+
+@pytest.mark.parametrize(
+    'proto',
+    [
+        tensor([2], dtype=6, int_val=[300, -129]),
+        tensor([2], dtype=4, int_val=[300, -1]),
+        tensor([1], dtype=17, int_val=[70000]),
+        tensor([3], dtype=1),
+        tensor([2, 2], dtype=7),
+        tensor([2], dtype=10),
+        tensor([2], dtype=8),
+        tensor([], dtype=1),
+        tensor([], dtype=7),
+        tensor([1], dtype=1, float_val=[1, 2]),
+        tensor([3], dtype=7, string_val=[b'a', b'b']),
+        tensor([3], dtype=23, uint64_val=[2**64 - 1]),
+        tensor([3], dtype=19, half_val=[0x3C00, 70000]),
+        tensor([3], dtype=14, half_val=[0x3F80, 0xBF80]),
+        tensor([2], dtype=8, scomplex_val=[1, 2, 3]),
+        tensor([1], dtype=18, dcomplex_val=[1, 2]),
+        tensor([2], dtype=7, tensor_content=b'\x01\x02abb'),
+        tensor([1], dtype=7, tensor_content=b'\x80\x01' + b'x' * 128),
+        tensor([2], dtype=10, tensor_content=b'\x00\x01'),
+        tensor([0, 3], dtype=1, float_val=[1]),
+    ],
+    ids=str,
+)
+def test_incomplete_and_superfluous_values_are_read_as_tensorflow_reads_them(proto: Any) -> None:
+    dtype = tf.as_dtype(proto.dtype)
+    tensor = tf.io.parse_tensor(proto.SerializeToString(), dtype)
+    expected = np.asarray(tensor.numpy(), dtype.as_numpy_dtype)
+    read = tensors.read_array(proto)
+    np.testing.assert_array_equal(read, expected)
+    assert read.shape == expected.shape
+    assert read.dtype == dtype.as_numpy_dtype
+
+
 @pytest.mark.parametrize(
     ('proto', 'reason'),
     [
-        ({'dtype': 8}, 'got DataType 8'),
-        ({'dtype': 1, 'shape': [2]}, 'must have 2 values, got 0'),
-        ({'dtype': 1, 'shape': [1], 'float_val': [1, 2]}, 'must have 1 values, got 2'),
-        ({'dtype': 1, 'shape': [-1], 'float_val': [1]}, 'must be known'),
-        ({'dtype': 1, 'shape': [2], 'tensor_content': b'123'}, 'must have 8 bytes, got 3'),
-        ({'dtype': 7, 'shape': [1], 'tensor_content': b'\x01x'}, 'must have its values in'),
-        ({'dtype': 4, 'shape': [1], 'int_val': [300]}, 'must be in the range of uint8'),
-        ({'dtype': 9, 'shape': [1 << 20, 1 << 20], 'int64_val': [0]}, 'must have at most'),
+        (tensor([], dtype=11), 'got DataType 11'),
+        (tensor([], dtype=0), 'got DataType 0'),
+        (tensor([-1], dtype=1, float_val=[1]), 'must be known'),
+        (tensor([2], dtype=1, tensor_content=b'123'), 'must have 8 bytes, got 3'),
+        (tensor([2], dtype=7, tensor_content=b'\x01x'), 'lengths as varints|must have'),
+        (tensor([1], dtype=7, tensor_content=b'\x05x'), 'must have 6 bytes, got 2'),
+        (tensor([1], dtype=7, tensor_content=b'\xff' * 9), 'lengths as varints'),
+        (tensor([1 << 40], dtype=7, tensor_content=b'\x01x'), 'must have at most'),
+        (tensor([1 << 20, 1 << 20], dtype=9, int64_val=[0]), 'must have at most'),
+        (tensor([1 << 26], dtype=9), 'tensor with 0 values must have at most 268435456 bytes'),
     ],
+    ids=str,
 )
-def test_an_inconsistent_tensor_is_rejected(proto: dict[str, Any], reason: str) -> None:
-    shape = proto.pop('shape', [])
-    message = tensor_pb2.TensorProto(**proto)
-    for size in shape:
-        message.tensor_shape.dim.add(size=size)
+def test_an_inconsistent_tensor_is_rejected(proto: Any, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        tensors.read_array(message)
+        tensors.read_array(proto)
