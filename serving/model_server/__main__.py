@@ -49,6 +49,11 @@ _POLL = flags.DEFINE_float(
     1,
     'Time between two checks for a new version, in seconds; 0 disables the checks.',
 )
+_GRPC_HEALTH = flags.DEFINE_boolean(
+    'enable_grpc_healthcheck_service',
+    False,
+    'Offers grpc.health.v1.Health for the services "", "PredictionService" and "ModelService".',
+)
 
 
 def main(argv: list[str]) -> None:
@@ -62,6 +67,7 @@ def main(argv: list[str]) -> None:
         rest_port=_REST_PORT.value,
         poll_seconds=_POLL.value,
         rest_timeout_seconds=_REST_TIMEOUT.value / 1000,
+        grpc_health=_GRPC_HEALTH.value,
     )
     with startup_messages.hide():
         import tensorflow as tf

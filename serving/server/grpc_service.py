@@ -5,11 +5,13 @@ Predict, GetModelMetadata and GetModelStatus; every other method returns UNIMPLE
 """
 
 import functools
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
+import numpy.typing as npt
 from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health import HealthServicer
 from tensorflow_serving.apis import (
@@ -29,7 +31,7 @@ MAX_ERROR_CHARACTERS = 1024  # as in TensorFlow Serving; gRPC sends an error in 
 Method = Callable[[Any, Any, Any], Any]
 
 
-def build_server(versions: ModelVersions, health: HealthServicer, *, threads: int) -> Any:
+def build_server(versions: ModelVersions, health: HealthServicer | None, *, threads: int) -> Any:
     """Builds a grpc.Server with all services, not yet bound to a port."""
     grpc_server = grpc.server(
         ThreadPoolExecutor(threads, thread_name_prefix='grpc'),
@@ -39,12 +41,13 @@ def build_server(versions: ModelVersions, health: HealthServicer, *, threads: in
         PredictionService(versions), grpc_server
     )
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(versions), grpc_server)
-    health_pb2_grpc.add_HealthServicer_to_server(health, grpc_server)
+    if health:
+        health_pb2_grpc.add_HealthServicer_to_server(health, grpc_server)
     return grpc_server
 
 
 def _aborts_on_error(method: Method) -> Method:
-    """Decorates a service method: a RequestError becomes its gRPC status."""
+    """Decorates a service method: a RequestError becomes its gRPC status, a bug INTERNAL."""
 
     @functools.wraps(method)
     def call(service: Any, request: Any, context: Any) -> Any:
@@ -55,6 +58,9 @@ def _aborts_on_error(method: Method) -> Method:
             if len(message) > MAX_ERROR_CHARACTERS:
                 message = message[:MAX_ERROR_CHARACTERS] + '...TRUNCATED'
             return context.abort(grpc.StatusCode[error.code.name], message)
+        except Exception as error:
+            logging.exception('a request failed by an error of the server')
+            return context.abort(grpc.StatusCode.INTERNAL, f'{type(error).__name__}, see the log')
 
     return call
 
@@ -73,13 +79,10 @@ class PredictionService:
     @_aborts_on_error
     def Predict(self, request: Any, context: Any) -> Any:  # noqa: N802  (the proto's name)
         """Runs a signature within the client's deadline."""
-        spec = _spec(request)
-        try:
-            inputs = {name: tensors.read_array(proto) for name, proto in request.inputs.items()}
-        except ValueError as error:
-            raise invalid_argument(f'tensor parsing error: {error}') from error
+        spec = _named_spec(request)
         name = request.model_spec.signature_name or DEFAULT_SIGNATURE
         with self._versions.use(spec) as loaded:
+            inputs = {name: _read_array(name, proto) for name, proto in request.inputs.items()}
             outputs = loaded.model.run(
                 name,
                 inputs,
@@ -91,14 +94,14 @@ class PredictionService:
         response.model_spec.version.value = loaded.version
         response.model_spec.signature_name = name
         for output, array in outputs.items():
-            tensors.write_array(response.outputs[output], array)
+            _write_array(response.outputs[output], array, name=output)
         return response
 
     @_aborts_on_error
     def GetModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Returns the signatures of the requested version."""
         return model_info.build_metadata(
-            self._versions, _spec(request), fields=list(request.metadata_field)
+            self._versions, _named_spec(request), fields=list(request.metadata_field)
         )
 
     Classify = _unimplemented
@@ -118,6 +121,27 @@ class ModelService:
         return model_info.build_status(self._versions, _spec(request))
 
     HandleReloadConfigRequest = _unimplemented
+
+
+def _read_array(name: str, proto: Any) -> npt.NDArray[Any]:
+    try:
+        return tensors.read_array(proto)
+    except ValueError as error:
+        raise invalid_argument(f'tensor parsing error: {name}: {error}') from error
+
+
+def _write_array(proto: Any, array: npt.NDArray[Any], *, name: str) -> None:
+    try:
+        tensors.write_array(proto, array)
+    except ValueError as error:
+        raise RequestError(Code.UNIMPLEMENTED, f'output {name!r}: {error}') from error
+
+
+def _named_spec(request: Any) -> ModelSpec:
+    spec = _spec(request)
+    if not spec.name:
+        raise invalid_argument('ModelSpec has no name specified.')
+    return spec
 
 
 def _spec(request: Any) -> ModelSpec:

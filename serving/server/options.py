@@ -21,6 +21,7 @@ class ServerOptions:
       rest_port: REST port; 0 lets the system choose one.
       poll_seconds: Time between two checks for a new version; 0 disables them.
       rest_timeout_seconds: Time limit of one model run over REST.
+      grpc_health: Whether to offer the service grpc.health.v1.Health.
     """
 
     model_name: str
@@ -30,6 +31,7 @@ class ServerOptions:
     rest_port: int
     poll_seconds: float
     rest_timeout_seconds: float
+    grpc_health: bool = False
 
     def __post_init__(self) -> None:
         for name in ('grpc_port', 'rest_port'):

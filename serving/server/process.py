@@ -16,11 +16,11 @@ from serving.server.options import REST_TIMEOUT_SECONDS, ServerOptions
 from serving.server.versions import ModelVersions
 
 GRACE_SECONDS = REST_TIMEOUT_SECONDS  # for accepted requests after SIGTERM
-SERVICES = (
+HEALTH_SERVICES = (
     OVERALL_HEALTH,
-    'tensorflow.serving.PredictionService',
-    'tensorflow.serving.ModelService',
-)
+    'PredictionService',
+    'ModelService',
+)  # TensorFlow Serving's names
 
 
 def serve(
@@ -41,7 +41,7 @@ def serve(
     """
     tf.get_logger().setLevel('ERROR')  # hides deprecation warnings of the TensorFlow 1 loader
     versions = ModelVersions(options.model_name, options.model_base_path, report=report)
-    health = HealthServicer()
+    health = HealthServicer() if options.grpc_health else None
     threads = max(8, 4 * (os.cpu_count() or 1))
     grpc_server = grpc_service.build_server(versions, health, threads=threads)
     stop = threading.Event()
@@ -57,8 +57,9 @@ def serve(
         rest.start()
         try:
             grpc_server.start()
-            for service in SERVICES:
-                health.set(service, health_pb2.HealthCheckResponse.SERVING)
+            if health:
+                for service in HEALTH_SERVICES:
+                    health.set(service, health_pb2.HealthCheckResponse.SERVING)
             on_ready(
                 f'ready: model {options.model_name} version {version}, '
                 f'gRPC {options.host}:{grpc_port}, '
@@ -72,7 +73,8 @@ def serve(
             stop.wait()
         finally:  # otherwise the threads keep the process alive, and it ignores SIGTERM
             stop.set()
-            health.enter_graceful_shutdown()
+            if health:
+                health.enter_graceful_shutdown()
             rest.stop()
             grpc_server.stop(GRACE_SECONDS).wait()
             rest.join()

@@ -89,6 +89,21 @@ def build_module(bias: float) -> Any:
 
         @tf.function(
             input_signature=[
+                tf.TensorSpec([None], getattr(tf, name), name)
+                for name in ('half', 'bfloat16', 'complex64', 'int8', 'uint16')
+            ]
+        )
+        def types(self, half: Any, bfloat16: Any, complex64: Any, int8: Any, uint16: Any) -> Any:
+            return {
+                'half': tf.identity(half),
+                'bfloat16': tf.identity(bfloat16),
+                'complex64': tf.identity(complex64),
+                'int8': tf.identity(int8),
+                'uint16': tf.identity(uint16),
+            }
+
+        @tf.function(
+            input_signature=[
                 tf.TensorSpec([], tf.string, 'started_file'),
                 tf.TensorSpec([], tf.string, 'awaited_file'),
             ]
@@ -112,7 +127,7 @@ def save_version(
     """Writes a version folder under a temporary name, renames it and returns its module."""
     module = build_module(bias)
     folder = Path(base) / f'{version}.tmp'
-    names = ('serving_default', 'product', 'embedding', 'echo', 'wait')
+    names = ('serving_default', 'product', 'embedding', 'echo', 'types', 'wait')
     tf.saved_model.save(module, str(folder), {name: getattr(module, name) for name in names})
     if warmups:
         (folder / 'assets.extra').mkdir()

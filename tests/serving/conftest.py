@@ -26,7 +26,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningSe
     """A server of version 3, and the module that it was saved from."""
     base = tmp_path_factory.mktemp('colours')
     module = save_version(base, 3)
-    server = start_server(base)
+    server = start_server(base, '--enable_grpc_healthcheck_service')
     yield server, module
     server.kill()
 

@@ -161,6 +161,55 @@ def test_the_graph_decides_which_shapes_it_accepts(stub: Any) -> None:
     assert tf.make_ndarray(response.outputs['decimals']).tolist() == [[1.0, 2.0, 3.0]]
 
 
+def test_half_complex_and_small_integers_belong_to_the_protocol(stub: Any) -> None:
+    inputs = {
+        'half': tf.constant([0.5, -65504.0], tf.half),
+        'bfloat16': tf.constant([0.5, -3e38], tf.bfloat16),
+        'complex64': tf.constant([1 - 2j, 0.5j], tf.complex64),
+        'int8': tf.constant([-128, 44], tf.int8),
+        'uint16': tf.constant([65535, 0], tf.uint16),
+    }
+    request = predict_request(
+        {name: tf.make_tensor_proto(tf.make_ndarray(tf.make_tensor_proto(tensor)))
+         for name, tensor in inputs.items()},
+        signature='types',
+    )  # fmt: skip
+    # As in TensorFlow, an integer wraps around at its type's range: 300 - 256 = 44.
+    request.inputs['int8'].ClearField('tensor_content')
+    request.inputs['int8'].int_val.extend([-128, 300])
+    outputs = stub.Predict(request, timeout=30).outputs
+    assert set(outputs) == set(inputs)
+    for name, tensor in inputs.items():
+        np.testing.assert_array_equal(tf.make_ndarray(outputs[name]), tensor.numpy())
+
+
+def test_a_tensor_without_values_is_zero(stub: Any) -> None:
+    inputs = {'decimals': [[0.0, 0.0]], 'integers': [0], 'flag': [False], 'text': [b'']}
+    expected = stub.Predict(predict_request(inputs, signature='echo'), timeout=30).outputs
+    request = predict_request(inputs, signature='echo')
+    for tensor in request.inputs.values():
+        for field in ('tensor_content', 'int_val', 'bool_val', 'string_val', 'float_val'):
+            tensor.ClearField(field)
+    assert stub.Predict(request, timeout=30).outputs == expected
+
+
+def test_an_unknown_version_is_reported_before_an_invalid_tensor(stub: Any) -> None:
+    request = predict_request({'image_bytes': tf.make_tensor_proto([b'x'])}, version=99)
+    request.inputs['image_bytes'].dtype = 0
+    assert error_of(stub.Predict, request)[0] == grpc.StatusCode.NOT_FOUND
+    request.model_spec.ClearField('version')
+    assert error_of(stub.Predict, request)[0] == grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_an_empty_model_name_is_invalid(stub: Any) -> None:
+    request = predict_request({'image_bytes': [b'x']}, name='')
+    expected = (grpc.StatusCode.INVALID_ARGUMENT, 'ModelSpec has no name specified.')
+    assert error_of(stub.Predict, request) == expected
+    metadata = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=['signature_def'])
+    metadata.model_spec.SetInParent()
+    assert error_of(stub.GetModelMetadata, metadata) == expected
+
+
 def test_a_request_without_a_model_spec_is_rejected(stub: Any) -> None:
     assert error_of(stub.Predict, predict_pb2.PredictRequest()) == (
         grpc.StatusCode.INVALID_ARGUMENT,
@@ -213,11 +262,17 @@ def test_status_reports_the_versions(channel: grpc.Channel) -> None:
     )
 
 
-def test_health_is_serving(channel: grpc.Channel) -> None:
+@pytest.mark.parametrize('service', ['', 'PredictionService', 'ModelService'])
+def test_health_is_serving(channel: grpc.Channel, service: str) -> None:
     stub = health_pb2_grpc.HealthStub(channel)
-    for service in ('', 'tensorflow.serving.PredictionService'):
-        response = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=30)
-        assert response.status == health_pb2.HealthCheckResponse.SERVING
+    response = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=30)
+    assert response.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_the_health_of_an_unknown_service_is_not_found(channel: grpc.Channel) -> None:
+    request = health_pb2.HealthCheckRequest(service='tensorflow.serving.PredictionService')
+    check = health_pb2_grpc.HealthStub(channel).Check
+    assert error_of(check, request)[0] == grpc.StatusCode.NOT_FOUND
 
 
 def test_other_methods_are_unimplemented(stub: Any, channel: grpc.Channel) -> None:

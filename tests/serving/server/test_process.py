@@ -8,6 +8,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.serving.colours import RED, b64, jpeg, save_version
 from tests.serving.running import PREDICT, RunningServer
@@ -41,6 +42,9 @@ def test_a_run_past_its_deadline_is_stopped_and_the_server_keeps_running(
     with pytest.raises(grpc.RpcError) as caught:
         wait_over_grpc(server, tmp_path, timeout_seconds=0.3)
     assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    with grpc.insecure_channel(server.grpc) as channel, pytest.raises(grpc.RpcError) as caught:
+        health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=30)
+    assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED  # without its flag
     # On a busy machine a run may need more than 0.3 s, so it is repeated.
     wait_for(lambda: server.http('POST', PREDICT, {'instances': [b64(jpeg(RED))]})[0] == 200)
     assert server.stop() == 0  # waits for runs in progress: there are none
