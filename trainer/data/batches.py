@@ -6,8 +6,10 @@ Records travel serialized and are parsed by the thousand; pictures travel encode
 by the batch, several batches at a time: fewer and larger elements cost tf.data less.
 """
 
+import atexit
 import dataclasses
 import functools
+import gc
 import os
 from collections.abc import Callable
 from typing import Any
@@ -261,9 +263,20 @@ def _prefetched(batches: tf.data.Dataset) -> tf.data.Dataset:
 
     Its thread kept a worker that had lost its peer from ending (TensorFlow 2.21).
     """
+    _free_iterators_at_exit()
     options = tf.data.Options()
     options.autotune.enabled = False
     return batches.prefetch(PREFETCHED_BATCHES).with_options(options)
+
+
+@functools.cache
+def _free_iterators_at_exit() -> None:
+    """Frees iterators in reference cycles while Python's threads still run.
+
+    An iterator waits for its decoders when it is freed. Later in its exit, the interpreter ends
+    every thread that wants to run Python, decoders too, and the process would wait forever.
+    """
+    atexit.register(gc.collect)
 
 
 def _parallel_decoders() -> int:

@@ -2,6 +2,8 @@ import dataclasses
 import gzip
 import itertools
 import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -285,3 +287,29 @@ def test_memory_stays_flat_over_epochs(data: DataSet) -> None:
     # An epoch of encoded pictures is 0.2 MB, decoded 0.4 MB. A leak would grow in every hundred
     # epochs; other allocations of the process occur in one of them.
     assert np.median(np.diff(resident)) < 2
+
+
+_EXIT_WHILE_PICTURES_ARE_DECODED = """
+import sys
+from trainer.config import InputConfig, TrainConfig
+from trainer.data.batches import train_batches
+from trainer.data.data_set import open_data_set
+from trainer.data.examples import batch_spec
+
+config = TrainConfig(batch_size=512, total_steps=1, input=InputConfig(height=180, width=180))
+iterator = iter(train_batches(open_data_set(sys.argv[1]), batch_spec(config)))
+next(iterator)
+cycle = [iterator]
+cycle.append(cycle)
+del iterator, cycle
+"""
+
+
+def test_a_process_ends_while_pictures_are_decoded(data_folder: str) -> None:
+    """Two of three such processes waited forever in the interpreter's exit."""
+    subprocess.run(
+        [sys.executable, '-c', _EXIT_WHILE_PICTURES_ARE_DECODED, data_folder],
+        cwd=Path(__file__).parents[3],
+        check=True,
+        timeout=300,
+    )

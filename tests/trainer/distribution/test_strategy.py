@@ -107,7 +107,7 @@ def test_two_mirrored_devices_compute_the_losses_of_one(data_folder: str) -> Non
         cwd=Path(__file__).parents[3],
         capture_output=True,
         text=True,
-        timeout=590,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr
