@@ -7,6 +7,7 @@ from setuptools import find_packages, setup
 
 BEAM = ['apache-beam[gcp]']
 TRAIN = [
+    'cryptography',  # signed digests of models
     'jinja2',
     'keras',
     'matplotlib',
@@ -18,6 +19,7 @@ TRAIN = [
     'tensorflow-serving-api',
 ]
 SERVE = [
+    'cryptography',
     'grpcio',
     'grpcio-health-checking',
     'starlette',

@@ -8,6 +8,7 @@
 | `storage` | local and `gs://` paths: reads, range reads, atomic writes |
 | `object_store` | `gs://` objects: the client, its retries and its errors |
 | `atomic_folder` | folders that are published by a rename |
+| `digests/` | `digests.json` of a model folder: written, signed, verified |
 | `categories` | the category tree and its dense labels |
 | `trees/` | the files of category trees, in their forms |
 | `record` | the fields of a record and its bytes |

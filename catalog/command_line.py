@@ -186,7 +186,8 @@ def _explain(message: str, missing: Sequence[str], arguments: Sequence[str]) -> 
     return f'--{name}: {rule}'
 
 
-def _parse_only_flags(argv: list[str]) -> list[str]:
+def parse_only_flags(argv: list[str]) -> list[str]:
+    """Parses the flags; exits with an error if there is another argument."""
     remaining = parse_flags(argv)
     if len(remaining) > 1:
         exit_with_error(
@@ -199,7 +200,7 @@ def _parse_only_flags(argv: list[str]) -> list[str]:
 def run(
     main: Callable[[list[str]], None],
     *,
-    parse: Callable[[list[str]], list[str]] = _parse_only_flags,
+    parse: Callable[[list[str]], list[str]] = parse_only_flags,
 ) -> None:
     """Runs a command. `--help` prints the docstring of its module and its flags.
 

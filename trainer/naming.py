@@ -20,4 +20,3 @@ LABEL_ERRORS = 'suspects.csv'
 # export
 SAVED_MODEL = 'saved_model.pb'
 MODEL_CARD = 'model_card.json'
-DIGESTS = 'digests.json'

@@ -1,16 +1,18 @@
-"""Serves a model over REST and gRPC on a laptop and in tests, as TensorFlow Serving does.
+"""Serves models over REST and gRPC on a laptop and in tests, as TensorFlow Serving does.
 
 This server is a stand-in. In production, use the official image tensorflow/serving with the files
 in serving/tf_serving/. Paths, JSON, protos (PredictionService, ModelService, grpc.health.v1),
 status codes and flags are the same. Classify, Regress and MultiInference are not implemented.
 
-The server serves the highest version folder. A new, higher version is loaded and warmed up, then
-replaces the old one; no request fails. On SIGTERM the server completes the accepted requests, then
+The server serves the highest version folder, or those that the version policy of a config file
+selects. A new, higher version is loaded and warmed up, then replaces the old one; no request fails.
+On SIGTERM the server completes the accepted requests, then
 exits with code 0.
 
 Examples:
   python -m serving.model_server --model_base_path=run/models/product_categories
   python -m serving.model_server --model_base_path=DIR --model_name=NAME --port=0 --rest_api_port=0
+  python -m serving.model_server --model_config_file=models.config
 
 Once both ports accept requests, the server prints one line:
   ready: model NAME version 1, gRPC 127.0.0.1:8500, REST http://127.0.0.1:8501
@@ -21,7 +23,12 @@ import sys
 from absl import flags
 
 from catalog import command_line
+from catalog.digests.keys import read_public_key
+from catalog.errors import UserError
 from catalog.process import startup_messages
+from serving.config import models as model_configs
+from serving.config.models import ModelConfig
+from serving.model_server import not_offered
 from serving.protocol import names
 from serving.server.options import REST_TIMEOUT_SECONDS, ServerOptions
 
@@ -29,9 +36,37 @@ _BASE_PATH = flags.DEFINE(
     command_line.PATH,
     'model_base_path',
     None,
-    'Folder that contains the version folders 1, 2, ...; local or gs://.',
+    'Folder that contains the version folders 1, 2, ...; local or gs://. Ignored if '
+    '--model_config_file is given.',
 )
-_NAME = flags.DEFINE_string('model_name', names.MODEL_NAME, 'Name of the model in requests.')
+_NAME = flags.DEFINE_string(
+    'model_name',
+    names.MODEL_NAME,
+    'Name of the model in requests. Ignored if --model_config_file is given.',
+)
+_CONFIG_FILE = flags.DEFINE(
+    command_line.PATH,
+    'model_config_file',
+    None,
+    'Text file of a ModelServerConfig: several models, version policies and labels.',
+)
+_CONFIG_POLL = flags.DEFINE_float(
+    'model_config_file_poll_wait_seconds',
+    0,
+    'Time between two readings of --model_config_file, in seconds; 0 reads it once.',
+)
+_LABELS = flags.DEFINE_bool(
+    'allow_version_labels_for_unavailable_models',
+    False,
+    'Whether a new label may name a version that is not loaded yet, as at startup.',
+)
+_DIGESTS_KEY = flags.DEFINE(
+    command_line.PATH,
+    'digests_key',
+    None,
+    'PEM file of an Ed25519 public key: only models that its owner signed are loaded '
+    '(trainer.export --signing_key).',
+)
 _HOST = flags.DEFINE_string(
     'host', '127.0.0.1', 'Address to listen on; 0.0.0.0 for all network interfaces.'
 )
@@ -60,14 +95,17 @@ def main(argv: list[str]) -> None:
     """Serves until SIGTERM or Ctrl-C."""
     del argv
     options = ServerOptions(
-        model_name=_NAME.value,
-        model_base_path=_BASE_PATH.value or '',
+        models=_models(),
         host=_HOST.value,
         grpc_port=_PORT.value,
         rest_port=_REST_PORT.value,
         poll_seconds=_POLL.value,
         rest_timeout_seconds=_REST_TIMEOUT.value / 1000,
         grpc_health=_GRPC_HEALTH.value,
+        config_file=_CONFIG_FILE.value,
+        config_poll_seconds=_CONFIG_POLL.value,
+        labels_for_unavailable=_LABELS.value,
+        digests_key=read_public_key(_DIGESTS_KEY.value) if _DIGESTS_KEY.value else None,
     )
     with startup_messages.hide():
         import tensorflow as tf
@@ -82,5 +120,19 @@ def main(argv: list[str]) -> None:
     )
 
 
+def _models() -> tuple[ModelConfig, ...]:
+    if _CONFIG_FILE.value:
+        return tuple(model_configs.read(_CONFIG_FILE.value))
+    if not _BASE_PATH.value:
+        raise UserError('--model_base_path must be set, or --model_config_file')
+    return (ModelConfig(_NAME.value, _BASE_PATH.value),)
+
+
+def _parse(argv: list[str]) -> list[str]:
+    if error := not_offered.find(argv[1:]):
+        command_line.exit_with_error(error)
+    return command_line.parse_only_flags(argv)
+
+
 if __name__ == '__main__':
-    command_line.run(main)
+    command_line.run(main, parse=_parse)

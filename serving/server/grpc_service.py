@@ -1,7 +1,8 @@
 """The gRPC services: PredictionService, ModelService and health, with the official protos.
 
 Protos: tensorflow_serving/apis/{prediction,model}_service.proto and grpc.health.v1. Implements
-Predict, GetModelMetadata and GetModelStatus; every other method returns UNIMPLEMENTED.
+Predict, GetModelMetadata, GetModelStatus and HandleReloadConfigRequest; every other method returns
+UNIMPLEMENTED.
 """
 
 import functools
@@ -15,32 +16,36 @@ import numpy.typing as npt
 from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health import HealthServicer
 from tensorflow_serving.apis import (
+    model_management_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
 )
 
+from catalog.errors import UserError
+from serving.config import models as model_configs
+from serving.models.models import Models
+from serving.models.spec import ModelSpec
 from serving.protocol import tensors
 from serving.protocol.names import DEFAULT_SIGNATURE, GRPC_OPTIONS
 from serving.protocol.status import Code, RequestError, invalid_argument
 from serving.server import model_info
-from serving.server.versions import ModelSpec, ModelVersions
 
 MAX_ERROR_CHARACTERS = 1024  # as in TensorFlow Serving; gRPC sends an error in a header
 
 Method = Callable[[Any, Any, Any], Any]
 
 
-def build_server(versions: ModelVersions, health: HealthServicer | None, *, threads: int) -> Any:
+def build_server(models: Models, health: HealthServicer | None, *, threads: int) -> Any:
     """Builds a grpc.Server with all services, not yet bound to a port."""
     grpc_server = grpc.server(
         ThreadPoolExecutor(threads, thread_name_prefix='grpc'),
         options=[*GRPC_OPTIONS, ('grpc.so_reuseport', 0)],  # a port in use must be an error
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-        PredictionService(versions), grpc_server
+        PredictionService(models), grpc_server
     )
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(versions), grpc_server)
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(models), grpc_server)
     if health:
         health_pb2_grpc.add_HealthServicer_to_server(health, grpc_server)
     return grpc_server
@@ -73,15 +78,15 @@ def _unimplemented(service: Any, request: Any, context: Any) -> Any:
 class PredictionService:
     """tensorflow.serving.PredictionService."""
 
-    def __init__(self, versions: ModelVersions) -> None:
-        self._versions = versions
+    def __init__(self, models: Models) -> None:
+        self._models = models
 
     @_aborts_on_error
     def Predict(self, request: Any, context: Any) -> Any:  # noqa: N802  (the proto's name)
         """Runs a signature within the client's deadline."""
         spec = _named_spec(request)
         name = request.model_spec.signature_name or DEFAULT_SIGNATURE
-        with self._versions.use(spec) as loaded:
+        with self._models.use(spec) as loaded:
             inputs = {name: _read_array(name, proto) for name, proto in request.inputs.items()}
             outputs = loaded.model.run(
                 name,
@@ -101,7 +106,7 @@ class PredictionService:
     def GetModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Returns the signatures of the requested version."""
         return model_info.build_metadata(
-            self._versions, _named_spec(request), fields=list(request.metadata_field)
+            self._models, _named_spec(request), fields=list(request.metadata_field)
         )
 
     Classify = _unimplemented
@@ -112,15 +117,26 @@ class PredictionService:
 class ModelService:
     """tensorflow.serving.ModelService."""
 
-    def __init__(self, versions: ModelVersions) -> None:
-        self._versions = versions
+    def __init__(self, models: Models) -> None:
+        self._models = models
 
     @_aborts_on_error
     def GetModelStatus(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Returns the state of the model's versions."""
-        return model_info.build_status(self._versions, _spec(request))
+        return model_info.build_status(self._models, _spec(request))
 
-    HandleReloadConfigRequest = _unimplemented
+    @_aborts_on_error
+    def HandleReloadConfigRequest(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Serves the models of the request instead of the present ones."""
+        try:
+            configs = model_configs.parse(request.config)
+        except UserError as error:
+            raise invalid_argument(str(error)) from error
+        try:
+            self._models.configure(configs)
+        except UserError as error:
+            raise RequestError(Code.FAILED_PRECONDITION, str(error)) from error
+        return model_management_pb2.ReloadConfigResponse()
 
 
 def _read_array(name: str, proto: Any) -> npt.NDArray[Any]:

@@ -5,20 +5,21 @@ from typing import Any
 
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 
+from serving.models.models import Models
+from serving.models.spec import ModelSpec
 from serving.protocol.status import invalid_argument
-from serving.server.versions import ModelSpec, ModelVersions
 
 SIGNATURE_DEF = 'signature_def'  # the only metadata field of TensorFlow Serving
 
 
-def build_status(versions: ModelVersions, spec: ModelSpec) -> Any:
+def build_status(models: Models, spec: ModelSpec) -> Any:
     """Returns a GetModelStatusResponse.
 
     Raises:
       RequestError: NOT_FOUND.
     """
     response = get_model_status_pb2.GetModelStatusResponse()
-    for version in versions.statuses(spec):
+    for version in models.statuses(spec):
         state = get_model_status_pb2.ModelVersionStatus.State.Value(version.state)
         entry = response.model_version_status.add(version=version.version, state=state)
         entry.status.error_code = int(version.code)
@@ -26,7 +27,7 @@ def build_status(versions: ModelVersions, spec: ModelSpec) -> Any:
     return response
 
 
-def build_metadata(versions: ModelVersions, spec: ModelSpec, *, fields: Sequence[str]) -> Any:
+def build_metadata(models: Models, spec: ModelSpec, *, fields: Sequence[str]) -> Any:
     """Returns a GetModelMetadataResponse.
 
     Raises:
@@ -41,7 +42,7 @@ def build_metadata(versions: ModelVersions, spec: ModelSpec, *, fields: Sequence
     response = get_model_metadata_pb2.GetModelMetadataResponse()
     response.model_spec.name = spec.name
     signature_map = get_model_metadata_pb2.SignatureDefMap()
-    with versions.use(spec) as loaded:
+    with models.use(spec) as loaded:
         response.model_spec.version.value = loaded.version
         for name, signature in loaded.model.signatures.items():
             signature_map.signature_def[name].CopyFrom(signature)

@@ -11,16 +11,13 @@ from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import OVERALL_HEALTH, HealthServicer
 
 from catalog.errors import UserError
-from serving.server import grpc_service, rest_app, rest_server
+from serving.models.loading import Loader
+from serving.models.models import Models
+from serving.server import config_watch, grpc_service, rest_app, rest_server
 from serving.server.options import REST_TIMEOUT_SECONDS, ServerOptions
-from serving.server.versions import ModelVersions
 
 GRACE_SECONDS = REST_TIMEOUT_SECONDS  # for accepted requests after SIGTERM
-HEALTH_SERVICES = (
-    OVERALL_HEALTH,
-    'PredictionService',
-    'ModelService',
-)  # TensorFlow Serving's names
+HEALTH_SERVICES = (OVERALL_HEALTH, 'PredictionService', 'ModelService')  # TensorFlow Serving's
 
 
 def serve(
@@ -32,26 +29,30 @@ def serve(
     """Serves until SIGTERM or Ctrl-C, then completes the accepted requests.
 
     Args:
-      options: Which model to serve, and where to listen.
+      options: Which models to serve, and where to listen.
       on_ready: Receives one line with both addresses once both ports accept requests.
       report: Receives one line for the operator about each version that loads or fails.
 
     Raises:
-      UserError: If a port is in use, the folder is missing, or no version loads.
+      UserError: If a port is in use, the folder is missing, or a model has no version that loads.
     """
     tf.get_logger().setLevel('ERROR')  # hides deprecation warnings of the TensorFlow 1 loader
-    versions = ModelVersions(options.model_name, options.model_base_path, report=report)
+    models = Models(
+        loader=Loader(digests_key=options.digests_key),
+        report=report,
+        labels_for_unavailable=options.labels_for_unavailable,
+    )
     health = HealthServicer() if options.grpc_health else None
     threads = max(8, 4 * (os.cpu_count() or 1))
-    grpc_server = grpc_service.build_server(versions, health, threads=threads)
+    grpc_server = grpc_service.build_server(models, health, threads=threads)
     stop = threading.Event()
     with rest_server.bind(options.host, options.rest_port) as rest_socket:
         grpc_port = _add_port(grpc_server, options.host, options.grpc_port)
-        version = versions.load_first()
+        models.configure(options.models)
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signal_number, lambda *_: stop.set())
         application = rest_app.build_application(
-            versions, timeout_seconds=options.rest_timeout_seconds
+            models, timeout_seconds=options.rest_timeout_seconds
         )
         rest = rest_server.RestServer(application, rest_socket, grace_seconds=GRACE_SECONDS)
         rest.start()
@@ -61,15 +62,24 @@ def serve(
                 for service in HEALTH_SERVICES:
                     health.set(service, health_pb2.HealthCheckResponse.SERVING)
             on_ready(
-                f'ready: model {options.model_name} version {version}, '
+                f'ready: {_describe(models)}, '
                 f'gRPC {options.host}:{grpc_port}, '
                 f'REST http://{options.host}:{rest_socket.getsockname()[1]}'
             )
             if options.poll_seconds:
-                watch = threading.Thread(
-                    target=versions.watch, args=[options.poll_seconds], kwargs={'until': stop}
-                )
-                watch.start()
+                threading.Thread(
+                    target=models.watch, args=[options.poll_seconds], kwargs={'until': stop}
+                ).start()
+            if options.config_file and options.config_poll_seconds:
+                threading.Thread(
+                    target=config_watch.watch,
+                    args=[options.config_file, models],
+                    kwargs={
+                        'every_seconds': options.config_poll_seconds,
+                        'until': stop,
+                        'report': report,
+                    },
+                ).start()
             stop.wait()
         finally:  # otherwise the threads keep the process alive, and it ignores SIGTERM
             stop.set()
@@ -78,6 +88,14 @@ def serve(
             rest.stop()
             grpc_server.stop(GRACE_SECONDS).wait()
             rest.join()
+
+
+def _describe(models: Models) -> str:
+    """Returns for example `model a version 1, model b versions 3 2`."""
+    return ', '.join(
+        f'model {name} version{"s" if len(versions) > 1 else ""} {" ".join(map(str, versions))}'
+        for name, versions in models.available.items()
+    )
 
 
 def _add_port(grpc_server: grpc.Server, host: str, port: int) -> int:

@@ -14,11 +14,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from serving.models.models import Models
+from serving.models.spec import MAX_VERSION, ModelSpec
 from serving.protocol.names import DEFAULT_SIGNATURE
 from serving.protocol.status import HTTP_STATUS, Code, RequestError, invalid_argument
 from serving.runtimes.saved_model import input_types
 from serving.server import model_info, rest_request, rest_response
-from serving.server.versions import MAX_VERSION, ModelSpec, ModelVersions
 
 _MODEL = r'/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?'
 _POST = re.compile(rf'{_MODEL}:(?P<verb>predict|classify|regress)', re.IGNORECASE | re.ASCII)
@@ -27,7 +28,7 @@ _GET = re.compile(rf'{_MODEL}(?:/(?P<verb>metadata))?', re.IGNORECASE | re.ASCII
 _METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
 
 
-def build_application(versions: ModelVersions, *, timeout_seconds: float) -> Starlette:
+def build_application(models: Models, *, timeout_seconds: float) -> Starlette:
     """Builds the application; `timeout_seconds` limits each run of the model."""
 
     async def endpoint(request: Request) -> Response:
@@ -35,7 +36,7 @@ def build_application(versions: ModelVersions, *, timeout_seconds: float) -> Sta
         try:
             body = await request.body()
             content = await run_in_threadpool(
-                _respond, versions, request.method, path, body, timeout_seconds
+                _respond, models, request.method, path, body, timeout_seconds
             )
         except RequestError as error:
             content = rest_response.format_error(error.message)
@@ -51,9 +52,7 @@ def _json(content: bytes, *, status: int = 200) -> Response:
     return Response(content, status, media_type='application/json')
 
 
-def _respond(
-    versions: ModelVersions, method: str, path: str, body: bytes, timeout_seconds: float
-) -> bytes:
+def _respond(models: Models, method: str, path: str, body: bytes, timeout_seconds: float) -> bytes:
     pattern = {'GET': _GET, 'POST': _POST}.get(method)
     match = pattern.fullmatch(path) if pattern else None
     if not match:
@@ -68,21 +67,19 @@ def _respond(
     )
     match (match['verb'] or 'status').lower():
         case 'status':
-            return _status(versions, spec)
+            return _status(models, spec)
         case 'metadata':
-            return _metadata(versions, spec)
+            return _metadata(models, spec)
         case 'predict':
-            return _predict(versions, spec, body, timeout_seconds)
+            return _predict(models, spec, body, timeout_seconds)
         case verb:
             raise RequestError(Code.UNIMPLEMENTED, f'{verb} is not implemented; use predict')
 
 
-def _predict(
-    versions: ModelVersions, spec: ModelSpec, body: bytes, timeout_seconds: float
-) -> bytes:
+def _predict(models: Models, spec: ModelSpec, body: bytes, timeout_seconds: float) -> bytes:
     request = rest_request.parse(body)
     name = request.signature_name or DEFAULT_SIGNATURE
-    with versions.use(spec) as loaded:
+    with models.use(spec) as loaded:
         signature = loaded.model.signatures.get(name)
         if signature is None or not signature.inputs:
             raise invalid_argument(f'Serving signature name: "{name}" not found in signature def')
@@ -91,12 +88,12 @@ def _predict(
     return rest_response.format_outputs(outputs, rows=request.rows)
 
 
-def _status(versions: ModelVersions, spec: ModelSpec) -> bytes:
-    return _proto_json(model_info.build_status(versions, spec)).encode()
+def _status(models: Models, spec: ModelSpec) -> bytes:
+    return _proto_json(model_info.build_status(models, spec)).encode()
 
 
-def _metadata(versions: ModelVersions, spec: ModelSpec) -> bytes:
-    response = model_info.build_metadata(versions, spec, fields=[model_info.SIGNATURE_DEF])
+def _metadata(models: Models, spec: ModelSpec) -> bytes:
+    response = model_info.build_metadata(models, spec, fields=[model_info.SIGNATURE_DEF])
     signatures = model_info.unpack_signatures(response)
     return (
         f'{{\n"model_spec": {_proto_json(response.model_spec)},\n'

@@ -16,6 +16,12 @@ without retraining: `natural` is the prior of the products in the source, `unifo
 categories equally probable, and a file has a prior of its own: CSV with the header
 category_id,share and a row for each category.
 
+With --signing_key, the digests of the files are signed, and a server with the public key loads no
+other model:
+  openssl genpkey -algorithm ed25519 -out signing.pem
+  openssl pkey -in signing.pem -pubout -out public.pem
+  python -m serving.model_server --digests_key=public.pem ...
+
 Examples:
   python -m trainer.export --workdir=run/work --output=run/models/product_categories/1
   python -m trainer.export --workdir=run/work --output=run/models/product_categories/2 \
@@ -25,6 +31,7 @@ Examples:
 from absl import flags
 
 from catalog import command_line
+from catalog.digests.keys import read_private_key
 from trainer import startup
 
 _WORKDIR = flags.DEFINE(
@@ -50,11 +57,18 @@ _TARGET_PRIOR = flags.DEFINE(
     None,
     'natural, uniform or a CSV file; by default the prior of training.',
 )
+_SIGNING_KEY = flags.DEFINE(
+    command_line.PATH,
+    'signing_key',
+    None,
+    'PEM file of an Ed25519 private key that signs digests.json.',
+)
 
 
 def main(argv: list[str]) -> None:
     """Exports the model."""
     del argv
+    key = read_private_key(_SIGNING_KEY.value) if _SIGNING_KEY.value else None
     startup.start()
     from trainer.export.saved_model import export  # loads TensorFlow, which --help need not
 
@@ -65,6 +79,7 @@ def main(argv: list[str]) -> None:
         threshold=_THRESHOLD.value,
         tta=_TTA.value,
         target_prior=_TARGET_PRIOR.value,
+        signing_key=key,
     )
     shifted = f'; prior shifted to {_TARGET_PRIOR.value}' if _TARGET_PRIOR.value else ''
     print(f'written to {_OUTPUT.value}; confidence: {calibration.words}{shifted}')

@@ -15,9 +15,9 @@ import tensorflow as tf
 
 from catalog import categories
 from catalog.categories import Categories
+from catalog.digests import folder as digests
 from catalog.errors import UserError
 from trainer import naming
-from trainer.export.saved_model import digests
 from trainer.workdir.literal_path import literal_path
 
 Size = tuple[int, int]  # height, width in pixels
@@ -106,7 +106,7 @@ def fingerprint(folders: Sequence[str]) -> str:
     """Returns the identity of models: a SHA-256 over the digests of all their files, in hex."""
     digest = hashlib.sha256()
     for folder in folders:
-        digest.update((Path(folder) / naming.DIGESTS).read_bytes())
+        digest.update((Path(folder) / digests.FILE_NAME).read_bytes())
     return digest.hexdigest()
 
 
@@ -118,17 +118,8 @@ def _check(folder: Path) -> None:
             f'{folder}: --model must be a local version folder that trainer.export wrote, got '
             f'another folder{hint}'
         )
-    try:
-        expected = json.loads((folder / naming.DIGESTS).read_bytes())['sha256']
-    except FileNotFoundError as error:
-        raise UserError(f'{folder}: must have a {naming.DIGESTS}, got none') from error
-    actual = digests(folder)
-    damaged = sorted(name for name in expected if actual.get(name) != expected[name])
-    if damaged:
-        raise UserError(
-            f'{folder / damaged[0]}: must have the SHA-256 of {naming.DIGESTS}; the model is '
-            'damaged, copy it again'
-        )
+    if digests.verify(str(folder)) == 'unverified':
+        raise UserError(f'{folder}: must have a {digests.FILE_NAME}, got none')
 
 
 def _load(folder: Path) -> ExportedModel:

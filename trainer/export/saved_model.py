@@ -1,16 +1,14 @@
 """Writes a trained model atomically as a version folder of TensorFlow Serving.
 
-It holds the SavedModel, warm-up requests, `model_card.json`, and `digests.json`, written last: the
-SHA-256 of every other file, because a truncated asset is loaded and served without an error.
+It holds the SavedModel, warm-up requests, `model_card.json`, and, written last, `digests.json`, and
+with a key its signature (`catalog.digests`).
 """
-
-import hashlib
-import json
-from pathlib import Path
 
 import tensorflow as tf
 
 from catalog import atomic_folder, categories, storage
+from catalog.digests import folder as digests
+from catalog.digests.keys import PrivateKey
 from catalog.errors import UserError
 from trainer import naming
 from trainer.export import model_card, warmup
@@ -29,6 +27,7 @@ def export(
     threshold: float,
     tta: str = 'none',
     target_prior: str | None = None,
+    signing_key: PrivateKey | None = None,
 ) -> ExportCalibration:
     """Exports the newest checkpoint of a workdir and returns the calibration of its confidence.
 
@@ -39,6 +38,7 @@ def export(
       threshold: Threshold of `level` in the signature `product`, in [0, 1].
       tta: `flip` averages each picture and its mirror image, which takes twice as long.
       target_prior: See `target_prior.read_shift`.
+      signing_key: Signs the digests, so that a server can tell who wrote the model.
 
     Raises:
       UserError: If the version exists, a value is out of range, the workdir has no checkpoint, or
@@ -76,7 +76,7 @@ def export(
             tta=tta, target_prior=target_prior,
         )  # fmt: skip
         (partial / naming.MODEL_CARD).write_text(card, encoding='utf-8')
-        write_digests(partial)
+        digests.write(str(partial), key=signing_key)
     return calibration
 
 
@@ -88,24 +88,3 @@ def _name_and_version(output: str) -> tuple[str, int]:
             f'needs it, got {output!r}'
         )
     return parts[-2], int(parts[-1])
-
-
-def digests(folder: Path) -> dict[str, str]:
-    """Returns the SHA-256, in hex, of each file but `digests.json`, by relative path."""
-    files = sorted(path for path in folder.rglob('*') if path.is_file())
-    return {
-        path.relative_to(folder).as_posix(): _sha256(path)
-        for path in files
-        if path != folder / naming.DIGESTS
-    }
-
-
-def _sha256(path: Path) -> str:
-    with path.open('rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()
-
-
-def write_digests(folder: Path) -> None:
-    """Writes `digests.json`."""
-    document = json.dumps({'sha256': digests(folder)}, indent=1)
-    (folder / naming.DIGESTS).write_text(document + '\n', encoding='utf-8')

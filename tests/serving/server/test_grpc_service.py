@@ -13,7 +13,6 @@ from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
     inference_pb2,
-    model_management_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
@@ -275,12 +274,10 @@ def test_the_health_of_an_unknown_service_is_not_found(channel: grpc.Channel) ->
     assert error_of(check, request)[0] == grpc.StatusCode.NOT_FOUND
 
 
-def test_other_methods_are_unimplemented(stub: Any, channel: grpc.Channel) -> None:
-    reload_config = model_service_pb2_grpc.ModelServiceStub(channel).HandleReloadConfigRequest
+def test_other_methods_are_unimplemented(stub: Any) -> None:
     for method, request in [
         (stub.Classify, classification_pb2.ClassificationRequest()),
         (stub.Regress, regression_pb2.RegressionRequest()),
         (stub.MultiInference, inference_pb2.MultiInferenceRequest()),
-        (reload_config, model_management_pb2.ReloadConfigRequest()),
     ]:
         assert error_of(method, request)[0] == grpc.StatusCode.UNIMPLEMENTED

@@ -3,19 +3,19 @@
 import http.client
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
+from serving.models.loading import Loader
+from serving.models.models import Models
 from serving.server import rest_app, rest_server
-from serving.server.versions import ModelVersions
 
 
 @pytest.fixture
-def running(tmp_path: Path) -> Iterator[tuple[rest_server.RestServer, int]]:
-    """A server in this process, without a loaded version, and its port."""
-    versions = ModelVersions('colours', str(tmp_path), report=print)
-    application = rest_app.build_application(versions, timeout_seconds=30)
+def running() -> Iterator[tuple[rest_server.RestServer, int]]:
+    """A server in this process, without a loaded model, and its port."""
+    models = Models(loader=Loader(), report=print)
+    application = rest_app.build_application(models, timeout_seconds=30)
     with rest_server.bind('127.0.0.1', 0) as rest_socket:
         server = rest_server.RestServer(application, rest_socket, grace_seconds=5)
         server.start()

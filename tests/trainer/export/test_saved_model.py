@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from catalog.digests import folder as digests
 from catalog.errors import UserError
 from trainer.export import saved_model
 
@@ -30,10 +31,10 @@ def test_the_category_tree_is_an_asset_byte_for_byte(exported: Path, data_folder
 
 
 def test_an_existing_version_is_not_overwritten(exported: Path, workdir: str) -> None:
-    before = saved_model.digests(exported)
+    before = digests.compute(str(exported))
     with pytest.raises(UserError, match='must not exist yet'):
         saved_model.export(workdir=workdir, output=str(exported), top_k=5, threshold=0.5)
-    assert saved_model.digests(exported) == before
+    assert digests.compute(str(exported)) == before
     assert os.listdir(exported.parent) == ['3']
 
 
@@ -60,7 +61,7 @@ def test_a_server_that_watches_the_folder_never_sees_an_incomplete_version(
                 names.update(os.listdir(output.parent))
             if output.exists():
                 listed = json.loads((output / 'digests.json').read_text())['sha256']
-                seen.append(listed == saved_model.digests(output))
+                seen.append(listed == digests.compute(str(output)))
                 return
 
     watcher = threading.Thread(target=watch)

@@ -8,7 +8,10 @@ from pathlib import Path
 
 from tensorflow_serving.apis import prediction_log_pb2
 
-from serving.server.versions import ModelSpec, ModelVersions
+from serving.config.models import ModelConfig
+from serving.models.loading import Loader
+from serving.models.models import Models
+from serving.models.spec import ModelSpec
 from tests.serving.colours import RED, b64, jpeg, predict_request, save_version
 from tests.serving.running import PREDICT, RunningServer
 from tests.serving.slow_requests import awaited_file, started_file, wait_for, wait_over_rest
@@ -30,27 +33,28 @@ def test_a_folder_whose_number_is_not_an_int64_is_skipped_with_one_line(tmp_path
     for name in ('9223372036854775808', '20261129134500123456', '9' * 200, '1.tmp', 'notes'):
         (tmp_path / name).mkdir()
     lines: list[str] = []
-    versions = ModelVersions('colours', str(tmp_path), report=lines.append)
-    assert versions.load_first() == 1
-    versions.poll()
+    models = Models(loader=Loader(), report=lines.append)
+    models.configure([ModelConfig('colours', str(tmp_path))])
+    assert models.available == {'colours': [1]}
+    models.poll()
     skipped = [line for line in lines if line.startswith('skipped ')]
     assert skipped == [
         f'skipped {tmp_path}/{name}: a version must be at most 9223372036854775807'
         for name in ('20261129134500123456', '9223372036854775808', '9' * 200)
     ]
-    assert [status.version for status in versions.statuses(ModelSpec('colours'))] == [1]
+    assert [status.version for status in models.statuses(ModelSpec('colours'))] == [1]
 
 
 def test_a_version_that_is_loaded_again_stays_available(tmp_path: Path) -> None:
     save_version(tmp_path, 1)
-    versions = ModelVersions('colours', str(tmp_path), report=print)
-    versions.load_first()
-    with versions.use(ModelSpec('colours')):
+    models = Models(loader=Loader(), report=print)
+    models.configure([ModelConfig('colours', str(tmp_path))])
+    with models.use(ModelSpec('colours')):
         save_version(tmp_path, 2)
-        versions.poll()
+        models.poll()
         shutil.rmtree(tmp_path / '2')
-        versions.poll()
-    states = {status.version: status.state for status in versions.statuses(ModelSpec('colours'))}
+        models.poll()
+    states = {status.version: status.state for status in models.statuses(ModelSpec('colours'))}
     assert states == {1: 'AVAILABLE', 2: 'END'}
 
 
