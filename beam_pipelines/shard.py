@@ -185,6 +185,12 @@ flags.DEFINE_float(
 flags.DEFINE_enum(
     'verify', _DEFAULTS.verify, VERIFICATIONS, 'Read headers only, or decode every picture.'
 )
+flags.DEFINE_bool(
+    'folder_in_key',
+    _DEFAULTS.folder_in_key,
+    'Begin the ids of photos in folders with the name of the folder that --input names, so that '
+    'products of two folders with the same paths differ.',
+)
 flags.DEFINE_bool('unlabelled', _DEFAULTS.unlabelled, 'The input has no categories.')
 
 _OPTION_NAMES = tuple(ShardOptions.__dataclass_fields__)
@@ -238,6 +244,7 @@ def open_job() -> tuple[job.Job, DerivedTree | None]:
         rules=rules,
         fields=renamed,
         max_unpack_ratio=_MAX_UNPACK_RATIO.value,
+        folder_in_key=options.folder_in_key,
     )
     few = options.max_rejected_fraction <= _DEFAULTS.max_rejected_fraction
     if tree and few and derived is None:

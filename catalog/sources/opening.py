@@ -25,6 +25,7 @@ def open_source(
     rules: Rules | None = None,
     fields: Fields | None = None,
     max_unpack_ratio: float = bson_files.MAX_UNPACK_RATIO,
+    folder_in_key: bool = False,
 ) -> Source:
     """Opens the source that `--input` names.
 
@@ -35,6 +36,7 @@ def open_source(
       rules: Which photos may be read.
       fields: Names of the fields.
       max_unpack_ratio: Largest size of a `.gz` file once unpacked, in sizes of the file.
+      folder_in_key: Whether the paths of products in folders begin with the folder's name.
 
     Raises:
       UserError: If nothing is found, or several kinds of source.
@@ -51,7 +53,9 @@ def open_source(
                 'name them in a list of the photos'
             )
         fields.check(LIST_FIELDS, source='lists of photos')
-        return photo_files.open_photos(photos, tree, rules, dict(fields.renamed))
+        return photo_files.open_photos(
+            photos, tree, rules, dict(fields.renamed), folder_in_key=folder_in_key
+        )
     return bson_files.open_files(bson, fields=fields, max_unpack_ratio=max_unpack_ratio)
 
 

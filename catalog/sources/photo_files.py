@@ -3,9 +3,10 @@
 `DIR/CATEGORY/...`: `catalog.photos.category_folders` documents which folders name a category. Each
 entry of such a folder is a product: a file is its only photo, a folder contains its photos. Without
 categories, each entry of DIR is a product. A product's id is its name if that is a number
-(`123.jpg`, `123/`) that no other product of the input has; where one has, the products of both
-folders, and others, have their path relative to DIR as key (`catalog.product_key`). Hidden files,
-clutter such as `Thumbs.db`, and files with a suffix such as `.txt` are passed over and counted.
+(`123.jpg`, `123/`), unless two products of DIR have the same number: then all products of DIR have
+their path relative to DIR as key (`catalog.product_key`), as do products of other names. Hidden
+files, clutter such as `Thumbs.db`, and files with a suffix such as `.txt` are passed over and
+counted.
 
 A list (`.csv`, `.tsv`, `.txt`, `.parquet`) has the columns `path` (relative to the list's folder),
 `category` and optionally `product`, also under other names (`catalog.photos.list_columns`). Rows
@@ -14,7 +15,9 @@ its path as key. Text in `category` is a path of names, as of a folder. Rows tha
 are passed over and counted. A worker keeps a list, or the names in the folders, in memory: about
 100 bytes a photo.
 
-With several inputs, the paths of products are relative to the folder that contains all of them.
+A product has the same id whatever else is read: paths are relative to DIR or to the list's folder.
+If products of two folders have the same one, that is an error; `folder_in_key` puts the name of DIR
+before the paths.
 
 A product's photos are its views in order of their paths. `file` is the number of the listing. Units
 of a range and offsets are indices of photos in the listing; a product belongs to the range that
@@ -67,14 +70,14 @@ class PhotoFiles:
       listings: Listings in order.
       counts: Number of photos of each listing.
       mean_bytes: Mean size of a photo, estimated from a sample.
-      passed_over: Numbers of `files` and `rows` that are not read, as pairs.
+      lines: What `notes` returns.
       longest_key: Most bytes of a key; 0 if there are none.
     """
 
     listings: tuple[Listing, ...]
     counts: tuple[int, ...]
     mean_bytes: float
-    passed_over: tuple[tuple[str, int], ...] = ()
+    lines: tuple[str, ...] = ()
     longest_key: int = 0
 
     def guesses_starts(self) -> bool:
@@ -116,12 +119,8 @@ class PhotoFiles:
         return self._photos(rejected.file).path(rejected.offset)
 
     def notes(self) -> Sequence[str]:
-        """Returns the numbers of files and rows that are passed over."""
-        texts = {
-            'files': 'files passed over that are no photos',
-            'rows': 'rows passed over that repeat another',
-        }
-        return [f'{texts[name]}: {count:,}' for name, count in self.passed_over]
+        """Returns lines about what is passed over, and about the ids."""
+        return list(self.lines)
 
     def read(self, part: Range) -> Iterator[Piece]:
         """Yields each product whose first photo is in a range."""
@@ -243,6 +242,8 @@ def open_photos(
     tree: Categories | None,
     rules: Rules,
     columns: Mapping[str, str] | None = None,
+    *,
+    folder_in_key: bool = False,
 ) -> PhotoFiles:
     """Opens folders and lists of photos.
 
@@ -251,52 +252,51 @@ def open_photos(
       tree: Categories that may name folders. None for unlabelled data.
       rules: Which photos may be read.
       columns: The lists' own names of columns, by our names.
+      folder_in_key: Whether the paths of products in a folder begin with the folder's name.
 
     Raises:
-      UserError: If there are no photos, or a folder or a list names no category of the tree.
+      UserError: If there are no photos, a folder or a list names no category of the tree, or
+        products of different folders have the same id.
     """
-    listings: list[Listing] = []
-    prefixes: list[str] = []
-    for path, prefix in zip(paths, _prefixes(paths), strict=True):
+    inputs: list[list[Listing]] = []
+    notes: list[str] = []
+    for path in paths:
         if path.lower().endswith(photo_lists.LIST_SUFFIXES):
-            found = [photo_lists.open_list(path, tree, rules, columns or {})]
-        elif tree is None:
-            found = [Listing(path, root=path, rules=rules)]
-        else:
+            inputs.append([photo_lists.open_list(path, tree, rules, columns or {})])
+            continue
+        found = [Listing(path, root=path, rules=rules)]
+        if tree is not None:
             found = photo_lists.list_category_folders(path, tree, rules)
-        listings += found
-        prefixes += [prefix] * len(found)
-    listings = photo_lists.separate_products(listings, prefixes)
+        prefix = os.path.basename(os.path.abspath(path)) if folder_in_key else ''
+        found, twins = photo_lists.number_products(found, prefix)
+        inputs.append(found)
+        if twins:
+            notes.append(f'product ids are paths, not numbers, because of {twins}')
+    photo_lists.check_distinct(inputs)
+    listings = [listing for found in inputs for listing in found]
     loaded = [photo_lists.load_photos(listing) for listing in listings]
     counts = [len(photos) for photos in loaded]
     if not any(counts):
         raise UserError(f'--input: {paths[0]} must contain BSON files or photos, got none')
-    passed_over: Counter[str] = Counter()
-    for photos in loaded:
-        passed_over.update(photos.notes)
     return PhotoFiles(
         tuple(listings),
         tuple(counts),
         _mean_bytes(loaded, rules),
-        tuple((name, count) for name, count in sorted(passed_over.items()) if count),
+        (*_passed_over(loaded), *notes),
         max(photos.keys.longest() for photos in loaded),
     )
 
 
-def _prefixes(paths: Sequence[str]) -> list[str]:
-    """Returns what makes the paths of products in several inputs differ; '' for one input."""
-    roots = [
-        os.path.dirname(path) if path.lower().endswith(photo_lists.LIST_SUFFIXES) else path
-        for path in paths
-    ]
-    roots = [root if storage.is_remote(root) else os.path.abspath(root) for root in roots]
-    if len(set(roots)) == 1:
-        return [''] * len(paths)
-    parts = [root.split('/') for root in roots]
-    common = len(
-        list(itertools.takewhile(lambda names: len(set(names)) == 1, zip(*parts, strict=False)))
-    )
-    return ['/'.join(names[common:]) for names in parts]
+def _passed_over(loaded: Sequence[Photos]) -> list[str]:
+    """Returns lines with the numbers of files and rows that are not read."""
+    texts = {
+        'files': 'files passed over that are no photos',
+        'rows': 'rows passed over that repeat another',
+    }
+    total: Counter[str] = Counter()
+    for photos in loaded:
+        total.update(photos.notes)
+    return [f'{text}: {total[name]:,}' for name, text in texts.items() if total[name]]
 
 
 def _mean_bytes(loaded: Sequence[Photos], rules: Rules) -> float:

@@ -47,7 +47,7 @@ class Listing:
       loose: Whether to use only the pictures directly in the folder.
       inner: Names of folders in the folder that have listings of their own.
       numbered: Whether a file or folder whose name is a number has this number as its id.
-      prefix: Put before the path of a product, so that products of several inputs differ.
+      prefix: Put before the path of a product in a folder.
       columns: The list's own names of columns by our names, as pairs.
       category_ids: Category ids of the categories that a list has as text, as pairs.
     """
@@ -110,6 +110,7 @@ class Photos:
       product_ids: int64 [products].
       keys: The key of each product, b'' where the id is an integer [products].
       category_ids: int64 [products], NO_CATEGORY where a product has no category.
+      are_from_paths: Whether the ids follow from the paths of photos, bool [products].
       notes: Number of `files` and `rows` that are passed over.
       splits: The split that the list names for each product, '' for none, and several if its rows
         differ [products]. None if the list names no splits.
@@ -123,6 +124,7 @@ class Photos:
     product_ids: Int64s
     keys: Texts
     category_ids: Int64s
+    are_from_paths: npt.NDArray[np.bool_]
     notes: Mapping[str, int]
     splits: tuple[str, ...] | None = None
     groups: Int64s | None = None
@@ -256,34 +258,103 @@ def count_categories(path: str, rules: Rules, columns: Mapping[str, str]) -> dic
     return {str(row['values']): row['counts'] for row in counts if row['values'] is not None}
 
 
-def separate_products(listings: Sequence[Listing], prefixes: Sequence[str]) -> list[Listing]:
-    """Returns listings of which no two products have the same id by accident.
+def number_products(listings: Sequence[Listing], prefix: str) -> tuple[list[Listing], str]:
+    """Returns the listings of an input folder of which no two products have the same id.
 
-    Where files or folders of two products have the same number as their names, such as `7/1.jpg`
-    and `8/1.jpg`, the products of these listings have their paths as ids.
+    If two products have the same number as their names, such as `7/1.jpg` and `8/1.jpg`, the names
+    are no ids, and all products have their paths as ids.
 
     Args:
-      listings: All listings of the input.
-      prefixes: Prefix of the paths of each listing; '' for a single input.
+      listings: All listings of the folder.
+      prefix: Put before the paths. If there is one, no number is an id.
+
+    Returns:
+      The listings, and the two products whose numbers are the same, or ''.
     """
-    listings = [
-        dataclasses.replace(listing, prefix=prefix)
-        for listing, prefix in zip(listings, prefixes, strict=True)
+    twins = ''
+    if not prefix:
+        numbers, owners = _path_ids(listings, numbers_only=True)
+        same = _first_repeat(numbers)
+        if same is not None:
+            twins = ' and '.join(_product_path(listings, owners[place]) for place in same)
+    numbered = not (prefix or twins)
+    changed = [
+        dataclasses.replace(listing, numbered=numbered, prefix=prefix) for listing in listings
     ]
-    number_parts, owner_parts = [], []
+    return changed, twins
+
+
+def check_distinct(inputs: Sequence[Sequence[Listing]]) -> None:
+    """Checks that products of different folders have different ids.
+
+    Ids that a list gives are the shop's own, and are not checked here.
+
+    Args:
+      inputs: The listings of each input.
+
+    Raises:
+      UserError: Naming two products with the same id.
+    """
+    by_root: dict[str, list[Listing]] = {}
+    for listings in inputs:
+        root = listings[0].photo_root()
+        root = root if storage.is_remote(root) else os.path.realpath(root)
+        by_root.setdefault(root, []).extend(listings)
+    if len(by_root) == 1:
+        return
+    every = [listing for listings in by_root.values() for listing in listings]
+    found, owners = _path_ids(every, numbers_only=False)
+    roots = np.repeat(np.arange(len(by_root)), [len(listings) for listings in by_root.values()])
+    same = _first_repeat(found, roots[owners[:, 0]])
+    if same is None:
+        return
+    one, other = (_product_path(every, owners[place]) for place in same)
+    owner, product = owners[same[0]].tolist()
+    hint = '--folder_in_key begins the ids of photos with the name of their folder'
+    if all(every[int(owners[place, 0])].is_list() for place in same):
+        hint = 'give the lists a column product'
+    raise UserError(
+        '--input: products of several folders must have different numbers or paths below these '
+        f'folders, but {one} and {other} have the same id, '
+        f'{load_photos(every[owner]).shown_id(product)!r}; {hint}'
+    )
+
+
+def _path_ids(listings: Sequence[Listing], *, numbers_only: bool) -> tuple[Int64s, Int64s]:
+    """Returns the product ids that follow from paths, int64 [N], and their places, int64 [N, 2].
+
+    A place is the number of the listing, and of the product in it.
+    """
+    ids, places = [np.zeros(0, np.int64)], [np.zeros((0, 2), np.int64)]
     for owner, listing in enumerate(listings):
         photos = load_photos(listing)
-        lengths = np.diff(photos.keys.ends, prepend=0)
-        number_parts.append(photos.product_ids[lengths == 0])
-        owner_parts.append(np.full(len(number_parts[-1]), owner))
-    numbers, owners = np.concatenate(number_parts), np.concatenate(owner_parts)
-    order = np.argsort(numbers, kind='stable')
-    same = np.flatnonzero(numbers[order][1:] == numbers[order][:-1])
-    ambiguous = set(owners[order][np.append(same, same + 1)].tolist())
-    return [
-        dataclasses.replace(listing, numbered=listing.is_list() or number not in ambiguous)
-        for number, listing in enumerate(listings)
-    ]
+        kept = photos.are_from_paths
+        if numbers_only:
+            kept = kept & (np.diff(photos.keys.ends, prepend=0) == 0)
+        products = np.flatnonzero(kept)
+        ids.append(photos.product_ids[products])
+        places.append(np.stack([np.full(len(products), owner), products], axis=1))
+    return np.concatenate(ids), np.concatenate(places)
+
+
+def _first_repeat(ids: Int64s, roots: Int64s | None = None) -> tuple[int, int] | None:
+    """Returns the places of the first two equal ids, of different roots if these are given."""
+    order = np.argsort(ids, kind='stable')
+    same = ids[order][1:] == ids[order][:-1]
+    if roots is not None:
+        same &= roots[order][1:] != roots[order][:-1]
+    pairs = np.flatnonzero(same)
+    if not len(pairs):
+        return None
+    first = int(pairs[np.argmin(order[pairs])])
+    return int(order[first]), int(order[first + 1])
+
+
+def _product_path(listings: Sequence[Listing], place: Int64s) -> str:
+    """Returns the path of the first photo of a product."""
+    owner, product = place.tolist()
+    photos = load_photos(listings[owner])
+    return photos.path(int(photos.first[product]))
 
 
 @functools.cache  # for the life of a worker: every shard has photos of most categories
@@ -326,6 +397,7 @@ def _folder_photos(listing: Listing) -> Photos:
         product_ids=np.array(ids, np.int64),
         keys=pack_texts(keys),
         category_ids=np.full(len(first), listing.category_id, np.int64),
+        are_from_paths=np.ones(len(first), bool),
         notes=Counter(files=passed_over),
     )
 
@@ -347,6 +419,7 @@ def _list_file_photos(listing: Listing) -> Photos:
         product_ids=ids[first],
         keys=pack_texts([keys[row] for row in kept[first].tolist()]),
         category_ids=category_ids[first],
+        are_from_paths=_lack_product(table)[rows[kept[first]]],
         notes=Counter(rows=len(order) - len(kept)),
         splits=_splits(table, rows[kept], first),
         groups=_groups(table, rows[kept[first]]),
@@ -410,10 +483,18 @@ def _product_ids(
         kind, text = product_key.STRING, product
         if text is None:
             kind = product_key.PATH
-            text = '/'.join(part for part in (listing.prefix, firsts.get(row, '')) if part)
+            text = firsts.get(row, '')
         by_row.append((product_key.product_id(kind, text), product_key.encode(text)))
     ids = np.array([by_row[row][0] for row in rows.tolist()], np.int64)
     return ids, [by_row[row][1] for row in rows.tolist()]
+
+
+def _lack_product(table: Any) -> npt.NDArray[np.bool_]:
+    """Returns whether each row has no product, bool [rows]."""
+    if 'product' not in table.column_names:
+        return np.ones(table.num_rows, bool)
+    lacks: npt.NDArray[np.bool_] = table['product'].is_null().to_numpy()
+    return lacks
 
 
 def _splits(table: Any, rows: Int64s, first: Int64s) -> tuple[str, ...] | None:

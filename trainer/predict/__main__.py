@@ -56,6 +56,9 @@ _FIELDS = flags.DEFINE_list(
 _ALLOW_OUTSIDE = flags.DEFINE_bool(
     'allow_outside', False, 'Read photos outside of the folder, or of the folder of the list.'
 )
+_FOLDER_IN_KEY = flags.DEFINE_bool(
+    'folder_in_key', False, 'Begin the ids of photos in folders with the name of their --input.'
+)
 _THRESHOLD = flags.DEFINE_float(
     'threshold', None, "Minimum summed confidence of a level; by default the first model's."
 )
@@ -84,6 +87,7 @@ def main(argv: list[str]) -> None:
             threshold=_THRESHOLD.value,
             chunk_products=_CHUNK_PRODUCTS.value,
             overwrite=_OVERWRITE.value,
+            folder_in_key=_FOLDER_IN_KEY.value,
         ),
         fields=fields.parse(_FIELDS.value),
         rules=Rules(allow_outside=_ALLOW_OUTSIDE.value),

@@ -45,12 +45,14 @@ class PredictOptions:
       threshold: Minimum summed confidence of a level; None for the first model's own.
       chunk_products: Products in a batch.
       overwrite: Whether to replace an existing, or incomplete, output.
+      folder_in_key: Whether the keys of photos in folders begin with the name of the input folder.
     """
 
     columns: Columns = field(default_factory=Columns)
     threshold: float | None = None
     chunk_products: int = 128
     overwrite: bool = False
+    folder_in_key: bool = False
 
     def __post_init__(self) -> None:
         if self.chunk_products < 1:
@@ -107,7 +109,9 @@ def predict(
     resumable_file.check_output(output, overwrite=options.overwrite)
     inputs.check_exists(pattern, fields)  # before the models are loaded, which takes seconds
     loaded = loading.load(models)
-    stream = inputs.open_stream(pattern, loaded.tree, rules or Rules(), fields)
+    stream = inputs.open_stream(
+        pattern, loaded.tree, rules or Rules(), fields, folder_in_key=options.folder_in_key
+    )
     stream.check()
     identity = _identity(models, stream, options)
     if options.overwrite:

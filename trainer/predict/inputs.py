@@ -1,5 +1,6 @@
 """Opens what `--input` names as a stream of products: dumps, collections, photos or shards."""
 
+import functools
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -40,7 +41,12 @@ class ProductStream(Protocol):
 
 
 def open_stream(
-    inputs: str | Sequence[str], tree: Categories, rules: Rules, fields: Fields = OWN_NAMES
+    inputs: str | Sequence[str],
+    tree: Categories,
+    rules: Rules,
+    fields: Fields = OWN_NAMES,
+    *,
+    folder_in_key: bool = False,
 ) -> ProductStream:
     """Opens what `--input` names.
 
@@ -50,6 +56,7 @@ def open_stream(
       tree: The categories of the model, which folders and lists may name.
       rules: Which photos may be read.
       fields: Names of the fields.
+      folder_in_key: Whether the keys of photos in folders begin with the name of the input folder.
 
     Raises:
       UserError: If nothing is found, or several kinds of input.
@@ -66,10 +73,13 @@ def open_stream(
     dumps, _ = opening.find_inputs(names)
     if dumps:
         return _open_dump(dumps, fields)
+    open_photos = functools.partial(
+        opening.open_source, names, rules=rules, fields=fields, folder_in_key=folder_in_key
+    )
     try:
-        source = opening.open_source(names, tree=tree, rules=rules, fields=fields)
+        source = open_photos(tree=tree)
     except UserError as error:  # no folder or row names a category
-        source = opening.open_source(names, tree=None, rules=rules, fields=fields)
+        source = open_photos(tree=None)
         print(f'note: predicted without accuracy: {error}', file=sys.stderr)
     return SourceStream(source, tuple(names))
 

@@ -175,20 +175,65 @@ def test_folders_name_categories_by_id_and_by_names(tmp_path: Path) -> None:
     ]
 
 
-def test_products_with_the_same_number_have_their_paths_as_keys(tmp_path: Path) -> None:
-    names = ['1/1.jpg', '1/2.jpg', '2/1.jpg', '3/5.jpg', '3/05.JPEG', '4/9.jpg']
-    source = open_folder(tmp_path, *names)
+def test_numbers_are_ids_unless_two_products_have_the_same(tmp_path: Path) -> None:
+    source = open_folder(tmp_path, '1/1.jpg', '1/x.jpg', '2/2.jpg')
+    assert [key for _, key, _ in products(source)] == [1, '1/x.jpg', 2]
+    source = open_folder(tmp_path, '4/1.jpg', '4/9.jpg')
     assert [key for _, key, _ in products(source)] == [
-        '1/1.jpg', '1/2.jpg', '2/1.jpg', '3/05.JPEG', '3/5.jpg', 9,
+        '1/1.jpg', '1/x.jpg', '2/2.jpg', '4/1.jpg', '4/9.jpg',
+    ]  # fmt: skip
+    assert source.notes() == [
+        f'product ids are paths, not numbers, because of {tmp_path}/1/1.jpg and {tmp_path}/4/1.jpg'
+    ]
+    assert [key for _, key, _ in products(open_folder(tmp_path / 'a', '1/5.jpg', '1/05.JPEG'))] == [
+        '1/05.JPEG', '1/5.jpg',
     ]  # fmt: skip
 
 
-def test_products_of_two_folders_have_different_keys(tmp_path: Path) -> None:
-    for folder in ('a/shop', 'b/shop'):
-        write_photo(tmp_path / folder, '1/x.jpg', jpeg(1))
-    paths = [str(tmp_path / folder) for folder in ('a/shop', 'b/shop')]
-    source = opening.open_source(paths, tree=TREE)
-    assert [key for _, key, _ in products(source)] == ['a/shop/1/x.jpg', 'b/shop/1/x.jpg']
+def test_a_product_has_the_same_id_alone_and_with_another_folder(tmp_path: Path) -> None:
+    folders = [str(tmp_path / name) for name in ('flat', 'nested')]
+    for folder, names in zip(
+        folders, (['1/0.jpg', '2/0.jpg'], ['1/x.jpg', '3/7.jpg']), strict=True
+    ):
+        for number, name in enumerate(names):
+            write_photo(Path(folder), name, jpeg(number))
+    alone = [products(opening.open_source([folder], tree=TREE)) for folder in folders]
+    assert alone == [[(1, '1/0.jpg', 1), (2, '2/0.jpg', 1)], [(1, '1/x.jpg', 1), (3, 7, 1)]]
+    together = opening.open_source(folders, tree=TREE)
+    assert products(together) == [*alone[0], *alone[1]]
+    named = opening.open_source(folders, tree=TREE, folder_in_key=True)
+    assert [key for _, key, _ in products(named)] == [
+        'flat/1/0.jpg', 'flat/2/0.jpg', 'nested/1/x.jpg', 'nested/3/7.jpg',
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(('name', 'shown'), [('1/x.jpg', "'1/x.jpg'"), ('1/7.jpg', '7')])
+def test_products_of_two_folders_with_one_id_are_an_error(
+    name: str, shown: str, tmp_path: Path
+) -> None:
+    folders = [str(tmp_path / folder) for folder in ('a', 'b')]
+    for folder in folders:
+        write_photo(Path(folder), name, jpeg(1))
+    with pytest.raises(UserError) as caught:
+        opening.open_source(folders, tree=TREE)
+    assert str(caught.value) == (
+        '--input: products of several folders must have different numbers or paths below these '
+        f'folders, but {folders[0]}/{name} and {folders[1]}/{name} have the same id, {shown}; '
+        '--folder_in_key begins the ids of photos with the name of their folder'
+    )
+    source = opening.open_source(folders, tree=TREE, folder_in_key=True)
+    assert [key for _, key, _ in products(source)] == [f'a/{name}', f'b/{name}']
+
+
+def test_lists_in_two_folders_are_told_apart(tmp_path: Path) -> None:
+    lists = [str(tmp_path / folder / 'list.csv') for folder in ('a', 'b')]
+    for path in lists:
+        write_photo(Path(path).parent, 'list.csv', b'path,category\n1.jpg,1\n')
+    with pytest.raises(UserError, match=r"a/1.jpg and .*b/1.jpg .* '1.jpg'; give the lists a col"):
+        opening.open_source(lists, tree=TREE)
+    write_photo(tmp_path / 'b', 'sku.csv', b'path,category,sku\n1.jpg,1,X-1\n')
+    found = products(opening.open_source([lists[0], str(tmp_path / 'b/sku.csv')], tree=TREE))
+    assert found == [(1, '1.jpg', 1), (1, 'X-1', 1)]
 
 
 def test_folders_without_a_category_are_named_with_the_nearest(tmp_path: Path) -> None:
