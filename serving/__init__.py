@@ -7,10 +7,11 @@ In production the server is the official TensorFlow Serving image with the files
 |---|---|---|---|
 | 1 | `protocol/` | messages, tensors, JSON values, status codes, names and limits | - |
 | 2 | `clients/` | one request over REST or gRPC, and its predictions | protocol |
+| 2 | `rest_json/` | JSON bodies of the REST API to arrays and back | protocol |
 | 2 | `runtimes/` | a loaded model: numpy in, numpy out | protocol |
 | 2 | `config/` | TensorFlow Serving's config files, as checked values | - |
 | 3 | `models/` | the models in memory: versions, policies, labels | config, protocol, runtimes |
-| 4 | `server/` | the stand-in server: REST, gRPC, status | config, models, protocol, runtimes |
+| 4 | `server/` | the stand-in server: REST, gRPC, status | all below except clients |
 | 5 | `model_server/` | `python -m serving.model_server` | config, protocol, server |
 | 4 | `query/` | `python -m serving.query` | protocol, clients |
 

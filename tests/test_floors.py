@@ -92,9 +92,10 @@ ROOMS = {
     'serving': {
         'model_server': 'config protocol server',
         'query': 'clients protocol',
-        'server': 'config models protocol runtimes',
+        'server': 'config models protocol rest_json runtimes',
         'models': 'config protocol runtimes',
         'config': '',
+        'rest_json': 'protocol',
         'runtimes': 'protocol',
         'clients': 'protocol',
         'protocol': '',

@@ -29,10 +29,15 @@ def decode_bytes(value: dict[str, str]) -> bytes:
     """Returns the byte string of a JSON object. Whitespace is ignored, padding is optional.
 
     Raises:
-      ValueError: If the text is not base64.
+      ValueError: If the text is not base64 with the standard alphabet (RFC 4648, section 4).
     """
     text = value['b64'].translate(_WHITESPACE)
-    return base64.b64decode(text + '=' * (-len(text) % 4), validate=True)
+    if text.startswith('data:'):
+        raise ValueError('must be base64 alone, got a data URL; send the part after the comma')
+    if '-' in text or '_' in text:
+        raise ValueError('must use the standard alphabet with + and /, got URL-safe base64')
+    padding = '' if text.endswith('=') else '=' * (-len(text) % 4)
+    return base64.b64decode(text + padding, validate=True)
 
 
 def is_float(dtype: np.dtype[Any]) -> bool:

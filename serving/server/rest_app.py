@@ -18,8 +18,10 @@ from serving.models.models import Models
 from serving.models.spec import MAX_VERSION, ModelSpec
 from serving.protocol.names import DEFAULT_SIGNATURE
 from serving.protocol.status import HTTP_STATUS, Code, RequestError, invalid_argument
+from serving.rest_json import request as rest_request
+from serving.rest_json import response as rest_response
 from serving.runtimes.saved_model import input_types
-from serving.server import model_info, rest_request, rest_response
+from serving.server import model_info
 
 _MODEL = r'/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?'
 _POST = re.compile(rf'{_MODEL}:(?P<verb>predict|classify|regress)', re.IGNORECASE | re.ASCII)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from serving.protocol import json_values
 from serving.protocol.status import invalid_argument
+from serving.rest_json.values import type_name
 
 
 def format_outputs(outputs: Mapping[str, npt.NDArray[Any]], *, rows: bool) -> bytes:
@@ -32,14 +33,17 @@ def format_error(message: str) -> bytes:
 
 
 def _rows(outputs: Mapping[str, npt.NDArray[Any]]) -> str:
+    count = 0
     for name, array in outputs.items():
         if not array.ndim:
             raise invalid_argument(f'Tensor name: {name} has no shape information')
-    if len({len(array) for array in outputs.values()}) > 1:
-        sizes = {name: len(array) for name, array in outputs.items()}
-        raise invalid_argument(
-            f'outputs must have the same first dimension in the row format, got {sizes}'
-        )
+        if not len(array):
+            raise invalid_argument(f'Tensor name: {name} has invalid batch size: 0')
+        if count and len(array) != count:
+            raise invalid_argument(
+                f'Tensor name: {name} has inconsistent batch size: {len(array)} expecting: {count}'
+            )
+        count = len(array)
     columns = {
         name: [_text(item, _writer(name, array)) for item in array.tolist()]
         for name, array in outputs.items()
@@ -78,9 +82,9 @@ def _writer(name: str, array: npt.NDArray[Any]) -> Callable[[Any], str]:
             return _string
         case 'f' if json_values.is_float(array.dtype):
             return lambda value: json_values.format_float(value, array.dtype)
-        case 'b' | 'i' | 'u':
+        case 'b' | 'i' | 'u' if array.dtype.name != 'uint16':
             return json.dumps
-    raise invalid_argument(f'outputs of type {array.dtype.name} have no JSON form')
+    raise invalid_argument(f'Failed to write JSON value for tensor type: {type_name(array.dtype)}')
 
 
 def _string(value: bytes) -> str:
