@@ -43,7 +43,7 @@ def test_a_request_has_the_bytes_of_the_official_message(
 
 def test_an_output_of_an_unsupported_type_is_a_user_error() -> None:
     response = predict_pb2.PredictResponse()
-    response.outputs['embedding'].dtype = 14  # DT_BFLOAT16
+    response.outputs['embedding'].dtype = 11  # DT_QINT8
     method = grpc.unary_unary_rpc_method_handler(
         lambda request, context: response,
         response_serializer=predict_pb2.PredictResponse.SerializeToString,
