@@ -92,7 +92,8 @@ ROOMS = {
     'serving': {
         'model_server': 'config protocol server',
         'query': 'clients protocol',
-        'server': 'config models protocol rest_json runtimes',
+        'server': 'config models protocol rest runtimes',
+        'rest': 'models protocol rest_json runtimes',
         'models': 'config protocol runtimes',
         'config': '',
         'rest_json': 'protocol',

@@ -24,12 +24,12 @@ from tensorflow_serving.apis import (
 
 from catalog.errors import UserError
 from serving.config import models as model_configs
+from serving.models import info
 from serving.models.models import Models
 from serving.models.spec import ModelSpec
 from serving.protocol import tensors
 from serving.protocol.names import DEFAULT_SIGNATURE, GRPC_OPTIONS
 from serving.protocol.status import Code, RequestError, invalid_argument
-from serving.server import model_info
 
 MAX_ERROR_CHARACTERS = 1024  # as in TensorFlow Serving; gRPC sends an error in a header
 
@@ -105,7 +105,7 @@ class PredictionService:
     @_aborts_on_error
     def GetModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Returns the signatures of the requested version."""
-        return model_info.build_metadata(
+        return info.build_metadata(
             self._models, _named_spec(request), fields=list(request.metadata_field)
         )
 
@@ -123,7 +123,7 @@ class ModelService:
     @_aborts_on_error
     def GetModelStatus(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Returns the state of the model's versions."""
-        return model_info.build_status(self._models, _spec(request))
+        return info.build_status(self._models, _spec(request))
 
     @_aborts_on_error
     def HandleReloadConfigRequest(self, request: Any, context: Any) -> Any:  # noqa: N802

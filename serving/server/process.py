@@ -13,7 +13,9 @@ from grpc_health.v1.health import OVERALL_HEALTH, HealthServicer
 from catalog.errors import UserError
 from serving.models.loading import Loader
 from serving.models.models import Models
-from serving.server import config_watch, grpc_service, rest_app, rest_server
+from serving.rest import app as rest_app
+from serving.rest import server as rest_server
+from serving.server import config_watch, grpc_service
 from serving.server.options import REST_TIMEOUT_SECONDS, ServerOptions
 
 GRACE_SECONDS = REST_TIMEOUT_SECONDS  # for accepted requests after SIGTERM

@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from serving.models import info
 from serving.models.models import Models
 from serving.models.spec import MAX_VERSION, ModelSpec
 from serving.protocol.names import DEFAULT_SIGNATURE
@@ -21,7 +22,6 @@ from serving.protocol.status import HTTP_STATUS, Code, RequestError, invalid_arg
 from serving.rest_json import request as rest_request
 from serving.rest_json import response as rest_response
 from serving.runtimes.saved_model import input_types
-from serving.server import model_info
 
 _MODEL = r'/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?'
 _POST = re.compile(rf'{_MODEL}:(?P<verb>predict|classify|regress)', re.IGNORECASE | re.ASCII)
@@ -91,12 +91,12 @@ def _predict(models: Models, spec: ModelSpec, body: bytes, timeout_seconds: floa
 
 
 def _status(models: Models, spec: ModelSpec) -> bytes:
-    return _proto_json(model_info.build_status(models, spec)).encode()
+    return _proto_json(info.build_status(models, spec)).encode()
 
 
 def _metadata(models: Models, spec: ModelSpec) -> bytes:
-    response = model_info.build_metadata(models, spec, fields=[model_info.SIGNATURE_DEF])
-    signatures = model_info.unpack_signatures(response)
+    response = info.build_metadata(models, spec, fields=[info.SIGNATURE_DEF])
+    signatures = info.unpack_signatures(response)
     return (
         f'{{\n"model_spec": {_proto_json(response.model_spec)},\n'
         f'"metadata": {{"signature_def": {_proto_json(signatures)}}}\n}}\n'

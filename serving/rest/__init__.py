@@ -1,0 +1,1 @@
+"""Owns the REST API: paths, bodies, connections and the thread that serves them."""
