@@ -7,6 +7,8 @@ incomplete version. Its signatures:
   product           image_bytes, product -> the same for each product from all its pictures, and the
                     deepest level of the tree that can be trusted (--threshold)
   embedding         image_bytes -> features for finding similar pictures
+  pixels            images, uint8 [N, height, width, 3] -> the outputs of serving_default and
+                    embedding, for clients that decode pictures themselves
 
 Run trainer.evaluate with --output=WORKDIR/report first: model_card.json then has the metrics, and
 the confidence is calibrated by the temperature that the evaluation fitted.

@@ -55,7 +55,7 @@ def build_card(
             'words': calibration.words,
         },
         'most_common': most_common(info, tree),
-        'signatures': signatures(tree, top_k=top_k, calibration=calibration),
+        'signatures': signatures(tree, size=config.input, top_k=top_k, calibration=calibration),
         'level_threshold': threshold,
         'prior': _prior(config.loss, workdir=workdir, target_prior=target_prior),
         'config': json.loads(files.to_json(config)),
@@ -125,7 +125,9 @@ def preprocessing(config: InputConfig) -> dict[str, Any]:
     }
 
 
-def signatures(tree: Categories, *, top_k: int, calibration: ExportCalibration) -> dict[str, Any]:
+def signatures(
+    tree: Categories, *, size: InputConfig, top_k: int, calibration: ExportCalibration
+) -> dict[str, Any]:
     """Describes the inputs and outputs of each signature; N pictures, P products."""
     classes = {
         'label': f'int64 [N, {top_k}]',
@@ -134,6 +136,7 @@ def signatures(tree: Categories, *, top_k: int, calibration: ExportCalibration) 
         **{f'level{level}': f'string [N, {top_k}]' for level in range(1, tree.levels + 1)},
         **({'category_code': f'string [N, {top_k}]'} if tree.codes else {}),
     }
+    embedding = {'embedding': 'float32 [N, d], length 1'}
     deepest_first = ', '.join(str(level) for level in range(tree.levels, 0, -1))
     return {
         'serving_default': {'inputs': {'image_bytes': 'string [N]'}, 'outputs': classes},
@@ -147,7 +150,11 @@ def signatures(tree: Categories, *, top_k: int, calibration: ExportCalibration) 
         },
         'embedding': {
             'inputs': {'image_bytes': 'string [N]'},
-            'outputs': {'embedding': 'float32 [N, d], length 1'},
+            'outputs': embedding,
+        },
+        'pixels': {
+            'inputs': {'images': f'uint8 [N, {size.height}, {size.width}, 3]'},
+            'outputs': {**classes, **embedding},
         },
     }
 

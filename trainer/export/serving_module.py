@@ -28,7 +28,7 @@ _PRODUCTS = tf.TensorSpec([None], tf.int64, name='product')
 
 
 class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
-    """A trained model or an ensemble with three signatures.
+    """A trained model or an ensemble with four signatures.
 
     TensorFlow Serving restores the variables that this object tracks. A tracked Keras 3 model would
     be restored into wrappers that the signatures do not read, so the raw variables are tracked and
@@ -41,6 +41,9 @@ class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         batch on one thread: `trainer.predict` decodes several batches at a time.
       product_probabilities: A function beside the signatures, from decoded images and the product
         of each, int64 [N], to calibrated probabilities float32 [P, C]: for ensembles of exports.
+      network: A function beside the signatures for `serving.convert`. From images, product by
+        product, and the product of each, it computes all that needs the network: `pictures` float32
+        [N, C] and `products` float32 [P, C], calibrated, and `embedding` float32 [N, d].
     """
 
     def __init__(
@@ -82,6 +85,8 @@ class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         self.product_probabilities = tf.function(
             self._product_probabilities, [decoded, _PRODUCTS], autograph=False
         )
+        self.network = tf.function(self._network, [decoded, _PRODUCTS], autograph=False)
+        self._images = tf.TensorSpec(decoded.shape, tf.uint8, name='images')
 
     def signatures(self) -> dict[str, Callable[..., Outputs]]:
         """Returns the functions to save as signatures, by name."""
@@ -89,6 +94,7 @@ class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
             'serving_default': tf.function(self.classify, [_PICTURES], autograph=False),
             'product': tf.function(self.classify_products, [_PICTURES, _PRODUCTS], autograph=False),
             'embedding': tf.function(self.embed, [_PICTURES], autograph=False),
+            'pixels': tf.function(self.classify_pixels, [self._images], autograph=False),
         }
 
     def classify(self, image_bytes: tf.Tensor) -> Outputs:
@@ -110,8 +116,8 @@ class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         Returns:
           `top_categories` of [P], and `level` int64 [P], see `deepest_level`.
         """
-        checks = _product_checks(image_bytes, product)
-        with tf.control_dependencies(checks):
+        with tf.control_dependencies(_product_checks(image_bytes, product)):
+            product = _below_number_of_pictures(product)
             if max_views := self._predictor.max_views:  # the others need not be decoded
                 order, _ = first_views(product, max_views=max_views)
                 image_bytes, product = tf.gather(image_bytes, order), tf.gather(product, order)
@@ -127,6 +133,24 @@ class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         Each has length 1, so that a dot product is a cosine.
         """
         return {'embedding': self._predictor.embeddings(self._decode_each(image_bytes))}
+
+    def classify_pixels(self, images: tf.Tensor) -> Outputs:
+        """Classifies and embeds decoded images: uint8 [N, H, W, 3] -> what both signatures give.
+
+        For a client or a runtime that decodes itself. Images are as `decode` returns them.
+        """
+        each_alone = tf.range(tf.shape(images, tf.int64)[0])
+        outputs = self.network(images, each_alone)
+        top = top_categories(outputs['pictures'], self._tree, top_k=self._top_k)
+        return {**top, 'embedding': outputs['embedding']}
+
+    def _network(self, images: tf.Tensor, product: tf.Tensor) -> Outputs:
+        predictions = self._predictor.predictions(images, _below_number_of_pictures(product))
+        return {
+            'pictures': self._calibrate(predictions.pictures, self._temperatures.picture),
+            'products': self._calibrate(predictions.products, self._temperatures.product),
+            'embedding': predictions.embeddings,
+        }
 
     def _decode_each(self, image_bytes: tf.Tensor) -> tf.Tensor:
         return decode_parallel(image_bytes, self._input)
@@ -220,3 +244,11 @@ def _product_checks(image_bytes: tf.Tensor, product: tf.Tensor) -> list[tf.Opera
             ['product must use every number from 0 to P-1, got', product],
         ),
     ]
+
+
+def _below_number_of_pictures(product: tf.Tensor) -> tf.Tensor:
+    """Bounds product numbers by the number of pictures, which valid ones never reach.
+
+    Memory is allocated for every number up to the largest one, perhaps before a check fails.
+    """
+    return tf.minimum(product, tf.size(product, tf.int64) - 1)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
@@ -20,11 +21,13 @@ def write(folder: Path, *, model_name: str, input_config: InputConfig) -> None:
     """Writes one request for each signature."""
     path = folder / PATH
     path.parent.mkdir()
-    picture = [_picture(input_config)]
+    pixels = _pixels(input_config)
+    picture = [tf.io.encode_jpeg(pixels).numpy()]
     requests: dict[str, dict[str, Any]] = {
         'serving_default': {'image_bytes': picture},
         'product': {'image_bytes': picture, 'product': np.array([0], np.int64)},
         'embedding': {'image_bytes': picture},
+        'pixels': {'images': pixels[np.newaxis]},
     }
     with tf.io.TFRecordWriter(str(path)) as file:
         for signature, inputs in requests.items():
@@ -39,8 +42,6 @@ def write(folder: Path, *, model_name: str, input_config: InputConfig) -> None:
             file.write(log.SerializeToString())
 
 
-def _picture(config: InputConfig) -> bytes:
-    """Returns a JPEG of random pixels in the image size of the model."""
-    pixels = np.random.default_rng(0).integers(0, 256, (config.height, config.width, 3), np.uint8)
-    encoded: bytes = tf.io.encode_jpeg(pixels).numpy()
-    return encoded
+def _pixels(config: InputConfig) -> npt.NDArray[np.uint8]:
+    """Returns random pixels in the image size of the model: uint8 [H, W, 3]."""
+    return np.random.default_rng(0).integers(0, 256, (config.height, config.width, 3), np.uint8)

@@ -7,6 +7,7 @@ normalizes them itself.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
@@ -15,6 +16,20 @@ from trainer.config import ModelConfig
 from trainer.data import preprocess
 from trainer.inference.combination import Combination, combined_log_probabilities
 from trainer.models import model as models
+
+
+class Predictions(NamedTuple):
+    """All that a model computes of a batch, from features that are computed once.
+
+    Attributes:
+      pictures: Probabilities of each picture, float32 [N, C].
+      products: Probabilities of each product, float32 [P, C].
+      embeddings: Features of length 1 of each picture, float32 [N, d].
+    """
+
+    pictures: tf.Tensor
+    products: tf.Tensor
+    embeddings: tf.Tensor
 
 
 class Predictor:
@@ -36,6 +51,8 @@ class Predictor:
         self.max_views = config.fusion.max_views if self._fuses_views else None
         if self._fuses_views:
             self._head = models.head_model(model)
+        else:
+            self._both = models.feature_and_logit_model(model)
         self._backbone = models.feature_model(model)
 
     @property
@@ -91,7 +108,31 @@ class Predictor:
 
     def embeddings(self, images: tf.Tensor) -> tf.Tensor:
         """Computes features of length 1: [N, h, w, 3] -> float32 [N, d]."""
-        return tf.math.l2_normalize(tf.cast(self.features(images), tf.float32), axis=1)
+        return _unit_length(self.features(images))
+
+    def predictions(self, images: tf.Tensor, product: tf.Tensor) -> Predictions:
+        """Computes all of a batch, in operations that other runtimes have too.
+
+        Args:
+          images: [N, h, w, 3], product by product.
+          product: int64 [N], the product of each picture, 0 to P-1 in ascending order.
+        """
+        views = _views_of(product)
+        counts = tf.reduce_sum(views, axis=1)  # [P]
+        if self.max_views is None:
+            features, logits = self._both(self._preprocess(images), training=False)
+            pictures = tf.nn.softmax(tf.cast(logits, tf.float32))
+            products = tf.matmul(views, pictures) / counts[:, tf.newaxis]
+        else:
+            features = self.features(images)
+            pictures = tf.nn.softmax(self.logits_of_features(features))
+            place = tf.range(tf.size(product)) - tf.cast(
+                tf.gather(tf.cumsum(counts, exclusive=True), product), tf.int32
+            )
+            mask = tf.range(self.max_views) < tf.cast(counts, tf.int32)[:, tf.newaxis]
+            first = tf.boolean_mask(features, place < self.max_views)
+            products = tf.nn.softmax(self.logits_of_features(first, mask))
+        return Predictions(pictures, products, _unit_length(features))
 
     def _preprocess(self, images: tf.Tensor) -> tf.Tensor:
         if self.height is not None:
@@ -137,11 +178,33 @@ class EnsemblePredictor:
 
         A dot product is the mean of the members' cosines.
         """
-        each = [member.embeddings(images) for member in self.members]
-        return tf.concat(each, axis=1) / len(each) ** 0.5
+        return _concatenated([member.embeddings(images) for member in self.members])
+
+    def predictions(self, images: tf.Tensor, product: tf.Tensor) -> Predictions:
+        """Computes all of a batch, as `Predictor.predictions` does."""
+        each = [member.predictions(images, product) for member in self.members]
+        return Predictions(
+            self._combine([one.pictures for one in each]),
+            self._combine([one.products for one in each]),
+            _concatenated([one.embeddings for one in each]),
+        )
 
     def _combine(self, probabilities: Sequence[tf.Tensor]) -> tf.Tensor:
         return tf.exp(combined_log_probabilities(tf.stack(probabilities), self.combination))
+
+
+def _views_of(product: tf.Tensor) -> tf.Tensor:
+    """Marks the pictures of each product by 1: int64 [N] -> float32 [P, N]."""
+    rows = tf.range(product_count(product))[:, tf.newaxis]
+    return tf.cast(rows == product, tf.float32)
+
+
+def _unit_length(features: tf.Tensor) -> tf.Tensor:
+    return tf.math.l2_normalize(tf.cast(features, tf.float32), axis=1)
+
+
+def _concatenated(embeddings: Sequence[tf.Tensor]) -> tf.Tensor:
+    return tf.concat(embeddings, axis=1) / len(embeddings) ** 0.5
 
 
 def mean_over_views(probabilities: tf.Tensor, product: tf.Tensor) -> tf.Tensor:

@@ -27,7 +27,8 @@ class Views(layers.Layer):  # type: ignore[misc]  # Keras has no types
             return tf.reshape(features, [*mask.shape, features.shape[-1]])
         shape = tf.concat([tf.shape(mask), [features.shape[-1]]], axis=0)
         views = tf.scatter_nd(tf.where(mask), features, tf.cast(shape, tf.int64))
-        return tf.ensure_shape(views, [*mask.shape, features.shape[-1]])
+        views.set_shape([*mask.shape, features.shape[-1]])  # an operation would not convert
+        return views
 
 
 class MaskedMean(layers.Layer):  # type: ignore[misc]

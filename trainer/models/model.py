@@ -60,6 +60,15 @@ def feature_model(model: keras.Model) -> keras.Model:
     return keras.Model(image, features, name=f'{model.name}_features')
 
 
+def feature_and_logit_model(model: keras.Model) -> keras.Model:
+    """Builds the model from images to [features, logits], which computes the features once.
+
+    For a model without fusion; it has the same layers and weights.
+    """
+    features = feature_model(model).output
+    return keras.Model(model.inputs, [features, model.output], name=f'{model.name}_both')
+
+
 def head_model(model: keras.Model) -> keras.Model:
     """Builds the model from [features [N, d], mask bool [B, V]] to the products' logits.
 

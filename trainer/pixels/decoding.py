@@ -7,6 +7,7 @@ from trainer.pixels import byte_vector, headers, orientation
 from trainer.pixels.headers import Head
 
 _WHITE = 255
+_STRIP_PIXELS = 1 << 20  # of an image with transparent parts that are composited at once
 _WEBP_ANIMATION, _WEBP_ALPHA = 0x02, 0x10  # flags of the chunk VP8X
 _READABLE_FRAMES = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)
 _REMEDY = ': convert it to JPEG (serving.query and trainer.predict do so)'
@@ -206,7 +207,36 @@ def _whiten(gif: tf.Tensor, head: headers.GifHead, index: tf.Tensor) -> tf.Tenso
 
 
 def _on_white(image: tf.Tensor) -> tf.Tensor:
-    """Composites an image on white: uint8 [h, w, 4] -> uint8 [h, w, 3]."""
+    """Composites an image on white: uint8 [h, w, 4] -> uint8 [h, w, 3].
+
+    A large image is composited in strips: the integers of its products take five times its memory.
+    """
+    pixels = tf.size(image) // 4
+    return tf.cond(
+        pixels <= _STRIP_PIXELS, lambda: _composite(image), lambda: _composite_strips(image)
+    )
+
+
+def _composite_strips(image: tf.Tensor) -> tf.Tensor:
+    # uint8 [h, w, 4] -> uint8 [h, w, 3]
+    height = tf.shape(image)[0]
+    rows = tf.maximum(_STRIP_PIXELS // tf.shape(image)[1], 1)
+    count = (height + rows - 1) // rows
+    strips = tf.TensorArray(tf.uint8, size=count, infer_shape=False, element_shape=[None, None, 3])
+    _, strips = tf.while_loop(
+        lambda number, strips: number < count,
+        lambda number, strips: (
+            number + 1,
+            strips.write(number, _composite(image[number * rows : (number + 1) * rows])),
+        ),
+        (tf.constant(0), strips),
+        parallel_iterations=1,
+    )
+    return strips.concat()
+
+
+def _composite(image: tf.Tensor) -> tf.Tensor:
+    # uint8 [h, w, 4] -> uint8 [h, w, 3]
     wide = tf.cast(image, tf.int32)
     alpha = wide[..., 3:]
     sums = wide[..., :3] * alpha + _WHITE * (_WHITE - alpha)

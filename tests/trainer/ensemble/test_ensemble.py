@@ -141,7 +141,7 @@ def test_an_ensemble_is_exported_as_one_model(
     output = tmp_path / 'shop' / '1'
     saved_model.export(workdir=folder, output=str(output), top_k=4, threshold=0.5)
     loaded = tf.saved_model.load(str(output))
-    assert set(loaded.signatures) == {'serving_default', 'product', 'embedding'}
+    assert set(loaded.signatures) == {'serving_default', 'product', 'embedding', 'pixels'}
     pictures = [picture for product in products for picture in product.pictures]
     numbers = np.repeat(np.arange(len(products)), [len(p.pictures) for p in products])
     outputs = loaded.signatures['product'](
@@ -156,6 +156,10 @@ def test_an_ensemble_is_exported_as_one_model(
     np.testing.assert_allclose(alone['confidence'][0], -np.sort(-own), atol=1e-4)
     features = loaded.signatures['embedding'](image_bytes=tf.constant(pictures[:3]))['embedding']
     np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, rtol=1e-5)
+    network = loaded.network(tf.constant(pixels), tf.constant(numbers))
+    np.testing.assert_allclose(network['products'], expected, atol=1e-4)
+    np.testing.assert_allclose(network['pictures'][0], own, atol=1e-4)
+    np.testing.assert_allclose(network['embedding'][:3], features, atol=1e-5)
     card = json.loads((output / 'model_card.json').read_text())
     assert card['preprocessing']['height'], card['preprocessing']['width'] == (HEIGHT, WIDTH)
     named = card['ensemble']['members']

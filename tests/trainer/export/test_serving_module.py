@@ -1,8 +1,10 @@
 """The signatures of an exported model."""
 
 import io
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +142,8 @@ def test_a_product_has_the_mean_of_its_pictures(loaded: Any, workdir: str) -> No
     [
         ([0, 2], 'product must use every number from 0 to P-1'),
         ([-1, 0], 'product must use every number from 0 to P-1'),
+        ([0, 60_000_000], r'product must use every number from 0 to P-1, got\] \[0 60000000\]'),
+        ([0, 1 << 62], 'product must use every number from 0 to P-1'),
         ([0], 'product must have one number per picture'),
     ],
 )
@@ -149,6 +153,42 @@ def test_invalid_product_numbers_are_errors(loaded: Any, product: list[int], mes
             image_bytes=tf.constant([encode_picture(0), encode_picture(1)]),
             product=tf.constant(product, tf.int64),
         )
+
+
+def test_a_picture_of_64_kb_with_529_megapixels_is_refused_by_its_header(loaded: Any) -> None:
+    side = 23_000
+    rows = zlib.compress(bytes((side + 15) // 8) * side, 9)  # a bit per pixel
+    header = struct.pack('>IIBBBBB', side, side, 1, 0, 0, 0, 0)
+    chunks = [(b'IHDR', header), (b'IDAT', rows), (b'IEND', b'')]
+    data = b'\x89PNG\r\n\x1a\n' + b''.join(
+        struct.pack('>I', len(content))
+        + kind
+        + content
+        + struct.pack('>I', zlib.crc32(kind + content))
+        for kind, content in chunks
+    )
+    assert len(data) < 66_000
+    for name in ('serving_default', 'embedding'):
+        with pytest.raises(
+            tf.errors.InvalidArgumentError, match='67108864 pixels, got 23000x23000'
+        ):
+            loaded.signatures[name](image_bytes=tf.constant([data]))
+
+
+def test_decoded_images_are_classified_and_embedded_like_their_bytes(loaded: Any) -> None:
+    encoded = [encode_picture(seed) for seed in range(3)]
+    images = np.stack([Image.open(io.BytesIO(data)) for data in encoded])  # of the model's size
+    actual = loaded.signatures['pixels'](images=tf.constant(images))
+    expected = {
+        **loaded.signatures['serving_default'](image_bytes=tf.constant(encoded)),
+        **loaded.signatures['embedding'](image_bytes=tf.constant(encoded)),
+    }
+    assert set(actual) == set(expected)
+    for name, values in expected.items():
+        if values.dtype == tf.float32:
+            np.testing.assert_allclose(actual[name], values, atol=1e-6, err_msg=name)
+        else:
+            np.testing.assert_array_equal(actual[name], values, err_msg=name)
 
 
 def test_an_embedding_is_the_features_divided_by_their_norm(loaded: Any, workdir: str) -> None:

@@ -18,6 +18,7 @@ def test_the_warm_up_requests_are_valid_and_run(exported: Path, loaded: Any) -> 
         'serving_default',
         'product',
         'embedding',
+        'pixels',
     ]
     for request in requests:
         assert request.model_spec.name == 'clothes'

@@ -122,7 +122,8 @@ def test_an_exported_model_predicts_like_an_evaluation(
     saved_model.export(
         workdir=workdirs[name], output=str(output), top_k=CLASSES, threshold=0.5, tta=tta
     )
-    signatures: Any = tf.saved_model.load(str(output)).signatures
+    loaded: Any = tf.saved_model.load(str(output))
+    signatures = loaded.signatures
     records = fused.products(data.folder)
     encoded = tf.constant([picture for product in records for picture in product.pictures])
     product = np.repeat(np.arange(len(records)), [len(one.pictures) for one in records])
@@ -132,6 +133,14 @@ def test_an_exported_model_predicts_like_an_evaluation(
     by_product = signatures['product'](image_bytes=encoded, product=tf.constant(product))
     np.testing.assert_allclose(_by_label(by_picture), pictures.probabilities, atol=1e-6)
     np.testing.assert_allclose(_by_label(by_product), products.probabilities, atol=1e-6)
+    images = loaded.decode(encoded)
+    by_pixels = signatures['pixels'](images=images)
+    np.testing.assert_allclose(_by_label(by_pixels), pictures.probabilities, atol=1e-6)
+    embedding = signatures['embedding'](image_bytes=encoded)['embedding']
+    np.testing.assert_allclose(by_pixels['embedding'], embedding, atol=1e-6)
+    network = loaded.network(images, tf.constant(product))
+    np.testing.assert_allclose(network['pictures'], pictures.probabilities, atol=1e-6)
+    np.testing.assert_allclose(network['products'], products.probabilities, atol=1e-6)
 
 
 def _by_label(outputs: dict[str, tf.Tensor]) -> np.ndarray:

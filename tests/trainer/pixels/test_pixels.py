@@ -222,6 +222,16 @@ def test_a_picture_with_too_many_pixels_is_refused_before_it_is_decoded(header) 
         decode_in_graph(data)
 
 
+@pytest.mark.parametrize('size', [(1500, 1400), (600_000, 2)])
+def test_a_large_transparent_picture_is_composited_exactly(size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(0, 256, (size[1], size[0], 4), np.uint8)
+    data = save(Image.fromarray(drawn, 'RGBA'), 'PNG', compress_level=1)
+    alpha = drawn[..., 3:] / 255
+    expected = np.rint(drawn[..., :3] * alpha + 255 * (1 - alpha))
+    np.testing.assert_array_equal(decode_in_graph(data), expected)
+
+
 @pytest.mark.parametrize(
     ('at', 'value', 'text'), [(4, 12, '12 bits per sample'), (1, 0xC3, 'lossless or hierarchical')]
 )
