@@ -19,6 +19,7 @@ TRAIN = [
     'tensorflow-serving-api',
 ]
 SERVE = [
+    'anyio',
     'cryptography',
     'grpcio',
     'grpcio-health-checking',

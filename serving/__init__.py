@@ -10,10 +10,11 @@ In production the server is the official TensorFlow Serving image with the files
 | 2 | `rest_json/` | JSON bodies of the REST API to arrays and back | protocol |
 | 2 | `runtimes/` | a loaded model: numpy in, numpy out | protocol |
 | 2 | `config/` | TensorFlow Serving's config files, as checked values | - |
-| 3 | `models/` | the models in memory: versions, policies, labels | config, protocol, runtimes |
-| 4 | `rest/` | the REST API: paths, bodies, connections | models, protocol, rest_json, runtimes |
-| 5 | `server/` | gRPC, and the server process | config, models, protocol, rest, runtimes |
-| 6 | `model_server/` | `python -m serving.model_server` | config, protocol, server |
+| 3 | `batching/` | the queue before a model: admission, batches | config, protocol, runtimes |
+| 4 | `models/` | the models in memory: versions, policies, labels | batching and below |
+| 5 | `rest/` | the REST API: paths, bodies, connections | models, rest_json and below |
+| 6 | `server/` | gRPC, and the server process | rest and below |
+| 7 | `model_server/` | `python -m serving.model_server` | config, protocol, server |
 | 4 | `query/` | `python -m serving.query` | protocol, clients |
 
 `protocol`, `clients` and `query` import neither TensorFlow nor tensorflow_serving, whose modules

@@ -7,6 +7,8 @@ from catalog.errors import UserError
 from serving.config import text_file
 from serving.config.messages import BatchingParameters
 
+_CPUS = os.cpu_count() or 1
+
 
 @dataclass(frozen=True)
 class Batching:
@@ -21,7 +23,7 @@ class Batching:
 
     max_batch_size: int | None = 1000
     max_enqueued_batches: int = 10
-    threads: int = os.cpu_count() or 1
+    threads: int = _CPUS
     thread_pool_name: str = 'model_server_batch_threads'
 
     def __post_init__(self) -> None:
@@ -38,6 +40,9 @@ class Batching:
     def capacity(self) -> int:
         """Rows that may wait, or requests if each runs alone."""
         return self.max_enqueued_batches * (self.max_batch_size or 1)
+
+
+ALONE = Batching(max_batch_size=None, max_enqueued_batches=64, threads=max(4, 2 * _CPUS))
 
 
 def read(path: str) -> Batching:

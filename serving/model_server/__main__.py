@@ -26,7 +26,10 @@ from catalog import command_line
 from catalog.digests.keys import read_public_key
 from catalog.errors import UserError
 from catalog.process import startup_messages
+from serving.batching.admission import THREADS
+from serving.config import batching
 from serving.config import models as model_configs
+from serving.config.batching import Batching
 from serving.config.models import ModelConfig
 from serving.model_server import not_offered
 from serving.protocol import names
@@ -54,6 +57,23 @@ _CONFIG_POLL = flags.DEFINE_float(
     'model_config_file_poll_wait_seconds',
     0,
     'Time between two readings of --model_config_file, in seconds; 0 reads it once.',
+)
+_BATCHING = flags.DEFINE_bool(
+    'enable_batching',
+    False,
+    'Whether to combine the requests that queued while the last batch ran into one batch.',
+)
+_BATCHING_FILE = flags.DEFINE(
+    command_line.PATH,
+    'batching_parameters_file',
+    None,
+    'Text file of BatchingParameters, for --enable_batching.',
+)
+_GRPC_THREADS = flags.DEFINE_integer(
+    'grpc_max_threads', THREADS, 'gRPC requests handled at once; more are refused.'
+)
+_REST_THREADS = flags.DEFINE_integer(
+    'rest_api_num_threads', THREADS, 'REST requests handled at once; more are refused.'
 )
 _LABELS = flags.DEFINE_bool(
     'allow_version_labels_for_unavailable_models',
@@ -104,6 +124,9 @@ def main(argv: list[str]) -> None:
         grpc_health=_GRPC_HEALTH.value,
         config_file=_CONFIG_FILE.value,
         config_poll_seconds=_CONFIG_POLL.value,
+        batching=_batching(),
+        grpc_threads=_GRPC_THREADS.value,
+        rest_threads=_REST_THREADS.value,
         labels_for_unavailable=_LABELS.value,
         digests_key=read_public_key(_DIGESTS_KEY.value) if _DIGESTS_KEY.value else None,
     )
@@ -126,6 +149,14 @@ def _models() -> tuple[ModelConfig, ...]:
     if not _BASE_PATH.value:
         raise UserError('--model_base_path must be set, or --model_config_file')
     return (ModelConfig(_NAME.value, _BASE_PATH.value),)
+
+
+def _batching() -> Batching:
+    if not _BATCHING.value:
+        if _BATCHING_FILE.value:
+            raise UserError('--batching_parameters_file needs --enable_batching')
+        return batching.ALONE
+    return batching.read(_BATCHING_FILE.value) if _BATCHING_FILE.value else Batching()
 
 
 def _parse(argv: list[str]) -> list[str]:

@@ -5,15 +5,19 @@ write files.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import tensorflow as tf
 
 from catalog.digests import folder as digests
 from catalog.digests.keys import PublicKey
 from catalog.errors import UserError
+from serving.batching.admission import THREADS, Admission, max_requests
+from serving.batching.model import QueuedModel
+from serving.config.batching import ALONE, Batching
 from serving.protocol.status import Code, RequestError
 from serving.runtimes import warmup
+from serving.runtimes.model import Model
 from serving.runtimes.saved_model import SavedModel, to_request_error
 
 
@@ -26,7 +30,7 @@ class LoadedModel:
       description: How it was loaded, for the operator.
     """
 
-    model: SavedModel
+    model: Model
     description: str
 
 
@@ -36,9 +40,13 @@ class Loader:
 
     Attributes:
       digests_key: If given, only folders with its owner's signature are loaded.
+      batching: How requests are queued and combined.
+      admission: How many requests may be in the server.
     """
 
     digests_key: PublicKey | None = None
+    batching: Batching = ALONE
+    admission: Admission = field(default_factory=lambda: Admission(max_requests(THREADS)))
 
     def load(self, path: str) -> LoadedModel:
         """Loads a version folder.
@@ -59,8 +67,9 @@ class Loader:
             raise _to_request_error(error) from error
         seconds = time.monotonic() - start
         files = f'{verified} files' if verified != 'unverified' else 'no digests.json'
+        queued = QueuedModel(model, self.batching, admission=self.admission)
         return LoadedModel(
-            model, f'loaded in {seconds:.1f} s with {warmups} warm-up requests, {files}'
+            queued, f'loaded in {seconds:.1f} s with {warmups} warm-up requests, {files}'
         )
 
 

@@ -20,7 +20,7 @@ from serving.models import folders
 from serving.models.loading import Loader
 from serving.models.spec import MAX_VERSION, VersionStatus
 from serving.protocol.status import RequestError
-from serving.runtimes.saved_model import SavedModel
+from serving.runtimes.model import Model
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Loaded:
     """A version in memory, with the number of requests that are using it."""
 
     version: int
-    model: SavedModel
+    model: Model
     uses: int = 0
 
 

@@ -50,12 +50,19 @@ HTTP_STATUS = {
 
 
 class RequestError(Exception):
-    """A failed request. The client receives the code and the message."""
+    """A failed request. The client receives the code and the message.
 
-    def __init__(self, code: Code, message: str) -> None:
+    With `retry_after_seconds` it also receives a hint: in the HTTP header Retry-After, or in gRPC's
+    trailing metadata grpc-retry-pushback-ms, which gRPC clients with a retry policy follow.
+    """
+
+    def __init__(
+        self, code: Code, message: str, *, retry_after_seconds: float | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.retry_after_seconds = retry_after_seconds
 
 
 def invalid_argument(message: str) -> RequestError:

@@ -3,17 +3,19 @@
 Specification: https://www.tensorflow.org/tfx/serving/api_rest.
 """
 
+import math
 import re
 from typing import Any
 from urllib.parse import unquote
 
+import anyio
 from google.protobuf import json_format
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from serving.batching.admission import THREADS, too_many
 from serving.models import info
 from serving.models.models import Models
 from serving.models.spec import MAX_VERSION, ModelSpec
@@ -30,24 +32,49 @@ _GET = re.compile(rf'{_MODEL}(?:/(?P<verb>metadata))?', re.IGNORECASE | re.ASCII
 _METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
 
 
-def build_application(models: Models, *, timeout_seconds: float) -> Starlette:
-    """Builds the application; `timeout_seconds` limits each run of the model."""
+def build_application(
+    models: Models, *, timeout_seconds: float, threads: int = THREADS
+) -> Starlette:
+    """Builds the application.
+
+    Args:
+      models: The models.
+      timeout_seconds: Time limit of each run of a model.
+      threads: Requests that are handled at once; more are refused.
+    """
+    admission, pool = anyio.CapacityLimiter(threads), anyio.CapacityLimiter(threads)
+
+    async def respond(request: Request, path: str, body: bytes) -> bytes:
+        try:
+            admission.acquire_on_behalf_of_nowait(request)
+        except anyio.WouldBlock as error:
+            raise too_many(f'{threads} REST requests are', retry_after_seconds=1) from error
+        try:
+            return await anyio.to_thread.run_sync(
+                _respond, models, request.method, path, body, timeout_seconds, limiter=pool
+            )
+        finally:
+            admission.release_on_behalf_of(request)
 
     async def endpoint(request: Request) -> Response:
         path = request.scope['raw_path'].decode('ascii', 'replace')
         try:
             body = await request.body()
-            content = await run_in_threadpool(
-                _respond, models, request.method, path, body, timeout_seconds
-            )
+            content = await respond(request, path, body)
         except RequestError as error:
-            content = rest_response.format_error(error.message)
-            return _json(content, status=HTTP_STATUS[error.code])
+            return _error(error)
         except ClientDisconnect:
             return _json(b'', status=HTTP_STATUS[Code.CANCELLED])  # the client has gone
         return _json(content)
 
     return Starlette(routes=[Route('/v1/{path:path}', endpoint, methods=_METHODS)])
+
+
+def _error(error: RequestError) -> Response:
+    response = _json(rest_response.format_error(error.message), status=HTTP_STATUS[error.code])
+    if error.retry_after_seconds is not None:
+        response.headers['Retry-After'] = str(max(1, math.ceil(error.retry_after_seconds)))
+    return response
 
 
 def _json(content: bytes, *, status: int = 200) -> Response:

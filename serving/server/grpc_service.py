@@ -7,6 +7,7 @@ UNIMPLEMENTED.
 
 import functools
 import logging
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -37,9 +38,13 @@ Method = Callable[[Any, Any, Any], Any]
 
 
 def build_server(models: Models, health: HealthServicer | None, *, threads: int) -> Any:
-    """Builds a grpc.Server with all services, not yet bound to a port."""
+    """Builds a grpc.Server with all services, not yet bound to a port.
+
+    A request that finds no free thread is RESOURCE_EXHAUSTED.
+    """
     grpc_server = grpc.server(
         ThreadPoolExecutor(threads, thread_name_prefix='grpc'),
+        maximum_concurrent_rpcs=threads,
         options=[*GRPC_OPTIONS, ('grpc.so_reuseport', 0)],  # a port in use must be an error
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
@@ -62,6 +67,9 @@ def _aborts_on_error(method: Method) -> Method:
             message = error.message
             if len(message) > MAX_ERROR_CHARACTERS:
                 message = message[:MAX_ERROR_CHARACTERS] + '...TRUNCATED'
+            if error.retry_after_seconds is not None:
+                pushback = max(1, math.ceil(error.retry_after_seconds * 1000))
+                context.set_trailing_metadata([('grpc-retry-pushback-ms', str(pushback))])
             return context.abort(grpc.StatusCode[error.code.name], message)
         except Exception as error:
             logging.exception('a request failed by an error of the server')

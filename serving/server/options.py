@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from catalog.digests.keys import PublicKey
 from catalog.errors import UserError
+from serving.batching.admission import THREADS
+from serving.config.batching import ALONE, Batching
 from serving.config.models import ModelConfig
 
 REST_TIMEOUT_SECONDS = 30  # default time limit of a REST request, as in TensorFlow Serving
@@ -25,6 +27,9 @@ class ServerOptions:
       config_poll_seconds: Time between two readings of it; 0 disables them.
       labels_for_unavailable: Whether a new label may name a version that is not loaded.
       digests_key: If given, only models with its owner's signature are loaded.
+      batching: How requests are queued and combined into batches.
+      grpc_threads: gRPC requests that are handled at once; more are refused.
+      rest_threads: REST requests that are handled at once; more are refused.
     """
 
     models: tuple[ModelConfig, ...]
@@ -38,6 +43,9 @@ class ServerOptions:
     config_poll_seconds: float = 0
     labels_for_unavailable: bool = False
     digests_key: PublicKey | None = None
+    batching: Batching = ALONE
+    grpc_threads: int = THREADS
+    rest_threads: int = THREADS
 
     def __post_init__(self) -> None:
         for name in ('grpc_port', 'rest_port'):
@@ -49,3 +57,9 @@ class ServerOptions:
                 f'got {self.poll_seconds} s, {self.config_poll_seconds} s and '
                 f'{self.rest_timeout_seconds} s'
             )
+        for flag, threads in [
+            ('grpc_max_threads', self.grpc_threads),
+            ('rest_api_num_threads', self.rest_threads),
+        ]:
+            if threads < 1:
+                raise UserError(f'--{flag} must be at least 1, got {threads}')

@@ -1,6 +1,5 @@
 """The server process: both ports bound, the model loaded, a graceful shutdown."""
 
-import os
 import signal
 import threading
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import OVERALL_HEALTH, HealthServicer
 
 from catalog.errors import UserError
+from serving.batching.admission import Admission, max_requests
 from serving.models.loading import Loader
 from serving.models.models import Models
 from serving.rest import app as rest_app
@@ -40,13 +40,16 @@ def serve(
     """
     tf.get_logger().setLevel('ERROR')  # hides deprecation warnings of the TensorFlow 1 loader
     models = Models(
-        loader=Loader(digests_key=options.digests_key),
+        loader=Loader(
+            digests_key=options.digests_key,
+            batching=options.batching,
+            admission=Admission(max_requests(min(options.grpc_threads, options.rest_threads))),
+        ),
         report=report,
         labels_for_unavailable=options.labels_for_unavailable,
     )
     health = HealthServicer() if options.grpc_health else None
-    threads = max(8, 4 * (os.cpu_count() or 1))
-    grpc_server = grpc_service.build_server(models, health, threads=threads)
+    grpc_server = grpc_service.build_server(models, health, threads=options.grpc_threads)
     stop = threading.Event()
     with rest_server.bind(options.host, options.rest_port) as rest_socket:
         grpc_port = _add_port(grpc_server, options.host, options.grpc_port)
@@ -54,7 +57,9 @@ def serve(
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signal_number, lambda *_: stop.set())
         application = rest_app.build_application(
-            models, timeout_seconds=options.rest_timeout_seconds
+            models,
+            timeout_seconds=options.rest_timeout_seconds,
+            threads=options.rest_threads,
         )
         rest = rest_server.RestServer(application, rest_socket, grace_seconds=GRACE_SECONDS)
         rest.start()
