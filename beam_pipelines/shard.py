@@ -47,10 +47,13 @@ from catalog.photos.confined import Rules
 from catalog.photos.derived_tree import DerivedTree
 from catalog.process import folder_lock
 from catalog.schema import fields
-from catalog.schema.fields import DOCUMENT_FIELDS, EXAMPLE, LIST_FIELDS, Fields
-from catalog.sources import bson_files, first_look, mongo_read, opening
+from catalog.schema.fields import Fields
+from catalog.source_flags import definitions
+from catalog.sources import first_look, mongo_read, opening
 
 _DEFAULTS = ShardOptions()
+
+flags.adopt_module_key_flags(definitions)
 
 _INPUT = flags.DEFINE(
     command_line.PathsParser(schemes=('gs://', *mongo_read.SCHEMES)),
@@ -70,47 +73,16 @@ _CATEGORIES = flags.DEFINE(
     "The category tree: CSV or Google's taxonomy; not with --unlabelled. For photos, it may be "
     'left out: then their folders, or the categories of their list, are the tree.',
 )
-_PRODUCT_FOLDERS = flags.DEFINE_bool(
-    'product_folders',
-    None,
-    'Without --categories, whether the innermost folders of photos are products '
-    '(DIR/CATEGORY/PRODUCT/...; photos beside them are products too) or categories '
-    '(DIR/LEVEL 1/LEVEL 2/...; photos beside folders of photos are rejected).',
-)
 _OUTPUT = flags.DEFINE(command_line.PATH, 'output', None, 'Folder of the data set.', required=True)
 _RESUME = flags.DEFINE_bool(
     'resume', False, 'Continue an interrupted run. If it is finished, check that nothing differs.'
 )
 _OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Replace the data set in --output.')
-_ALLOW_OUTSIDE = flags.DEFINE_bool(
-    'allow_outside',
-    Rules.allow_outside,
-    'Read photos outside of the folder, or of the folder of the list, that --input names.',
-)
-_FIELDS = flags.DEFINE_list(
-    'fields',
-    [],
-    'Names of the fields as OURS=THEIRS,... where they differ, with dots into nested documents: '
-    f'{", ".join(DOCUMENT_FIELDS)} of documents, {", ".join(LIST_FIELDS)} of lists. '
-    f'For example {EXAMPLE}.',
-)
 _GROUP_FIELD = flags.DEFINE_string(
     'group_field',
     None,
     'Field or column whose value the products of a group share, such as a seller: they are in one '
     'split. The same as --fields=group=FIELD.',
-)
-_MAX_PICTURE_MB = flags.DEFINE_float(
-    'max_picture_mb', Rules.max_picture_mb, 'Largest photo file in MB (10^6 bytes).'
-)
-_MAX_LIST_MB = flags.DEFINE_float(
-    'max_list_mb', Rules.max_list_mb, 'Most memory for a list of photos in MB (10^6 bytes).'
-)
-_MAX_UNPACK_RATIO = flags.DEFINE_float(
-    'max_unpack_ratio',
-    bson_files.MAX_UNPACK_RATIO,
-    'Largest size of a .gz file once unpacked, in sizes of the file; below 268 MB there is no '
-    'limit.',
 )
 _RANGE_MB = flags.DEFINE_float(
     'range_mb', 64, 'MiB of the source that one element scans; does not change the result.'
@@ -228,11 +200,7 @@ def open_job() -> tuple[job.Job, DerivedTree | None]:
       UserError: If a flag or a file is invalid.
     """
     options = ShardOptions(**{name: flags.FLAGS[name].value for name in _OPTION_NAMES})
-    rules = Rules(
-        allow_outside=_ALLOW_OUTSIDE.value,
-        max_picture_mb=_MAX_PICTURE_MB.value,
-        max_list_mb=_MAX_LIST_MB.value,
-    )
+    rules = definitions.rules()
     if _OUTPUT.value.rstrip('/') in [path.rstrip('/') for path in _INPUT.value]:
         raise UserError(f'--output: must be another folder than --input, got {_OUTPUT.value}')
     renamed = _field_names(options)
@@ -243,7 +211,7 @@ def open_job() -> tuple[job.Job, DerivedTree | None]:
         tree=tree,
         rules=rules,
         fields=renamed,
-        max_unpack_ratio=_MAX_UNPACK_RATIO.value,
+        max_unpack_ratio=definitions.MAX_UNPACK_RATIO.value,
         folder_in_key=options.folder_in_key,
     )
     few = options.max_rejected_fraction <= _DEFAULTS.max_rejected_fraction
@@ -275,7 +243,7 @@ def _derive_tree(rules: Rules, renamed: fields.Fields, options: ShardOptions) ->
             _INPUT.value,
             rules=rules,
             columns=dict(renamed.renamed),
-            product_folders=_PRODUCT_FOLDERS.value,
+            product_folders=definitions.PRODUCT_FOLDERS.value,
         )
     if derived is None and bool(path) == options.unlabelled:
         raise UserError(
@@ -283,10 +251,12 @@ def _derive_tree(rules: Rules, renamed: fields.Fields, options: ShardOptions) ->
             'and must not be given with --unlabelled, '
             f'got {path!r} with unlabelled={options.unlabelled}'
         )
-    if _PRODUCT_FOLDERS.value is not None and (derived is None or derived.source != 'folders'):
+    if definitions.PRODUCT_FOLDERS.value is not None and (
+        derived is None or derived.source != 'folders'
+    ):
         raise UserError(
             '--product_folders: is for folders of photos whose categories are derived, so not with '
-            f'--categories, --unlabelled or other input, got {_PRODUCT_FOLDERS.value}'
+            f'--categories, --unlabelled or other input, got {definitions.PRODUCT_FOLDERS.value}'
         )
     if derived is not None:
         derived.check_above(options.max_rejected_fraction)
@@ -311,7 +281,7 @@ def _field_names(options: ShardOptions) -> Fields:
       UserError: If they are invalid, or if two of them determine the split.
     """
     group = [f'group={_GROUP_FIELD.value}'] if _GROUP_FIELD.value else []
-    names = fields.parse([*_FIELDS.value, *group])
+    names = fields.parse([*definitions.FIELDS.value, *group])
     rules = [field for field in ('split', 'group') if names.is_renamed(field)]
     if len(rules) > 1:
         raise UserError('--fields: must name a split or a group, got both; the split decides')

@@ -258,7 +258,8 @@ def get_split(manifest: Manifest, name: str, *, folder: str) -> Split:
       UserError: If there is no such split, listing the existing ones.
     """
     if name not in manifest.splits:
-        raise UserError(f'{folder}: split must be one of {sorted(manifest.splits)}, got {name!r}')
+        splits = ', '.join(sorted(manifest.splits))
+        raise UserError(f'{folder}: the split must be one of {splits}, got {name!r}')
     return manifest.splits[name]
 
 

@@ -23,6 +23,7 @@ PACKAGES = {
 ROOMS = {
     'catalog': {
         'samples': 'categories command_line errors formats process schema storage',
+        'source_flags': 'photos schema sources',
         'sources': 'categories errors formats object_store photos process product_key schema shards'
         ' storage terminal',
         'schema': 'errors formats product_key shards',

@@ -100,8 +100,13 @@ def check_folders(source: Source, tree: Categories) -> None:
     Raises:
       UserError: Naming the folders, and the nearest categories.
     """
-    if isinstance(source, photo_files.PhotoFiles):
-        photo_lists.check_known(source.listings, tree)
+    if not isinstance(source, photo_files.PhotoFiles):
+        return
+    if text := photo_lists.describe_unknown(source.listings, tree):
+        raise UserError(
+            f'{text}; rename or move them, or accept the loss of their photos with '
+            '--max_rejected_fraction above its default'
+        )
 
 
 def find_inputs(inputs: Sequence[str]) -> tuple[list[str], list[str]]:

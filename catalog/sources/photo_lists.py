@@ -35,6 +35,10 @@ Int64s = npt.NDArray[np.int64]
 LIST_SUFFIXES = ('.csv', '.parquet', '.tsv', '.txt')
 
 
+class NoKnownCategory(UserError):
+    """No folder of an input, or no row of a list, names a category of the tree."""
+
+
 @dataclass(frozen=True)
 class Listing:
     """A folder of products, the loose photos of a folder, or a list file.
@@ -147,7 +151,8 @@ def list_category_folders(folder: str, tree: Categories, rules: Rules) -> list[L
     """Returns a listing per category folder, and of the loose photos, which have no category.
 
     Raises:
-      UserError: If no folder names a category, or one is a link to outside.
+      NoKnownCategory: If no folder names a category.
+      UserError: If a folder is a link to outside.
     """
     names = FolderNames(tree)
     listings, known, unknown = [], 0, []
@@ -167,17 +172,13 @@ def list_category_folders(folder: str, tree: Categories, rules: Rules) -> list[L
         if found.within and category_id not in tree.label_by_id:
             unknown.append(listing)
         listings.append(listing)
-    if unknown and not known:
-        check_known(unknown, tree)
+    if unknown and not known and (text := describe_unknown(unknown, tree)):
+        raise NoKnownCategory(f'{text}; rename or move them')
     return listings
 
 
-def check_known(listings: Sequence[Listing], tree: Categories) -> None:
-    """Checks that no photos are lost because their folders name no category.
-
-    Raises:
-      UserError: Naming the folders, and the nearest categories.
-    """
+def describe_unknown(listings: Sequence[Listing], tree: Categories) -> str:
+    """Returns which folders with photos name no category, and the nearest ones; '' if none."""
     lost = [
         (listing.path.removeprefix(listing.root).strip('/'), count)
         for listing in listings
@@ -186,7 +187,7 @@ def check_known(listings: Sequence[Listing], tree: Categories) -> None:
         and (count := len(load_photos(listing)))
     ]
     if not lost:
-        return
+        return ''
     names = FolderNames(tree)
     named = ', '.join(
         f'{within!r} ({count:,} photo{"" if count == 1 else "s"}; the nearest category is '
@@ -194,10 +195,9 @@ def check_known(listings: Sequence[Listing], tree: Categories) -> None:
         for within, count in lost[:3]
     )
     more = f' and {len(lost) - 3:,} more' if len(lost) > 3 else ''
-    raise UserError(
+    return (
         f'{listings[0].root}: each folder must be named by a category_id or by names of the '
-        f'category tree, got {named}{more}; rename or move them, or accept the loss of their '
-        'photos with --max_rejected_fraction above its default'
+        f'category tree, got {named}{more}'
     )
 
 
@@ -213,7 +213,8 @@ def open_list(
       columns: The list's own names of columns, by our names.
 
     Raises:
-      UserError: If the list is invalid, or names no category of the tree.
+      NoKnownCategory: If the list names no category of the tree.
+      UserError: If the list is invalid.
     """
     listing = Listing(
         path, root=os.path.dirname(path) or '.', rules=rules, columns=tuple(columns.items())
@@ -238,7 +239,7 @@ def open_list(
         if category_id is not None:
             ids[text] = category_id
     if texts and not ids:
-        raise UserError(
+        raise NoKnownCategory(
             f'{path}: the column category must have ids or names of the category tree, got '
             f'{texts[0]!r}; the nearest is {names.nearest(texts[0])!r}'
         )

@@ -77,9 +77,15 @@ def open_data_set(folder: str, *, verify: Verify = 'sampled') -> DataSet:
       verify: `full` reads every shard; `sampled` the first, the last and a few between.
 
     Raises:
-      UserError: Naming the shard that is missing, has another size or another digest.
+      UserError: If the data have no categories; or naming the shard that is missing, has another
+        size or another digest.
     """
     document = manifest.read(folder)
+    if not document.categories:
+        raise UserError(
+            f'{folder}: must be a data set with categories, got one that the shard job wrote with '
+            '--unlabelled; trainer.predict --input reads it'
+        )
     tree = manifest.read_categories(folder, document)
     digest = manifest.digest(folder)
     for split in document.splits.values():

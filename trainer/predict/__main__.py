@@ -1,11 +1,13 @@
-r"""Predicts the category of every product of an input, as a CSV file for Kaggle.
+r"""Predicts the category of every product of an input, as a CSV file.
 
 --model is one exported version folder, or several, comma-separated: several predict with the mean
 of their calibrated probabilities. --input is what the shard job reads: BSON files, local or gs://,
 comma-separated, with wildcards (.gz files are decompressed); a MongoDB collection; a folder or a
 list of photos; or shards. A product without a decodable picture gets the most common category
 (confidence: its share; level 0) and is counted. If the input has categories of the model's tree,
-the accuracy is printed, and --true_category writes them as the last column.
+the accuracy is printed, and --true_category writes them as the last column. Without categories,
+a folder directly in a folder of photos is a product; --[no]product_folders decides where that is
+not certain.
 
 The rows are in the order of the input, photos in that of their paths: `_id,category_id`, and with
 --top_k=5 --confidence --level also category_id_2 to _5, confidence to confidence_5, and the deepest
@@ -25,10 +27,11 @@ Examples:
 from absl import flags
 
 from catalog import command_line
-from catalog.photos.confined import Rules
-from catalog.schema import fields
+from catalog.source_flags import definitions
 from catalog.sources import mongo_read
 from trainer import startup
+
+flags.adopt_module_key_flags(definitions)
 
 _MODEL = flags.DEFINE(
     command_line.PATHS, 'model', None, 'Version folders of exported models.', required=True
@@ -50,12 +53,6 @@ _LEVEL = flags.DEFINE_bool(
 _TRUE_CATEGORY = flags.DEFINE_bool(
     'true_category', False, 'Also write the category that the input gives, if it is labelled.'
 )
-_FIELDS = flags.DEFINE_list(
-    'fields', [], "Names of the input's fields as OURS=THEIRS,... where they differ."
-)
-_ALLOW_OUTSIDE = flags.DEFINE_bool(
-    'allow_outside', False, 'Read photos outside of the folder, or of the folder of the list.'
-)
 _FOLDER_IN_KEY = flags.DEFINE_bool(
     'folder_in_key', False, 'Begin the ids of photos in folders with the name of their --input.'
 )
@@ -71,6 +68,7 @@ def main(argv: list[str]) -> None:
     del argv
     startup.start(run_operation=True)
     from trainer.predict import dump_predictions  # TensorFlow takes seconds: not for --help
+    from trainer.predict.source_options import SourceOptions, parse_fields
     from trainer.predict.submission import Columns
 
     counts = dump_predictions.predict(
@@ -87,16 +85,24 @@ def main(argv: list[str]) -> None:
             threshold=_THRESHOLD.value,
             chunk_products=_CHUNK_PRODUCTS.value,
             overwrite=_OVERWRITE.value,
-            folder_in_key=_FOLDER_IN_KEY.value,
         ),
-        fields=fields.parse(_FIELDS.value),
-        rules=Rules(allow_outside=_ALLOW_OUTSIDE.value),
+        source=SourceOptions(
+            fields=parse_fields(definitions.FIELDS.value),
+            rules=definitions.rules(),
+            product_folders=definitions.PRODUCT_FOLDERS.value,
+            folder_in_key=_FOLDER_IN_KEY.value,
+            max_unpack_ratio=definitions.MAX_UNPACK_RATIO.value,
+        ),
     )
     print(f'written to {_OUTPUT.value}: {counts.products:,} products, {counts.pictures:,} pictures')
     if counts.labelled:
         print(
             f'accuracy {counts.correct / counts.labelled:.4f}: {counts.correct:,} of '
             f'{counts.labelled:,} labelled products'
+        )
+    if counts.unknown:
+        print(
+            f'{counts.unknown:,} products have a category that the tree of the model does not have'
         )
     if counts.unusable_pictures or counts.unseen_products:
         print(

@@ -64,6 +64,8 @@ def _decodable(data: bytes, decoders: Mapping[Size, Decoder]) -> bytes | None:
 
 
 def _decode_all(pictures: list[bytes], decoders: Mapping[Size, Decoder]) -> dict[Size, tf.Tensor]:
+    if not pictures:  # decoders of some models need one
+        return {}
     encoded = tf.constant(pictures, tf.string, shape=[len(pictures)])
     return {size: decoder(encoded) for size, decoder in decoders.items()}
 

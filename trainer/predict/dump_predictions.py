@@ -20,9 +20,7 @@ import tensorflow as tf
 
 from catalog import terminal
 from catalog.errors import UserError
-from catalog.photos.confined import Rules
 from catalog.process.progress import Progress
-from catalog.schema.fields import OWN_NAMES, Fields
 from trainer.export import loading
 from trainer.export.loading import ExportedModels
 from trainer.export.serving_module import deepest_level
@@ -31,6 +29,7 @@ from trainer.predict.decoding import DecodedPictures
 from trainer.predict.dump_stream import DumpPosition, DumpProduct
 from trainer.predict.inputs import ProductStream
 from trainer.predict.resumable_file import ResumableFile
+from trainer.predict.source_options import SourceOptions
 from trainer.predict.submission import Columns, ProductPrediction
 
 _NAMED_PICTURES = 100
@@ -45,14 +44,12 @@ class PredictOptions:
       threshold: Minimum summed confidence of a level; None for the first model's own.
       chunk_products: Products in a batch.
       overwrite: Whether to replace an existing, or incomplete, output.
-      folder_in_key: Whether the keys of photos in folders begin with the name of the input folder.
     """
 
     columns: Columns = field(default_factory=Columns)
     threshold: float | None = None
     chunk_products: int = 128
     overwrite: bool = False
-    folder_in_key: bool = False
 
     def __post_init__(self) -> None:
         if self.chunk_products < 1:
@@ -72,6 +69,7 @@ class Counts:
       unseen_products: Number of products without a decodable picture.
       labelled: Number of products with a category of the model's tree.
       correct: Number of these whose first prediction is this category.
+      unknown: Number of products with a category that the model's tree does not have.
     """
 
     products: int = 0
@@ -80,6 +78,7 @@ class Counts:
     unseen_products: int = 0
     labelled: int = 0
     correct: int = 0
+    unknown: int = 0
 
 
 def predict(
@@ -88,8 +87,7 @@ def predict(
     pattern: str | Sequence[str],
     output: str,
     options: PredictOptions | None = None,
-    rules: Rules | None = None,
-    fields: Fields = OWN_NAMES,
+    source: SourceOptions | None = None,
 ) -> Counts:
     """Writes a row for each product of the input, in its order.
 
@@ -98,22 +96,19 @@ def predict(
       pattern: What `inputs.open_stream` opens, or one string with commas between BSON files.
       output: A local file, which appears when it is complete.
       options: What to write, and how.
-      rules: Which photos may be read.
-      fields: Names of the fields.
+      source: How the input is read.
 
     Raises:
       UserError: If a file or a model is invalid, or the output exists. An existing output is only
         deleted once the models are loaded and the first product of each file is read.
     """
-    options = options or PredictOptions()
+    options, source = options or PredictOptions(), source or SourceOptions()
     resumable_file.check_output(output, overwrite=options.overwrite)
-    inputs.check_exists(pattern, fields)  # before the models are loaded, which takes seconds
+    inputs.check_exists(pattern, source)  # before the models are loaded, which takes seconds
     loaded = loading.load(models)
-    stream = inputs.open_stream(
-        pattern, loaded.tree, rules or Rules(), fields, folder_in_key=options.folder_in_key
-    )
+    stream = inputs.open_stream(pattern, loaded.tree, source)
     stream.check()
-    identity = _identity(models, stream, options)
+    identity = _identity(models, stream, options, source)
     if options.overwrite:
         resumable_file.delete_output(output)
     with ResumableFile(output, identity=identity) as file:
@@ -122,11 +117,15 @@ def predict(
     return counts
 
 
-def _identity(models: Sequence[str], stream: ProductStream, options: PredictOptions) -> str:
+def _identity(
+    models: Sequence[str], stream: ProductStream, options: PredictOptions, source: SourceOptions
+) -> str:
     parts = [
         loading.fingerprint(models),
         stream.fingerprint(),
         asdict(replace(options, overwrite=False)),
+        source.product_folders,
+        source.folder_in_key,
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
@@ -143,6 +142,7 @@ def _write(
         predictions = _predict_products(products, decoded, models, options)
         truth = [_true_category(product, models) for product in products]
         _name_undecodable(products, decoded, stream, before=counts.unusable_pictures)
+        _name_unlabelled(products, truth, stream, counts, options)
         counts = _add(counts, products, decoded, predictions, truth)
         rows = ''.join(
             submission.format_row(
@@ -160,6 +160,38 @@ def _true_category(product: DumpProduct, models: ExportedModels) -> int | str | 
     """Returns the category id that the input gives, None if the model's tree does not have it."""
     label = None if product.category is None else models.tree.find(product.category)
     return None if label is None else models.tree.shown_id(label)
+
+
+def _name_unlabelled(
+    products: Sequence[DumpProduct],
+    truth: Sequence[int | str | None],
+    stream: ProductStream,
+    counts: Counts,
+    options: PredictOptions,
+) -> None:
+    """Names the first product without a category that the model knows; the others are counted."""
+    unknown = [
+        product
+        for product, true in zip(products, truth, strict=True)
+        if product.category is not None and true is None
+    ]
+    if unknown and not counts.unknown:
+        first = unknown[0]
+        named = terminal.escape(str(first.category))
+        print(
+            f'warning: {stream.file_name(first.end.file)}: product '
+            f'{terminal.escape(str(first.key or first.product_id))} has '
+            f'{f"the category {named}," if named else "a category"} which the tree of the model '
+            'does not have; such products have no true_category_id and no part in the accuracy',
+            file=sys.stderr,
+        )
+    unlabelled = all(product.category is None for product in products)
+    if options.columns.true_category and unlabelled and not counts.products:
+        print(
+            f'warning: --true_category: the first {len(products):,} products have no category that '
+            'can be compared, so true_category_id is empty',
+            file=sys.stderr,
+        )
 
 
 def _name_undecodable(
@@ -202,7 +234,9 @@ def _add(
 ) -> Counts:
     pairs = zip(predictions, truth, strict=True)
     correct = [prediction.category_ids[0] == true for prediction, true in pairs if true is not None]
+    categories = sum(product.category is not None for product in products)
     return Counts(
+        unknown=counts.unknown + categories - len(correct),
         labelled=counts.labelled + len(correct),
         correct=counts.correct + sum(correct),
         products=counts.products + len(products),

@@ -1,6 +1,6 @@
 """Opens what `--input` names as a stream of products: dumps, collections, photos or shards."""
 
-import functools
+import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -10,12 +10,11 @@ import numpy as np
 from catalog import categories, storage
 from catalog.categories import Categories
 from catalog.errors import UserError
-from catalog.photos.confined import Rules
-from catalog.schema.fields import OWN_NAMES, Fields
-from catalog.sources import bson_files, mongo_read, opening, photo_lists
-from trainer.predict import dump_stream, shard_stream
+from catalog.sources import bson_files, first_look, mongo_read, opening, photo_lists
+from trainer.predict import dump_stream, photo_source, shard_stream
 from trainer.predict.dump_stream import DumpFiles, DumpPosition, DumpProduct
 from trainer.predict.shard_stream import ShardStream
+from trainer.predict.source_options import SourceOptions
 from trainer.predict.source_stream import SourceStream
 
 _MANIFEST = 'manifest.json'
@@ -41,12 +40,7 @@ class ProductStream(Protocol):
 
 
 def open_stream(
-    inputs: str | Sequence[str],
-    tree: Categories,
-    rules: Rules,
-    fields: Fields = OWN_NAMES,
-    *,
-    folder_in_key: bool = False,
+    inputs: str | Sequence[str], tree: Categories, options: SourceOptions
 ) -> ProductStream:
     """Opens what `--input` names.
 
@@ -54,34 +48,26 @@ def open_stream(
       inputs: BSON files (also `.gz`), a folder of mongodump, or a MongoDB collection; folders and
         lists of photos; shards, or the folder of a data set with `predict-` shards.
       tree: The categories of the model, which folders and lists may name.
-      rules: Which photos may be read.
-      fields: Names of the fields.
-      folder_in_key: Whether the keys of photos in folders begin with the name of the input folder.
+      options: How they are read.
 
     Raises:
       UserError: If nothing is found, or several kinds of input.
     """
     names = [inputs] if isinstance(inputs, str) else list(inputs)
     if names and names[0].startswith(mongo_read.SCHEMES):
-        source = opening.open_source(names, tree=tree, fields=fields)
+        source = opening.open_source(names, tree=tree, fields=options.fields)
+        first_look.check_products(source, None, options.fields)
         return SourceStream(source, tuple(names))
     paths = [path for name in names for path in _expand(name)]
     if paths and all(path.endswith(shard_stream.SUFFIXES) for path in paths):
         return ShardStream(tuple(paths), labelled=_have_tree(paths, tree))
     if not any(map(_is_other, paths)):
-        return _open_dump(dump_stream.find_files(inputs), fields)
+        return _open_dump(dump_stream.find_files(inputs), options)
     dumps, _ = opening.find_inputs(names)
     if dumps:
-        return _open_dump(dumps, fields)
-    open_photos = functools.partial(
-        opening.open_source, names, rules=rules, fields=fields, folder_in_key=folder_in_key
-    )
-    try:
-        source = open_photos(tree=tree)
-    except UserError as error:  # no folder or row names a category
-        source = open_photos(tree=None)
-        print(f'note: predicted without accuracy: {error}', file=sys.stderr)
-    return SourceStream(source, tuple(names))
+        return _open_dump(dumps, options)
+    source, labelled = photo_source.open_photos(names, tree, options)
+    return SourceStream(source, tuple(names), labelled=labelled)
 
 
 def _have_tree(shards: Sequence[str], tree: Categories) -> bool:
@@ -100,25 +86,26 @@ def _have_tree(shards: Sequence[str], tree: Categories) -> bool:
     return True
 
 
-def _open_dump(paths: Sequence[str], fields: Fields) -> ProductStream:
-    """Opens BSON files: as they are streamed if they have the usual schema and integer ids."""
+def _open_dump(paths: Sequence[str], options: SourceOptions) -> ProductStream:
+    """Opens BSON files: as they are streamed if they have the usual schema and integer ids.
+
+    Raises:
+      UserError: If they do not begin with products, naming their fields and what to do.
+    """
     dump = DumpFiles(tuple(paths))
-    if not fields.renamed:
-        try:
+    if not options.fields.renamed:
+        with contextlib.suppress(UserError):  # perhaps ids of another type
             dump.check()
-        except UserError:
-            pass  # perhaps ids of another type
-        else:
             return dump
-    try:
-        source = bson_files.open_files(paths, fields=fields)
-    except UserError:
-        return dump  # its own check names what is wrong
-    usual = not (fields.renamed or source.schema.text_ids)
+    source = bson_files.open_files(
+        paths, fields=options.fields, max_unpack_ratio=options.max_unpack_ratio
+    )
+    first_look.check_products(source, None, options.fields)
+    usual = not (options.fields.renamed or source.schema.text_ids)
     return dump if usual else SourceStream(source, tuple(paths))
 
 
-def check_exists(inputs: str | Sequence[str], fields: Fields = OWN_NAMES) -> None:
+def check_exists(inputs: str | Sequence[str], options: SourceOptions) -> None:
     """Checks that an input exists, and that BSON files begin with a product.
 
     Raises:
@@ -129,7 +116,7 @@ def check_exists(inputs: str | Sequence[str], fields: Fields = OWN_NAMES) -> Non
         return
     paths = [path for name in names for path in _expand(name)]
     if not any(map(_is_other, paths)):
-        _open_dump(dump_stream.find_files(inputs), fields).check()
+        _open_dump(dump_stream.find_files(inputs), options).check()
 
 
 def _is_other(path: str) -> bool:

@@ -12,6 +12,7 @@ from functools import cached_property
 from catalog import product_key
 from catalog.errors import UserError
 from catalog.sources.source import (
+    NO_CATEGORY,
     Piece,
     Products,
     Range,
@@ -31,10 +32,12 @@ class SourceStream:
     Attributes:
       source: The source.
       inputs: What the user named.
+      labelled: Whether its categories are read.
     """
 
     source: Source
     inputs: tuple[str, ...]
+    labelled: bool = True
 
     def fingerprint(self) -> str:
         """Returns a digest of what is known of the source without reading pictures."""
@@ -88,7 +91,7 @@ class SourceStream:
                         position,
                         read_bytes,
                         key=product.key,
-                        category=product.category,
+                        category=product.category if self.labelled else None,
                     )
 
     @cached_property
@@ -128,9 +131,9 @@ def _key(products: Products, number: int) -> str:
 
 
 def _category(products: Products, number: int) -> int | str | None:
-    """Returns the category of a product: an id, a text, or None if it has none."""
+    """Returns the category of a product: an id, a text ('' if unknown), or None if it has none."""
     text = products.category_texts.get(number)
     category_id = int(products.category_ids[number])
     if text is None and is_category_id(category_id):
         return category_id
-    return text
+    return '' if text is None and category_id != NO_CATEGORY else text

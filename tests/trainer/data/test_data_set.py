@@ -33,7 +33,7 @@ def test_an_intact_data_set_opens_with_its_tree_and_counts(folder: Path) -> None
 
 def test_an_unknown_split_is_an_error_that_lists_the_splits(folder: Path) -> None:
     data = data_set.open_data_set(str(folder))
-    with pytest.raises(UserError, match=r"\['predict', 'train', 'validation'\], got 'tset'"):
+    with pytest.raises(UserError, match="one of predict, train, validation, got 'tset'"):
         data.split('tset')
 
 
@@ -80,4 +80,15 @@ def test_a_shard_with_the_right_size_but_other_content_is_named(folder: Path) ->
     first.write_bytes(content[::-1])
     assert len(content) == manifest['splits']['train']['shards'][0]['bytes']
     with pytest.raises(UserError, match=first.name):
+        data_set.open_data_set(str(folder))
+
+
+def test_unlabelled_data_are_an_error_in_one_line(folder: Path) -> None:
+    document = json.loads((folder / 'manifest.json').read_text())
+    for split in document['splits'].values():
+        for name in ('records_per_class', 'pictures_per_class', 'products_per_class'):
+            split[name] = []
+    document['splits'] = {'predict': document['splits']['predict']}
+    (folder / 'manifest.json').write_text(json.dumps({**document, 'categories': {}, 'priors': {}}))
+    with pytest.raises(UserError, match='must be a data set with categories, got one that the'):
         data_set.open_data_set(str(folder))

@@ -20,7 +20,6 @@ import pytest
 import tensorflow as tf
 
 from catalog.errors import UserError
-from catalog.photos.confined import Rules
 from catalog.samples import dump
 from tests.trainer.conftest import jpeg
 from trainer.config import InputConfig, ModelConfig, OptimizerConfig, TrainConfig
@@ -29,6 +28,7 @@ from trainer.export import loading, saved_model
 from trainer.predict import dump_predictions, inputs
 from trainer.predict.dump_predictions import Counts, PredictOptions
 from trainer.predict.dump_stream import DumpPosition
+from trainer.predict.source_options import SourceOptions
 from trainer.predict.submission import Columns
 from trainer.training import loop
 
@@ -290,7 +290,7 @@ def test_a_truncated_gzip_file_is_an_error(
 ) -> None:
     packed = gzip.compress(_write(tmp_path / 'test.bson', products).read_bytes())
     (tmp_path / 'test.bson.gz').write_bytes(packed[: len(packed) // 2])
-    with pytest.raises(UserError, match=r'test\.bson\.gz: must be a complete gzip file'):
+    with pytest.raises(UserError, match=r'test\.bson\.gz: must be an intact gzip file'):
         _predict(model, tmp_path / 'test.bson.gz', tmp_path / 'submission.csv')
 
 
@@ -310,9 +310,9 @@ def test_an_existing_output_is_only_replaced_with_overwrite(
     ('change', 'message'),
     [
         ({'pattern': 'nowhere.bson'}, '--input must name existing files'),
-        ({'pattern': 'photo.jpg'}, r'photo\.jpg, byte 0: must be a complete BSON document'),
+        ({'pattern': 'photo.jpg'}, r'photo\.jpg: must be BSON documents, got a JPEG image'),
         ({'pattern': 'other.bson'}, r'other\.bson, byte 0: must be a product'),
-        ({'pattern': 'cut.bson.gz'}, r'cut\.bson\.gz: must be a complete gzip file'),
+        ({'pattern': 'cut.bson.gz'}, r'cut\.bson\.gz: must be an intact gzip file'),
         ({'models': ['nowhere']}, 'nowhere: --model must be a local version folder'),
     ],
 )
@@ -431,6 +431,34 @@ def test_labelled_photos_and_shards_are_predicted_with_their_accuracy(
         assert 'accuracy 0.5000: 15 of 30 labelled products\n' in done.stdout
 
 
+def test_categories_of_another_tree_are_reported_and_products_without_pictures_predicted(
+    model: Path, products: list[Product], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    documents = [
+        {'_id': number, 'imgs': [{'picture': data} for data in pictures], 'category_id': category}
+        for number, pictures, category in [
+            (1, [b'no'], 1000),
+            (2, [b'no'], 99),
+            (3, [b'no'], 98),
+            (4, [], 97),
+        ]
+    ]
+    dump = tmp_path / 'other.bson'
+    dump.write_bytes(b''.join(map(bson.encode, documents)))
+    columns = Columns(true_category=True)
+    rows = _predict(model, dump, tmp_path / 'out.csv', columns=columns, chunk_products=1)
+    assert [row['true_category_id'] for row in rows] == ['1000', '', '', '']
+    assert {row['category_id'] for row in rows} == {str(MOST_COMMON)}
+    named = [line for line in capsys.readouterr().err.splitlines() if line.startswith('warning')]
+    assert named == [
+        f'warning: {dump}: product 1, picture 0 is undecodable and is passed over',
+        f'warning: {dump}: product 2, picture 0 is undecodable and is passed over',
+        f'warning: {dump}: product 2 has the category 99, which the tree of the model does not '
+        'have; such products have no true_category_id and no part in the accuracy',
+        f'warning: {dump}: product 3, picture 0 is undecodable and is passed over',
+    ]
+
+
 def test_shards_of_another_tree_are_predicted_without_accuracy(
     model: Path, products: list[Product], tmp_path: Path
 ) -> None:
@@ -483,7 +511,7 @@ def test_prediction_of_photos_resumes_at_a_product(
 ) -> None:
     photos = _write_photos(tmp_path / 'photos', products, ['.'] * len(products))
     tree = loading.load([str(model)]).tree
-    stream = inputs.open_stream(str(photos), tree, Rules())
+    stream = inputs.open_stream(str(photos), tree, SourceOptions())
     every = list(stream.read(DumpPosition()))
     assert len(every) == len(products)
     for before in (1, 17, 30):

@@ -1,0 +1,1 @@
+"""The flags of every command that reads a source of products."""
