@@ -10,7 +10,8 @@ In production the server is the official TensorFlow Serving image with the files
 | 2 | `rest_json/` | JSON bodies of the REST API to arrays and back | protocol |
 | 2 | `runtimes/` | a loaded model: numpy in, numpy out | protocol |
 | 2 | `config/` | TensorFlow Serving's config files, as checked values | - |
-| 3 | `batching/` | the queue before a model: admission, batches | config, protocol, runtimes |
+| 2 | `monitoring/` | metrics and their Prometheus text | protocol |
+| 3 | `batching/` | the queue before a model: admission, batches | config, monitoring and below |
 | 4 | `models/` | the models in memory: versions, policies, labels | batching and below |
 | 5 | `rest/` | the REST API: paths, bodies, connections | models, rest_json and below |
 | 6 | `server/` | gRPC, and the server process | rest and below |

@@ -4,6 +4,7 @@ Expired requests are not run. If a merged run fails, each of its requests is run
 invalid request fails alone.
 """
 
+import contextlib
 import threading
 import time
 from collections import deque
@@ -13,6 +14,7 @@ from serving.batching import merging
 from serving.batching.admission import Admission, too_many
 from serving.batching.request import WaitingRequest, expired
 from serving.config.batching import Batching
+from serving.monitoring.server_metrics import ModelMetrics
 from serving.protocol.names import DEFAULT_SIGNATURE
 from serving.protocol.status import RequestError, invalid_argument
 from serving.runtimes.model import Arrays, Model, Outputs
@@ -23,8 +25,11 @@ _RECENT = 0.2  # weight of the last run in the mean time of a run
 class QueuedModel:
     """A `runtimes.model.Model` that runs another one in threads of its own."""
 
-    def __init__(self, model: Model, batching: Batching, *, admission: Admission) -> None:
+    def __init__(
+        self, model: Model, batching: Batching, *, admission: Admission, metrics: ModelMetrics
+    ) -> None:
         """Takes over a model, and closes it when it is closed itself."""
+        self._metrics = metrics
         self.signatures = model.signatures
         self._model = model
         self._batching = batching
@@ -59,6 +64,23 @@ class QueuedModel:
             of the model.
         """
         name = signature_name or DEFAULT_SIGNATURE
+        with self._metrics.observe(name if name in self.signatures else ''):
+            return self._queue_request(
+                name, inputs, outputs=outputs, timeout_seconds=timeout_seconds
+            )
+
+    def close(self) -> None:
+        """Waits for the runs in progress, then frees the model's memory."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+        self._model.close()
+
+    def _queue_request(
+        self, name: str, inputs: Arrays, *, outputs: Sequence[str], timeout_seconds: float | None
+    ) -> Outputs:
         request = WaitingRequest(
             name,
             inputs,
@@ -70,15 +92,6 @@ class QueuedModel:
         with self._admission.admit(retry_after_seconds=self._retry_after_seconds()):
             self._enqueue(request)
             return request.wait()
-
-    def close(self) -> None:
-        """Waits for the runs in progress, then frees the model's memory."""
-        with self._changed:
-            self._closing = True
-            self._changed.notify_all()
-        for thread in self._threads:
-            thread.join()
-        self._model.close()
 
     def _shape(self, name: str, inputs: Arrays, outputs: Sequence[str]) -> merging.Shape | None:
         if not self._batching.max_batch_size or name in self._unsplittable:
@@ -98,8 +111,12 @@ class QueuedModel:
                 what = f'{self._batching.max_enqueued_batches} batches are'
                 raise too_many(what, self._retry_after_seconds())
             self._queue.append(request)
-            self._queued_rows += request.rows
+            self._add_rows(request.rows)
             self._changed.notify()
+
+    def _add_rows(self, rows: int) -> None:
+        self._queued_rows += rows
+        self._metrics.queued(rows)
 
     def _retry_after_seconds(self) -> float:
         """Returns how long the requests that wait now are expected to take."""
@@ -111,6 +128,10 @@ class QueuedModel:
             requests = [request for request in batch if request.start()]
             if requests:
                 start = time.monotonic()
+                for request in requests:
+                    self._metrics.waited(
+                        start - request.queued_at, thread_pool_name=self._batching.thread_pool_name
+                    )
                 self._run_batch(requests)
                 self._run_seconds += _RECENT * (time.monotonic() - start - self._run_seconds)
 
@@ -123,7 +144,7 @@ class QueuedModel:
             batch = [self._queue.popleft()]
             if batch[0].shape:
                 self._add_mergeable(batch)
-            self._queued_rows -= sum(request.rows for request in batch)
+            self._add_rows(-sum(request.rows for request in batch))
             return batch
 
     def _add_mergeable(self, batch: list[WaitingRequest]) -> None:
@@ -159,12 +180,13 @@ class QueuedModel:
         first = requests[0]
         remaining = [request.remaining_seconds for request in requests]
         limits = [seconds for seconds in remaining if seconds is not None]
-        outputs = self._model.run(
-            first.signature_name,
-            merging.merge(first.signature_name, [request.inputs for request in requests]),
-            outputs=first.outputs,
-            timeout_seconds=max(limits) if len(limits) == len(requests) else None,
-        )
+        with self._observe_run(requests):
+            outputs = self._model.run(
+                first.signature_name,
+                merging.merge(first.signature_name, [request.inputs for request in requests]),
+                outputs=first.outputs,
+                timeout_seconds=max(limits) if len(limits) == len(requests) else None,
+            )
         sizes = [request.shape.output_rows for request in requests if request.shape]
         parts = merging.split(outputs, sizes)
         if parts is None:
@@ -174,18 +196,27 @@ class QueuedModel:
             request.succeed(part)
         return True
 
+    def _observe_run(
+        self, requests: Sequence[WaitingRequest]
+    ) -> contextlib.AbstractContextManager[None]:
+        return self._metrics.observe_run(
+            sum(request.rows for request in requests),
+            thread_pool_name=self._batching.thread_pool_name,
+        )
+
     def _run_alone(self, request: WaitingRequest) -> None:
         remaining = request.remaining_seconds
         if remaining is not None and remaining <= 0:
             request.fail(expired())
             return
         try:
-            outputs = self._model.run(
-                request.signature_name,
-                request.inputs,
-                outputs=request.outputs,
-                timeout_seconds=remaining,
-            )
+            with self._observe_run([request]):
+                outputs = self._model.run(
+                    request.signature_name,
+                    request.inputs,
+                    outputs=request.outputs,
+                    timeout_seconds=remaining,
+                )
         except Exception as error:
             request.fail(error)
         else:

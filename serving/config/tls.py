@@ -31,9 +31,27 @@ def read(path: str) -> Tls:
       UserError: If the file is invalid.
     """
     message = text_file.read(path, SSLConfig())
-    for name in ('server_key', 'server_cert'):
-        if '-----BEGIN ' not in getattr(message, name):
-            raise UserError(f'{path}: {name} must be the text of a PEM file, not its path')
+    _check_pair(path, key=message.server_key, certificate=message.server_cert)
     if message.client_verify and not message.custom_ca:
         raise UserError(f'{path}: client_verify needs custom_ca, whose clients are admitted')
     return Tls(message.server_key, message.server_cert, message.custom_ca, message.client_verify)
+
+
+def _check_pair(path: str, *, key: str, certificate: str) -> None:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        public_key = load_pem_private_key(key.encode(), password=None).public_key()
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f'{path}: server_key must be the text of a PEM file of a private key without a password'
+        ) from error
+    try:
+        certified, *_ = x509.load_pem_x509_certificates(certificate.encode())
+    except ValueError as error:
+        raise UserError(
+            f'{path}: server_cert must be the text of a PEM file of a certificate'
+        ) from error
+    if certified.public_key() != public_key:
+        raise UserError(f'{path}: server_cert must be of server_key, got a certificate of another')

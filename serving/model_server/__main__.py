@@ -27,7 +27,7 @@ from catalog.digests.keys import read_public_key
 from catalog.errors import UserError
 from catalog.process import startup_messages
 from serving.batching.admission import THREADS
-from serving.config import batching
+from serving.config import batching, monitoring, tls
 from serving.config import models as model_configs
 from serving.config.batching import Batching
 from serving.config.models import ModelConfig
@@ -68,6 +68,18 @@ _BATCHING_FILE = flags.DEFINE(
     'batching_parameters_file',
     None,
     'Text file of BatchingParameters, for --enable_batching.',
+)
+_MONITORING_FILE = flags.DEFINE(
+    command_line.PATH,
+    'monitoring_config_file',
+    None,
+    'Text file of a MonitoringConfig: metrics for Prometheus on the REST port.',
+)
+_SSL_FILE = flags.DEFINE(
+    command_line.PATH,
+    'ssl_config_file',
+    None,
+    'Text file of an SSLConfig: TLS on the gRPC port. REST has none, as in TensorFlow Serving.',
 )
 _GRPC_THREADS = flags.DEFINE_integer(
     'grpc_max_threads', THREADS, 'gRPC requests handled at once; more are refused.'
@@ -125,6 +137,8 @@ def main(argv: list[str]) -> None:
         config_file=_CONFIG_FILE.value,
         config_poll_seconds=_CONFIG_POLL.value,
         batching=_batching(),
+        metrics_path=monitoring.read(_MONITORING_FILE.value) if _MONITORING_FILE.value else None,
+        tls=tls.read(_SSL_FILE.value) if _SSL_FILE.value else None,
         grpc_threads=_GRPC_THREADS.value,
         rest_threads=_REST_THREADS.value,
         labels_for_unavailable=_LABELS.value,

@@ -15,6 +15,7 @@ from catalog.errors import UserError
 from serving.batching.admission import THREADS, Admission, max_requests
 from serving.batching.model import QueuedModel
 from serving.config.batching import ALONE, Batching
+from serving.monitoring.server_metrics import ServerMetrics
 from serving.protocol.status import Code, RequestError
 from serving.runtimes import warmup
 from serving.runtimes.model import Model
@@ -42,35 +43,60 @@ class Loader:
       digests_key: If given, only folders with its owner's signature are loaded.
       batching: How requests are queued and combined.
       admission: How many requests may be in the server.
+      metrics: Where loading and requests are measured.
     """
 
     digests_key: PublicKey | None = None
     batching: Batching = ALONE
     admission: Admission = field(default_factory=lambda: Admission(max_requests(THREADS)))
+    metrics: ServerMetrics = field(default_factory=ServerMetrics)
 
-    def load(self, path: str) -> LoadedModel:
-        """Loads a version folder.
+    def load(self, path: str, *, model_name: str) -> LoadedModel:
+        """Loads a version folder of a model.
 
         Raises:
           RequestError: The reason of a failure.
         """
         start = time.monotonic()
         try:
-            verified = digests.verify(path, key=self.digests_key)
-            model = SavedModel(path)
+            model, verified = self._load(path)
             try:
-                warmups = warmup.replay(model, path)
+                warmups = self._warm_up(model, path)
             except BaseException:
                 model.close()
                 raise
         except Exception as error:  # a faulty new version must not stop the old one
+            self.metrics.loads.add(1, path, 'fail')
             raise _to_request_error(error) from error
+        self.metrics.loads.add(1, path, 'success')
         seconds = time.monotonic() - start
         files = f'{verified} files' if verified != 'unverified' else 'no digests.json'
-        queued = QueuedModel(model, self.batching, admission=self.admission)
+        queued = QueuedModel(
+            model,
+            self.batching,
+            admission=self.admission,
+            metrics=self.metrics.for_model(model_name),
+        )
         return LoadedModel(
             queued, f'loaded in {seconds:.1f} s with {warmups} warm-up requests, {files}'
         )
+
+    def _load(self, path: str) -> tuple[SavedModel, digests.Verified]:
+        start = time.monotonic()
+        verified = digests.verify(path, key=self.digests_key)
+        model = SavedModel(path)
+        self.metrics.load_time.add((time.monotonic() - start) * 1e6, path)
+        return model, verified
+
+    def _warm_up(self, model: SavedModel, path: str) -> int:
+        start, status = time.monotonic(), Code.INTERNAL
+        try:
+            count = warmup.replay(model, path)
+            status = Code.OK
+        finally:
+            microseconds = (time.monotonic() - start) * 1e6
+            self.metrics.warmup_latency.observe(microseconds, path, status.name)
+        return count
 
 
 def _to_request_error(error: Exception) -> RequestError:

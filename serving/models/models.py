@@ -14,6 +14,7 @@ from serving.config.models import ModelConfig
 from serving.models.loading import Loader
 from serving.models.spec import ModelSpec, VersionStatus
 from serving.models.versions import Loaded, ModelVersions
+from serving.monitoring.server_metrics import ServerMetrics
 from serving.protocol.status import Code, RequestError, invalid_argument
 
 Labels = Mapping[tuple[str, str], int]  # (model, label) -> version
@@ -43,6 +44,11 @@ class Models:
         self._models: dict[str, ModelVersions] = {}
         self._configured: frozenset[str] = frozenset()
         self._labels: Labels = {}
+
+    @property
+    def metrics(self) -> ServerMetrics:
+        """Where requests are measured."""
+        return self._loader.metrics
 
     @property
     def available(self) -> dict[str, list[int]]:

@@ -146,7 +146,7 @@ class ModelVersions:
         self._set(VersionStatus(version, 'LOADING'))
         where = f'model {self._config.name} version {version}'
         try:
-            loaded = self._loader.load(path)
+            loaded = self._loader.load(path, model_name=self._config.name)
         except RequestError as failure:
             self._failed[version] = fingerprint
             self._set(VersionStatus(version, 'END', failure.code, failure.message))

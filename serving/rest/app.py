@@ -48,6 +48,7 @@ def build_application(
         try:
             admission.acquire_on_behalf_of_nowait(request)
         except anyio.WouldBlock as error:
+            models.metrics.refused.add(1, 'REST')
             raise too_many(f'{threads} REST requests are', retry_after_seconds=1) from error
         try:
             return await anyio.to_thread.run_sync(
@@ -100,7 +101,8 @@ def _respond(models: Models, method: str, path: str, body: bytes, timeout_second
         case 'metadata':
             return _metadata(models, spec)
         case 'predict':
-            return _predict(models, spec, body, timeout_seconds)
+            with models.metrics.observe(spec.name, api='predict', entrypoint='REST'):
+                return _predict(models, spec, body, timeout_seconds)
         case verb:
             raise RequestError(Code.UNIMPLEMENTED, f'{verb} is not implemented; use predict')
 

@@ -92,6 +92,11 @@ class PredictionService:
     @_aborts_on_error
     def Predict(self, request: Any, context: Any) -> Any:  # noqa: N802  (the proto's name)
         """Runs a signature within the client's deadline."""
+        name = request.model_spec.name
+        with self._models.metrics.observe(name, api='Predict', entrypoint='GRPC'):
+            return self._predict(request, context)
+
+    def _predict(self, request: Any, context: Any) -> Any:
         spec = _named_spec(request)
         name = request.model_spec.signature_name or DEFAULT_SIGNATURE
         with self._models.use(spec) as loaded:

@@ -7,6 +7,7 @@ from catalog.errors import UserError
 from serving.batching.admission import THREADS
 from serving.config.batching import ALONE, Batching
 from serving.config.models import ModelConfig
+from serving.config.tls import Tls
 
 REST_TIMEOUT_SECONDS = 30  # default time limit of a REST request, as in TensorFlow Serving
 
@@ -27,6 +28,8 @@ class ServerOptions:
       config_poll_seconds: Time between two readings of it; 0 disables them.
       labels_for_unavailable: Whether a new label may name a version that is not loaded.
       digests_key: If given, only models with its owner's signature are loaded.
+      metrics_path: HTTP path of the metrics, on the REST port; None for none.
+      tls: Certificate of the gRPC port; None for none.
       batching: How requests are queued and combined into batches.
       grpc_threads: gRPC requests that are handled at once; more are refused.
       rest_threads: REST requests that are handled at once; more are refused.
@@ -43,6 +46,8 @@ class ServerOptions:
     config_poll_seconds: float = 0
     labels_for_unavailable: bool = False
     digests_key: PublicKey | None = None
+    metrics_path: str | None = None
+    tls: Tls | None = None
     batching: Batching = ALONE
     grpc_threads: int = THREADS
     rest_threads: int = THREADS

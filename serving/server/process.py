@@ -1,8 +1,10 @@
 """The server process: both ports bound, the model loaded, a graceful shutdown."""
 
+import functools
 import signal
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import grpc
 import tensorflow as tf
@@ -11,8 +13,10 @@ from grpc_health.v1.health import OVERALL_HEALTH, HealthServicer
 
 from catalog.errors import UserError
 from serving.batching.admission import Admission, max_requests
+from serving.config.tls import Tls
 from serving.models.loading import Loader
 from serving.models.models import Models
+from serving.monitoring.endpoint import MetricsEndpoint
 from serving.rest import app as rest_app
 from serving.rest import server as rest_server
 from serving.server import config_watch, grpc_service
@@ -39,28 +43,22 @@ def serve(
       UserError: If a port is in use, the folder is missing, or a model has no version that loads.
     """
     tf.get_logger().setLevel('ERROR')  # hides deprecation warnings of the TensorFlow 1 loader
-    models = Models(
-        loader=Loader(
-            digests_key=options.digests_key,
-            batching=options.batching,
-            admission=Admission(max_requests(min(options.grpc_threads, options.rest_threads))),
-        ),
-        report=report,
-        labels_for_unavailable=options.labels_for_unavailable,
-    )
+    models = _build_models(options, report)
     health = HealthServicer() if options.grpc_health else None
     grpc_server = grpc_service.build_server(models, health, threads=options.grpc_threads)
     stop = threading.Event()
     with rest_server.bind(options.host, options.rest_port) as rest_socket:
-        grpc_port = _add_port(grpc_server, options.host, options.grpc_port)
+        grpc_port = _add_port(grpc_server, options.host, options.grpc_port, tls=options.tls)
         models.configure(options.models)
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signal_number, lambda *_: stop.set())
-        application = rest_app.build_application(
+        application: Any = rest_app.build_application(
             models,
             timeout_seconds=options.rest_timeout_seconds,
             threads=options.rest_threads,
         )
+        if options.metrics_path:
+            application = MetricsEndpoint(application, models.metrics, path=options.metrics_path)
         rest = rest_server.RestServer(application, rest_socket, grace_seconds=GRACE_SECONDS)
         rest.start()
         try:
@@ -73,20 +71,7 @@ def serve(
                 f'gRPC {options.host}:{grpc_port}, '
                 f'REST http://{options.host}:{rest_socket.getsockname()[1]}'
             )
-            if options.poll_seconds:
-                threading.Thread(
-                    target=models.watch, args=[options.poll_seconds], kwargs={'until': stop}
-                ).start()
-            if options.config_file and options.config_poll_seconds:
-                threading.Thread(
-                    target=config_watch.watch,
-                    args=[options.config_file, models],
-                    kwargs={
-                        'every_seconds': options.config_poll_seconds,
-                        'until': stop,
-                        'report': report,
-                    },
-                ).start()
+            _start_watching(models, options, until=stop, report=report)
             stop.wait()
         finally:  # otherwise the threads keep the process alive, and it ignores SIGTERM
             stop.set()
@@ -97,6 +82,40 @@ def serve(
             rest.join()
 
 
+def _build_models(options: ServerOptions, report: Callable[[str], None]) -> Models:
+    loader = Loader(
+        digests_key=options.digests_key,
+        batching=options.batching,
+        admission=Admission(max_requests(min(options.grpc_threads, options.rest_threads))),
+    )
+    return Models(
+        loader=loader, report=report, labels_for_unavailable=options.labels_for_unavailable
+    )
+
+
+def _start_watching(
+    models: Models,
+    options: ServerOptions,
+    *,
+    until: threading.Event,
+    report: Callable[[str], None],
+) -> None:
+    """Starts the threads that follow the model folders and the config file."""
+    if options.poll_seconds:
+        watch = functools.partial(models.watch, options.poll_seconds, until=until)
+        threading.Thread(target=watch, name='versions').start()
+    if options.config_file and options.config_poll_seconds:
+        watch = functools.partial(
+            config_watch.watch,
+            options.config_file,
+            models,
+            every_seconds=options.config_poll_seconds,
+            until=until,
+            report=report,
+        )
+        threading.Thread(target=watch, name='config').start()
+
+
 def _describe(models: Models) -> str:
     """Returns for example `model a version 1, model b versions 3 2`."""
     return ', '.join(
@@ -105,8 +124,16 @@ def _describe(models: Models) -> str:
     )
 
 
-def _add_port(grpc_server: grpc.Server, host: str, port: int) -> int:
+def _add_port(grpc_server: grpc.Server, host: str, port: int, *, tls: Tls | None) -> int:
+    address = f'{host}:{port}'
     try:
-        return int(grpc_server.add_insecure_port(f'{host}:{port}'))
+        if not tls:
+            return int(grpc_server.add_insecure_port(address))
+        credentials = grpc.ssl_server_credentials(
+            [(tls.server_key.encode(), tls.server_cert.encode())],
+            root_certificates=tls.custom_ca.encode() or None,
+            require_client_auth=tls.client_verify,
+        )
+        return int(grpc_server.add_secure_port(address, credentials))
     except RuntimeError as error:
         raise UserError(f'--port must be free on --host, got {host}:{port}') from error

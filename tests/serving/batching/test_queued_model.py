@@ -11,6 +11,7 @@ import pytest
 from serving.batching.admission import Admission
 from serving.batching.model import QueuedModel
 from serving.config.batching import Batching
+from serving.monitoring.server_metrics import ServerMetrics
 from serving.protocol.status import Code, RequestError
 from serving.runtimes.model import Arrays, Model, Outputs
 from serving.runtimes.saved_model import SavedModel
@@ -73,7 +74,13 @@ class Busy:
     def __init__(self, recorder: Recorder, folder: Path, pool: Any, **limits: int) -> None:
         admitted = limits.pop('admitted', 100)
         batching = Batching(**{'max_batch_size': 8, 'max_enqueued_batches': 4, **limits}, threads=1)
-        self.queued = QueuedModel(recorder, batching, admission=Admission(admitted))
+        self.metrics = ServerMetrics()
+        self.queued = QueuedModel(
+            recorder,
+            batching,
+            admission=Admission(admitted),
+            metrics=self.metrics.for_model('colours'),
+        )
         self._pool, self._folder = pool, folder
         wait = {
             'started_file': np.array(str(folder / 'started').encode(), object),

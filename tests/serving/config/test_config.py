@@ -12,7 +12,6 @@ from serving.config.batching import Batching
 from serving.config.models import ModelConfig
 from serving.config.policies import All, Latest, Specific
 
-PEM = '-----BEGIN KEY-----\\nx\\n-----END KEY-----'
 BASE = 'base_path: "/tmp" model_platform: "tensorflow"'
 
 
@@ -143,19 +142,6 @@ def test_metrics_have_a_path_where_they_are_enabled(write: Callable[[str], str])
     for path in ('metrics', '/v1/models'):
         with pytest.raises(UserError, match='path must begin with / and not with /v1/'):
             monitoring.read(write(f'prometheus_config {{ enable: true path: "{path}" }}'))
-
-
-def test_a_certificate_is_text_not_a_path(write: Callable[[str], str]) -> None:
-    read = tls.read(write(f'server_key: "{PEM}" server_cert: "{PEM}"'))
-    assert read == tls.Tls(*[PEM.replace('\\n', '\n')] * 2, custom_ca='', client_verify=False)
-    cases: list[tuple[str, str]] = [
-        (f'server_key: "/key.pem" server_cert: "{PEM}"', 'server_key must be the text of a PEM'),
-        (f'server_key: "{PEM}"', 'server_cert must be the text of a PEM'),
-        (f'server_key: "{PEM}" server_cert: "{PEM}" client_verify: true', 'needs custom_ca'),
-    ]
-    for text, message in cases:
-        with pytest.raises(UserError, match=message):
-            tls.read(write(text))
 
 
 @pytest.mark.parametrize('read', [models.read, batching.read, monitoring.read, tls.read])
