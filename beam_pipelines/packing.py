@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from beam_pipelines.table import Table, empty, key_bytes
-from catalog.sources import runs
+from catalog.listings import runs
 
 
 def pack(rows: Table, kept: np.dtype[np.void]) -> bytes:

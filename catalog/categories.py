@@ -103,19 +103,24 @@ class Categories:
             them. The end of a path suffices where no other path ends so.
         """
         label = self.find_id(value)
-        return self._search.find(str(value)) if label is None else label
+        return self.search.find(str(value)) if label is None else label
 
-    def nearest(self, text: str) -> int:
-        """Returns the label of the category whose path is most like a text."""
-        return self._search.nearest(text)
+    def id_of(self, label: int | None) -> int | None:
+        """Returns the id in `ids` of a category, None for None."""
+        return None if label is None else int(self.ids[label])
+
+    def nearest_path(self, text: str) -> str:
+        """Returns the path of the category whose path, or last name, is most like a text."""
+        return ' > '.join(name.strip() for name in self.names[self.search.nearest(text)])
+
+    @cached_property
+    def search(self) -> NameSearch:
+        """The names of the categories."""
+        return NameSearch(self.names)
 
     @cached_property
     def _label_by_code(self) -> dict[str, int]:
         return {code: label for label, code in enumerate(self.codes or ())}
-
-    @cached_property
-    def _search(self) -> NameSearch:
-        return NameSearch(self.names)
 
 
 def _dense(paths: Iterable[Hashable]) -> Int64s:

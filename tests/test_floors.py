@@ -24,10 +24,11 @@ ROOMS = {
     'catalog': {
         'samples': 'categories command_line errors formats process schema storage',
         'source_flags': 'photos schema sources',
-        'sources': 'categories errors formats object_store photos process product_key schema shards'
-        ' storage terminal',
+        'sources': 'categories errors formats listings object_store photos process product_key'
+        ' schema shards storage terminal',
+        'listings': 'categories errors photos product_key schema storage',
         'schema': 'errors formats product_key shards',
-        'photos': 'categories errors formats storage',
+        'photos': 'categories errors formats storage trees',
         'manifest': 'categories errors shards storage typed_json',
         'atomic_folder': 'errors storage',
         'digests': 'errors object_store storage',

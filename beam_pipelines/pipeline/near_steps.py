@@ -13,7 +13,7 @@ from beam_pipelines.near_duplicates.visual_hash import BAND_BITS, BANDS, HASH
 from beam_pipelines.plan import rules
 from beam_pipelines.plan.classes import ProductGroups
 from beam_pipelines.table import NEAR_COPY, Table, empty, with_columns
-from catalog.sources import runs
+from catalog.listings import runs
 
 Bucket = tuple[int, Iterable[tuple[bool, bytes]]]  # number, kind and bytes of rows
 

@@ -12,8 +12,8 @@ from beam_pipelines.options import ShardOptions
 from beam_pipelines.plan import rules
 from beam_pipelines.table import BLANK, Table, join, sort_by
 from catalog.errors import UserError
+from catalog.listings import runs
 from catalog.shards import SPLITS
-from catalog.sources import runs
 
 # Unlabelled products form this many pseudo-classes by hash, so that the plan stays parallel. The
 # number changes the bytes of the output.

@@ -17,7 +17,7 @@ from beam_pipelines.table import (
     with_key,
 )
 from catalog import product_key
-from catalog.sources import runs
+from catalog.listings import runs
 
 
 def documents(table: Table) -> Table:

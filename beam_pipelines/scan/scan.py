@@ -17,12 +17,9 @@ from beam_pipelines.table import SCANNED, Table, concatenate, key_bytes, with_ke
 from catalog import product_key
 from catalog.categories import Categories
 from catalog.formats.image_header import BadPicture
+from catalog.schema.absent import ABOVE_CATEGORIES, NO_CATEGORY, NO_GROUP, UNKNOWN_CATEGORY
 from catalog.shards import SPLITS
 from catalog.sources.source import (
-    ABOVE_CATEGORIES,
-    NO_CATEGORY,
-    NO_GROUP,
-    UNKNOWN_CATEGORY,
     Piece,
     Products,
     Range,
@@ -291,7 +288,8 @@ class _Scanner:
         for number, (product_id, category_id, position, length, views, picture_bytes) in enumerate(
             zip(*(column.tolist() for column in (*columns, *others)), strict=True)
         ):
-            reason, message = _refusal(category_id, products.category_texts.get(number))
+            text = products.category_texts.get(number)
+            reason, message = _refusal(category_id, text, self._categories)
             self._counts.pictures[f'rejected_{reason}'] += views
             self._reject_document(
                 Rejected(
@@ -313,14 +311,16 @@ class _Scanner:
         self._rejected.add(piece)
 
 
-def _refusal(category_id: int, text: str | None) -> tuple[str, str]:
+def _refusal(category_id: int, text: str | None, tree: Categories | None) -> tuple[str, str]:
     """Returns the reason and the message for a product whose category the tree does not have."""
     if text is None and category_id == NO_CATEGORY:
         return 'unlabelled', 'has no category_id; use --unlabelled for data without categories'
     if text is None and category_id == ABOVE_CATEGORIES:
         return 'above_categories', 'is beside the folders of categories; move it into one of them'
-    unknown = text is None and category_id == UNKNOWN_CATEGORY
-    named = 'its category' if unknown else f'category_id {category_id if text is None else text!r}'
+    if text is not None and tree is not None:
+        near = f'; the nearest is {tree.nearest_path(text)!r}'
+        return 'unknown_category', f'category_id {text!r} is not in the category tree{near}'
+    named = 'its category' if category_id == UNKNOWN_CATEGORY else f'category_id {category_id}'
     return 'unknown_category', f'{named} is not in the category tree'
 
 

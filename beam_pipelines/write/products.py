@@ -13,8 +13,8 @@ from pyarrow import parquet
 from beam_pipelines.table import Table
 from catalog import product_key, storage
 from catalog.categories import Categories
+from catalog.listings import runs
 from catalog.shards import SPLITS
-from catalog.sources import runs
 from catalog.sources.source import Rejected, Source
 
 _ROW_GROUP = 1 << 17  # rows
@@ -34,7 +34,13 @@ def trace(rows: Table, source: Source, categories: Categories | None) -> bytes:
             'category_id': ids,
             'split': pa.array([SPLITS[split] for split in first['split'].tolist()], pa.string()),
             'file': pa.array([_printable(file) for file in files], pa.string()),
-            'offset': pa.array(first['document']),
+            'offset': pa.array(
+                [
+                    source.shown_offset(file, place)
+                    for file, place in first[['file', 'document']].tolist()
+                ],
+                pa.int64(),
+            ),
             'place': pa.array([_place(row, source) for row in first], pa.string()),
         }
     )

@@ -123,7 +123,7 @@ def _line(source: Source, piece: Rejected) -> dict[str, object]:
         'message': piece.message,
         'place': source.describe_place(piece),
         'file': source.file_name(piece.file),
-        'offset': piece.offset,
+        'offset': source.shown_offset(piece.file, piece.offset),
         'length': piece.length,
         'product_id': _shown_id(piece),
         'picture': piece.picture,

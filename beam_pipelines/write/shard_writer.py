@@ -20,11 +20,11 @@ from beam_pipelines.write.shard_file import ShardFile
 from catalog import pixels, product_key, record, storage
 from catalog.categories import Categories
 from catalog.errors import UserError
+from catalog.listings import runs
 from catalog.manifest import Shard
 from catalog.process.folder_lock import Ownership
 from catalog.record import Category, Record
 from catalog.shards import SPLITS, ShardName
-from catalog.sources import runs
 from catalog.sources.source import Source
 
 # Pictures that are read, encoded and written together: enough to spread numpy's overhead, and few

@@ -12,11 +12,13 @@ GZIP = b'\x1f\x8b'
 _PHOTOS = 'photos are read from a folder DIR/CATEGORY/..., or from a list (.csv, .parquet)'
 _EXPORT = 'export the products with mongodump'
 _UNPACK = 'unpack it first'
+_SAVE_AS_CSV = 'save it as CSV, with the columns path, category and optionally product'
 
 # First bytes, what they are, and what to do. No BSON document begins like one of them: its length
 # would be negative or above the server's limit.
 _KINDS = (
     (b'PK\x03\x04', 'a zip archive', _UNPACK),
+    (b'\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1', 'an old Excel workbook', _SAVE_AS_CSV),
     (b'PK\x05\x06', 'an empty zip archive', 'get the file again'),
     (b'\xfd7zXZ\0', 'an xz file', f'{_UNPACK} with xz -d, or compress it with gzip'),
     (b'BZh', 'a bzip2 file', f'{_UNPACK} with bunzip2, or compress it with gzip'),
@@ -53,6 +55,11 @@ _KINDS = (
         'run git lfs pull',
     ),
 )
+_ZIP = b'PK\x03\x04'
+# Names of the first files in a workbook that programs write.
+_WORKBOOK = re.compile(
+    rb'\[Content_Types\]\.xml|docProps/|_rels/|xl/|mimetypeapplication/vnd\.oasis|Index/'
+)
 _ORC = b'ORC'
 _PICKLE = re.compile(rb'\x80[\x02-\x05][\x95\x8cc\]}()KMXUGJN]')  # its protocol, an operation
 _HTML = re.compile(rb'\s*<(?:!doctype|html|head|body|!--)', re.IGNORECASE)
@@ -69,6 +76,8 @@ def recognize(head: bytes) -> tuple[str, str] | None:
     Returns:
       The format and what to do, or None if it is not recognised.
     """
+    if head.startswith(_ZIP) and _WORKBOOK.match(head, 30):  # after the header, of 30 bytes
+        return 'a spreadsheet', _SAVE_AS_CSV
     for magic, name, remedy in _KINDS:
         if head.startswith(magic):
             return name, remedy
@@ -87,7 +96,8 @@ def recognize(head: bytes) -> tuple[str, str] | None:
     if _JSON.match(text):
         return (
             'JSON text',
-            'export with mongodump, or run mongoimport and then mongodump',
+            'export with mongodump, or run mongoimport and then mongodump; save a list of photos '
+            'as CSV',
         )
     if head.startswith(_MARKS) or _is_text(text):
         return 'text', 'a list of photos has a name that ends with .csv'

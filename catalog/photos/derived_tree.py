@@ -17,6 +17,7 @@ from catalog import categories, storage
 from catalog.errors import UserError
 from catalog.photos import folder_contents
 from catalog.photos.category_folders import parse_number
+from catalog.photos.misspelled import find_misspelled
 
 _MAX_DEPTH = 20
 _FEW_PHOTOS = 4  # of a folder, on average: it is rather a product than a category
@@ -54,11 +55,19 @@ class DerivedTree:
             'photos in folders above the categories, which are rejected': self.above,
             'photos beside folders of products, each a product': self.beside,
         }
-        return [
+        lines = [
             f'{text}: {sum(counts.values()):,} ({_named(counts)})'
             for text, counts in texts.items()
             if counts
         ]
+        pairs = [
+            f'{" > ".join(small)!r} ({self.photos[small]:,}) for {" > ".join(large)!r} '
+            f'({self.photos[large]:,})'
+            for small, large in find_misspelled(self.photos)
+        ]
+        if pairs:
+            lines.append(f'small categories that may be misspelled: {_first(pairs)}')
+        return lines
 
     def check_above(self, max_fraction: float) -> None:
         """Checks that few photos are above the categories.

@@ -18,6 +18,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
+import numpy.typing as npt
+
 from catalog.errors import UserError
 
 # Our names, each with other names that it is known by, the most certain first.
@@ -82,14 +85,31 @@ def choose(found: Sequence[str], names: Mapping[str, str], *, path: str) -> dict
     return chosen
 
 
-def convert(table: Any, *, path: str) -> Any:
+def note_unused(found: Sequence[str], names: Mapping[str, str], *, path: str) -> tuple[str, ...]:
+    """Returns lines about columns that are not used because `--fields` does not name them."""
+    if any(ours in names for ours in _OPTIONAL):
+        return ()
+    return tuple(
+        f'the column {name} of {path} is not used; --fields=split={name} uses it'
+        for name in found
+        if _form(name) == 'split'
+    )
+
+
+def convert(
+    table: Any, rows: npt.NDArray[np.int64], *, path: str
+) -> tuple[Any, npt.NDArray[np.int64]]:
     """Returns the table with clean cells, without rows of which all cells are empty.
 
     `path` becomes large_string, or a list of it; other columns int64 or string.
 
     Args:
       table: A pyarrow table with columns of any type.
+      rows: The number of each row in the file, for errors, int64 [rows].
       path: The list, for errors.
+
+    Returns:
+      The table, and the indices of the rows that remain, int64 [kept].
 
     Raises:
       UserError: If a column cannot be read as text or integers, or a row has no path.
@@ -105,19 +125,21 @@ def convert(table: Any, *, path: str) -> Any:
         else:
             columns[name] = _id_column(column, name, path=path)
     table = pa.table(columns)
+    kept = np.arange(table.num_rows)
     if table.num_rows and table['path'].null_count:
         empty = compute.is_null(table['path'])
         for name in table.column_names:
             empty = compute.and_(empty, compute.is_null(table[name]))
         blank = compute.and_(compute.is_null(table['path']), compute.invert(empty))
         if compute.any(blank).as_py():
-            row = compute.index(blank, pa.scalar(value=True)).as_py() + 1
+            row = int(rows[compute.index(blank, pa.scalar(value=True)).as_py()])
             raise UserError(
                 f'{path}: every row must have a path, but row {row} has none; add it, or remove '
                 'the row'
             )
         table = table.filter(compute.invert(empty))
-    return table
+        kept = np.flatnonzero(~empty.to_numpy())
+    return table, kept
 
 
 def _path_column(column: Any, *, path: str) -> Any:
@@ -181,7 +203,7 @@ def file_path(name: str, *, row: int, path: str) -> str:
 
     Args:
       name: Path of a photo.
-      row: Its row, from 1, for errors.
+      row: Its row in the list, for errors.
       path: The list, for errors.
 
     Raises:

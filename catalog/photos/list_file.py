@@ -8,10 +8,16 @@ is UTF-8, UTF-16 with a byte order mark, or else Windows-1252. What the cells me
 
 import codecs
 import contextlib
+import dataclasses
+import itertools
 import os
 import stat
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from catalog import storage
 from catalog.errors import UserError
@@ -23,10 +29,25 @@ _ROWS_AT_ONCE = 4096
 _LINE_BYTES = 1 << 20  # longest line of a CSV file
 
 
-def read(path: str, rules: Rules, names: Mapping[str, str] | None = None) -> Any:
-    """Returns the columns of `list_columns` that a list has, a pyarrow table.
+@dataclass(frozen=True)
+class PhotoList:
+    """A list of photos with N rows.
 
-    `path` is large_string, or list of large_string; the others are int64 or string.
+    Attributes:
+      table: The columns of `list_columns` that it has, a pyarrow table: `path` is large_string, or
+        list of large_string; the others are int64 or string.
+      rows: The number of each row in the file, int64 [N]. In CSV, as a spreadsheet shows it: the
+        header is row 1. In Parquet, from 1.
+      notes: Lines about columns that are not used.
+    """
+
+    table: Any
+    rows: npt.NDArray[np.int64]
+    notes: tuple[str, ...] = ()
+
+
+def read(path: str, rules: Rules, names: Mapping[str, str] | None = None) -> PhotoList:
+    """Reads a list.
 
     Args:
       path: The list.
@@ -41,15 +62,15 @@ def read(path: str, rules: Rules, names: Mapping[str, str] | None = None) -> Any
     try:
         with _open(path, rules) as file:
             if path.lower().endswith('.parquet'):
-                batches = list(_parquet_batches(file, path, rules, names or {}))
+                found = _read_parquet(file, path, rules, names or {})
             else:
-                batches = _csv_batches(file, path, rules, names or {})
-        table = pa.Table.from_batches(batches) if batches else pa.table({'path': []})
-        return list_columns.convert(table, path=path)
+                found = _read_csv(file, path, rules, names or {})
+        table, kept = list_columns.convert(found.table, found.rows, path=path)
+        return dataclasses.replace(found, table=table, rows=found.rows[kept])
     except pa.ArrowException as error:
         message = str(error)
         if 'straddling' in message:
-            message = f'a line of more than {_LINE_BYTES} bytes'
+            message = f'a line of more than {_LINE_BYTES} bytes; is a quote not closed?'
         elif 'Empty CSV file' in message:
             message = 'an empty file'
         raise UserError(f'{path}: must be a list of photos, got: {message}') from error
@@ -77,11 +98,10 @@ def _open(path: str, rules: Rules) -> Iterator[Any]:
         os.close(file)
 
 
-def _csv_batches(file: Any, path: str, rules: Rules, names: Mapping[str, str]) -> list[Any]:
-    """Returns the batches of a CSV file."""
+def _read_csv(file: Any, path: str, rules: Rules, names: Mapping[str, str]) -> PhotoList:
     encoding = _encoding(file)
     try:
-        return list(_decoded_batches(file, encoding, path, rules, names))
+        return _read_decoded(file, encoding, path, rules, names)
     except UnicodeDecodeError as error:
         raise UserError(
             f'{path}: must be UTF-8, UTF-16 with a byte order mark or Windows-1252, got another '
@@ -105,28 +125,35 @@ def _encoding(file: Any) -> str:
     return 'utf-8'
 
 
-def _decoded_batches(
+def _read_decoded(
     file: Any, encoding: str, path: str, rules: Rules, names: Mapping[str, str]
-) -> Iterator[Any]:
+) -> PhotoList:
     import pyarrow as pa
     from pyarrow import csv
 
     file.seek(0)
     separator, skipped = _separator(file.read(_LINE_BYTES), encoding)
     wrong_rows: list[Any] = []
+    blank_rows: list[int] = []
 
     def note(row: Any) -> str:
-        wrong_rows.append(row)
-        return 'error'
+        if row.text.strip():
+            wrong_rows.append(row)
+            return 'error'
+        blank_rows.append(row.number)
+        return 'skip'
 
-    # Without threads, errors name the row. A block must contain a complete line.
+    # Without threads, rows have numbers. A block must contain a complete line. Empty lines are rows
+    # without cells, so that they count.
     read_options = csv.ReadOptions(
         use_threads=False,
         block_size=_LINE_BYTES,
         skip_rows=skipped,
         encoding=encoding,
     )
-    parse_options = csv.ParseOptions(delimiter=separator, invalid_row_handler=note)
+    parse_options = csv.ParseOptions(
+        delimiter=separator, ignore_empty_lines=False, invalid_row_handler=note
+    )
     try:
         file.seek(0)
         with csv.open_csv(file, read_options=read_options, parse_options=parse_options) as reader:
@@ -135,26 +162,46 @@ def _decoded_batches(
         types = {name: pa.large_string() for name in columns.values()}
         options = csv.ConvertOptions(column_types=types, include_columns=list(columns.values()))
         file.seek(0)
+        blank_rows.clear()
         with csv.open_csv(
             file,
             read_options=read_options,
             parse_options=parse_options,
             convert_options=options,
         ) as reader:
+            batches = []
             total = 0
             for batch in reader:
                 total += batch.nbytes + _ROW_BYTES * batch.num_rows
                 _check_bytes(total, path, rules)
-                yield batch.rename_columns(list(columns))
+                batches.append(batch.rename_columns(list(columns)))
     except pa.ArrowInvalid as error:
         if wrong_rows:
-            (wrong, *_) = wrong_rows
-            place = f', row {wrong.number}' if wrong.number else ''
-            raise UserError(
-                f'{path}{place}: a row must have {wrong.expected_columns} fields as the header '
-                f'has, got {wrong.actual_columns}: {wrong.text[:200]!r}'
-            ) from error
+            raise UserError(f'{path}{_describe_wrong(wrong_rows[0])}') from error
         raise
+    table = _join(batches)
+    rows = np.arange(table.num_rows) + skipped + 2  # the header is before them
+    for number in blank_rows:
+        rows[rows >= number] += 1
+    return PhotoList(table, rows, list_columns.note_unused(found, names, path=path))
+
+
+def _describe_wrong(row: Any) -> str:
+    """Returns what is wrong with a row that has not as many fields as the header."""
+    place = f', row {row.number}' if row.number else ''
+    shown = repr(row.text[:200])
+    if row.text.count('"') % 2:
+        return f'{place}: a quote must be closed, got {shown}; add the other one, or remove it'
+    return (
+        f'{place}: a row must have {row.expected_columns} fields as the header has, got '
+        f'{row.actual_columns}: {shown}'
+    )
+
+
+def _join(batches: list[Any]) -> Any:
+    import pyarrow as pa
+
+    return pa.Table.from_batches(batches) if batches else pa.table({'path': []})
 
 
 def _separator(head: bytes, encoding: str) -> tuple[str, int]:
@@ -164,36 +211,40 @@ def _separator(head: bytes, encoding: str) -> tuple[str, int]:
     Excel reads and other programs write for it, names the separator.
     """
     lines = head.decode(encoding, errors='replace').removeprefix('\ufeff').splitlines()
-    first = lines[0] if lines else ''
+    blank = len(list(itertools.takewhile(lambda line: not line.strip(), lines)))
+    first = lines[blank] if blank < len(lines) else ''
     if first.lower().startswith('sep=') and len(first) == len('sep=;'):
-        return first[-1], 1
+        return first[-1], blank + 1
     unquoted = ''.join(first.split('"')[::2])
-    return max(',;\t', key=unquoted.count), 0
+    return max(',;\t', key=unquoted.count), blank
 
 
-def _parquet_batches(file: Any, path: str, rules: Rules, names: Mapping[str, str]) -> Iterator[Any]:
+def _read_parquet(file: Any, path: str, rules: Rules, names: Mapping[str, str]) -> PhotoList:
     import pyarrow as pa
     from pyarrow import parquet
 
     declared = parquet.ParquetFile(file)
-    columns = list_columns.choose(declared.schema_arrow.names, names, path=path)
+    found = declared.schema_arrow.names
+    columns = list_columns.choose(found, names, path=path)
     ours = {theirs: name for name, theirs in columns.items()}
     _check_bytes(_declared_bytes(declared.metadata, list(ours)), path, rules)
     leaves = [declared.schema.column(n).path for n in range(len(declared.schema))]
     # As a dictionary, a path that is repeated a million times is in memory once.
     repeated = [name for name in ours if name in leaves]
     source = parquet.ParquetFile(file, metadata=declared.metadata, read_dictionary=repeated)
+    batches = []
     total = 0
     for batch in source.iter_batches(_ROWS_AT_ONCE, columns=list(ours)):
         total += _ROW_BYTES * batch.num_rows + sum(map(_unpacked_bytes, batch.columns))
         _check_bytes(total, path, rules)
-        yield pa.record_batch(
-            [
-                column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
-                for column in batch.columns
-            ],
-            names=[ours[name] for name in batch.schema.names],
-        )
+        plain = [
+            column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+            for column in batch.columns
+        ]
+        batches.append(pa.record_batch(plain, names=[ours[name] for name in batch.schema.names]))
+    table = _join(batches)
+    rows = np.arange(1, table.num_rows + 1)
+    return PhotoList(table, rows, list_columns.note_unused(found, names, path=path))
 
 
 def _unpacked_bytes(column: Any) -> int:

@@ -16,10 +16,11 @@ import numpy.typing as npt
 
 from catalog import storage
 from catalog.errors import UserError
+from catalog.listings import runs
 from catalog.schema import product_document
 from catalog.schema.fields import DOCUMENT_FIELDS, OWN_NAMES, Fields
 from catalog.schema.product_document import USUAL, Schema
-from catalog.sources import bson_walk, first_look, gzip_copies, runs
+from catalog.sources import bson_walk, first_look, gzip_copies
 from catalog.sources.source import Batch, Pictures, Piece, Products, Range, Rejected
 from catalog.storage import Reader
 
@@ -88,6 +89,11 @@ class BsonFiles:
     def describe_place(self, rejected: Rejected) -> str:
         """Returns the path and offset of a rejected piece."""
         return f'{self.file_name(rejected.file)} at byte {rejected.offset}'
+
+    def shown_offset(self, file: int, offset: int) -> int:
+        """Returns the offset as it is."""
+        del file
+        return offset
 
     def notes(self) -> Sequence[str]:
         """Returns nothing: all is read."""

@@ -26,10 +26,11 @@ from bson.objectid import ObjectId
 
 from catalog.errors import UserError
 from catalog.formats.bson_document import BadDocument
+from catalog.listings import runs
 from catalog.schema import product_document
 from catalog.schema.fields import DOCUMENT_FIELDS, OWN_NAMES, Fields
 from catalog.schema.product_document import USUAL, Schema
-from catalog.sources import mongo_read, runs
+from catalog.sources import mongo_read
 from catalog.sources.mongo_read import Address, Condition
 from catalog.sources.source import Batch, Pictures, Piece, Range, Rejected
 
@@ -110,6 +111,11 @@ class MongoCollection:
     def describe_place(self, rejected: Rejected) -> str:
         """Returns the address. The message of a rejected piece names its `_id`."""
         return self.file_name(rejected.file)
+
+    def shown_offset(self, file: int, offset: int) -> int:
+        """Returns the offset as it is."""
+        del file
+        return offset
 
     def notes(self) -> Sequence[str]:
         """Returns nothing: all is read."""

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from catalog import storage
 from catalog.categories import Categories
 from catalog.errors import UserError
+from catalog.listings import folder_photos, list_photos
+from catalog.listings.listing import LIST_SUFFIXES
 from catalog.photos import derived_tree, folder_contents
 from catalog.photos.confined import Rules
 from catalog.photos.derived_tree import DerivedTree
 from catalog.schema.fields import LIST_FIELDS, Fields
-from catalog.sources import bson_files, mongo, mongo_read, photo_files, photo_lists
+from catalog.sources import bson_files, first_look, mongo, mongo_read, photo_files
 from catalog.sources.source import Source
 
 _DUMPS = ('*.bson', '*.bson.gz', '*/*.bson', '*/*.bson.gz')  # the layout of mongodump
@@ -87,8 +89,11 @@ def derive_tree(
     if lists and len(lists) == len(paths):
         texts: Counter[str] = Counter()
         for path in paths:
-            texts.update(photo_lists.count_categories(path, rules, columns or {}))
-        return derived_tree.derive_from_texts(texts, path=paths[0]) if texts else None
+            texts.update(list_photos.count_categories(path, rules, columns or {}))
+        if not texts:
+            raise UserError(list_photos.describe_unlabelled(paths[0]))
+        return derived_tree.derive_from_texts(texts, path=paths[0])
+    first_look.check_containers([p for p in paths if not (_is_list(p) or is_folder(p))])
     if lists or not all(is_folder(path) for path in paths) or any(map(_bson_files, paths)):
         return None
     return derived_tree.derive_from_folders(paths, product_folders=product_folders)
@@ -102,7 +107,7 @@ def check_folders(source: Source, tree: Categories) -> None:
     """
     if not isinstance(source, photo_files.PhotoFiles):
         return
-    if text := photo_lists.describe_unknown(source.listings, tree):
+    if text := folder_photos.describe_unknown(source.listings, tree):
         raise UserError(
             f'{text}; rename or move them, or accept the loss of their photos with '
             '--max_rejected_fraction above its default'
@@ -154,7 +159,7 @@ def _bson_files(path: str) -> list[str]:
 
 
 def _is_list(path: str) -> bool:
-    return path.lower().endswith(photo_lists.LIST_SUFFIXES)
+    return path.lower().endswith(LIST_SUFFIXES)
 
 
 def is_folder(path: str) -> bool:

@@ -43,18 +43,19 @@ from catalog import object_store, product_key, storage, terminal
 from catalog.categories import Categories
 from catalog.errors import UserError
 from catalog.formats.image_header import BadPicture
+from catalog.listings import distinct_ids, folder_photos, list_photos
+from catalog.listings.listing import LIST_SUFFIXES, Listing, Photos
+from catalog.listings.loading import load_photos
 from catalog.photos import confined
 from catalog.photos.confined import Rules
+from catalog.schema.absent import is_category_id
 from catalog.shards import LABELLED_SPLITS
-from catalog.sources import photo_lists
-from catalog.sources.photo_lists import Listing, Photos
 from catalog.sources.source import (
     Pictures,
     Piece,
     Products,
     Range,
     Rejected,
-    is_category_id,
 )
 
 _MAX_VIEWS = 1000  # a folder with more is not a product
@@ -94,7 +95,7 @@ class PhotoFiles:
 
     def listed_names(self) -> bytes:
         """Returns the names of all photos."""
-        photos = (photo_lists.load_photos(listing) for listing in self.listings)
+        photos = (load_photos(listing) for listing in self.listings)
         return b''.join(bytes(listed.names.data) for listed in photos)
 
     def total_bytes(self) -> int:
@@ -117,6 +118,11 @@ class PhotoFiles:
     def describe_place(self, rejected: Rejected) -> str:
         """Returns the path of a rejected photo, or of the first photo of a rejected product."""
         return self._photos(rejected.file).path(rejected.offset)
+
+    def shown_offset(self, file: int, offset: int) -> int:
+        """Returns the row of a photo in its list; in a folder, its number."""
+        rows = self._photos(file).rows
+        return offset if rows is None else int(rows[offset])
 
     def notes(self) -> Sequence[str]:
         """Returns lines about what is passed over, and about the ids."""
@@ -147,7 +153,9 @@ class PhotoFiles:
         self, photos: Photos, number: int, file: int, *, first: int, end: int
     ) -> Rejected | None:
         """Returns a product as a rejected piece if its photos are not read."""
-        if end - first > _MAX_VIEWS:
+        if number in photos.refused:
+            reason, message = photos.refused[number]
+        elif end - first > _MAX_VIEWS:
             reason = 'too_many_pictures'
             message = f'a product must have at most {_MAX_VIEWS} photos, got {end - first}'
         elif photos.splits is not None and photos.splits[number] not in LABELLED_SPLITS:
@@ -207,7 +215,7 @@ class PhotoFiles:
         return bson.encode(fields)
 
     def _photos(self, file: int) -> Photos:
-        return photo_lists.load_photos(self.listings[file])
+        return load_photos(self.listings[file])
 
     def _read_photos(self, file: int, numbers: Iterable[int]) -> Iterator[bytes | BadPicture]:
         return self._read_places([(file, number) for number in numbers])
@@ -261,20 +269,20 @@ def open_photos(
     inputs: list[list[Listing]] = []
     notes: list[str] = []
     for path in paths:
-        if path.lower().endswith(photo_lists.LIST_SUFFIXES):
-            inputs.append([photo_lists.open_list(path, tree, rules, columns or {})])
+        if path.lower().endswith(LIST_SUFFIXES):
+            inputs.append([list_photos.open_list(path, tree, rules, columns or {})])
             continue
         found = [Listing(path, root=path, rules=rules)]
         if tree is not None:
-            found = photo_lists.list_category_folders(path, tree, rules)
+            found = folder_photos.list_category_folders(path, tree, rules)
         prefix = os.path.basename(os.path.abspath(path)) if folder_in_key else ''
-        found, twins = photo_lists.number_products(found, prefix)
+        found, twins = distinct_ids.number_products(found, prefix)
         inputs.append(found)
         if twins:
             notes.append(f'product ids are paths, not numbers, because of {twins}')
-    photo_lists.check_distinct(inputs)
+    distinct_ids.check_distinct(inputs)
     listings = [listing for found in inputs for listing in found]
-    loaded = [photo_lists.load_photos(listing) for listing in listings]
+    loaded = [load_photos(listing) for listing in listings]
     counts = [len(photos) for photos in loaded]
     if not any(counts):
         raise UserError(f'--input: {paths[0]} must contain BSON files or photos, got none')
@@ -282,7 +290,7 @@ def open_photos(
         tuple(listings),
         tuple(counts),
         _mean_bytes(loaded, rules),
-        (*_passed_over(loaded), *notes),
+        (*_passed_over(loaded), *notes, *(line for photos in loaded for line in photos.lines)),
         max(photos.keys.longest() for photos in loaded),
     )
 
@@ -330,6 +338,7 @@ def _product(photos: Photos, number: int, views: Sequence[bytes | BadPicture]) -
         unreadable={
             number: view for number, view in enumerate(views) if isinstance(view, BadPicture)
         },
+        category_texts={0: text} if (text := photos.category_texts.get(number)) else {},
         keys=np.array([photos.keys[number]]),
         splits=None if photos.splits is None else np.array([photos.splits[number]]),
         groups=None if photos.groups is None else photos.groups[number : number + 1],

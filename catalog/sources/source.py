@@ -9,20 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.formats.image_header import BadPicture
+from catalog.schema.absent import NO_CATEGORY, NO_GROUP
 from catalog.schema.product_document import Product
 
 Int64s = npt.NDArray[np.int64]
-
-NO_GROUP = -(2**63)  # in place of a group
-NO_CATEGORY = -(2**63)  # in place of a category_id
-UNKNOWN_CATEGORY = NO_CATEGORY + 1  # in place of a name that the category tree does not have
-ABOVE_CATEGORIES = NO_CATEGORY + 2  # in place of a category_id: the photo is in a parent's folder
-
-
-def is_category_id(number: int) -> bool:
-    """Returns whether a number is a category id, and none that is in place of one."""
-    return number > ABOVE_CATEGORIES
-
 
 # Rows that describe pictures, one each. `fetch` needs their columns `file`, `offset`, `length` and
 # `product_id`; other columns are ignored.
@@ -265,6 +255,9 @@ class Source(Protocol):
 
     def describe_place(self, rejected: Rejected) -> str:
         """Returns where a rejected piece is, for messages."""
+
+    def shown_offset(self, file: int, offset: int) -> int:
+        """Returns an offset as users find it: the row of a photo in its list, else as it is."""
 
     def notes(self) -> Sequence[str]:
         """Returns lines about what the source passes over."""

@@ -230,7 +230,8 @@ def test_a_path_is_found_where_names_contain_a_separator() -> None:
 
 def test_the_nearest_category_is_that_of_the_most_similar_path() -> None:
     tree = categories.parse(TREE.encode(), path='tree.csv')
-    assert tree.path_text(tree.nearest('video > ecrans > card')) == 'VIDEO > ÉCRANS > CARDS'
+    assert tree.nearest_path('video > ecrans > card') == 'VIDEO > ÉCRANS > CARDS'
+    assert tree.nearest_path('??') in [tree.path_text(label) for label in range(len(tree))]
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason='the genuine tree is not on this machine')

@@ -10,7 +10,8 @@ import numpy as np
 from catalog import categories, storage
 from catalog.categories import Categories
 from catalog.errors import UserError
-from catalog.sources import bson_files, first_look, mongo_read, opening, photo_lists
+from catalog.listings.listing import LIST_SUFFIXES
+from catalog.sources import bson_files, first_look, mongo_read, opening
 from trainer.predict import dump_stream, photo_source, shard_stream
 from trainer.predict.dump_stream import DumpFiles, DumpPosition, DumpProduct
 from trainer.predict.shard_stream import ShardStream
@@ -121,7 +122,7 @@ def check_exists(inputs: str | Sequence[str], options: SourceOptions) -> None:
 
 def _is_other(path: str) -> bool:
     """Returns whether a path is not a BSON file."""
-    suffixes = (*photo_lists.LIST_SUFFIXES, *shard_stream.SUFFIXES)
+    suffixes = (*LIST_SUFFIXES, *shard_stream.SUFFIXES)
     return opening.is_folder(path) or path.lower().endswith(suffixes)
 
 

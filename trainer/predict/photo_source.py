@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from catalog import categories, storage
 from catalog.categories import Categories
 from catalog.errors import UserError
-from catalog.sources import opening, photo_files, photo_lists
-from catalog.sources.photo_lists import NoKnownCategory
+from catalog.listings import folder_photos, list_photos
+from catalog.listings.listing import LIST_SUFFIXES, NoKnownCategory
+from catalog.sources import opening, photo_files
 from catalog.sources.source import Source
 from trainer.predict.source_options import SourceOptions
 
@@ -43,7 +44,7 @@ def open_photos(
         _note(f'predicted without accuracy: {error}')
         return unlabelled, False
     if isinstance(source, photo_files.PhotoFiles) and (
-        text := photo_lists.describe_unknown(source.listings, tree)
+        text := folder_photos.describe_unknown(source.listings, tree)
     ):
         _note(f'some photos are predicted without accuracy: {text}')
     if options.product_folders is not None:
@@ -59,12 +60,12 @@ def _note(text: str) -> None:
 
 
 def _is_list(path: str) -> bool:
-    return path.lower().endswith(photo_lists.LIST_SUFFIXES)
+    return path.lower().endswith(LIST_SUFFIXES)
 
 
 def _has_categories(path: str, options: SourceOptions) -> bool:
     columns = dict(options.fields.renamed)
-    return bool(photo_lists.count_categories(path, options.rules, columns))
+    return bool(list_photos.count_categories(path, options.rules, columns))
 
 
 def _open_unlabelled(names: Sequence[str], paths: Sequence[str], options: SourceOptions) -> Source:

@@ -11,14 +11,13 @@ from functools import cached_property
 
 from catalog import product_key
 from catalog.errors import UserError
+from catalog.schema.absent import NO_CATEGORY, is_category_id
 from catalog.sources.source import (
-    NO_CATEGORY,
     Piece,
     Products,
     Range,
     Rejected,
     Source,
-    is_category_id,
 )
 from trainer.predict.dump_stream import DumpPosition, DumpProduct
 

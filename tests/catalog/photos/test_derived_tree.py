@@ -130,3 +130,17 @@ def test_categories_of_lists_give_a_tree() -> None:
     assert made.data.decode() == 'category_id,category_level1\n7,7\n12,12\n'
     with pytest.raises(UserError, match="got '7' and 'A'; give the tree with --categories"):
         derived_tree.derive_from_texts({'7': 1, 'A': 1}, path='list.csv')
+
+
+def test_a_typo_in_a_list_is_noted() -> None:
+    counts = {'Shoes > Boots': 40, 'Shoes > Boot': 1, 'Sheos>Boots': 2, 'shoes > BOOTS': 3}
+    counts |= {'Size 3': 1, 'Size 4': 90, 'Hats': 20, 'Caps': 1, 'Cape': 4, 'Gloves': 1}
+    made = derived_tree.derive_from_texts(counts, path='list.csv')
+    assert made.notes() == [
+        "small categories that may be misspelled: 'Sheos > Boots' (2) for 'Shoes > Boots' (40), "
+        "'Shoes > Boot' (1) for 'Shoes > Boots' (40), 'shoes > BOOTS' (3) for 'Shoes > Boots' (40)"
+    ]
+    many = {f'Category {chr(97 + n % 26)}{n}': 50 for n in range(5000)} | {'Categori a0': 1}
+    assert derived_tree.derive_from_texts(many, path='list.csv').notes() == [
+        "small categories that may be misspelled: 'Categori a0' (1) for 'Category a0' (50)"
+    ]

@@ -71,7 +71,10 @@ def test_a_csv_file_of_one_line_is_not_read(tmp_path: Path) -> None:
         file.write(b'path,category\n')
         file.truncate(90_000_000)  # sparse zeros, without a line break
     error, megabytes = read_in_a_child(path)
-    assert error == f'{path}: must be a list of photos, got: a line of more than 1048576 bytes'
+    assert error == (
+        f'{path}: must be a list of photos, got: a line of more than 1048576 bytes; is a quote not '
+        'closed?'
+    )
     assert megabytes < 50
     with path.open('wb') as file:
         file.truncate(50 << 30)
@@ -84,7 +87,7 @@ def test_a_list_within_the_limit_is_read(tmp_path: Path) -> None:
     parquet.write_table(table, tmp_path / 'list.parquet', row_group_size=2)
     pa.csv.write_csv(table, tmp_path / 'list.csv')
     for name in ('list.parquet', 'list.csv'):
-        read = list_file.read(str(tmp_path / name), Rules())
+        read = list_file.read(str(tmp_path / name), Rules()).table
         assert read.to_pydict() == table.drop_columns('note').to_pydict()
     with pytest.raises(UserError, match='--max_list_mb raises this'):
         list_file.read(str(tmp_path / 'list.csv'), Rules(max_list_mb=0.0006))
@@ -94,7 +97,7 @@ def test_an_empty_list_has_no_rows(tmp_path: Path) -> None:
     (tmp_path / 'list.csv').write_text('path,category\n')
     parquet.write_table(pa.table({'path': pa.array([], pa.string())}), tmp_path / 'list.parquet')
     for name in ('list.csv', 'list.parquet'):
-        assert list_file.read(str(tmp_path / name), Rules()).num_rows == 0
+        assert list_file.read(str(tmp_path / name), Rules()).table.num_rows == 0
 
 
 def test_a_list_must_be_a_file(tmp_path: Path) -> None:
@@ -126,7 +129,7 @@ ROWS = 'path,category\n"photo 0, ""groß"" é.jpg",7\np1.jpg,8\n'
 def test_lists_are_read_in_the_forms_of_spreadsheets(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / 'list.csv'
     path.write_bytes(content)
-    read = list_file.read(str(path), Rules())
+    read = list_file.read(str(path), Rules()).table
     assert read.to_pydict() == {
         'path': ['photo 0, "groß" é.jpg', 'p1.jpg'],
         'category': [7, 8],
@@ -143,14 +146,17 @@ def test_other_encodings_are_refused(tmp_path: Path) -> None:
 def test_columns_are_known_by_their_usual_names(header: str, tmp_path: Path) -> None:
     path = tmp_path / 'list.csv'
     path.write_text(f'{header}\np0.jpg,7{",x" * (header.count(",") - 1)}\n')
-    assert list_file.read(str(path), Rules()).to_pydict() == {'path': ['p0.jpg'], 'category': [7]}
+    assert list_file.read(str(path), Rules()).table.to_pydict() == {
+        'path': ['p0.jpg'],
+        'category': [7],
+    }
 
 
 def test_columns_are_given_by_name(tmp_path: Path) -> None:
     path = tmp_path / 'list.csv'
     path.write_text('path,image_url,cat.leaf,sku\nold,p0.jpg,A > B,X-1\n')
     names = {'path': 'image_url', 'category': 'cat.leaf', 'product': 'sku'}
-    read = list_file.read(str(path), Rules(), names)
+    read = list_file.read(str(path), Rules(), names).table
     assert read.to_pydict() == {'path': ['p0.jpg'], 'category': ['A > B'], 'product': ['X-1']}
     with pytest.raises(UserError) as caught:
         list_file.read(str(path), Rules(), {'category': 'cat.leave'})
@@ -175,7 +181,7 @@ def test_product_ids_are_integers_if_all_of_them_are(
 ) -> None:
     path = tmp_path / 'list.csv'
     path.write_text('path,product\n' + ''.join(f'a.jpg,{cell}\n' for cell in cells))
-    assert list_file.read(str(path), Rules()).to_pydict()['product'] == read
+    assert list_file.read(str(path), Rules()).table.to_pydict()['product'] == read
 
 
 def test_parquet_columns_of_other_types_are_read(tmp_path: Path) -> None:
@@ -186,8 +192,45 @@ def test_parquet_columns_of_other_types_are_read(tmp_path: Path) -> None:
         'product': pa.DictionaryArray.from_arrays([0, 1], ['X', 'Y']),
     }
     parquet.write_table(pa.table(columns), path)
-    assert list_file.read(str(path), Rules()).to_pydict() == {
+    assert list_file.read(str(path), Rules()).table.to_pydict() == {
         'path': [['a.jpg', 'b.jpg'], ['c.jpg']],
         'category': [7, None],
         'product': ['X', 'Y'],
     }
+
+
+@pytest.mark.parametrize(
+    ('text', 'rows'),
+    [
+        ('path,category\na,1\nb,2\n', [2, 3]),
+        ('path,category\n\na,1\n,\n  \nb,2\n', [3, 6]),
+        ('\n\nsep=,\npath,category\na,1\n\nb,2\n', [5, 7]),
+        ('path,category\n"a\nx",1\n\nb,2\n', [2, 4]),
+        ('path\na\n\nb\n', [2, 4]),
+    ],
+)
+def test_rows_have_the_numbers_of_a_spreadsheet(text: str, rows: list[int], tmp_path: Path) -> None:
+    path = tmp_path / 'list.csv'
+    path.write_bytes(text.replace('\n', '\r\n').encode('utf-8-sig'))
+    found = list_file.read(str(path), Rules())
+    assert found.rows.tolist() == rows
+    assert [name[0] for name in found.table['path'].to_pylist()] == ['a', 'b']
+
+
+def test_a_quote_that_is_not_closed_is_named_with_its_row(tmp_path: Path) -> None:
+    path = tmp_path / 'list.csv'
+    path.write_text('path,category\na.jpg,1\n\n"b.jpg,2\nc.jpg,3\n')
+    with pytest.raises(UserError) as caught:
+        list_file.read(str(path), Rules())
+    assert str(caught.value) == (
+        f"{path}, row 4: a quote must be closed, got '\"b.jpg,2\\nc.jpg,3'; add the other one, or "
+        'remove it'
+    )
+
+
+def test_a_split_that_is_not_named_is_noted(tmp_path: Path) -> None:
+    path = tmp_path / 'list.csv'
+    path.write_text('path,category,Split\na.jpg,1,train\n')
+    note = f'the column Split of {path} is not used; --fields=split=Split uses it'
+    assert list_file.read(str(path), Rules()).notes == (note,)
+    assert list_file.read(str(path), Rules(), {'split': 'Split'}).notes == ()

@@ -28,10 +28,10 @@ from tests.shop import CATEGORY_IDS, TREE, jpeg, product
 DUMP = b''.join(product(n, CATEGORY_IDS[n % 4], [jpeg(n)]) for n in range(8))
 
 
-def zipped() -> bytes:
+def zipped(name: str = 'train.bson') -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, 'w') as archive:
-        archive.writestr('train.bson', DUMP)
+        archive.writestr(name, DUMP)
     return file.getvalue()
 
 
@@ -60,6 +60,9 @@ def image(kind: str) -> bytes:
     ('data', 'name', 'remedy'),
     [
         (zipped(), 'a zip archive', 'unpack it first'),
+        (zipped('[Content_Types].xml'), 'a spreadsheet', 'save it as CSV'),
+        (zipped('xl/worksheets/sheet1.xml'), 'a spreadsheet', 'save it as CSV'),
+        (b'\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1' + DUMP, 'an old Excel workbook', 'save it as CSV'),
         (lzma.compress(DUMP), 'an xz file', 'xz -d'),
         (lzma.compress(DUMP, lzma.FORMAT_ALONE), 'an LZMA file', 'unlzma'),
         (lzma.compress(DUMP, lzma.FORMAT_ALONE, preset=0), 'an LZMA file', 'unlzma'),

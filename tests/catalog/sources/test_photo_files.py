@@ -7,14 +7,11 @@ import pytest
 
 from catalog import categories
 from catalog.errors import UserError
-from catalog.sources import opening, photo_lists
-from catalog.sources.source import (
-    ABOVE_CATEGORIES,
-    NO_CATEGORY,
-    UNKNOWN_CATEGORY,
-    Products,
-    Source,
-)
+from catalog.listings.loading import load_photos
+from catalog.schema.absent import ABOVE_CATEGORIES, NO_CATEGORY, UNKNOWN_CATEGORY
+from catalog.schema.fields import Fields
+from catalog.sources import opening
+from catalog.sources.source import Products, Source
 from tests.catalog.sources import reading
 from tests.shop import CATEGORY_IDS, jpeg, write_photo
 
@@ -95,16 +92,16 @@ def test_a_deleted_photo_is_an_error_with_its_path(tmp_path: Path) -> None:
         ),
         (
             'path,category\na.jpg,1\n ,2\n',
-            ': every row must have a path, but row 2 has none; add it, or remove the row',
+            ': every row must have a path, but row 3 has none; add it, or remove the row',
         ),
         (
             'path,category\nhttps://a.example/1.jpg,1\n',
-            ": a path must be a file, but row 1 has a URL, 'https://a.example/1.jpg'; download the "
+            ": a path must be a file, but row 2 has a URL, 'https://a.example/1.jpg'; download the "
             "photos, and give their paths relative to the list's folder",
         ),
         (
             'path,category\nC:\\a\\1.jpg,1\n',
-            ": a path must be on this machine, but row 1 has 'C:\\\\a\\\\1.jpg', on a drive of "
+            ": a path must be on this machine, but row 2 has 'C:\\\\a\\\\1.jpg', on a drive of "
             "Windows; give it relative to the list's folder",
         ),
         ('', ': must be a list of photos, got: an empty file'),
@@ -143,7 +140,7 @@ def products(source: Source) -> list[tuple[int, str | int, int]]:
     """The category, id or key, and number of photos of each product."""
     found = []
     for listing in source.listings:
-        photos = photo_lists.load_photos(listing)
+        photos = load_photos(listing)
         views = np.diff(photos.first).tolist()
         for number, count in enumerate(views):
             found.append((int(photos.category_ids[number]), photos.shown_id(number), count))
@@ -303,6 +300,35 @@ def test_a_category_that_the_tree_does_not_have_is_rejected(tmp_path: Path) -> N
     assert sorted(number for number, _, _ in products(source)) == [
         NO_CATEGORY, UNKNOWN_CATEGORY, 1,
     ]  # fmt: skip
+    texts = [dict(piece.category_texts) for part in source.split(range_bytes=1 << 20)
+             for piece in source.read(part)]  # fmt: skip
+    assert sorted(texts, key=len) == [{}, {}, {0: 'Wellies'}]
+
+
+def test_a_product_whose_rows_differ_is_refused(tmp_path: Path) -> None:
+    text = (
+        'path,category,sku,shop\n'
+        'a.jpg,Boots,X-1,s1\na.jpg,Heels,X-1,s1\n'
+        'b.jpg,Boots,X-2,s1\nc.jpg,Boots,X-2,s2\n'
+        'd.jpg,,X-3,\ne.jpg,Heels,X-3,s1\n'  # cells of one product, left out in a row
+        'f.jpg,Boots,,s1\nf.jpg,Heels,,s1\n'
+    )
+    (tmp_path / 'list.csv').write_text(text)
+    fields = Fields((('group', 'shop'),))
+    source = opening.open_source([str(tmp_path / 'list.csv')], tree=TREE, fields=fields)
+    for name in 'abcdef':
+        write_photo(tmp_path, f'{name}.jpg', jpeg(ord(name)))
+    rows, rejected = reading.read_all(source, range_bytes=1 << 20)
+    assert {(piece.key, piece.reason, piece.message) for piece in rejected} == {
+        ('X-1', 'conflicting_categories', "its rows name the categories 'Boots' and 'Heels'"),
+        ('X-2', 'conflicting_groups', "its rows name the groups 's1' and 's2'"),
+        ('f.jpg', 'conflicting_categories', "its rows name the categories 'Boots' and 'Heels'"),
+    }
+    assert sorted(source.shown_offset(0, piece.offset) for piece in rejected) == [2, 4, 8]
+    assert [(key, category_id) for key, category_id in rows[['key', 'category_id']].tolist()] == [
+        (b'X-3', 2), (b'X-3', 2),
+    ]  # fmt: skip
+    assert [source.shown_offset(0, offset) for offset in rows['offset'].tolist()] == [6, 7]
 
 
 def test_trees_of_other_depths_and_codes_name_folders_and_rows(tmp_path: Path) -> None:
