@@ -33,7 +33,12 @@ from serving.config.batching import Batching
 from serving.config.models import ModelConfig
 from serving.model_server import not_offered
 from serving.protocol import names
-from serving.server.options import REST_TIMEOUT_SECONDS, ServerOptions
+from serving.server.options import (
+    MAX_REQUEST_BYTES,
+    READ_SECONDS,
+    REST_TIMEOUT_SECONDS,
+    ServerOptions,
+)
 
 _BASE_PATH = flags.DEFINE(
     command_line.PATH,
@@ -116,6 +121,18 @@ _POLL = flags.DEFINE_float(
     1,
     'Time between two checks for a new version, in seconds; 0 disables the checks.',
 )
+_CORS = flags.DEFINE_boolean(
+    'rest_api_enable_cors_support', False, 'Lets pages of any site send requests over REST.'
+)
+_READ_SECONDS = flags.DEFINE_float(
+    'request_read_seconds',
+    READ_SECONDS,
+    'Time to receive a request over REST, and one second more for each 500 bytes received; time to '
+    'open a connection over gRPC.',
+)
+_MAX_BYTES = flags.DEFINE_integer(
+    'max_request_bytes', MAX_REQUEST_BYTES, 'Largest body of a request, in bytes.'
+)
 _GRPC_HEALTH = flags.DEFINE_boolean(
     'enable_grpc_healthcheck_service',
     False,
@@ -133,6 +150,9 @@ def main(argv: list[str]) -> None:
         rest_port=_REST_PORT.value,
         poll_seconds=_POLL.value,
         rest_timeout_seconds=_REST_TIMEOUT.value / 1000,
+        read_seconds=_READ_SECONDS.value,
+        max_request_bytes=_MAX_BYTES.value,
+        cors=_CORS.value,
         grpc_health=_GRPC_HEALTH.value,
         config_file=_CONFIG_FILE.value,
         config_poll_seconds=_CONFIG_POLL.value,

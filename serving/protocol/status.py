@@ -64,6 +64,9 @@ class RequestError(Exception):
         self.message = message
         self.retry_after_seconds = retry_after_seconds
 
+    def __reduce__(self) -> tuple[type['RequestError'], tuple[Code, str]]:
+        return type(self), (self.code, self.message)  # for another process
+
 
 def invalid_argument(message: str) -> RequestError:
     """Returns a RequestError with the code INVALID_ARGUMENT."""

@@ -1,16 +1,18 @@
-"""TensorFlow Serving's HTTP paths as an ASGI application.
+"""TensorFlow Serving's REST API as an ASGI application.
 
 Specification: https://www.tensorflow.org/tfx/serving/api_rest.
 """
 
+import functools
+import logging
 import math
-import re
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
 
 import anyio
 from google.protobuf import json_format
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -18,105 +20,151 @@ from starlette.routing import Route
 from serving.batching.admission import THREADS, too_many
 from serving.models import info
 from serving.models.models import Models
-from serving.models.spec import MAX_VERSION, ModelSpec
-from serving.protocol.names import DEFAULT_SIGNATURE
-from serving.protocol.status import HTTP_STATUS, Code, RequestError, invalid_argument
-from serving.rest_json import request as rest_request
+from serving.models.spec import ModelSpec
+from serving.protocol.status import HTTP_STATUS, Code, RequestError
+from serving.rest import paths
+from serving.rest.bodies import BodyReader, BodyTooLarge
+from serving.rest.decoder import Decoder, is_large
 from serving.rest_json import response as rest_response
-from serving.runtimes.saved_model import input_types
+from serving.rest_json.request import Signatures
 
-_MODEL = r'/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?'
-_POST = re.compile(rf'{_MODEL}:(?P<verb>predict|classify|regress)', re.IGNORECASE | re.ASCII)
-_GET = re.compile(rf'{_MODEL}(?:/(?P<verb>metadata))?', re.IGNORECASE | re.ASCII)
-# All except GET and POST return 400, as in TensorFlow Serving.
+CORS_HEADERS = {  # tensorflow_serving/model_servers/http_rest_api_util.cc
+    'Access-Control-Allow-Origin': '*',
+    'Access-Control-Allow-Methods': 'POST, GET',
+    'Access-Control-Allow-Headers': 'Content-Type',
+}
+LARGE_REQUESTS = 2  # at the same time: one is decoded while the model runs another
 _METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
 
 
-def build_application(
-    models: Models, *, timeout_seconds: float, threads: int = THREADS
-) -> Starlette:
-    """Builds the application.
+@dataclass(frozen=True)
+class RestOptions:
+    """Options of the REST API.
 
-    Args:
-      models: The models.
-      timeout_seconds: Time limit of each run of a model.
+    Attributes:
+      timeout_seconds: Time limit of one model run.
+      max_request_bytes: Limit of a request's body.
       threads: Requests that are handled at once; more are refused.
+      cors: Whether pages of any site may send requests.
     """
-    admission, pool = anyio.CapacityLimiter(threads), anyio.CapacityLimiter(threads)
 
-    async def respond(request: Request, path: str, body: bytes) -> bytes:
-        try:
-            admission.acquire_on_behalf_of_nowait(request)
-        except anyio.WouldBlock as error:
-            models.metrics.refused.add(1, 'REST')
-            raise too_many(f'{threads} REST requests are', retry_after_seconds=1) from error
-        try:
-            return await anyio.to_thread.run_sync(
-                _respond, models, request.method, path, body, timeout_seconds, limiter=pool
-            )
-        finally:
-            admission.release_on_behalf_of(request)
+    timeout_seconds: float
+    max_request_bytes: int
+    cors: bool = False
+    threads: int = THREADS
+
+
+def build_application(models: Models, decoder: Decoder, options: RestOptions) -> Starlette:
+    """Builds the application."""
+    reader = BodyReader(options.max_request_bytes)
+    predictor = _Predictor(models, decoder, options)
 
     async def endpoint(request: Request) -> Response:
-        path = request.scope['raw_path'].decode('ascii', 'replace')
+        if options.cors and request.method == 'OPTIONS':
+            return Response(headers=CORS_HEADERS)
+        response = await _respond(request, models, reader, predictor)
+        if options.cors:
+            response.headers.update(CORS_HEADERS)
+        return response
+
+    return Starlette(routes=[Route('/{path:path}', endpoint, methods=_METHODS)])
+
+
+class _Predictor:
+    """Decodes predict requests and runs models in threads, as many as there may be."""
+
+    def __init__(self, models: Models, decoder: Decoder, options: RestOptions) -> None:
+        self._models = models
+        self._decoder = decoder
+        self._options = options
+        self._admission = anyio.CapacityLimiter(options.threads)
+        self._pool = anyio.CapacityLimiter(options.threads)
+        self._large_pool = anyio.CapacityLimiter(LARGE_REQUESTS)
+
+    async def predict(self, spec: ModelSpec, body: bytes, signatures: Signatures) -> bytes:
+        """Returns the body of a response.
+
+        Raises:
+          RequestError: RESOURCE_EXHAUSTED if too many requests are running and waiting, or the
+            reason of a failure.
+        """
+        task = object()
         try:
-            body = await request.body()
-            content = await respond(request, path, body)
-        except RequestError as error:
-            return _error(error)
-        except ClientDisconnect:
-            return _json(b'', status=HTTP_STATUS[Code.CANCELLED])  # the client has gone
+            self._admission.acquire_on_behalf_of_nowait(task)
+        except anyio.WouldBlock as error:
+            self._models.metrics.refused.add(1, 'REST')
+            message = f'{self._options.threads} REST requests are'
+            raise too_many(message, retry_after_seconds=1) from error
+        try:
+            # Large bodies have threads of their own: they wait for their turn to be decoded.
+            limiter = self._large_pool if is_large(body) else self._pool
+            run = functools.partial(self._run, spec, body, signatures)
+            return await anyio.to_thread.run_sync(run, limiter=limiter)
+        finally:
+            self._admission.release_on_behalf_of(task)
+
+    def _run(self, spec: ModelSpec, body: bytes, signatures: Signatures) -> bytes:
+        with self._models.metrics.observe(spec.name, api='predict', entrypoint='REST'):
+            decoded = self._decoder.decode(body, signatures)
+            with self._models.use(spec) as loaded:
+                outputs = loaded.model.run(
+                    decoded.signature_name,
+                    decoded.inputs,
+                    timeout_seconds=self._options.timeout_seconds,
+                )
+            return rest_response.format_outputs(outputs, rows=decoded.rows)
+
+
+async def _respond(
+    request: Request, models: Models, reader: BodyReader, predictor: '_Predictor'
+) -> Response:
+    """Returns the response; every error is one in JSON."""
+    path = _path(request)
+    try:
+        if not paths.is_api(path):
+            return _error(404, f'there is nothing at {path}; paths begin with /v1/models/')
+        call = paths.parse(request.method, path)
+        if call.verb != 'predict':
+            status = _status if call.verb == 'status' else _metadata
+            return _json(await run_in_threadpool(status, models, call.spec))
+        signatures = _signatures(models, call.spec)  # before the body: an unknown model is an error
+        async with reader.read(request) as body:
+            content = await predictor.predict(call.spec, body, signatures)
         return _json(content)
+    except RequestError as error:
+        return _error(HTTP_STATUS[error.code], error.message, error.retry_after_seconds)
+    except BodyTooLarge as error:
+        return _error(413, str(error))
+    except ClientDisconnect:  # nobody receives this
+        return _error(HTTP_STATUS[Code.CANCELLED], 'the client closed the connection')
+    except Exception as error:
+        logging.exception('a request failed by an error of the server')
+        return _error(500, f'{type(error).__name__}, see the log')
 
-    return Starlette(routes=[Route('/v1/{path:path}', endpoint, methods=_METHODS)])
+
+def _path(request: Request) -> str:
+    path: str = request.scope['raw_path'].decode('ascii', 'replace')
+    query: str = request.scope['query_string'].decode('ascii', 'replace')
+    return f'{path}?{query}' if query else path
 
 
-def _error(error: RequestError) -> Response:
-    response = _json(rest_response.format_error(error.message), status=HTTP_STATUS[error.code])
-    if error.retry_after_seconds is not None:
-        response.headers['Retry-After'] = str(max(1, math.ceil(error.retry_after_seconds)))
+def _json(content: bytes) -> Response:
+    return Response(content, media_type='application/json')
+
+
+def _error(status: int, message: str, retry_after_seconds: float | None = None) -> Response:
+    response = Response(rest_response.format_error(message), status, media_type='application/json')
+    if retry_after_seconds is not None:
+        response.headers['Retry-After'] = str(max(1, math.ceil(retry_after_seconds)))
     return response
 
 
-def _json(content: bytes, *, status: int = 200) -> Response:
-    return Response(content, status, media_type='application/json')
-
-
-def _respond(models: Models, method: str, path: str, body: bytes, timeout_seconds: float) -> bytes:
-    pattern = {'GET': _GET, 'POST': _POST}.get(method)
-    match = pattern.fullmatch(path) if pattern else None
-    if not match:
-        raise invalid_argument(f'Malformed request: {method} {path}')
-    version = match['version']
-    if version and int(version) > MAX_VERSION:
-        raise invalid_argument(f'Failed to convert version: {version} to numeric.')
-    spec = ModelSpec(
-        name=unquote(match['name']),
-        version=int(version) if version else None,
-        label=unquote(match['label']) if match['label'] else None,
-    )
-    match (match['verb'] or 'status').lower():
-        case 'status':
-            return _status(models, spec)
-        case 'metadata':
-            return _metadata(models, spec)
-        case 'predict':
-            with models.metrics.observe(spec.name, api='predict', entrypoint='REST'):
-                return _predict(models, spec, body, timeout_seconds)
-        case verb:
-            raise RequestError(Code.UNIMPLEMENTED, f'{verb} is not implemented; use predict')
-
-
-def _predict(models: Models, spec: ModelSpec, body: bytes, timeout_seconds: float) -> bytes:
-    request = rest_request.parse(body)
-    name = request.signature_name or DEFAULT_SIGNATURE
+def _signatures(models: Models, spec: ModelSpec) -> Signatures:
     with models.use(spec) as loaded:
-        signature = loaded.model.signatures.get(name)
-        if signature is None or not signature.inputs:
-            raise invalid_argument(f'Serving signature name: "{name}" not found in signature def')
-        inputs = rest_request.build_inputs(request, input_types(signature))
-        outputs = loaded.model.run(name, inputs, timeout_seconds=timeout_seconds)
-    return rest_response.format_outputs(outputs, rows=request.rows)
+        return {
+            name: {key: tensor.dtype for key, tensor in signature.inputs.items()}
+            for name, signature in loaded.model.signatures.items()
+        }
 
 
 def _status(models: Models, spec: ModelSpec) -> bytes:

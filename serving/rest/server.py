@@ -1,5 +1,6 @@
 """Listens for REST requests and runs the ASGI application in a thread of its own."""
 
+import functools
 import socket
 import threading
 from typing import Any
@@ -7,6 +8,10 @@ from typing import Any
 import uvicorn
 
 from catalog.errors import UserError
+from serving.rest.connection import Connection
+
+KEEP_ALIVE_SECONDS = 60  # between two requests on one connection
+SEND_SECONDS = 30  # for a client that does not receive its response
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -19,6 +24,9 @@ def bind(host: str, port: int) -> socket.socket:
     # a kept connection waits 40 ms for the client's acknowledgement.
     rest_socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     rest_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, 'TCP_USER_TIMEOUT'):  # Linux; connections inherit it
+        milliseconds = SEND_SECONDS * 1000
+        rest_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
     try:
         rest_socket.bind((host, port))
     except OSError as error:
@@ -32,11 +40,32 @@ def bind(host: str, port: int) -> socket.socket:
 class RestServer:
     """Serves an ASGI application on a bound socket until `stop`."""
 
-    def __init__(self, application: Any, rest_socket: socket.socket, *, grace_seconds: int) -> None:
-        """`grace_seconds` is the time for accepted requests after `stop`."""
+    def __init__(
+        self,
+        application: Any,
+        rest_socket: socket.socket,
+        *,
+        grace_seconds: int,
+        read_seconds: float,
+        max_request_bytes: int,
+    ) -> None:
+        """Serves from `start` on.
+
+        Args:
+          application: The ASGI application.
+          rest_socket: The socket to listen on.
+          grace_seconds: Time for accepted requests after `stop`.
+          read_seconds: Time to receive a request (`connection.Connection`).
+          max_request_bytes: Limit of the body of a request.
+        """
+        connection: Any = functools.partial(
+            Connection, read_seconds=read_seconds, max_request_bytes=max_request_bytes
+        )
         self.uvicorn = uvicorn.Server(
             uvicorn.Config(
                 application,
+                http=connection,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 log_level='warning',
                 lifespan='off',
                 timeout_graceful_shutdown=grace_seconds,

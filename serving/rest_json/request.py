@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from serving.protocol import json_values
-from serving.protocol.status import RequestError, invalid_argument
+from serving.protocol import json_values, tensors
+from serving.protocol.names import DEFAULT_SIGNATURE
+from serving.protocol.status import Code, RequestError, invalid_argument
 from serving.rest_json import document, values
 from serving.rest_json.values import brief
 
 Types = Mapping[str, np.dtype[Any]]
+Signatures = Mapping[str, Mapping[str, int]]  # DataType number of each input, by signature
 Arrays = dict[str, npt.NDArray[Any]]
 
 
@@ -38,6 +40,40 @@ class PredictBody:
     def rows(self) -> bool:
         """Whether the body has the row format; otherwise it has the column format."""
         return 'instances' in self.members
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A predict request.
+
+    Attributes:
+      signature_name: Name of the signature.
+      rows: Whether the response has the row format too.
+      inputs: The input arrays.
+    """
+
+    signature_name: str
+    rows: bool
+    inputs: Arrays
+
+
+def decode(body: bytes, signatures: Signatures) -> Decoded:
+    """Decodes a body, given all signatures of the model.
+
+    Raises:
+      RequestError: As `parse` and `build_inputs`; INVALID_ARGUMENT for an unknown signature.
+    """
+    request = parse(body)
+    name = request.signature_name or DEFAULT_SIGNATURE
+    if name not in signatures:
+        raise invalid_argument(f'Serving signature name: "{name}" not found in signature def')
+    if not signatures[name]:
+        raise invalid_argument(f'Failed to get input map for signature: {name}')
+    try:
+        types = {key: tensors.numpy_dtype(number) for key, number in signatures[name].items()}
+    except ValueError as error:
+        raise RequestError(Code.UNIMPLEMENTED, str(error)) from error
+    return Decoded(name, request.rows, build_inputs(request, types))
 
 
 def parse(body: bytes) -> PredictBody:

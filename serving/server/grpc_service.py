@@ -29,23 +29,48 @@ from serving.models import info
 from serving.models.models import Models
 from serving.models.spec import ModelSpec
 from serving.protocol import tensors
-from serving.protocol.names import DEFAULT_SIGNATURE, GRPC_OPTIONS
+from serving.protocol.names import DEFAULT_SIGNATURE, MAX_MESSAGE_BYTES
 from serving.protocol.status import Code, RequestError, invalid_argument
+from serving.server.in_flight import InFlight
 
+PING_SECONDS = 60  # without activity on a connection
+CONNECTION_SECONDS = 300  # then the client opens another one, without noticing
+LAST_REQUESTS_SECONDS = 60  # of a connection that is replaced
 MAX_ERROR_CHARACTERS = 1024  # as in TensorFlow Serving; gRPC sends an error in a header
 
 Method = Callable[[Any, Any, Any], Any]
 
 
-def build_server(models: Models, health: HealthServicer | None, *, threads: int) -> Any:
+def build_server(
+    models: Models,
+    health: HealthServicer | None,
+    in_flight: InFlight,
+    *,
+    threads: int,
+    read_seconds: float,
+    max_request_bytes: int,
+) -> Any:
     """Builds a grpc.Server with all services, not yet bound to a port.
 
-    A request that finds no free thread is RESOURCE_EXHAUSTED.
+    A request that finds no free thread is RESOURCE_EXHAUSTED. A connection that does not complete
+    its handshake within `read_seconds` is closed, and one whose client does not answer pings.
+    gRPC has no time limit for receiving a message; so that none takes a thread for ever, each
+    connection is replaced after some minutes, when its requests are complete.
     """
     grpc_server = grpc.server(
         ThreadPoolExecutor(threads, thread_name_prefix='grpc'),
+        interceptors=[in_flight],
         maximum_concurrent_rpcs=threads,
-        options=[*GRPC_OPTIONS, ('grpc.so_reuseport', 0)],  # a port in use must be an error
+        options=[
+            ('grpc.max_send_message_length', MAX_MESSAGE_BYTES),
+            ('grpc.max_receive_message_length', max_request_bytes),
+            ('grpc.server_handshake_timeout_ms', round(read_seconds * 1000)),
+            ('grpc.keepalive_time_ms', PING_SECONDS * 1000),
+            ('grpc.keepalive_timeout_ms', round(read_seconds * 1000)),
+            ('grpc.max_connection_age_ms', CONNECTION_SECONDS * 1000),
+            ('grpc.max_connection_age_grace_ms', LAST_REQUESTS_SECONDS * 1000),
+            ('grpc.so_reuseport', 0),  # a port in use must be an error
+        ],
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
         PredictionService(models), grpc_server

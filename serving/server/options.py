@@ -8,8 +8,11 @@ from serving.batching.admission import THREADS
 from serving.config.batching import ALONE, Batching
 from serving.config.models import ModelConfig
 from serving.config.tls import Tls
+from serving.protocol.names import MAX_MESSAGE_BYTES
 
 REST_TIMEOUT_SECONDS = 30  # default time limit of a REST request, as in TensorFlow Serving
+READ_SECONDS = 20  # default time to receive a request
+MAX_REQUEST_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,9 @@ class ServerOptions:
       rest_port: REST port; 0 lets the system choose one.
       poll_seconds: Time between two checks for a new version; 0 disables them.
       rest_timeout_seconds: Time limit of one model run over REST.
+      read_seconds: Time to receive a request over REST, or to open a connection over gRPC.
+      max_request_bytes: Limit of a request's body over REST, and of a message over gRPC.
+      cors: Whether pages of any site may send requests over REST.
       grpc_health: Whether to offer the service grpc.health.v1.Health.
       config_file: The file that the models were read from, to be read again.
       config_poll_seconds: Time between two readings of it; 0 disables them.
@@ -41,6 +47,9 @@ class ServerOptions:
     rest_port: int
     poll_seconds: float
     rest_timeout_seconds: float
+    read_seconds: float = READ_SECONDS
+    max_request_bytes: int = MAX_REQUEST_BYTES
+    cors: bool = False
     grpc_health: bool = False
     config_file: str | None = None
     config_poll_seconds: float = 0
@@ -53,6 +62,12 @@ class ServerOptions:
     rest_threads: int = THREADS
 
     def __post_init__(self) -> None:
+        if self.read_seconds <= 0 or not 0 < self.max_request_bytes <= MAX_MESSAGE_BYTES:
+            raise UserError(
+                'the time to receive a request must be positive, and its limit in '
+                f'1..{MAX_MESSAGE_BYTES} bytes, got {self.read_seconds} s and '
+                f'{self.max_request_bytes} bytes'
+            )
         for name in ('grpc_port', 'rest_port'):
             if not 0 <= getattr(self, name) < 1 << 16:
                 raise UserError(f'{name} must be in 0..65535, got {getattr(self, name)}')

@@ -1,6 +1,7 @@
 """The server process: both ports bound, the model loaded, a graceful shutdown."""
 
 import functools
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -19,10 +20,14 @@ from serving.models.models import Models
 from serving.monitoring.endpoint import MetricsEndpoint
 from serving.rest import app as rest_app
 from serving.rest import server as rest_server
+from serving.rest.app import RestOptions
+from serving.rest.decoder import Decoder
 from serving.server import config_watch, grpc_service
-from serving.server.options import REST_TIMEOUT_SECONDS, ServerOptions
+from serving.server.in_flight import InFlight
+from serving.server.options import ServerOptions
 
-GRACE_SECONDS = REST_TIMEOUT_SECONDS  # for accepted requests after SIGTERM
+GRACE_SECONDS = 20  # for accepted requests after SIGTERM; Kubernetes waits for 30
+EXIT_SECONDS = 25  # after SIGTERM, even if a run cannot be stopped
 HEALTH_SERVICES = (OVERALL_HEALTH, 'PredictionService', 'ModelService')  # TensorFlow Serving's
 
 
@@ -45,21 +50,32 @@ def serve(
     tf.get_logger().setLevel('ERROR')  # hides deprecation warnings of the TensorFlow 1 loader
     models = _build_models(options, report)
     health = HealthServicer() if options.grpc_health else None
-    grpc_server = grpc_service.build_server(models, health, threads=options.grpc_threads)
+    in_flight = InFlight()
+    grpc_server = grpc_service.build_server(
+        models,
+        health,
+        in_flight,
+        threads=options.grpc_threads,
+        read_seconds=options.read_seconds,
+        max_request_bytes=options.max_request_bytes,
+    )
     stop = threading.Event()
     with rest_server.bind(options.host, options.rest_port) as rest_socket:
         grpc_port = _add_port(grpc_server, options.host, options.grpc_port, tls=options.tls)
         models.configure(options.models)
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signal_number, lambda *_: stop.set())
-        application: Any = rest_app.build_application(
-            models,
-            timeout_seconds=options.rest_timeout_seconds,
-            threads=options.rest_threads,
-        )
+        decoder = Decoder()
+        application: Any = rest_app.build_application(models, decoder, _rest_options(options))
         if options.metrics_path:
             application = MetricsEndpoint(application, models.metrics, path=options.metrics_path)
-        rest = rest_server.RestServer(application, rest_socket, grace_seconds=GRACE_SECONDS)
+        rest = rest_server.RestServer(
+            application,
+            rest_socket,
+            grace_seconds=GRACE_SECONDS,
+            read_seconds=options.read_seconds,
+            max_request_bytes=options.max_request_bytes,
+        )
         rest.start()
         try:
             grpc_server.start()
@@ -75,11 +91,37 @@ def serve(
             stop.wait()
         finally:  # otherwise the threads keep the process alive, and it ignores SIGTERM
             stop.set()
+            _exit_later(report)
             if health:
                 health.enter_graceful_shutdown()
             rest.stop()
-            grpc_server.stop(GRACE_SECONDS).wait()
+            stopped = grpc_server.stop(GRACE_SECONDS)
+            in_flight.wait_until_idle(GRACE_SECONDS)
+            grpc_server.stop(None)
+            stopped.wait()
             rest.join()
+            decoder.close()
+
+
+def _rest_options(options: ServerOptions) -> RestOptions:
+    return RestOptions(
+        timeout_seconds=options.rest_timeout_seconds,
+        max_request_bytes=options.max_request_bytes,
+        cors=options.cors,
+        threads=options.rest_threads,
+    )
+
+
+def _exit_later(report: Callable[[str], None]) -> None:
+    """Ends the process after EXIT_SECONDS: a run without a deadline cannot be stopped."""
+
+    def exit_now() -> None:
+        report(f'error: requests did not complete within {EXIT_SECONDS} s and were cut off')
+        os._exit(1)
+
+    timer = threading.Timer(EXIT_SECONDS, exit_now)
+    timer.daemon = True
+    timer.start()
 
 
 def _build_models(options: ServerOptions, report: Callable[[str], None]) -> Models:

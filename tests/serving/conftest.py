@@ -12,8 +12,8 @@ def start() -> Iterator[Callable[..., RunningServer]]:
     """Starts servers, and kills the remaining ones at the end."""
     running: list[RunningServer] = []
 
-    def call(*args: object) -> RunningServer:
-        running.append(start_server(*args))
+    def call(*args: object, stderr: Any = None) -> RunningServer:
+        running.append(start_server(*args, stderr=stderr))
         return running[-1]
 
     yield call

@@ -29,19 +29,23 @@ class RunningServer:
     def rest(self) -> str:
         return self.ready.split('http://')[1].strip()
 
-    def http(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+    def http(
+        self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, Any]:
         """Sends a request; returns the HTTP status and the JSON body."""
-        status, content = self.raw_http(method, path, body)
+        status, content = self.raw_http(method, path, body, headers)
         return status, json.loads(content)
 
-    def raw_http(self, method: str, path: str, body: object = None) -> tuple[int, bytes]:
+    def raw_http(
+        self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, bytes]:
         if isinstance(body, dict):
             body = json.dumps(body)
         if isinstance(body, str):
             body = body.encode()
         connection = http.client.HTTPConnection(self.rest, timeout=60)
         try:
-            connection.request(method, path, body)
+            connection.request(method, path, body, headers or {})
             response = connection.getresponse()
             return response.status, response.read()
         finally:
@@ -67,8 +71,8 @@ def run_server(*flags: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def start_server(base: object, *flags: object) -> RunningServer:
-    """Starts a server on free ports and returns it when it is ready."""
+def start_server(base: object, *flags: object, stderr: Any = None) -> RunningServer:
+    """Starts a server on free ports and returns it when it is ready; `stderr` is a file."""
     process = subprocess.Popen(
         [
             *(sys.executable, '-m', 'serving.model_server', f'--model_base_path={base}'),
@@ -78,6 +82,7 @@ def start_server(base: object, *flags: object) -> RunningServer:
         # On a single core, TensorFlow has one thread, and a request that waits would block it.
         env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '2', 'TF_NUM_INTEROP_THREADS': '4'},
         stdout=subprocess.PIPE,
+        stderr=stderr,
         text=True,
     )
     ready = process.stdout.readline()

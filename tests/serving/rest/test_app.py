@@ -236,6 +236,9 @@ def test_types_without_a_json_form_are_not_implemented(server: RunningServer) ->
         ('GET', '/v1/models/other/metadata', 404, 'Servable not found for request: Latest(other)'),
         ('GET', PREDICT, 400, f'Malformed request: GET {PREDICT}'),
         ('POST', '/v1/models/colours', 400, 'Malformed request: POST /v1/models/colours'),
+        ('OPTIONS', PREDICT, 400, f'Malformed request: OPTIONS {PREDICT}'),
+        ('GET', '/v1/models', 400, 'Missing model name in request.'),
+        ('GET', '/v2/health', 404, 'there is nothing at /v2/health; paths begin with /v1/models/'),
         ('POST', '/v1/models/colours:classify', 501, 'classify is not implemented; use predict'),
     ],
 )

@@ -9,15 +9,19 @@ import pytest
 from serving.models.loading import Loader
 from serving.models.models import Models
 from serving.rest import app, server
+from serving.rest.decoder import Decoder
 
 
 @pytest.fixture
 def running() -> Iterator[tuple[server.RestServer, int]]:
     """A server in this process, without a loaded model, and its port."""
     models = Models(loader=Loader(), report=print)
-    application = app.build_application(models, timeout_seconds=30)
+    options = app.RestOptions(timeout_seconds=30, max_request_bytes=1 << 20, cors=False)
+    application = app.build_application(models, Decoder(), options)
     with server.bind('127.0.0.1', 0) as rest_socket:
-        running_server = server.RestServer(application, rest_socket, grace_seconds=5)
+        running_server = server.RestServer(
+            application, rest_socket, grace_seconds=5, read_seconds=20, max_request_bytes=1 << 20
+        )
         running_server.start()
         yield running_server, rest_socket.getsockname()[1]
         running_server.stop()
