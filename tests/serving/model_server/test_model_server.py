@@ -37,6 +37,11 @@ def test_errors_at_startup_are_one_line_with_exit_code_2(
             [f'--model_base_path={incomplete}', '--port=70000'],
             'port must be in 0..65535, got 70000',
         ),
+        (
+            [f'--model_base_path={incomplete}', '--max_request_bytes=0'],
+            'the time to receive a request must be positive, and its limit in 1..2147483647 bytes, '
+            'got 20.0 s and 0 bytes',
+        ),
         (free, '--model_base_path must be set'),
     ]
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
