@@ -14,7 +14,7 @@ SPLIT_RULES = ('rank', 'hash')
 VERIFICATIONS = ('header', 'decode')
 
 # The manifest has these options only where they are not the default.
-_NEWER = ('near_duplicates', 'split_by', 'folder_in_key')
+_NEWER = ('near_duplicates', 'split_by', 'folder_in_key', 'fields')
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class ShardOptions:
       max_rejected_fraction: Largest fraction of documents, pictures or bytes that may be rejected.
       verify: `header` reads headers only, `decode` decodes every picture.
       unlabelled: Whether the input has no categories; all of it becomes the split `predict`.
+      fields: Names of the fields as OURS=THEIRS,... where they differ, also that of the group.
       folder_in_key: Whether the keys of photos in folders begin with the name of the input folder.
     """
 
@@ -65,6 +66,7 @@ class ShardOptions:
     verify: str = 'header'
     unlabelled: bool = False
     folder_in_key: bool = False
+    fields: str = ''
 
     def __post_init__(self) -> None:
         for name in ('validation_fraction', 'test_fraction'):

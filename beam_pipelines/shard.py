@@ -199,11 +199,12 @@ def open_job() -> tuple[job.Job, DerivedTree | None]:
     Raises:
       UserError: If a flag or a file is invalid.
     """
-    options = ShardOptions(**{name: flags.FLAGS[name].value for name in _OPTION_NAMES})
+    renamed = _field_names()
+    given = {name: flags.FLAGS[name].value for name in _OPTION_NAMES}
+    options = ShardOptions(**{**given, 'fields': renamed.as_text()})
     rules = definitions.rules()
     if _OUTPUT.value.rstrip('/') in [path.rstrip('/') for path in _INPUT.value]:
         raise UserError(f'--output: must be another folder than --input, got {_OUTPUT.value}')
-    renamed = _field_names(options)
     derived = _derive_tree(rules, renamed, options)
     tree, tree_bytes = _load_tree(derived)
     source = opening.open_source(
@@ -274,7 +275,7 @@ def _load_tree(
     return categories.parse_file(storage.read_bytes(_CATEGORIES.value), path=_CATEGORIES.value)
 
 
-def _field_names(options: ShardOptions) -> Fields:
+def _field_names() -> Fields:
     """Returns the names of the fields.
 
     Raises:
@@ -285,7 +286,7 @@ def _field_names(options: ShardOptions) -> Fields:
     rules = [field for field in ('split', 'group') if names.is_renamed(field)]
     if len(rules) > 1:
         raise UserError('--fields: must name a split or a group, got both; the split decides')
-    if rules and options.near_duplicates == 'group':
+    if rules and flags.FLAGS['near_duplicates'].value == 'group':
         raise UserError(
             f'--near_duplicates: must be off or mark with a field {rules[0]}, which decides the '
             'splits, got group'

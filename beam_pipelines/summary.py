@@ -9,6 +9,7 @@ from catalog import storage, terminal
 from catalog.manifest import Manifest
 from catalog.process import progress
 from catalog.shards import SPLITS
+from catalog.terminal import counted
 
 _DROPPED = 'dropped_'
 
@@ -43,7 +44,7 @@ def summarize(
     for kind, places in (('documents', documents), ('pictures', pictures)):
         reasons = ledger.rejected(places)
         if reasons:
-            number = _number(sum(reasons.values()), kind.removesuffix('s'))
+            number = counted(sum(reasons.values()), kind.removesuffix('s'))
             lines.append(('rejected', f'{number}: {_named(reasons)}'))
     if reasons := ledger.rejected(read_bytes):
         lost_bytes = sum(reasons.values())
@@ -74,24 +75,22 @@ def _notes(made: Manifest) -> list[tuple[str, str]]:
         'converted_pictures': ('note', 'images converted to RGB JPEG'),
         'copied_pictures': ('note', 'oversampled images'),
     }
-    notes = made.ledger['notes']
+    notes = {**made.ledger['notes']}
+    if near := notes.get('near_duplicate_leaked_pictures'):
+        notes['leaked_pictures'] -= near  # each picture is in one line
     return [(kind, f'{text}: {notes[n]:,}') for n, (kind, text) in texts.items() if notes.get(n)]
 
 
 def _both(documents: int, pictures: int) -> str:
-    return f'{_number(documents, "document")}, {_number(pictures, "picture")}'
+    return f'{counted(documents, "document")}, {counted(pictures, "picture")}'
 
 
 def _split(made: Manifest, split: str) -> str:
     content = made.splits[split]
     return (
-        f'{_number(content.records, "record")}, {_number(content.pictures, "picture")}, '
-        f'{_megabytes(content.bytes)} in {_number(len(content.shards), "shard")}'
+        f'{counted(content.records, "record")}, {counted(content.pictures, "picture")}, '
+        f'{_megabytes(content.bytes)} in {counted(len(content.shards), "shard")}'
     )
-
-
-def _number(number: int, noun: str) -> str:
-    return f'{number:,} {noun}{"" if number == 1 else "s"}'
 
 
 def _megabytes(number: int) -> str:

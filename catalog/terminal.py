@@ -1,4 +1,4 @@
-"""Escapes text from outside, so that it cannot control the terminal that shows it."""
+"""Text for terminals: escaped, so that text from outside cannot control them, and counted."""
 
 import re
 
@@ -14,6 +14,11 @@ _ESCAPED = re.compile(f'[\x00-\x08\x0b-\x1f\x7f-\x9f{_INVISIBLE}\ud800-\udfff]')
 def escape(text: str) -> str:
     r"""Returns text with control characters as `\x1b`, except tab and line feed."""
     return _ESCAPED.sub(lambda found: found[0].encode('unicode_escape').decode(), text)
+
+
+def counted(number: int, noun: str) -> str:
+    """Returns a number with a noun, in the plural unless it is 1."""
+    return f'{number:,} {noun}{"" if number == 1 else "s"}'
 
 
 def has_controls(text: str) -> bool:

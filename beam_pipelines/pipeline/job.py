@@ -286,7 +286,7 @@ def _written_shards(
 
 
 def _traced_products(pipeline: beam.Pipeline, split: PCollection, job: Job) -> PCollection:
-    """Writes `products.parquet` if ids are keys: number of products."""
+    """Writes `products.parquet` if products are traced: number of keys."""
     if not job.source.key_bytes():
         return pipeline | 'NoProducts' >> beam.Create([])
     return (
@@ -327,12 +327,13 @@ def _commit(
         counts=counts,
         fingerprint=steps.format_fingerprint(fingerprint),
     )
-    if traced:
-        made = commit.with_products(made)
+    if any(traced):
+        made = commit.with_keys(made)
     names = (rejected.INDEX, rejected.BYTES, rejected.BLANK)
     commit.commit(
         job.output,
         made=made,
         tree_bytes=job.category_bytes,
+        traced=bool(traced),
         staged_rejected=[n for n in names if storage.exists(storage.join(staging, n))],
     )

@@ -108,7 +108,7 @@ def trace_products(
 
 
 def write_products(element: tuple[None, Iterable[bytes]], staging: str) -> int:
-    """Writes the products of all parts. Returns their number."""
+    """Writes the products of all parts. Returns the number of keys."""
     return products.write(element[1], staging)
 
 

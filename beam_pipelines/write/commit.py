@@ -136,8 +136,8 @@ def build_manifest(
     )
 
 
-def with_products(made: Manifest) -> Manifest:
-    """Returns the manifest of a data set that has `products.parquet`."""
+def with_keys(made: Manifest) -> Manifest:
+    """Returns the manifest of a data set whose keys are in `products.parquet`."""
     return dataclasses.replace(
         made,
         source={**made.source, 'products': product_key.PRODUCTS},
@@ -181,16 +181,29 @@ def _priors(splits: dict[str, Split]) -> dict[str, tuple[float, ...]]:
 
 
 def commit(
-    output: str, *, made: Manifest, tree_bytes: bytes | None, staged_rejected: Sequence[str]
+    output: str,
+    *,
+    made: Manifest,
+    tree_bytes: bytes | None,
+    traced: bool,
+    staged_rejected: Sequence[str],
 ) -> None:
-    """Gives the staged files their final names and writes the manifest."""
+    """Gives the staged files their final names and writes the manifest.
+
+    Args:
+      output: Folder of the data set.
+      made: The manifest.
+      tree_bytes: Contents of the category file; None for unlabelled data.
+      traced: Whether `products.parquet` is staged.
+      staged_rejected: Names of the staged files about rejected pieces.
+    """
     staging = staging_folder(output)
     renames = {
         storage.join(staging, shard.file): storage.join(output, shard.file)
         for split in made.splits.values()
         for shard in split.shards
     }
-    if 'products' in made.source:
+    if traced:
         renames[storage.join(staging, product_key.PRODUCTS)] = storage.join(
             output, product_key.PRODUCTS
         )

@@ -1,7 +1,7 @@
 """Writes `products.parquet`, which traces each written product to its source.
 
-Only for data whose ids are not all integers: an integer is itself the shop's id. One row a product,
-in order of `product_id`; docs/formats.md lists the columns.
+For photos, and for documents whose ids are not all integers: an integer is found in a dump or a
+collection as it is. One row a product, in order of `product_id`; docs/formats.md lists the columns.
 """
 
 from collections.abc import Iterable
@@ -51,12 +51,12 @@ def trace(rows: Table, source: Source, categories: Categories | None) -> bytes:
 
 
 def write(parts: Iterable[bytes], folder: str) -> int:
-    """Writes the products of all parts, as of `trace`. Returns their number."""
+    """Writes the products of all parts, as of `trace`. Returns the number of keys."""
     tables = [pa.ipc.open_stream(part).read_all() for part in parts]
     table = pa.concat_tables(tables).sort_by('product_id').combine_chunks()
     with storage.write_atomic(storage.join(folder, product_key.PRODUCTS)) as file:
         parquet.write_table(table, file, row_group_size=_ROW_GROUP)
-    return int(table.num_rows)
+    return int(table.num_rows - table['key'].null_count)
 
 
 def _text(key: bytes) -> str | None:

@@ -34,6 +34,10 @@ class Fields:
         """Returns the names from the document to a field."""
         return tuple(self[field].encode().split(b'.'))
 
+    def as_text(self) -> str:
+        """Returns the renamed fields as `our=theirs,...`, in one order."""
+        return ','.join('='.join(pair) for pair in sorted(self.renamed))
+
     def check(self, known: Collection[str], *, source: str) -> None:
         """Checks that a kind of source has the renamed fields.
 

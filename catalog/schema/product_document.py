@@ -282,7 +282,7 @@ def _product(
 def _id(data: bytes, found: dict[str, _Value], schema: Schema) -> values.Id:
     name = schema.names['_id']
     if '_id' not in found:
-        raise BadDocument('no_id', f'a product must have an {name}, got none')
+        raise BadDocument('no_id', f'a product must have the field {name}, got none')
     kind, at = found['_id']
     return values.read_id(data, at, kind=kind, name=name, text_ids=schema.text_ids)
 

@@ -16,6 +16,7 @@ from catalog.schema.fields import OWN_NAMES, Fields
 from catalog.schema.product_document import Schema
 from catalog.sources import gzip_copies
 from catalog.sources.source import Source
+from catalog.terminal import counted
 
 _MOST_DOCUMENTS = 2_000
 _PROPOSED_FROM = 20  # documents
@@ -111,9 +112,8 @@ def check_products(
         reason += f'; {_CONVERT}'
     expected = _expected(fields, labelled=categories is not None)
     raise UserError(
-        f'{first_place}: must contain products {expected}, got {count} document'
-        f'{"" if count == 1 else "s"} without a usable one, {bson_fields.format_fields(found)}: '
-        f'{reason}'
+        f'{first_place}: must contain products {expected}, got {counted(count, "document")} '
+        f'without a usable one, {bson_fields.format_fields(found)}: {reason}'
     )
 
 
@@ -128,7 +128,7 @@ def _unusable(document: bytes, categories: Categories | None, schema: Schema) ->
         return None
     value = product.category or product.category_id
     if value is None:
-        return f'a product must have a {name}, got none; --unlabelled reads data without'
+        return f'a product must have the field {name}, got none; --unlabelled reads data without'
     if categories.find(value) is not None:
         return None
     return (

@@ -90,8 +90,8 @@ class PhotoFiles:
         return 0
 
     def key_bytes(self) -> int:
-        """Returns the most bytes of a key; 0 if there are none."""
-        return self.longest_key
+        """Returns the most bytes of a key, at least 1: all photos are traced to their paths."""
+        return max(self.longest_key, 1)
 
     def listed_names(self) -> bytes:
         """Returns the names of all photos."""

@@ -220,7 +220,7 @@ class Source(Protocol):
         """
 
     def key_bytes(self) -> int:
-        """Returns the most bytes of an id that is not an integer; 0 if all ids are integers."""
+        """Returns the most bytes of an id that is not an integer; 0 if no product is traced."""
 
     def listed_names(self) -> bytes:
         """Returns the names of what the source lists; they differ if other files are listed."""

@@ -150,6 +150,13 @@ def content(data: bytes, rejected: dict) -> str:
     return repr(sorted(bson.decode(data).items()) if rejected['picture'] is None else data)
 
 
+def untraced(folder: Path) -> dict[str, bytes]:
+    """The files of a data set without `products.parquet`, which photos have with integers too."""
+    found = files(folder)
+    assert found.pop('products.parquet')
+    return found
+
+
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """The products as CATEGORY/PRODUCT/VIEW.jpg, those of one photo as CATEGORY/PRODUCT.jpg."""
@@ -176,7 +183,7 @@ def test_folders_by_category_give_the_bytes_of_bson(
     tmp_path: Path,
 ) -> None:
     run_job(photos, categories_path, tmp_path / 'out', range_bytes=range_bytes, **OPTIONS)
-    assert files(tmp_path / 'out') == wanted
+    assert untraced(tmp_path / 'out') == wanted
 
 
 def rows(folder: Path) -> list[dict[str, object]]:
@@ -216,7 +223,15 @@ def test_a_list_gives_the_bytes_of_bson(
 ) -> None:
     path = write(tmp_path / name, rows(tmp_path))
     run_job(path, categories_path, tmp_path / 'out', range_bytes=20_000, **OPTIONS)
-    assert files(tmp_path / 'out') == wanted
+    assert untraced(tmp_path / 'out') == wanted
+    traced = parquet.read_table(tmp_path / 'out' / 'products.parquet').to_pylist()
+    first_row = 2 if name == 'a.csv' else 1  # a spreadsheet shows the header too
+    for row in traced:
+        assert (row['key'], row['file']) == (None, str(path))
+        listed = rows(tmp_path)[row['offset'] - first_row]
+        assert (row['product_id'], row['category_id']) == (listed['product'], listed['category'])
+        assert row['place'] == str(tmp_path / str(listed['path']))
+    assert {row['product_id'] for row in traced} == set(PRODUCTS)
 
 
 def test_worker_processes_read_photos_to_the_same_bytes(
@@ -224,7 +239,7 @@ def test_worker_processes_read_photos_to_the_same_bytes(
 ) -> None:
     beam = ('--runner=FnApiRunner', '--direct_num_workers=2')
     run_job(photos, categories_path, tmp_path / 'out', beam=beam, range_bytes=9000, **OPTIONS)
-    assert files(tmp_path / 'out') == wanted
+    assert untraced(tmp_path / 'out') == wanted
 
 
 def test_unusable_photos_are_rejected_with_their_paths(
@@ -295,6 +310,7 @@ def test_folders_are_the_tree_where_there_is_no_file(tmp_path: Path) -> None:
     assert (out / 'category_names.csv').read_text() == text
     records = [record for shard in read_split(out, 'train') for record in shard]
     assert {record.category.label for record in records} == {0, 1, 2}
+    (tmp_path / 'photos' / 'Shoes' / 'stray.jpg').unlink()
     write_photo(tmp_path / 'photos', 'Hots/1.jpg', jpeg(99))
     failed = run_command(
         f'--input={tmp_path / "photos"}',

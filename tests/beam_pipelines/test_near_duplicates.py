@@ -129,6 +129,9 @@ def test_the_summary_counts_near_duplicates(
     assert done.returncode == 0, done.stderr
     marked = notes(tmp_path / 'out')['near_duplicate_leaked_pictures']
     assert f'validation images that look like train images: {marked}' in done.stdout
+    same_bytes = notes(tmp_path / 'out')['leaked_pictures'] - marked
+    assert ('also in train (leakage)' in done.stdout) == (same_bytes > 0)
+    assert same_bytes == 0 or f'also in train (leakage): {same_bytes}\n' in done.stdout
 
 
 def test_a_manifest_does_not_mention_near_duplicates_that_are_off() -> None:

@@ -175,6 +175,9 @@ def test_a_list_names_splits_or_groups_too(categories_path: Path, tmp_path: Path
             *flags,
         )
         assert done.returncode == 0, done.stderr
+    for output, text in (('splits', 'split=part'), ('groups', 'group=shoot')):
+        manifest = json.loads((tmp_path / output / 'manifest.json').read_text())
+        assert manifest['options']['fields'] == text
     found = split_of_each(tmp_path / 'splits')
     assert found == {n: names[n % 6] for n in range(1, 18) if n % 6 < 4}
     lines = (tmp_path / 'splits' / 'rejected' / 'rejected.jsonl').read_text().splitlines()

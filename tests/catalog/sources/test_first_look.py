@@ -154,7 +154,11 @@ def without(name: str, **others: object) -> dict[str, Any]:
     [
         (GOOD | {'_id': True}, '_id: boolean,', 'string, ObjectId or UUID, got boolean'),
         (GOOD | {'_id': 1.5}, '_id: double,', 'an integer of 64 bits, got double 1.5'),
-        (without('_id'), '{imgs: [{picture: binary}],', 'a product must have an _id, got none'),
+        (
+            without('_id'),
+            '{imgs: [{picture: binary}],',
+            'a product must have the field _id, got none',
+        ),
         (GOOD | {'category_id': '7'}, 'category_id: string}', "category_id '7' is not in the"),
         (GOOD | {'category_id': None}, 'category_id: null}', '--unlabelled'),
         (GOOD | {'category_id': True}, 'category_id: boolean}', 'a string, got boolean; convert'),
