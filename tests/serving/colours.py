@@ -18,13 +18,17 @@ LEVEL2 = ['ROBE', 'JUPE', 'VIN', 'THÉ', 'OUTIL']
 LEVEL3 = ['ROBE LONGUE', 'JUPE "PLISSÉE"', 'VIN, ROUGE', 'THÉ VERT', ' BÊCHE ']
 
 
-def build_module(bias: float) -> Any:
-    """Builds a classifier of mean colours; versions with another `bias` predict differently."""
+def build_module(bias: float, ballast_bytes: int = 0) -> Any:
+    """Builds a classifier of mean colours; versions with another `bias` predict differently.
+
+    `ballast_bytes` is the size of a variable that nothing reads.
+    """
 
     class Colours(tf.Module):
         def __init__(self) -> None:
             weights = np.random.default_rng(7).normal(size=(3, 5)).astype(np.float32) * 4
             self.weights = tf.Variable(weights)
+            self.ballast = tf.Variable(tf.zeros([ballast_bytes], tf.uint8))
             self.bias = tf.Variable(np.linspace(0, bias, 5, dtype=np.float32))
             self.category_ids = tf.constant(CATEGORY_IDS, tf.int64)
             self.names = [tf.constant(names) for names in (LEVEL1, LEVEL2, LEVEL3)]
@@ -122,10 +126,15 @@ def build_module(bias: float) -> Any:
 
 
 def save_version(
-    base: Path, version: int, *, bias: float = 1.0, warmups: Sequence[bytes] = ()
+    base: Path,
+    version: int,
+    *,
+    bias: float = 1.0,
+    warmups: Sequence[bytes] = (),
+    ballast_bytes: int = 0,
 ) -> Any:
     """Writes a version folder under a temporary name, renames it and returns its module."""
-    module = build_module(bias)
+    module = build_module(bias, ballast_bytes)
     folder = Path(base) / f'{version}.tmp'
     names = ('serving_default', 'product', 'embedding', 'echo', 'types', 'wait')
     tf.saved_model.save(module, str(folder), {name: getattr(module, name) for name in names})
