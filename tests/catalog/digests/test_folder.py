@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from catalog.digests import folder as digests
 from catalog.digests.keys import PrivateKey, PublicKey, read_private_key, read_public_key
 from catalog.errors import UserError
+from tests.keys import key_pair, openssl
 
 
 @pytest.fixture
@@ -21,15 +21,9 @@ def model(tmp_path: Path) -> Path:
     return folder
 
 
-def openssl(*arguments: object) -> None:
-    subprocess.run(['openssl', *map(str, arguments)], check=True, capture_output=True)
-
-
-def key_pair(folder: Path, name: str = 'key') -> tuple[PrivateKey, PublicKey]:
-    private, public = folder / f'{name}.pem', folder / f'{name}-public.pem'
-    openssl('genpkey', '-algorithm', 'ed25519', '-out', private)
-    openssl('pkey', '-in', private, '-pubout', '-out', public)
-    return read_private_key(str(private)), read_public_key(str(public))
+def keys(folder: Path, name: str = 'key') -> tuple[PrivateKey, PublicKey]:
+    private, public = key_pair(folder, name)
+    return private, read_public_key(str(public))
 
 
 def test_the_digests_list_every_file(model: Path) -> None:
@@ -69,8 +63,8 @@ def test_a_changed_folder_is_refused_by_the_name_of_the_file(
 
 
 def test_only_the_owner_of_the_key_signs(model: Path, tmp_path: Path) -> None:
-    private, public = key_pair(tmp_path)
-    _, other = key_pair(tmp_path, 'other')
+    private, public = keys(tmp_path)
+    _, other = keys(tmp_path, 'other')
     digests.write(str(model), key=private)
     assert digests.verify(str(model), key=public) == 'signed'
     assert digests.verify(str(model)) == 'intact'
@@ -79,7 +73,7 @@ def test_only_the_owner_of_the_key_signs(model: Path, tmp_path: Path) -> None:
 
 
 def test_digests_made_again_by_someone_else_are_refused(model: Path, tmp_path: Path) -> None:
-    private, public = key_pair(tmp_path)
+    private, public = keys(tmp_path)
     digests.write(str(model), key=private)
     (model / 'saved_model.pb').write_bytes(b'a graph that writes files')
     digests.write(str(model))
@@ -95,7 +89,7 @@ def test_digests_made_again_by_someone_else_are_refused(model: Path, tmp_path: P
 
 
 def test_openssl_makes_and_checks_the_same_signature(model: Path, tmp_path: Path) -> None:
-    private, public = key_pair(tmp_path)
+    private, public = keys(tmp_path)
     digests.write(str(model))
     signature = model / 'digests.json.sig'
     openssl(

@@ -14,6 +14,8 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+from catalog.digests import folder as digests
+from tests.keys import key_pair
 from tests.serving.colours import BLUE, b64, jpeg, predict_request, save_version
 from tests.serving.running import ROOT, RunningServer
 from tests.serving.slow_requests import wait_for
@@ -33,6 +35,11 @@ def predict(server: RunningServer, path: str) -> tuple[int, Any]:
     return status, response.get('predictions') or response['error']
 
 
+def state(server: RunningServer, version: int) -> Any:
+    _, response = server.http('GET', f'/v1/models/colours/versions/{version}')
+    return response['model_version_status'][0]
+
+
 def test_versions_and_labels_follow_the_config_file_and_reload_requests(
     start: Callable[..., RunningServer], tmp_path: Path
 ) -> None:
@@ -40,11 +47,15 @@ def test_versions_and_labels_follow_the_config_file_and_reload_requests(
     base.mkdir()
     save_version(base, 1, bias=0.0)
     save_version(base, 2, bias=9.0)
+    private, public = key_pair(tmp_path)
+    for version in ('1', '2'):
+        digests.write(str(base / version), key=private)
     file.write_text(config_text(base, 'all {}', {}))
     server = start(
         tmp_path / 'ignored',
         f'--model_config_file={file}',
         '--model_config_file_poll_wait_seconds=0.1',
+        f'--digests_key={public}',
     )
     assert 'model colours versions 2 1' in server.ready
     file.write_text(config_text(base, 'all {}', {'stable': 1, 'canary': 2}))
@@ -60,6 +71,14 @@ def test_versions_and_labels_follow_the_config_file_and_reload_requests(
     )
     status, metadata = server.http('GET', '/v1/models/colours/labels/stable/metadata')
     assert (status, metadata['model_spec']['version']) == (200, '1')
+
+    save_version(base, 3)  # not signed
+    wait_for(lambda: server.http('GET', '/v1/models/colours/versions/3')[0] == 200)
+    wait_for(lambda: state(server, 3)['state'] == 'END')
+    assert (
+        'must have a digests.json and its signature' in state(server, 3)['status']['error_message']
+    )
+    assert predict(server, 'colours') == second
 
     with grpc.insecure_channel(server.grpc) as channel:
         request = predict_request({'image_bytes': [jpeg(BLUE)]})

@@ -5,73 +5,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import (
-    descriptor_pb2,
-    descriptor_pool,
-    message_factory,
-    text_format,
-    wrappers_pb2,
-)
+from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
+from serving.config import batching, monitoring
+from serving.config.messages import BatchingParameters
 from tests.serving.running import ROOT
 
 FOLDER = ROOT / 'serving' / 'tf_serving'
-
-
-def build_messages() -> dict[str, Any]:
-    """Builds BatchingParameters and MonitoringConfig, missing from tensorflow-serving-api.
-
-    The fields are those of tensorflow_serving/servables/tensorflow/session_bundle_config.proto
-    and tensorflow_serving/config/monitoring_config.proto.
-    """
-    kinds = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(
-        name='test/serving.proto',
-        package='tensorflow.serving',
-        syntax='proto3',
-        dependency=[wrappers_pb2.DESCRIPTOR.name],
-    )
-
-    def add(message: Any, number: int, name: str, kind: int, type_name: str = '') -> Any:
-        return message.field.add(
-            name=name,
-            number=number,
-            type=kind,
-            type_name=type_name or None,
-            label=kinds.LABEL_OPTIONAL,
-        )
-
-    batching = file.message_type.add(name='BatchingParameters')
-    int64 = '.google.protobuf.Int64Value'
-    add(batching, 1, 'max_batch_size', kinds.TYPE_MESSAGE, int64)
-    add(batching, 2, 'batch_timeout_micros', kinds.TYPE_MESSAGE, int64)
-    add(batching, 3, 'max_enqueued_batches', kinds.TYPE_MESSAGE, int64)
-    add(batching, 4, 'num_batch_threads', kinds.TYPE_MESSAGE, int64)
-    add(batching, 5, 'thread_pool_name', kinds.TYPE_MESSAGE, '.google.protobuf.StringValue')
-    add(batching, 6, 'allowed_batch_sizes', kinds.TYPE_INT64).label = kinds.LABEL_REPEATED
-    add(batching, 7, 'pad_variable_length_inputs', kinds.TYPE_BOOL)
-
-    prometheus = file.message_type.add(name='PrometheusConfig')
-    add(prometheus, 1, 'enable', kinds.TYPE_BOOL)
-    add(prometheus, 2, 'path', kinds.TYPE_STRING)
-    monitoring = file.message_type.add(name='MonitoringConfig')
-    add(
-        monitoring,
-        1,
-        'prometheus_config',
-        kinds.TYPE_MESSAGE,
-        '.tensorflow.serving.PrometheusConfig',
-    )
-    pool = descriptor_pool.DescriptorPool()
-    pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
-    pool.Add(file)
-    return {
-        name: message_factory.GetMessageClass(
-            pool.FindMessageTypeByName(f'tensorflow.serving.{name}')
-        )
-        for name in ('BatchingParameters', 'MonitoringConfig')
-    }
 
 
 def parse(file: str, message: Any) -> Any:
@@ -93,17 +34,16 @@ def test_the_model_has_the_default_name_of_the_command_lines() -> None:
 
 
 def test_the_batching_parameters_are_read_as_written() -> None:
-    batching = parse('batching_parameters.txt', build_messages()['BatchingParameters']())
-    assert batching.max_batch_size.value == 64
-    assert batching.batch_timeout_micros.value == 2000
-    assert batching.max_enqueued_batches.value == 64
-    assert batching.num_batch_threads.value >= 1
+    path = str(FOLDER / 'batching_parameters.txt')
+    parameters = batching.read(path)
+    assert parameters.max_batch_size == 64
+    assert parameters.max_enqueued_batches == 64
+    assert parameters.threads >= 1
+    assert parse('batching_parameters.txt', BatchingParameters()).batch_timeout_micros.value == 2000
 
 
 def test_prometheus_metrics_are_enabled() -> None:
-    config = parse('monitoring.config', build_messages()['MonitoringConfig']())
-    assert config.prometheus_config.enable
-    assert config.prometheus_config.path == '/monitoring/prometheus/metrics'
+    assert monitoring.read(str(FOLDER / 'monitoring.config')) == '/monitoring/prometheus/metrics'
 
 
 def test_the_readme_names_every_file() -> None:

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from catalog.digests import folder as digests
+from catalog.digests.keys import read_public_key
 from catalog.errors import UserError
+from tests.keys import key_pair
 from trainer.export import saved_model
 
 
@@ -53,6 +55,7 @@ def test_a_server_that_watches_the_folder_never_sees_an_incomplete_version(
     workdir: str, tmp_path: Path
 ) -> None:
     output = tmp_path / 'clothes' / '7'
+    private, public = key_pair(tmp_path)
     seen, names, done = [], set(), threading.Event()
 
     def watch() -> None:
@@ -67,11 +70,14 @@ def test_a_server_that_watches_the_folder_never_sees_an_incomplete_version(
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        saved_model.export(workdir=workdir, output=str(output), top_k=5, threshold=0.5)
+        saved_model.export(
+            workdir=workdir, output=str(output), top_k=5, threshold=0.5, signing_key=private
+        )
     finally:
         watcher.join(timeout=30)
         done.set()
     assert seen == [True]  # complete when it appears
+    assert digests.verify(str(output), key=read_public_key(str(public))) == 'signed'
     (temporary,) = names - {'7'}
     assert not temporary.isdecimal()  # not a version to TensorFlow Serving
 
