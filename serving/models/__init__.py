@@ -6,6 +6,7 @@
 | `folders` | the version folders of a base path |
 | `loading` | one version: verified, loaded, warmed up |
 | `versions` | the versions of one model |
+| `roots` | where clients may take models from |
 | `models` | all models, labels, and changes of the config |
 
 Knows no HTTP and no gRPC.

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from catalog.errors import UserError
 from serving.config.models import ModelConfig
+from serving.models import roots
 from serving.models.loading import Loader
 from serving.models.spec import ModelSpec, VersionStatus
 from serving.models.versions import Loaded, ModelVersions
@@ -44,6 +45,7 @@ class Models:
         self._models: dict[str, ModelVersions] = {}
         self._configured: frozenset[str] = frozenset()
         self._labels: Labels = {}
+        self._roots: set[str] = set()
 
     @property
     def metrics(self) -> ServerMetrics:
@@ -54,6 +56,23 @@ class Models:
     def available(self) -> dict[str, list[int]]:
         """The loaded versions of each model, the highest first."""
         return {name: self._models[name].available for name in sorted(self._configured)}
+
+    def reload(self, configs: Sequence[ModelConfig]) -> None:
+        """Serves these models, named by a client: see `configure`, and `roots`.
+
+        Raises:
+          RequestError: PERMISSION_DENIED for a folder elsewhere.
+          UserError: As `configure`.
+        """
+        for config in configs:
+            if not roots.is_within(config.base_path, self._roots):
+                raise RequestError(
+                    Code.PERMISSION_DENIED,
+                    f'model {config.name}: base_path must be in {", ".join(sorted(self._roots))}, '
+                    f'got {config.base_path}; the operator may name other folders in '
+                    '--model_config_file',
+                )
+        self.configure(configs)
 
     def configure(self, configs: Sequence[ModelConfig]) -> None:
         """Serves these models, each with a loaded version, and unloads all others.
@@ -71,6 +90,7 @@ class Models:
                     self._models[config.name].configure(config)
             names = frozenset(config.name for config in configs)
             self._labels = labels
+            self._roots |= {roots.root(config.base_path) for config in configs}
             removed, self._configured = self._configured - names, names
             for name in removed:
                 self._models[name].unload()

@@ -171,7 +171,7 @@ class ModelService:
         except UserError as error:
             raise invalid_argument(str(error)) from error
         try:
-            self._models.configure(configs)
+            self._models.reload(configs)
         except UserError as error:
             raise RequestError(Code.FAILED_PRECONDITION, str(error)) from error
         return model_management_pb2.ReloadConfigResponse()

@@ -9,6 +9,7 @@ import pytest
 from catalog.digests import folder as digests
 from catalog.digests.keys import PrivateKey, PublicKey, read_private_key, read_public_key
 from catalog.errors import UserError
+from tests import gcs_emulator
 from tests.keys import key_pair, openssl
 
 
@@ -111,3 +112,20 @@ def test_a_wrong_key_file_is_named(tmp_path: Path) -> None:
     ]:
         with pytest.raises(UserError, match=rf'{name}: must be a PEM file of an Ed25519'):
             read(str(tmp_path / name))
+
+
+def test_a_folder_in_a_bucket_is_verified_too(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digests.write(str(model))
+    with gcs_emulator.running_store() as url:
+        monkeypatch.setenv('STORAGE_EMULATOR_HOST', url)
+        bucket = gcs_emulator.client(url).create_bucket('models')
+        bucket.blob('shop/1/').upload_from_string(b'')  # a folder, as browsers make it
+        for path in model.rglob('*'):
+            if path.is_file():
+                name = path.relative_to(model).as_posix()
+                bucket.blob(f'shop/1/{name}').upload_from_string(path.read_bytes())
+        assert digests.verify('gs://models/shop/1') == 'intact'
+        bucket.blob('shop/1/extra').upload_from_string(b'')
+        with pytest.raises(UserError, match='gs://models/shop/1/extra: must be listed'):
+            digests.verify('gs://models/shop/1')
+        assert digests.verify('gs://models/shop/2') == 'unverified'

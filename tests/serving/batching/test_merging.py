@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from serving.batching import merging
@@ -102,3 +104,38 @@ def test_a_request_that_may_be_invalid_runs_alone(of: Any, inputs: dict[str, Any
 @pytest.mark.parametrize('output', [np.zeros(()), np.zeros(2), np.zeros((4, 3))])
 def test_outputs_without_a_row_for_each_request_are_not_split(output: Any) -> None:
     assert merging.split({'y': np.zeros(3), 'z': output}, [1, 2]) is None
+
+
+@given(
+    st.lists(
+        st.lists(st.integers(0, 5), min_size=1, max_size=6).map(
+            lambda values: [sorted(set(values)).index(value) for value in values]
+        ),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_any_products_come_apart_as_if_each_request_ran_alone(requests: list[list[int]]) -> None:
+    """The outputs here are the pictures of each product; each request has pictures of its own."""
+
+    def pictures(inputs: merging.Arrays) -> list[list[bytes]]:
+        found: dict[int, list[bytes]] = {}
+        for picture, number in zip(inputs['image_bytes'], inputs['product'], strict=True):
+            found.setdefault(int(number), []).append(picture)
+        return [found[number] for number in range(len(found))]
+
+    inputs = [
+        {
+            'image_bytes': texts(*(b'%d-%d' % (which, row) for row in range(len(numbers)))),
+            'product': np.array(numbers, np.int64),
+        }
+        for which, numbers in enumerate(requests)
+    ]
+    shapes = [shape_of(one, of=PRODUCT) for one in inputs]
+    sizes = [shape.output_rows for shape in shapes if shape]
+    merged = pictures(merging.merge('product', inputs))
+    rows = np.empty(len(merged), object)
+    rows[:] = merged
+    parts = merging.split({'pictures': rows}, sizes)
+    assert parts is not None
+    assert [list(part['pictures']) for part in parts] == [pictures(one) for one in inputs]

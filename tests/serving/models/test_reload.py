@@ -102,6 +102,11 @@ def test_versions_and_labels_follow_the_config_file_and_reload_requests(
             service.HandleReloadConfigRequest(reload, timeout=60)
         assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
         assert "base_path must be a folder, got '/none'" in caught.value.details()
+        model.base_path = '/usr'
+        with pytest.raises(grpc.RpcError) as caught:
+            service.HandleReloadConfigRequest(reload, timeout=60)
+        assert caught.value.code() == grpc.StatusCode.PERMISSION_DENIED
+        assert f'base_path must be in {tmp_path}, got /usr' in caught.value.details()
         model.base_path = str(base)
         model.version_labels['stable'] = 7
         with pytest.raises(grpc.RpcError) as caught:
