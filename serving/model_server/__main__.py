@@ -1,13 +1,13 @@
 """Serves models over REST and gRPC on a laptop and in tests, as TensorFlow Serving does.
 
 This server is a stand-in. In production, use the official image tensorflow/serving with the files
-in serving/tf_serving/. Paths, JSON, protos (PredictionService, ModelService, grpc.health.v1),
-status codes and flags are the same. Classify, Regress and MultiInference are not implemented.
+in serving/tf_serving/. docs/serving_parity.md says point by point what is the same (paths, JSON,
+protos, status codes, flags), what differs, and what is not offered: Classify, Regress and
+MultiInference, for example.
 
 The server serves the highest version folder, or those that the version policy of a config file
 selects. A new, higher version is loaded and warmed up, then replaces the old one; no request fails.
-On SIGTERM the server completes the accepted requests, then
-exits with code 0.
+On SIGTERM the server completes the accepted requests within 20 seconds, then exits with code 0.
 
 Examples:
   python -m serving.model_server --model_base_path=run/models/product_categories

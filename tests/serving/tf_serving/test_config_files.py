@@ -1,5 +1,6 @@
 """The files for the official image parse as the messages that the server reads."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -51,3 +52,15 @@ def test_the_readme_names_every_file() -> None:
     files = {path.name for path in Path(FOLDER).iterdir()} - {'README.md'}
     assert files == {'models.config', 'monitoring.config', 'batching_parameters.txt'}
     assert all(f'`{file}`' in readme for file in files)
+
+
+def test_every_docker_command_publishes_on_this_machine_only_and_pins_its_image() -> None:
+    documents = [*ROOT.glob('*.md'), *ROOT.glob('docs/**/*.md'), *ROOT.glob('serving/**/*.md')]
+    text = '\n'.join(path.read_text().replace('\\\n', ' ') for path in documents)
+    commands = re.findall(r'docker run .*', text)
+    assert len(commands) >= 1
+    for command in commands:
+        ports = re.findall(r'-p (\S+)', command)
+        assert ports
+        assert all(port.startswith('127.0.0.1:') for port in ports)
+        assert 'tensorflow/serving:2.20.0 ' in command
