@@ -28,6 +28,7 @@ SERVE = [
     'tensorflow-serving-api',
     'uvicorn',
 ]
+CLIENT = ['anyio', 'grpcio', 'httpx', 'tenacity']
 WEB = ['fastapi', 'httpx', 'python-multipart', 'streamlit', 'uvicorn']
 TUNE = ['optuna']
 WANDB = ['wandb']
@@ -74,10 +75,11 @@ setup(
         'beam': BEAM,
         'train': TRAIN,
         'serve': SERVE,
+        'client': CLIENT,
         'web': WEB,
         'tune': TUNE,
         'wandb': WANDB,
         'dev': DEV,
-        'all': sorted({*BEAM, *TRAIN, *SERVE, *WEB, *TUNE, *WANDB, *DEV}),
+        'all': sorted({*BEAM, *TRAIN, *SERVE, *CLIENT, *WEB, *TUNE, *WANDB, *DEV}),
     },
 )

@@ -6,7 +6,9 @@ In production the server is the official TensorFlow Serving image with the files
 | floor | room | owns | may import |
 |---|---|---|---|
 | 1 | `protocol/` | messages, tensors, JSON values, status codes, names and limits | - |
-| 2 | `clients/` | one request over REST or gRPC, and its predictions | protocol |
+| 2 | `operations/` | what a client asks, in each protocol; its exception | protocol |
+| 3 | `transports/` | connections of clients: deadlines, retries, TLS | operations, protocol |
+| 4 | `clients/` | the clients, sync and async, and predictions | transports and below |
 | 2 | `rest_json/` | JSON bodies of the REST API to arrays and back | protocol |
 | 2 | `runtimes/` | a loaded model: numpy in, numpy out | protocol |
 | 2 | `config/` | TensorFlow Serving's config files, as checked values | - |
@@ -16,8 +18,9 @@ In production the server is the official TensorFlow Serving image with the files
 | 5 | `rest/` | the REST API: paths, bodies, connections | models, rest_json and below |
 | 6 | `server/` | gRPC, and the server process | rest and below |
 | 7 | `model_server/` | `python -m serving.model_server` | config, protocol, server |
-| 4 | `query/` | `python -m serving.query` | protocol, clients |
+| 5 | `query/` | `python -m serving.query` | clients, protocol |
 
-`protocol`, `clients` and `query` import neither TensorFlow nor tensorflow_serving, whose modules
-import all of TensorFlow. `tf_serving/` and `ask.sh` hold no Python.
+`protocol`, `operations`, `transports`, `clients` and `query` import neither TensorFlow nor
+tensorflow_serving, whose modules import all of TensorFlow. `tf_serving/` and `ask.sh` hold no
+Python.
 """

@@ -8,9 +8,8 @@ import numpy as np
 from PIL import Image
 
 from catalog import categories
-from serving.clients import grpc_client
-from serving.clients.prediction import Prediction, parse_outputs
-from serving.clients.request import Endpoint, Request
+from serving.clients import Client, Prediction
+from serving.query.answers import Answer
 from tests.beam_pipelines.running import read_split, run_job
 from tests.serving.running import start_server
 from trainer.config import InputConfig, LossConfig, ModelConfig, OptimizerConfig, TrainConfig
@@ -82,18 +81,8 @@ def predict_from_photos(
     server = start_server(folder / 'colours')
     try:
         pictures = tuple(photo(colour, 100) for colour in range(3))
-        each = Request(('red', 'green', 'blue'), pictures, 'serving_default')
-        views = Request(paths=('a', 'b'), pictures=(pictures[2],) * 2, signature='product')
-        return [
-            prediction
-            for request in (each, views)
-            for prediction in parse_outputs(
-                grpc_client.predict(
-                    Endpoint(server.grpc, model='colours'), request, timeout_seconds=60
-                ),
-                request,
-            )
-        ]
+        with Client(server.grpc, model='colours', deadline_seconds=60) as client:
+            return [*client.classify(pictures), *client.classify_products([pictures[2:] * 2])]
     finally:
         server.kill()
 
@@ -106,10 +95,13 @@ def level_metrics(folder: Path) -> list[tuple[int, int]]:
 
 def summary(folder: Path, predictions: list[Prediction]) -> str:
     """The page and the text that `make run` ends with."""
-    answers = [prediction.to_json() for prediction in predictions]
-    for colour, answer in enumerate(answers):
-        answer['image'] = str(folder / f'{colour}.jpg')
-        Path(answer['image']).write_bytes(photo(colour, 100))
+    paths = [folder / f'{colour}.jpg' for colour in range(len(predictions))]
+    for colour, path in enumerate(paths):
+        path.write_bytes(photo(colour, 100))
+    answers = [
+        Answer((str(path),), prediction).to_json()
+        for path, prediction in zip(paths, predictions, strict=True)
+    ]
     document = {'transport': 'grpc', 'server': 'localhost', 'answers': answers}
     (folder / 'answers.json').write_text(json.dumps(document))
     folders = {

@@ -102,7 +102,9 @@ ROOMS = {
         'config': '',
         'rest_json': 'protocol',
         'runtimes': 'protocol',
-        'clients': 'protocol',
+        'clients': 'operations protocol transports',
+        'transports': 'operations protocol',
+        'operations': 'protocol',
         'protocol': '',
     },
 }

@@ -1,19 +1,18 @@
-"""Predictions, the same for both transports: from a model's outputs, to JSON and text.
+"""The predictions in a model's outputs, the same for both transports.
 
 A confidence is a float32. Both transports give the Python float of the same value.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from catalog.errors import UserError
-from serving.clients.request import Request
+from serving.operations.errors import ServingError
+from serving.operations.predict import Array, Outputs
+from serving.protocol.status import Code
 
 _LEVEL = re.compile(r'level[1-9]')
-
-Outputs = Mapping[str, Sequence[Any]]  # output name -> nested lists of int, float and str
 
 
 @dataclass(frozen=True)
@@ -34,15 +33,10 @@ class RankedCategory:
     levels: tuple[str, ...]
     code: str | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """Returns `label`, `category_id`, `confidence`, `level1`, …, and `category_code`."""
-        return {
-            'label': self.label,
-            'category_id': self.category_id,
-            'confidence': self.confidence,
-            **{f'level{number}': name for number, name in enumerate(self.levels, start=1)},
-            **({} if self.code is None else {'category_code': self.code}),
-        }
+    @property
+    def path(self) -> str:
+        """The names of the category, with ` > ` in between."""
+        return ' > '.join(filter(None, self.levels))
 
 
 @dataclass(frozen=True)
@@ -50,71 +44,73 @@ class Prediction:
     """The top-k categories of one image or of one product.
 
     Attributes:
-      paths: The images of the request.
       categories: The top-k categories, most confident first.
       level: For a product, the deepest level, from 1, whose confidence passes the threshold, or 0
         if none does; None for an image.
     """
 
-    paths: tuple[str, ...]
     categories: tuple[RankedCategory, ...]
     level: int | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """Returns `image` (for a product, `images` and `level`) and `predictions`."""
-        categories = [category.to_json() for category in self.categories]
-        if self.level is None:
-            return {'image': self.paths[0], 'predictions': categories}
-        return {'images': list(self.paths), 'level': self.level, 'predictions': categories}
 
-    def to_text(self) -> str:
-        """Returns readable lines: the images, then one line per category."""
-        lines = [', '.join(self.paths)]
-        if self.level is not None:
-            lines[0] += f': confident down to level {self.level}'
-        for rank, category in enumerate(self.categories, 1):
-            names = ' > '.join(filter(None, category.levels))
-            shown_id = category.category_id if category.code is None else category.code
-            lines.append(f'  {rank}. {category.confidence:6.1%}  {names}  (category {shown_id})')
-        return '\n'.join(lines)
-
-
-def parse_outputs(outputs: Outputs, request: Request) -> list[Prediction]:
+def parse_outputs(outputs: Outputs, *, count: int, of_products: bool = False) -> list[Prediction]:
     """Returns the predictions in a model's outputs.
 
+    Args:
+      outputs: The outputs by name.
+      count: Number of images, or of products.
+      of_products: Whether they are of products, which have a level.
+
     Raises:
-      UserError: If the outputs are not those of this project's models.
+      ServingError: If the outputs are not those of this project's models.
     """
-    codes = ['category_code'] if 'category_code' in outputs else []
-    count = max(1, sum(_LEVEL.fullmatch(name) is not None for name in outputs))
-    levels = [f'level{number}' for number in range(1, count + 1)]
-    fields = ['label', 'category_id', 'confidence', *codes, *levels]
-    required = [*fields, *(['level'] if request.product else [])]
-    groups = [request.paths] if request.product else [(path,) for path in request.paths]
-    try:
-        rows = list(zip(groups, *(outputs[name] for name in required), strict=True))
-        return [
-            Prediction(
-                paths=paths,
-                categories=tuple(
-                    _category(values, has_code=bool(codes))
-                    for values in zip(*columns[: len(fields)], strict=True)
-                ),
-                level=int(columns[-1]) if request.product else None,
-            )
-            for paths, *columns in rows
-        ]
-    except (KeyError, TypeError, ValueError) as error:
-        counts = {
-            name: len(column) if isinstance(column, list) else column
-            for name, column in outputs.items()
-        }
-        raise UserError(
-            f'the model must return {len(groups)} rows of {required}, got {counts}'
-        ) from error
+    levels = max(1, sum(_LEVEL.fullmatch(name) is not None for name in outputs))
+    kinds = {'label': 'iu', 'category_id': 'iu', 'confidence': 'f'}
+    kinds |= {f'level{number}': 'O' for number in range(1, levels + 1)}
+    kinds |= {'category_code': 'O'} if 'category_code' in outputs else {}
+    if not _have_rows(outputs, kinds, count=count, of_products=of_products):
+        required = [*kinds, *(['level'] if of_products else [])]
+        raise ServingError(
+            f'the model must return {count} rows of {required}, got '
+            f'{ {name: array.shape for name, array in outputs.items()} }',
+            code=Code.INTERNAL,
+        )
+    columns = {name: outputs[name].tolist() for name in kinds}
+    reached = outputs['level'].tolist() if of_products else [None] * count
+    return [
+        Prediction(
+            tuple(
+                _category(dict(zip(columns, values, strict=True)), levels)
+                for values in zip(*(column[row] for column in columns.values()), strict=True)
+            ),
+            level=reached[row],
+        )
+        for row in range(count)
+    ]
 
 
-def _category(values: Sequence[Any], *, has_code: bool) -> RankedCategory:
-    label, category_id, confidence, *names = values
-    code = names.pop(0) if has_code else None
-    return RankedCategory(label, category_id, confidence, tuple(names), code)
+def _have_rows(outputs: Outputs, kinds: dict[str, str], *, count: int, of_products: bool) -> bool:
+    """Returns whether there are all outputs [count, k], and `level` [count], of the right kind."""
+    found = [outputs[name] for name in kinds if name in outputs]
+    if len(found) < len(kinds) or found[0].ndim != 2 or len(found[0]) != count:
+        return False
+    if any(array.shape != found[0].shape for array in found):
+        return False
+    if any(a.dtype.kind not in kind for a, kind in zip(found, kinds.values(), strict=True)):
+        return False
+    return not of_products or _is_level(outputs.get('level'), count)
+
+
+def _is_level(level: Array | None, count: int) -> bool:
+    return level is not None and level.shape == (count,) and level.dtype.kind in 'iu'
+
+
+def _category(values: dict[str, Any], levels: int) -> RankedCategory:
+    names: Sequence[str] = [values[f'level{number}'] for number in range(1, levels + 1)]
+    return RankedCategory(
+        values['label'],
+        values['category_id'],
+        values['confidence'],
+        tuple(names),
+        values.get('category_code'),
+    )

@@ -4,17 +4,21 @@ The official modules (tensorflow_serving.apis) import all of TensorFlow, which c
 hundreds of megabytes. These messages come from a private descriptor pool, so that both can be in
 one process. They have only the fields that a client uses, with the official numbers, types and
 names, so the bytes are the same. Definitions: tensorflow_serving/apis/{model,predict,
-get_model_status}.proto, tensorflow_serving/util/status.proto and tensorflow/core/framework/
-{tensor,tensor_shape}.proto.
+get_model_status,get_model_metadata}.proto, tensorflow_serving/util/status.proto,
+tensorflow/core/framework/{tensor,tensor_shape}.proto and tensorflow/core/protobuf/meta_graph.proto.
 """
 
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, wrappers_pb2
+from google.protobuf import (
+    any_pb2,
+    descriptor_pb2,
+    descriptor_pool,
+    message_factory,
+    wrappers_pb2,
+)
 
 _Field = descriptor_pb2.FieldDescriptorProto
-
-AVAILABLE = 30  # ModelVersionStatus.State
 
 
 def _field(
@@ -32,13 +36,20 @@ def _field(
     return field
 
 
-def _tensor_map(message: descriptor_pb2.DescriptorProto, *, number: int, name: str) -> None:
-    entry = message.nested_type.add(name=f'{name.capitalize()}Entry')
+def _add_map(
+    message: descriptor_pb2.DescriptorProto, number: int, name: str, *, package: str, value: str
+) -> None:
+    camel = ''.join(part.capitalize() for part in name.split('_'))
+    entry = message.nested_type.add(name=f'{camel}Entry')
     entry.options.map_entry = True
     entry.field.append(_field(1, 'key', 'string'))
-    entry.field.append(_field(2, 'value', '.tensorflow.TensorProto'))
-    kind = f'.tensorflow.serving.{message.name}.{entry.name}'
+    entry.field.append(_field(2, 'value', value))
+    kind = f'.{package}.{message.name}.{entry.name}'
     message.field.append(_field(number, name, kind, repeated=True))
+
+
+def _tensor_map(message: descriptor_pb2.DescriptorProto, *, number: int, name: str) -> None:
+    _add_map(message, number, name, package='tensorflow.serving', value='.tensorflow.TensorProto')
 
 
 def _tensor_file() -> descriptor_pb2.FileDescriptorProto:
@@ -71,12 +82,36 @@ def _tensor_file() -> descriptor_pb2.FileDescriptorProto:
     return file
 
 
+def _signature_file() -> descriptor_pb2.FileDescriptorProto:
+    file = descriptor_pb2.FileDescriptorProto(
+        name='serving/signature.proto',
+        package='tensorflow',
+        syntax='proto3',
+        dependency=['serving/tensor.proto'],
+    )
+    info = file.message_type.add(name='TensorInfo')
+    info.field.append(_field(1, 'name', 'string'))
+    info.field.append(_field(2, 'dtype', 'int32'))  # officially the enum DataType
+    info.field.append(_field(3, 'tensor_shape', '.tensorflow.TensorShapeProto'))
+
+    signature = file.message_type.add(name='SignatureDef')
+    for number, name in ((1, 'inputs'), (2, 'outputs')):
+        _add_map(signature, number, name, package='tensorflow', value='.tensorflow.TensorInfo')
+    signature.field.append(_field(3, 'method_name', 'string'))
+    return file
+
+
 def _serving_file() -> descriptor_pb2.FileDescriptorProto:
     file = descriptor_pb2.FileDescriptorProto(
         name='serving/serving.proto',
         package='tensorflow.serving',
         syntax='proto3',
-        dependency=['serving/tensor.proto', wrappers_pb2.DESCRIPTOR.name],
+        dependency=[
+            'serving/tensor.proto',
+            'serving/signature.proto',
+            any_pb2.DESCRIPTOR.name,
+            wrappers_pb2.DESCRIPTOR.name,
+        ],
     )
     spec = file.message_type.add(name='ModelSpec')
     spec.oneof_decl.add(name='version_choice')
@@ -95,6 +130,7 @@ def _serving_file() -> descriptor_pb2.FileDescriptorProto:
     response.field.append(_field(2, 'model_spec', '.tensorflow.serving.ModelSpec'))
 
     _add_status_messages(file)
+    _add_metadata_messages(file)
     return file
 
 
@@ -116,10 +152,27 @@ def _add_status_messages(file: descriptor_pb2.FileDescriptorProto) -> None:
     response.field.append(_field(1, 'model_version_status', kind, repeated=True))
 
 
+def _add_metadata_messages(file: descriptor_pb2.FileDescriptorProto) -> None:
+    request = file.message_type.add(name='GetModelMetadataRequest')
+    request.field.append(_field(1, 'model_spec', '.tensorflow.serving.ModelSpec'))
+    request.field.append(_field(2, 'metadata_field', 'string', repeated=True))
+
+    response = file.message_type.add(name='GetModelMetadataResponse')
+    response.field.append(_field(1, 'model_spec', '.tensorflow.serving.ModelSpec'))
+    package, value = 'tensorflow.serving', '.google.protobuf.Any'
+    _add_map(response, 2, 'metadata', package=package, value=value)
+
+    signatures = file.message_type.add(name='SignatureDefMap')
+    value = '.tensorflow.SignatureDef'
+    _add_map(signatures, 1, 'signature_def', package=package, value=value)
+
+
 def _pool() -> descriptor_pool.DescriptorPool:
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
+    pool.AddSerializedFile(any_pb2.DESCRIPTOR.serialized_pb)
     pool.Add(_tensor_file())
+    pool.Add(_signature_file())
     pool.Add(_serving_file())
     return pool
 
@@ -137,3 +190,6 @@ PredictRequest = _message('tensorflow.serving.PredictRequest')
 PredictResponse = _message('tensorflow.serving.PredictResponse')
 GetModelStatusRequest = _message('tensorflow.serving.GetModelStatusRequest')
 GetModelStatusResponse = _message('tensorflow.serving.GetModelStatusResponse')
+GetModelMetadataRequest = _message('tensorflow.serving.GetModelMetadataRequest')
+GetModelMetadataResponse = _message('tensorflow.serving.GetModelMetadataResponse')
+SignatureDefMap = _message('tensorflow.serving.SignatureDefMap')

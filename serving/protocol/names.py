@@ -5,8 +5,13 @@ MODEL_NAME = 'product_categories'  # as in tf_serving/models.config
 # Signatures of the exported model, and their inputs: docs/formats.md.
 DEFAULT_SIGNATURE = 'serving_default'
 PRODUCT_SIGNATURE = 'product'
+EMBEDDING_SIGNATURE = 'embedding'
+PIXELS_SIGNATURE = 'pixels'
 IMAGE_BYTES = 'image_bytes'  # string [N]
 PRODUCT = 'product'  # int64 [N], the product that each image shows
+IMAGES = 'images'  # uint8 [N, H, W, 3]
+EMBEDDING = 'embedding'  # output, float32 [N, d]
+FLOAT32_OUTPUTS = ('confidence', EMBEDDING)  # JSON has no types
 
 # TensorFlow Serving's own default ports.
 GRPC_PORT = 8500

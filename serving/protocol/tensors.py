@@ -83,6 +83,22 @@ def write_array(proto: Any, array: npt.NDArray[Any]) -> None:
     getattr(proto, field).extend(_elements(array.ravel(), field).tolist())
 
 
+def write_compact(proto: Any, array: npt.NDArray[Any]) -> None:
+    """Writes an array to an empty TensorProto as TensorFlow's clients do: numbers as bytes.
+
+    Raises:
+      ValueError: If the type of the array is not supported.
+    """
+    if array.dtype.hasobject:
+        write_array(proto, array)
+        return
+    write_array(proto, array[:0].reshape(0))
+    del proto.tensor_shape.dim[:]
+    for size in array.shape:
+        proto.tensor_shape.dim.add(size=size)
+    proto.tensor_content = array.astype(array.dtype.newbyteorder('<'), copy=False).tobytes()
+
+
 def read_array(proto: Any) -> npt.NDArray[Any]:
     """Returns the array of a TensorProto, by TensorFlow's rules.
 

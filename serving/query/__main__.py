@@ -16,20 +16,19 @@ where the category ids are not numbers.
 """
 
 import json
-import time
-from types import ModuleType
+from collections.abc import Sequence
+from pathlib import Path
 
 from absl import flags
 
 from catalog import command_line, pixels, storage, terminal
 from catalog.errors import UserError
 from catalog.formats.image_header import BadPicture
-from serving.clients import grpc_client, rest_client
-from serving.clients.prediction import Prediction, parse_outputs
-from serving.clients.request import SIGNATURES, Endpoint, Request
+from serving.clients import Client, ConnectionOptions, ServingError, Tls
 from serving.protocol import names
+from serving.query.answers import Answer
 
-_POLL_SECONDS = 0.2
+_SIGNATURES = (names.DEFAULT_SIGNATURE, names.PRODUCT_SIGNATURE)
 
 _IMAGES = flags.DEFINE_multi(
     command_line.PATH, flags.ArgumentSerializer(), 'image', [], 'Image file, local or gs://'
@@ -47,7 +46,7 @@ _VERSION = flags.DEFINE_integer(
 _SIGNATURE = flags.DEFINE_enum(
     'signature',
     names.DEFAULT_SIGNATURE,
-    SIGNATURES,
+    _SIGNATURES,
     'serving_default classifies each image; product classifies all images as views of one product.',
 )
 _TIMEOUT = flags.DEFINE_float(
@@ -59,26 +58,40 @@ _WAIT = flags.DEFINE_float(
 _JSON = flags.DEFINE(
     command_line.LOCAL_PATH, 'json', None, 'File to write the predictions to, as JSON.'
 )
+_CA_FILE = flags.DEFINE(
+    command_line.LOCAL_PATH,
+    'ca_file',
+    None,
+    'Use TLS, and trust servers that the authorities in this PEM file sign.',
+)
+_CERTIFICATE_FILE = flags.DEFINE(
+    command_line.LOCAL_PATH, 'certificate_file', None, 'Own certificate for TLS, a PEM file.'
+)
+_KEY_FILE = flags.DEFINE(
+    command_line.LOCAL_PATH, 'key_file', None, 'Private key of the own certificate, a PEM file.'
+)
+_TOKEN_FILE = flags.DEFINE(
+    command_line.LOCAL_PATH, 'token_file', None, 'File with a bearer token to send.'
+)
 
 
 def main(argv: list[str]) -> None:
     """Sends one request and prints its predictions."""
     del argv
-    client = {'rest': rest_client, 'grpc': grpc_client}[_TRANSPORT.value]
-    endpoint = Endpoint(_SERVER.value, model=_MODEL.value, version=_VERSION.value)
-    request = Request(
-        paths=tuple(_IMAGES.value),
-        pictures=tuple(_read_picture(path) for path in _IMAGES.value),
-        signature=_SIGNATURE.value,
-    )
-    if _WAIT.value:
-        _wait_until_ready(client, endpoint, wait_seconds=_WAIT.value)
-    outputs = client.predict(endpoint, request, timeout_seconds=_TIMEOUT.value)
-    predictions = parse_outputs(outputs, request)
+    pictures = [_read_picture(path) for path in _IMAGES.value]
+    if not pictures:
+        raise UserError('--image must be set, got 0 images')
+    try:
+        with _open_client() as client:
+            if _WAIT.value:
+                client.wait_until_ready(_WAIT.value)
+            answers = _ask(client, _IMAGES.value, pictures)
+    except ServingError as error:
+        raise UserError(str(error)) from error
     if _JSON.value:
-        _write_json(predictions, endpoint=endpoint, path=_JSON.value)
-    for prediction in predictions:
-        print(terminal.escape(prediction.to_text()))
+        _write_json(answers, path=_JSON.value)
+    for answer in answers:
+        print(terminal.escape(answer.to_text()))
 
 
 def _read_picture(path: str) -> bytes:
@@ -89,20 +102,37 @@ def _read_picture(path: str) -> bytes:
         raise UserError(f'{path} must be an image: {error}') from error
 
 
-def _wait_until_ready(client: ModuleType, endpoint: Endpoint, *, wait_seconds: float) -> None:
-    deadline = time.monotonic() + wait_seconds
-    while reason := client.readiness_error(endpoint, timeout_seconds=1):
-        if time.monotonic() >= deadline:
-            raise UserError(f'the model must be ready within {wait_seconds:g} s: {reason}')
-        time.sleep(_POLL_SECONDS)
+def _open_client() -> Client:
+    encrypted = _CA_FILE.value or _CERTIFICATE_FILE.value or _KEY_FILE.value
+    try:
+        tls = Tls(_CA_FILE.value, _CERTIFICATE_FILE.value, _KEY_FILE.value) if encrypted else None
+        token = Path(_TOKEN_FILE.value).read_text().strip() if _TOKEN_FILE.value else None
+        return Client(
+            _SERVER.value,
+            transport=_TRANSPORT.value,
+            model=_MODEL.value,
+            version=_VERSION.value,
+            deadline_seconds=_TIMEOUT.value,
+            options=ConnectionOptions(tls=tls, token=token),
+        )
+    except UserError as error:  # names an argument: of its flag
+        raise UserError(f'--{error}') from error
 
 
-def _write_json(predictions: list[Prediction], *, endpoint: Endpoint, path: str) -> None:
+def _ask(client: Client, paths: Sequence[str], pictures: list[bytes]) -> list[Answer]:
+    if _SIGNATURE.value == names.PRODUCT_SIGNATURE:
+        (prediction,) = client.classify_products([pictures])
+        return [Answer(tuple(paths), prediction)]
+    predictions = client.classify(pictures)
+    return [Answer((path,), found) for path, found in zip(paths, predictions, strict=True)]
+
+
+def _write_json(answers: list[Answer], *, path: str) -> None:
     document = {
         'transport': _TRANSPORT.value,
-        'server': endpoint.address,
-        'model': endpoint.model,
-        'answers': [prediction.to_json() for prediction in predictions],
+        'server': _SERVER.value,
+        'model': _MODEL.value,
+        'answers': [answer.to_json() for answer in answers],
     }
     text = json.dumps(document, ensure_ascii=False, indent=2) + '\n'
     storage.write_bytes(path, text.encode())

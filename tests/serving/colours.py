@@ -74,6 +74,12 @@ def build_module(bias: float, ballast_bytes: int = 0) -> Any:
         def embedding(self, image_bytes: Any) -> Any:
             return {'embedding': tf.math.l2_normalize(self.colours(image_bytes), axis=1)}
 
+        @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, 'images')])
+        def pixels(self, images: Any) -> Any:
+            colours = tf.reduce_mean(tf.cast(images, tf.float32), [1, 2]) / 255
+            embedding = tf.math.l2_normalize(colours, axis=1)
+            return {**self.predict(colours), 'embedding': embedding}
+
         @tf.function(
             input_signature=[
                 tf.TensorSpec([None, 2], tf.float32, 'decimals'),
@@ -136,7 +142,7 @@ def save_version(
     """Writes a version folder under a temporary name, renames it and returns its module."""
     module = build_module(bias, ballast_bytes)
     folder = Path(base) / f'{version}.tmp'
-    names = ('serving_default', 'product', 'embedding', 'echo', 'types', 'wait')
+    names = ('serving_default', 'product', 'embedding', 'pixels', 'echo', 'types', 'wait')
     tf.saved_model.save(module, str(folder), {name: getattr(module, name) for name in names})
     if warmups:
         (folder / 'assets.extra').mkdir()

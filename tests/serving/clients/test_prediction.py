@@ -2,67 +2,52 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
-from catalog.errors import UserError
+from serving.clients import Code, ServingError
 from serving.clients.prediction import parse_outputs
-from serving.clients.request import Request
+
+
+def text(*names: str) -> Any:
+    return np.array([names], object)
+
 
 OUTPUTS: dict[str, Any] = {
-    'label': [[4, 2]],
-    'category_id': [[1000004141, 1000004085]],
-    'confidence': [[0.75, 0.25]],
-    'level1': [['JARDIN', 'ÉPICERIE']],
-    'level2': [['OUTIL', 'VIN']],
-    'level3': [['BÊCHE', 'VIN, ROUGE']],
+    'label': np.array([[4, 2]]),
+    'category_id': np.array([[1000004141, 1000004085]]),
+    'confidence': np.array([[0.75, 0.25]], np.float32),
+    'level1': text('JARDIN', 'ÉPICERIE'),
+    'level2': text('OUTIL', 'VIN'),
+    'level3': text('BÊCHE', 'VIN, ROUGE'),
 }
 
 
-def build_request(count: int, signature: str = 'serving_default') -> Request:
-    paths = tuple(f'{number}.jpg' for number in range(count))
-    return Request(paths=paths, pictures=(b'x',) * count, signature=signature)
-
-
 def test_each_image_has_its_categories_in_order() -> None:
-    (prediction,) = parse_outputs(OUTPUTS, build_request(1))
+    (prediction,) = parse_outputs(OUTPUTS, count=1)
     assert [category.label for category in prediction.categories] == [4, 2]
-    assert prediction.to_text() == (
-        '0.jpg\n'
-        '  1.  75.0%  JARDIN > OUTIL > BÊCHE  (category 1000004141)\n'
-        '  2.  25.0%  ÉPICERIE > VIN > VIN, ROUGE  (category 1000004085)'
-    )
+    assert prediction.categories[1].path == 'ÉPICERIE > VIN > VIN, ROUGE'
+    assert prediction.level is None
 
 
 def test_a_product_has_one_prediction_with_a_level() -> None:
-    (prediction,) = parse_outputs({**OUTPUTS, 'level': [2]}, build_request(2, 'product'))
+    outputs = {**OUTPUTS, 'level': np.array([2])}
+    (prediction,) = parse_outputs(outputs, count=1, of_products=True)
     assert prediction.level == 2
-    assert prediction.to_text().startswith('0.jpg, 1.jpg: confident down to level 2\n')
 
 
 def test_a_prediction_has_the_levels_of_the_models_tree() -> None:
-    outputs = {'level4': [['PELLE', '']], 'level5': [['', '']], 'category_code': [['C-4', 'C-2']]}
-    (prediction,) = parse_outputs(OUTPUTS | outputs, build_request(1))
-    assert prediction.to_text().endswith(
-        '  1.  75.0%  JARDIN > OUTIL > BÊCHE > PELLE  (category C-4)\n'
-        '  2.  25.0%  ÉPICERIE > VIN > VIN, ROUGE  (category C-2)'
-    )
-    assert prediction.to_json()['predictions'][0] == {
-        'label': 4,
-        'category_id': 1000004141,
-        'confidence': 0.75,
-        'level1': 'JARDIN',
-        'level2': 'OUTIL',
-        'level3': 'BÊCHE',
-        'level4': 'PELLE',
-        'level5': '',
-        'category_code': 'C-4',
-    }
+    outputs = {'level4': text('PELLE', ''), 'level5': text('', ''), 'category_code': text('A', 'B')}
+    (prediction,) = parse_outputs(OUTPUTS | outputs, count=1)
+    first = prediction.categories[0]
+    assert first.levels == ('JARDIN', 'OUTIL', 'BÊCHE', 'PELLE', '')
+    assert (first.path, first.code) == ('JARDIN > OUTIL > BÊCHE > PELLE', 'A')
 
 
 def test_a_tree_of_one_level_has_one_name() -> None:
     outputs = {name: OUTPUTS[name] for name in ('label', 'category_id', 'confidence', 'level1')}
-    (prediction,) = parse_outputs(outputs, build_request(1))
-    assert prediction.to_text().splitlines()[1] == '  1.  75.0%  JARDIN  (category 1000004141)'
+    (prediction,) = parse_outputs(outputs, count=1)
+    assert prediction.categories[0].levels == ('JARDIN',)
 
 
 @pytest.mark.parametrize(
@@ -71,12 +56,24 @@ def test_a_tree_of_one_level_has_one_name() -> None:
         (2, {}),
         (1, {'level1': None}),
         (1, {'level2': None}),
-        (1, {'label': 4}),
-        (1, {'label': [4]}),
-        (1, {'label': [[4]]}),
+        (1, {'level3': text('BÊCHE')}),
+        (1, {'level3': np.array([[1, 2]])}),
+        (1, {'label': np.array(4)}),
+        (1, {'label': np.array([4])}),
+        (1, {'label': np.array([[4]])}),
+        (1, {'label': np.array([[4.5, 2]])}),
+        (1, {'confidence': np.array([[1, 0]])}),
     ],
 )
-def test_outputs_of_another_model_are_a_user_error(count: int, changes: dict[str, Any]) -> None:
+def test_outputs_of_another_model_are_an_error(count: int, changes: dict[str, Any]) -> None:
     outputs = {name: value for name, value in (OUTPUTS | changes).items() if value is not None}
-    with pytest.raises(UserError, match=f'must return {count} rows of'):
-        parse_outputs(outputs, build_request(count))
+    with pytest.raises(ServingError, match=f'must return {count} rows of') as caught:
+        parse_outputs(outputs, count=count)
+    assert caught.value.code is Code.INTERNAL
+
+
+@pytest.mark.parametrize('level', [None, np.array([1, 2]), np.array([0.5])])
+def test_a_product_without_a_level_is_an_error(level: Any) -> None:
+    outputs = OUTPUTS if level is None else OUTPUTS | {'level': level}
+    with pytest.raises(ServingError, match="'level3', 'level'"):
+        parse_outputs(outputs, count=1, of_products=True)

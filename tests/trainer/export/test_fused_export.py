@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from serving.clients import grpc_client, rest_client
-from serving.clients.request import Endpoint, Request
+from serving.clients import Client, requests
 from tests.serving.running import start_server
 from tests.trainer import fused
 from trainer.export import saved_model
@@ -63,17 +62,16 @@ def test_the_server_predicts_products_over_both_transports(
 ) -> None:
     server = start_server(exported.parent)
     try:
-        for pictures, signature in itertools.product(
-            views.values(), ('product', 'serving_default')
-        ):
-            request = Request(tuple(map(str, range(len(pictures)))), pictures, signature)
-            together = signature == 'product'
-            expected = fused.probabilities(fused_workdir, pictures[: 2 if together else 1])
-            for transport, address in ((rest_client, server.rest), (grpc_client, server.grpc)):
-                actual = transport.predict(
-                    Endpoint(address, 'colours'), request, timeout_seconds=60
-                )
-                assert len(actual['label']) == (1 if together else len(pictures))
+        for pictures, transport in itertools.product(views.values(), ('rest', 'grpc')):
+            address = server.rest if transport == 'rest' else server.grpc
+            for request, count in (
+                (requests.classify_products([pictures]), 1),
+                (requests.classify(pictures), len(pictures)),
+            ):
+                expected = fused.probabilities(fused_workdir, pictures[: 2 if count == 1 else 1])
+                with Client(address, transport=transport, model='colours') as client:
+                    actual = client.predict(request.signature, request.inputs, deadline_seconds=60)
+                assert len(actual['label']) == count
                 np.testing.assert_allclose(_by_label(actual, 0), expected, atol=1e-5)
     finally:
         server.kill()
