@@ -9,9 +9,6 @@ FLAGS = {
     'grpc_socket_path': _NO,
     'grpc_channel_arguments': _NO,
     'enable_per_model_batching_parameters': 'use --batching_parameters_file',
-    'force_allow_any_version_labels_for_unavailable_models': (
-        'use --allow_version_labels_for_unavailable_models'
-    ),
     'num_load_threads': 'versions load one after another, beside requests',
     'num_unload_threads': 'versions load one after another, beside requests',
     'max_num_load_retries': 'loading is tried again when the folder changes',
@@ -33,10 +30,13 @@ FLAGS = {
     'num_tflite_interpreters_per_pool': _NO,
     'enable_signature_method_name_check': 'method names are not checked',
     'xla_cpu_compilation_enabled': 'set TF_XLA_FLAGS',
+    'xla_gpu_compilation_enabled': 'set TF_XLA_FLAGS',
     'enable_profiler': _NO,
     'thread_pool_factory_config_file': _NO,
     'mixed_precision': 'convert the model instead',
     'skip_initialize_tpu': 'it uses no TPU',
+    'enable_serialization_as_tensor_content': 'responses have typed fields, the default there',
+    'version': 'ask pip show product-categories',
 }
 
 
