@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from beam_pipelines import packing
 from beam_pipelines.ledger import GAPS, Counts
-from beam_pipelines.near_duplicates import visual_hash
 from beam_pipelines.near_duplicates.columns import VISUAL
+from beam_pipelines.near_duplicates.visual_hasher import VisualHasher
 from beam_pipelines.scan import pictures
 from beam_pipelines.scan.rejected_pieces import DEFAULT_LIMIT, RejectedPieces
 from beam_pipelines.table import SCANNED, Table, concatenate, key_bytes, with_key
@@ -116,22 +116,6 @@ def bounds(piece: Piece) -> tuple[int, int]:
     return int(piece.positions[0]), int(piece.positions[-1] + piece.lengths[-1])
 
 
-def _hash_visually(products: Products, rows: Table, errors: Mapping[int, BadPicture]) -> Table:
-    """Returns the visual hashes of the pictures without errors, VISUAL."""
-    used = np.ones(len(rows), bool)
-    used[list(errors)] = False
-    usable = np.flatnonzero(used)
-    numbers, hashes = visual_hash.hash_pictures(
-        products.data, products.places[usable], rows['traits'][usable]
-    )
-    found = np.zeros(len(numbers), VISUAL)
-    for name in ('product_id', 'document', 'file', 'index'):
-        found[name] = rows[name][usable[numbers]]
-    for name in visual_hash.HASH.names or ():
-        found[name] = hashes[name]
-    return found
-
-
 class _Scanner:
     """Collects the rows, rejected pieces and counts of one range."""
 
@@ -151,7 +135,7 @@ class _Scanner:
         self._categories = categories
         self._labels: dict[int | str, int] = {}
         self._decode = decode
-        self._hashes_visually = visual
+        self._hasher = VisualHasher() if visual else None
         self._split_groups = split_groups
         self._first: int | None = None
         self._end: int | None = None
@@ -242,8 +226,13 @@ class _Scanner:
         )
         rows['hash_high'], rows['hash_low'] = hashes.T
         errors |= products.unreadable
-        if self._hashes_visually:
-            self._visual.append(_hash_visually(products, rows, errors))
+        if self._hasher:
+            used = np.ones(len(rows), bool)
+            used[list(errors)] = False
+            usable = np.flatnonzero(used)
+            self._visual.append(
+                self._hasher.hash_rows(products.data, products.places[usable], rows.take(usable))
+            )
         return self._reject_pictures(rows, errors) if errors else rows
 
     def _given_splits(self, products: Products) -> npt.NDArray[np.uint8]:

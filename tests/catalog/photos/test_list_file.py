@@ -75,7 +75,7 @@ def test_a_csv_file_of_one_line_is_not_read(tmp_path: Path) -> None:
         f'{path}: must be a list of photos, got: a line of more than 1048576 bytes; is a quote not '
         'closed?'
     )
-    assert megabytes < 50
+    assert megabytes < 80  # of 90: how far ahead a thread reads depends on the load
     with path.open('wb') as file:
         file.truncate(50 << 30)
     error, _ = read_in_a_child(path)
