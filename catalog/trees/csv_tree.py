@@ -1,4 +1,4 @@
-"""Category trees as CSV: an id, then a column for each level."""
+"""Category trees as CSV: an id, then a column for each level, or one for the whole path."""
 
 import csv
 import io
@@ -11,6 +11,15 @@ from catalog.trees.rows import MAX_LEVELS, Row
 
 _DELIMITERS = ',;\t|'
 _ID_NAMES = ('categoryid', 'catid', 'id', 'code', 'categorycode', 'category', 'leafid', 'number')
+# A column for the whole path, with `>` between the names, or else `/` in the first ones.
+_PATH_NAMES = ('path', 'categorypath', 'fullpath', 'pathname', 'breadcrumb')
+_FULL_NAMES = ('name', 'categoryname', 'fullname', 'category')
+# What shops call a level, if not by a number; not `parent`, `count`, `url` and the like.
+_LEVEL_WORD = re.compile(
+    '(main|top|sub|subsub|leaf|product|article|item)*'
+    '(category|cat|level|department|section|group|family|class|type|kind|division|segment|sector|'
+    'aisle|range|line|brick|leaf|name|title|kategorie|gruppe|rayon|famille)(name)?'
+)
 _LEVEL_NAME = re.compile(r'(?=.*[^\W\d])\D*(\d)\D*')  # a word and the number of the level
 
 
@@ -42,7 +51,7 @@ def parse(text: str, *, path: str) -> tuple[list[Row], bool]:
     first = next((line for line in text.splitlines() if line.strip(' ,;\t|')), '')
     delimiter = max(_DELIMITERS, key=first.count)
     reader = csv.reader(io.StringIO(text, newline=''), delimiter=delimiter, strict=True)
-    found: list[Row] = []
+    lines: list[tuple[int, list[str]]] = []
     columns: list[str] | None = None
     blank = False
     try:
@@ -54,26 +63,51 @@ def parse(text: str, *, path: str) -> tuple[list[Row], bool]:
                 _check_header(cells, path=path, line=reader.line_num)
             else:
                 cells = _check_width(cells, columns, path=path, line=reader.line_num)
-                found.append(rows.row(cells[0], cells[1:], path=path, line=reader.line_num))
+                lines.append((reader.line_num, cells))
     except csv.Error as error:
         raise UserError(f'{path}, line {reader.line_num}: must be CSV, got: {error}') from error
     if columns is None:
         _check_header([], path=path, line=1)
-    canonical = delimiter == ',' and not blank and columns == header(len(columns or ()) - 1)
+    names = columns or []
+    if len(names) == 2:
+        lines = _split_paths(lines, _form(names[1]))
+    found = [rows.row(cells[0], cells[1:], path=path, line=line) for line, cells in lines]
+    canonical = delimiter == ',' and not blank and names == header(len(names) - 1)
     return found, canonical
 
 
 def _check_header(cells: list[str], *, path: str, line: int) -> None:
-    names = [re.sub('[ _-]', '', cell.lower()) for cell in cells]
+    names = [_form(cell) for cell in cells]
     numbers = [_LEVEL_NAME.fullmatch(name) for name in names[1:]]
     levels = [match and int(match[1]) for match in numbers]
-    numbered = levels == [*range(1, len(levels) + 1)] and 1 <= len(levels) <= MAX_LEVELS
-    if numbered and names[0] in _ID_NAMES:
+    few = 1 <= len(levels) <= MAX_LEVELS
+    numbered = levels == [*range(1, len(levels) + 1)]
+    named = all(_LEVEL_WORD.fullmatch(name) for name in names[1:])
+    named = named or (len(levels) == 1 and names[1] in _PATH_NAMES)
+    if few and names[0] in _ID_NAMES and (numbered or named):
         return
     raise UserError(
         f'{path}, line {line}: the header must be category_id,category_level1,… with 1 to '
-        f'{MAX_LEVELS} levels, got {",".join(cells)!a}'
+        f'{MAX_LEVELS} levels, got {",".join(cells)!a}; one column for all is category_id,path'
     )
+
+
+def _form(name: str) -> str:
+    """Returns the form in which names of columns are compared."""
+    return re.sub(r'[\s_-]', '', name.lower())
+
+
+def _split_paths(lines: list[tuple[int, list[str]]], column: str) -> list[tuple[int, list[str]]]:
+    """Returns the lines with the names of their paths, if the only column has paths."""
+    separator = '/' if column in _PATH_NAMES else ''
+    if column in (*_PATH_NAMES, *_FULL_NAMES) and any('>' in cells[1] for _, cells in lines):
+        separator = '>'
+    if not separator:
+        return lines
+    return [
+        (line, [cells[0], *(name.strip() for name in cells[1].split(separator))])
+        for line, cells in lines
+    ]
 
 
 def _check_width(cells: list[str], columns: list[str], *, path: str, line: int) -> list[str]:

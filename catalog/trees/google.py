@@ -1,6 +1,9 @@
-"""Google's product taxonomy: a line `ID - NAME > NAME > …` for each node, inner nodes too.
+"""Google's product taxonomy: a line for each node, inner nodes too, with ids or without.
+
+`ID - NAME > NAME > …` or `NAME > NAME > …`. Without ids, the paths are the ids, as codes.
 
 https://www.google.com/basepages/producttype/taxonomy-with-ids.en-US.txt
+https://www.google.com/basepages/producttype/taxonomy.en-US.txt
 """
 
 import re
@@ -13,7 +16,7 @@ _LINE = re.compile(r'(\d+) - (.+)')
 
 
 def recognize(text: str) -> bool:
-    """Returns whether the first line is that of Google's file, or like its other lines."""
+    """Returns whether the first line is that of Google's file, or like its lines with ids."""
     first = text.lstrip().partition('\n')[0].strip()
     return first.startswith('# Google') or _LINE.fullmatch(first) is not None
 
@@ -22,20 +25,25 @@ def parse(text: str, *, path: str) -> list[Row]:
     """Parses a taxonomy; each line is a category.
 
     Raises:
-      UserError: With the line number, if a line is of another form.
+      UserError: With the line number, if a line is of another form than the first.
     """
     found = []
+    has_ids: bool | None = None
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.startswith('#'):
             continue
         match = _LINE.fullmatch(line.strip())
-        if match is None:
+        if has_ids is None:
+            has_ids = match is not None
+        if has_ids != (match is not None):
+            rule = 'ID - NAME > NAME' if has_ids else 'NAME > NAME, without an id'
             raise UserError(
-                f"{path}, line {number}: a line of Google's taxonomy must be 'ID - NAME > NAME', "
-                f'got {line!a}; the file with ids is taxonomy-with-ids'
+                f"{path}, line {number}: a line of Google's taxonomy must be {rule!r} as the first "
+                f'one is, got {line!a}'
             )
-        names = [name.strip() for name in match[2].split(' > ')]
+        names = [name.strip() for name in (match[2] if match else line).split(' > ')]
         if not all(names):
             raise UserError(f'{path}, line {number}: a name must not be empty, got {line!a}')
-        found.append(rows.row(match[1], names, path=path, line=number))
+        id_text = match[1] if match else ' > '.join(names)
+        found.append(rows.row(id_text, names, path=path, line=number))
     return found

@@ -67,12 +67,14 @@ def test_a_parent_is_identified_by_its_path() -> None:
         (b'id\n1\n', "with 1 to 8 levels, got 'id'"),
         (
             b'1 - A > B\nC > D\n',
-            "line 2: a line of Google's taxonomy must be 'ID - NAME > NAME', got",
+            "line 2: a line of Google's taxonomy must be 'ID - NAME > NAME' as the first",
         ),
         (
-            b'# Google_Product_Taxonomy_Version: 1\nA > B\n',
-            'the file with ids is taxonomy-with-ids',
+            b'# Google_Product_Taxonomy_Version: 1\nA > B\n1 - C > D',
+            "line 3: a line of Google's taxonomy must be 'NAME > NAME, without an id' as the first",
         ),
+        (b'id,name,parent_id\n1,A,\n', "levels, got 'id,name,parent_id'; one column for all is"),
+        (b'id,name,products\n1,A,7\n', "levels, got 'id,name,products'; one column for all is"),
         (b'1 - A >  > B\n', 'line 1: a name must not be empty'),
         (('1 - ' + ' > '.join('ABCDEFGHI')).encode(), 'a category must have 1 to 8 names, got 9'),
         (b'1 - A\n1 - B\n', 'line 2: category_id must be unique, got 1 again (first on line 1)'),
@@ -143,6 +145,38 @@ def test_the_forms_that_programs_write_are_the_same_tree(data: bytes) -> None:
     again = categories.parse(written, path='category_names.csv')
     assert (again.names, again.sha256) == (tree.names, tree.sha256)
     assert written.startswith(HEADER.encode())
+
+
+@pytest.mark.parametrize(
+    ('text', 'names'),
+    [
+        ('id,path\n1,A > B\n2,A > C/D > E\n', (('A', 'B'), ('A', 'C/D', 'E'))),
+        ('id;Category Path\n1;A/B\n2;A / C / E\n', (('A', 'B'), ('A', 'C', 'E'))),
+        ('id,name\n1,TV/Video\n2,B\n', (('TV/Video',), ('B',))),
+        ('id,name\n1,A > B\n2,C\n', (('A', 'B'), ('C',))),
+        (
+            'id,department,category,Sub-Category,type\n1,A,B,C,D\n2,A,B,,\n',
+            (('A', 'B', 'C', 'D'), ('A', 'B')),
+        ),
+    ],
+)
+def test_a_tree_has_paths_in_one_column_or_levels_with_words(
+    text: str, names: tuple[tuple[str, ...], ...]
+) -> None:
+    tree, written = categories.parse_file(text.encode(), path='tree.csv')
+    assert tree.names == names
+    assert tree.ids.tolist() == [1, 2]
+    assert categories.parse(written, path='category_names.csv').names == names
+
+
+def test_googles_taxonomy_without_ids_has_its_paths_as_codes() -> None:
+    text = ''.join(line.partition(' - ')[2] or line + '\n' for line in GOOGLE.splitlines(True))
+    tree, written = categories.parse_file(text.encode(), path='taxonomy.txt')
+    assert tree.names == categories.parse(GOOGLE.encode(), path='taxonomy.txt').names
+    assert tree.codes[3] == 'Animals & Pet Supplies > Pet Supplies > Cat Supplies'
+    assert tree.find('Pet Supplies > Cat Supplies') == tree.find(tree.codes[3]) == 3
+    again = categories.parse(written, path='category_names.csv')
+    assert (again.codes, again.names) == (tree.codes, tree.names)
 
 
 @pytest.mark.parametrize('data', [TREE.encode(), TREE.replace('\n', '\r\n').encode()])
