@@ -17,9 +17,9 @@ from catalog.errors import UserError
 from serving.config import policies
 from serving.config.models import ModelConfig
 from serving.models import folders
-from serving.models.loading import Loader
+from serving.models.loading import LoadedModel, Loader
 from serving.models.spec import MAX_VERSION, VersionStatus
-from serving.protocol.status import RequestError
+from serving.protocol.status import Code, RequestError
 from serving.runtimes.model import Model
 
 
@@ -147,6 +147,7 @@ class ModelVersions:
         where = f'model {self._config.name} version {version}'
         try:
             loaded = self._loader.load(path, model_name=self._config.name)
+            _check_unchanged(path, fingerprint, loaded)
         except RequestError as failure:
             self._failed[version] = fingerprint
             self._set(VersionStatus(version, 'END', failure.code, failure.message))
@@ -182,3 +183,14 @@ class ModelVersions:
         if line not in self._reported:
             self._reported.add(line)
             self._report(line)
+
+
+def _check_unchanged(path: str, fingerprint: folders.Fingerprint, loaded: LoadedModel) -> None:
+    """Closes a model and raises a RequestError if its folder changed while it was loaded."""
+    if folders.fingerprint(path) != fingerprint:
+        loaded.model.close()
+        raise RequestError(
+            Code.FAILED_PRECONDITION,
+            f'{path}: must not change while it is loaded; is it being copied? Copy it under '
+            'another name and rename it',
+        )

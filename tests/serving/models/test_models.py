@@ -11,7 +11,7 @@ from catalog.digests import folder as digests
 from catalog.errors import UserError
 from serving.config.models import ModelConfig
 from serving.config.policies import All, Latest, Policy, Specific
-from serving.models.loading import Loader
+from serving.models.loading import LoadedModel, Loader
 from serving.models.models import Models
 from serving.models.spec import ModelSpec
 from serving.protocol.status import Code, RequestError
@@ -135,6 +135,25 @@ def test_the_old_version_stays_until_a_selected_one_is_loaded(copy: Copy) -> Non
     copy('a', 2)
     models.poll()
     assert models.available == {'a': [2]}
+
+
+class SlowCopy(Loader):
+    """Loads a version while a file of it is still being copied, once."""
+
+    def load(self, path: str, *, model_name: str) -> LoadedModel:
+        late = Path(path, 'assets', 'late.csv')
+        if not late.exists():
+            late.write_bytes(b'')
+        return super().load(path, model_name=model_name)
+
+
+def test_a_version_that_is_being_copied_is_loaded_when_it_is_complete(copy: Copy) -> None:
+    base = copy('a', 1)
+    models = Models(loader=SlowCopy(), report=print)
+    with pytest.raises(UserError, match='must not change while it is loaded; is it being copied'):
+        models.configure([config(base)])
+    models.configure([config(base)])
+    assert models.available == {'a': [1]}
 
 
 def test_a_folder_is_verified_before_its_graph_runs(version: Path, tmp_path: Path) -> None:
