@@ -29,7 +29,14 @@ SERVE = [
     'uvicorn',
 ]
 CLIENT = ['anyio', 'grpcio', 'httpx', 'tenacity']
-WEB = ['fastapi', 'httpx', 'python-multipart', 'streamlit', 'uvicorn']
+WEB = [
+    'fastapi',
+    *CLIENT,
+    'prometheus-client',
+    'python-multipart',
+    'streamlit',
+    'uvicorn',
+]
 TUNE = ['optuna']
 WANDB = ['wandb']
 DEV = [
@@ -45,6 +52,7 @@ DEV = [
     'pytest-timeout',
     'pytest-xdist',
     'ruff',
+    'schemathesis',
     'scikit-learn',
     'types-protobuf',
     'yamllint',

@@ -19,8 +19,12 @@ In production the server is the official TensorFlow Serving image with the files
 | 6 | `server/` | gRPC, and the server process | rest and below |
 | 7 | `model_server/` | `python -m serving.model_server` | config, protocol, server |
 | 5 | `query/` | `python -m serving.query` | clients, protocol |
+| 5 | `backends/` | the gateway's connection to a model's server | clients and below |
+| 2 | `observation/` | metrics, class mix and logs of the gateway | - |
+| 3 | `intake/` | what a request to the gateway must pass: keys, limits | observation, operations |
+| 6 | `gateway/` | `python -m serving.gateway` | backends, intake, rest and below |
 
-`protocol`, `operations`, `transports`, `clients` and `query` import neither TensorFlow nor
+The rooms of clients, `query` and those of the gateway import neither TensorFlow nor
 tensorflow_serving, whose modules import all of TensorFlow. `tf_serving/` and `ask.sh` hold no
 Python.
 """

@@ -92,11 +92,15 @@ ROOMS = {
         'startup': '',
     },
     'serving': {
+        'gateway': 'backends clients intake observation operations protocol rest transports',
         'model_server': 'batching config protocol server',
         'query': 'clients protocol',
         'server': 'batching config models monitoring protocol rest runtimes',
         'rest': 'batching models monitoring protocol rest_json runtimes',
         'models': 'batching config monitoring protocol runtimes',
+        'intake': 'observation operations protocol',
+        'backends': 'clients operations protocol transports',
+        'observation': '',
         'batching': 'config monitoring protocol runtimes',
         'monitoring': 'protocol',
         'config': '',
@@ -227,6 +231,7 @@ def test_catalog_and_the_shard_job_import_no_tensorflow(package: str) -> None:
         ('beam_pipelines.shard', {'tensorflow', 'keras'}),
         ('catalog.manifest', HEAVY),
         ('serving.query.__main__', HEAVY | {'tensorflow_serving'}),
+        ('serving.gateway.__main__', HEAVY | {'tensorflow_serving'}),
     ],
 )
 def test_importing_a_light_module_loads_no_heavy_library(module: str, absent: set[str]) -> None:

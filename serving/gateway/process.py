@@ -1,0 +1,129 @@
+"""The server process: a bound port, and a graceful end."""
+
+import contextlib
+import functools
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from catalog.errors import UserError
+from serving.intake.options import Limits
+from serving.rest.connection import Connection
+
+KEEP_ALIVE_SECONDS = 30  # between two requests on one connection
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Where the gateway listens.
+
+    Attributes:
+      host: Address.
+      port: Port; 0 lets the system choose one.
+      tls_cert: PEM file of the certificate with its chain; None for HTTP.
+      tls_key: PEM file of its private key.
+    """
+
+    host: str
+    port: int
+    tls_cert: str | None = None
+    tls_key: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise UserError('--tls_cert and --tls_key must be given together, got one of them')
+
+
+class _Server(uvicorn.Server):
+    """Ends with the exit code 0 after SIGTERM; uvicorn would raise the signal again."""
+
+    def __init__(self, config: uvicorn.Config, *, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stops accepting connections on the first signal, and ends at once on a second Ctrl-C."""
+        before = {
+            number: signal.signal(number, self._stop) for number in (signal.SIGTERM, signal.SIGINT)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self.force_exit = self.should_exit and number == signal.SIGINT
+        self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Reports the address once the port accepts connections."""
+        await super().startup(sockets)
+        self._on_ready()
+
+
+def serve(
+    application: Any, listener: Listener, limits: Limits, *, on_ready: Callable[[str], None]
+) -> None:
+    """Serves until SIGTERM or Ctrl-C, then answers the received requests.
+
+    Args:
+      application: The ASGI application.
+      listener: Where to listen.
+      limits: Times of requests.
+      on_ready: Receives the address once the port accepts requests.
+
+    Raises:
+      UserError: If the port is in use, or the certificate is unusable.
+    """
+    with _bind(listener.host, listener.port) as bound:
+        config = uvicorn.Config(
+            application,
+            http=functools.partial(  # type: ignore[arg-type]
+                Connection,
+                read_seconds=limits.upload_seconds + 1,  # after the error of a slow body
+                max_request_bytes=limits.body_bytes,
+            ),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=int(limits.drain_seconds),
+            ssl_certfile=listener.tls_cert,
+            ssl_keyfile=listener.tls_key,
+        )
+        try:
+            config.load()
+        except OSError as error:  # ssl.SSLError too
+            raise UserError(
+                f'--tls_cert and --tls_key must be PEM files of one certificate: {error}'
+            ) from error
+        server = _Server(config, on_ready=lambda: on_ready(_address(bound, listener)))
+        server.run(sockets=[bound])
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ':' in host else socket.AF_INET
+    # With its protocol named, asyncio sets TCP_NODELAY on connections.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise UserError(
+            f'--port must be free on --host, got {host}:{port}: {error.strerror}'
+        ) from error
+    return bound
+
+
+def _address(bound: socket.socket, listener: Listener) -> str:
+    host = f'[{listener.host}]' if ':' in listener.host else listener.host
+    return f'http{"s" if listener.tls_cert else ""}://{host}:{bound.getsockname()[1]}'
