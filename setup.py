@@ -29,6 +29,7 @@ SERVE = [
     'uvicorn',
 ]
 CLIENT = ['anyio', 'grpcio', 'httpx', 'tenacity']
+INDEX = ['faiss-cpu', 'pyarrow']
 WEB = [
     'fastapi',
     *CLIENT,
@@ -84,10 +85,11 @@ setup(
         'train': TRAIN,
         'serve': SERVE,
         'client': CLIENT,
+        'index': INDEX,
         'web': WEB,
         'tune': TUNE,
         'wandb': WANDB,
         'dev': DEV,
-        'all': sorted({*BEAM, *TRAIN, *SERVE, *CLIENT, *WEB, *TUNE, *WANDB, *DEV}),
+        'all': sorted({*BEAM, *TRAIN, *SERVE, *CLIENT, *INDEX, *WEB, *TUNE, *WANDB, *DEV}),
     },
 )

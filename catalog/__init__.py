@@ -15,6 +15,7 @@
 | `product_key` | ids that are not integers: their text and their number |
 | `pixels` | what the pixels of a picture are; conversion to JPEG |
 | `shards` | shard file names |
+| `shard_reader/` | reading the records of shards |
 | `manifest` | `manifest.json`, which makes a folder a data set |
 | `sources/` | reading products from BSON files, MongoDB and photo files |
 | `source_flags/` | the flags of commands that read a source |

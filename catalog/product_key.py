@@ -37,6 +37,16 @@ def decode(key: bytes) -> str:
     return key.decode(errors='surrogateescape')
 
 
+def shown(key: bytes) -> str:
+    """Returns the text of a key for tables and pages: valid UTF-8, other bytes are escaped."""
+    return printable(normalize(decode(key)))
+
+
+def printable(text: str) -> str:
+    """Returns a text, such as a path, that is valid UTF-8. Other bytes are escaped."""
+    return text if text.isascii() else text.encode(errors='backslashreplace').decode()
+
+
 def product_id(kind: str, text: str) -> int:
     """Returns the number of a key: the same for the same key in every data set.
 

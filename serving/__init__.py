@@ -6,6 +6,7 @@ In production the server is the official TensorFlow Serving image with the files
 | floor | room | owns | may import |
 |---|---|---|---|
 | 1 | `protocol/` | messages, tensors, JSON values, status codes, names and limits | - |
+| 1 | `similar/` | the index of product embeddings: its files, search and reload | - |
 | 2 | `operations/` | what a client asks, in each protocol; its exception | protocol |
 | 3 | `transports/` | connections of clients: deadlines, retries, TLS | operations, protocol |
 | 4 | `clients/` | the clients, sync and async, and predictions | transports and below |
@@ -13,6 +14,7 @@ In production the server is the official TensorFlow Serving image with the files
 | 2 | `runtimes/` | a loaded model: numpy in, numpy out | protocol |
 | 2 | `config/` | TensorFlow Serving's config files, as checked values | - |
 | 2 | `monitoring/` | metrics and their Prometheus text | protocol |
+| 3 | `index/` | `python -m serving.index` | protocol, runtimes, similar |
 | 3 | `batching/` | the queue before a model: admission, batches | config, monitoring and below |
 | 4 | `models/` | the models in memory: versions, policies, labels | batching and below |
 | 5 | `rest/` | the REST API: paths, bodies, connections | models, rest_json and below |
@@ -24,7 +26,7 @@ In production the server is the official TensorFlow Serving image with the files
 | 3 | `intake/` | what a request to the gateway must pass: keys, limits | observation, operations |
 | 6 | `gateway/` | `python -m serving.gateway` | backends, intake, rest and below |
 
-The rooms of clients, `query` and those of the gateway import neither TensorFlow nor
+The rooms of clients, `query`, `similar` and those of the gateway import neither TensorFlow nor
 tensorflow_serving, whose modules import all of TensorFlow. `tf_serving/` and `ask.sh` hold no
 Python.
 """

@@ -22,6 +22,7 @@ PACKAGES = {
 }
 ROOMS = {
     'catalog': {
+        'shard_reader': 'errors formats record storage',
         'samples': 'categories command_line errors formats process schema storage',
         'source_flags': 'photos schema sources',
         'sources': 'categories errors formats listings object_store photos process product_key'
@@ -92,6 +93,7 @@ ROOMS = {
         'startup': '',
     },
     'serving': {
+        'index': 'protocol runtimes similar',
         'gateway': 'backends clients intake observation operations protocol rest transports',
         'model_server': 'batching config protocol server',
         'query': 'clients protocol',
@@ -109,6 +111,7 @@ ROOMS = {
         'clients': 'operations protocol transports',
         'transports': 'operations protocol',
         'operations': 'protocol',
+        'similar': '',
         'protocol': '',
     },
 }
@@ -232,6 +235,7 @@ def test_catalog_and_the_shard_job_import_no_tensorflow(package: str) -> None:
         ('catalog.manifest', HEAVY),
         ('serving.query.__main__', HEAVY | {'tensorflow_serving'}),
         ('serving.gateway.__main__', HEAVY | {'tensorflow_serving'}),
+        ('serving.similar.published_index', HEAVY | {'tensorflow_serving'}),
     ],
 )
 def test_importing_a_light_module_loads_no_heavy_library(module: str, absent: set[str]) -> None:

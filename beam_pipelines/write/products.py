@@ -30,10 +30,13 @@ def trace(rows: Table, source: Source, categories: Categories | None) -> bytes:
     table = pa.table(
         {
             'product_id': pa.array(first['product_id']),
-            'key': pa.array([_text(key) for key in first['key'].tolist()], pa.string()),
+            'key': pa.array(
+                [product_key.shown(key) if key else None for key in first['key'].tolist()],
+                pa.string(),
+            ),
             'category_id': ids,
             'split': pa.array([SPLITS[split] for split in first['split'].tolist()], pa.string()),
-            'file': pa.array([_printable(file) for file in files], pa.string()),
+            'file': pa.array([product_key.printable(file) for file in files], pa.string()),
             'offset': pa.array(
                 [
                     source.shown_offset(file, place)
@@ -59,15 +62,6 @@ def write(parts: Iterable[bytes], folder: str) -> int:
     return int(table.num_rows - table['key'].null_count)
 
 
-def _text(key: bytes) -> str | None:
-    return _printable(product_key.normalize(product_key.decode(key))) if key else None
-
-
-def _printable(text: str) -> str:
-    """Returns a text that is valid UTF-8. Other bytes of a path are escaped."""
-    return text.encode(errors='backslashreplace').decode() if not text.isascii() else text
-
-
 def _place(row: np.void, source: Source) -> str:
     place = Rejected('', int(row['file']), int(row['document']), 0, None, None, '')
-    return _printable(source.describe_place(place))
+    return product_key.printable(source.describe_place(place))

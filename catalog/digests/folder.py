@@ -91,9 +91,7 @@ def _compare(folder: str, *, expected: Mapping[str, str]) -> None:
     for name in sorted(expected):
         path = storage.join(folder, name)
         if name not in files or storage.sha256(path) != expected[name]:
-            raise UserError(
-                f'{path}: must have the SHA-256 of {FILE_NAME}; the model is damaged, copy it again'
-            )
+            raise UserError(f'{path}: must have the SHA-256 of {FILE_NAME}; copy the folder again')
 
 
 def _files(folder: str) -> list[str]:

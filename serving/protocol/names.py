@@ -2,7 +2,7 @@
 
 MODEL_NAME = 'product_categories'  # as in tf_serving/models.config
 
-# Signatures of the exported model, and their inputs: docs/formats.md.
+# Signatures of the exported model, their inputs and outputs: docs/formats.md.
 DEFAULT_SIGNATURE = 'serving_default'
 PRODUCT_SIGNATURE = 'product'
 EMBEDDING_SIGNATURE = 'embedding'

@@ -1,8 +1,10 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
+from serving.runtimes.saved_model import SavedModel
 from tests.serving.colours import save_version
 from tests.serving.running import RunningServer, start_server
 
@@ -41,3 +43,25 @@ def server(served: tuple[RunningServer, Any]) -> RunningServer:
 def module(served: tuple[RunningServer, Any]) -> Any:
     """The served model, in this process: gives the expected outputs."""
     return served[1]
+
+
+@pytest.fixture(scope='session')
+def colours_version(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A version folder of the model."""
+    base = tmp_path_factory.mktemp('models') / 'colours'
+    base.mkdir()
+    save_version(base, 1)
+    return str(base / '1')
+
+
+@pytest.fixture(scope='session')
+def embed(colours_version: str) -> Iterator[Callable[..., Any]]:
+    """Embeds pictures with it: bytes of N pictures -> float32 [N, 3]."""
+    loaded = SavedModel(colours_version)
+
+    def call(*pictures: bytes) -> Any:
+        inputs = {'image_bytes': np.array(pictures, object)}
+        return loaded.run('embedding', inputs)['embedding']
+
+    yield call
+    loaded.close()

@@ -4,20 +4,12 @@ With one picture a record, the neighbouring records of a product are joined. An 
 products of a shard.
 """
 
-import contextlib
-import gzip
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, cast
 
-from google.protobuf.message import DecodeError
-
-from catalog import product_key, record, storage
-from catalog.errors import UserError
-from catalog.formats import tfrecord
-from catalog.formats.tfrecord import CorruptRecord
+from catalog import product_key, storage
 from catalog.record import Record
+from catalog.shard_reader import records
 from trainer.predict import dump_stream
 from trainer.predict.dump_stream import DumpPosition, DumpProduct
 
@@ -51,7 +43,7 @@ class ShardStream:
           UserError: If a shard does not begin with a product.
         """
         for path in self.paths:
-            next(_products(_records(path)), None)
+            next(_products(records.read(path)), None)
 
     def file_name(self, file: int) -> str:
         """Returns the path of a shard."""
@@ -67,7 +59,7 @@ class ShardStream:
         for file in range(start.file, len(self.paths)):
             offset = start.offset if file == start.file else 0
             read_bytes = before
-            for number, views in enumerate(_products(_records(self.paths[file])), 1):
+            for number, views in enumerate(_products(records.read(self.paths[file])), 1):
                 pictures = tuple(picture for view in views for picture in view.pictures)
                 read_bytes += sum(map(len, pictures))
                 if number > offset:
@@ -84,10 +76,10 @@ class ShardStream:
             before += storage.size(self.paths[file])
 
 
-def _products(records: Iterator[Record]) -> Iterator[Sequence[Record]]:
+def _products(found_records: Iterator[Record]) -> Iterator[Sequence[Record]]:
     """Yields the records of each product. A picture of its own continues the product before it."""
     views: list[Record] = []
-    for found in records:
+    for found in found_records:
         continues = (
             views
             and views[0].product_id == found.product_id
@@ -100,28 +92,3 @@ def _products(records: Iterator[Record]) -> Iterator[Sequence[Record]]:
         views.append(found)
     if views:
         yield views
-
-
-def _records(path: str) -> Iterator[Record]:
-    """Yields the records of a shard.
-
-    Raises:
-      UserError: If it is damaged.
-    """
-    try:
-        with _open(path) as file:
-            for serialized in tfrecord.read(file):
-                yield record.decode(serialized)
-    except (CorruptRecord, DecodeError, gzip.BadGzipFile, EOFError, IndexError) as error:
-        raise UserError(f'{path}: must be an intact shard of products, got: {error}') from error
-
-
-@contextlib.contextmanager
-def _open(path: str) -> Iterator[BinaryIO]:
-    with contextlib.ExitStack() as stack:
-        raw: BinaryIO
-        if storage.is_remote(path):
-            raw = io.BytesIO(storage.read_bytes(path))
-        else:
-            raw = stack.enter_context(open(path, 'rb'))
-        yield cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if path.endswith('.gz') else raw

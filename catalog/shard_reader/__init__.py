@@ -1,0 +1,1 @@
+"""Owns reading the records of TFRecord shards, compressed or not, without TensorFlow."""

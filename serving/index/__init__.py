@@ -1,0 +1,1 @@
+"""Owns the command that builds and extends the index of similar products."""
