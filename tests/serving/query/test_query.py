@@ -1,6 +1,7 @@
 """The command line of the client: the same request over both transports, without TensorFlow."""
 
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.serving.colours import BLUE, GREEN, RED, jpeg
+from tests.serving.peers import http_server
 from tests.serving.running import ROOT, RunningServer
 
 COLOURS = {'red': RED, 'blue': BLUE, 'green': GREEN}
@@ -187,6 +189,39 @@ def test_a_query_over_rest_to_a_grpc_port_names_the_protocol(images: list[Path])
         f'error: {address} over REST: must respond with HTTP, got another protocol; give the REST '
         'port, or --transport=grpc\n'
     )
+
+
+@pytest.mark.parametrize('transport', ['rest', 'grpc'])
+def test_ctrl_c_ends_a_query(images: list[Path], transport: str) -> None:
+    with socket.create_server(('127.0.0.1', 0)) as hanging:
+        address = f'127.0.0.1:{hanging.getsockname()[1]}'
+        flags = [f'--transport={transport}', f'--server={address}', f'--image={images[0]}']
+        process = subprocess.Popen(
+            [sys.executable, '-m', 'serving.query', *flags, '--timeout_seconds=300'],
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        connection, _ = hanging.accept()
+        with connection:
+            connection.recv(1 << 16)  # the query waits for the response
+            process.send_signal(signal.SIGINT)
+            _, error = process.communicate(timeout=120)
+    assert (process.returncode, error) == (130, 'stopped by Ctrl-C\n')
+
+
+def test_control_characters_of_a_server_are_escaped(images: list[Path]) -> None:
+    outputs = {
+        'label': [[0]], 'category_id': [[7]], 'confidence': [[0.5]], 'level1': [['\x1b[2JHATS']],
+    }  # fmt: skip
+    for status, document, text in [
+        (200, {'outputs': outputs}, '\\x1b[2JHATS  (category 7)'),
+        (400, {'error': 'no \x1b[2Jhats'}, '400 Bad Request: no \\x1b[2Jhats'),
+    ]:
+        with http_server((status, {}, json.dumps(document).encode())) as server:
+            done = query('--transport=rest', f'--server={server.address}', f'--image={images[0]}')
+        assert text in done.stdout + done.stderr
+        assert '\x1b' not in done.stdout + done.stderr
 
 
 def test_help_shows_examples() -> None:

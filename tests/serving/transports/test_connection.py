@@ -3,6 +3,8 @@
 import asyncio
 import json
 import ssl
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from catalog.errors import UserError
 from serving.clients import AsyncClient, Client, Code, ConnectionOptions, Retries, ServingError, Tls
 from tests.serving.certificates import make_authority
 from tests.serving.peers import grpc_server, http_server
+from tests.serving.running import ROOT
 
 
 @dataclass(frozen=True)
@@ -191,3 +194,30 @@ def test_invalid_retries_are_a_user_error() -> None:
         Retries(attempts=0)
     with pytest.raises(UserError, match=r'wait_seconds must be in \[0, max_wait_seconds\], got 5'):
         Retries(wait_seconds=5)
+
+
+@pytest.mark.parametrize('transport', ['rest', 'grpc'])
+def test_a_closed_client_refuses_calls(transport: Any) -> None:
+    client = Client('127.0.0.1:1', transport=transport)
+    for _ in range(2):
+        client.close()
+    with pytest.raises(ValueError, match='closed'):
+        client.status()
+
+
+def test_a_program_that_does_not_close_its_client_ends() -> None:
+    code = (
+        'import sys\n'
+        'from serving.clients import Client\n'
+        "client = Client(sys.argv[1], transport='rest')\n"
+        "print(client.embed([b'x'], deadline_seconds=60))\n"
+    )
+    with http_server(GOOD) as server:
+        done = subprocess.run(
+            [sys.executable, '-c', code, server.address],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            timeout=60,
+        )
+    assert (done.returncode, done.stdout, done.stderr) == (0, '[[0.5  0.25]]\n', '')
