@@ -102,7 +102,7 @@ def list_photos(listing: Listing) -> Photos:
     of_product = _Rows(rows[order], runs.starts(ids[order]))
     categories_of, conflicts = of_product.agree(category_ids, NO_CATEGORY)
     refused = {
-        number: ('conflicting_categories', f'its rows name the categories {_two(texts, pair)}')
+        number: ('conflicting_categories', _conflict('categories', texts, pair, found.rows))
         for number, pair in conflicts.items()
     }
     groups = None
@@ -110,7 +110,7 @@ def list_photos(listing: Listing) -> Photos:
         shown = table['group'].to_pylist()
         groups, conflicts = of_product.agree(_groups(shown), NO_GROUP)
         for number, pair in conflicts.items():
-            message = f'its rows name the groups {_two(shown, pair)}'
+            message = _conflict('groups', shown, pair, found.rows)
             refused.setdefault(number, ('conflicting_groups', message))
     kept = order[_are_new(order, names, ids)]
     first = runs.starts(ids[kept])
@@ -200,8 +200,12 @@ def _texts(table: Any) -> list[str]:
     return [str(cell) for cell in table['category'].to_pylist()]
 
 
-def _two(cells: Sequence[object], rows: tuple[int, int]) -> str:
-    return ' and '.join(repr(cells[row]) for row in sorted(rows))
+def _conflict(what: str, cells: Sequence[object], pair: tuple[int, int], rows: Int64s) -> str:
+    one, other = sorted(pair)
+    return (
+        f'its rows {rows[one]} and {rows[other]} name the {what} {cells[one]!r} and '
+        f'{cells[other]!r}'
+    )
 
 
 def _names(found: PhotoList, listing: Listing) -> tuple[list[str], Int64s]:

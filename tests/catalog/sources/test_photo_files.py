@@ -320,9 +320,17 @@ def test_a_product_whose_rows_differ_is_refused(tmp_path: Path) -> None:
         write_photo(tmp_path, f'{name}.jpg', jpeg(ord(name)))
     rows, rejected = reading.read_all(source, range_bytes=1 << 20)
     assert {(piece.key, piece.reason, piece.message) for piece in rejected} == {
-        ('X-1', 'conflicting_categories', "its rows name the categories 'Boots' and 'Heels'"),
-        ('X-2', 'conflicting_groups', "its rows name the groups 's1' and 's2'"),
-        ('f.jpg', 'conflicting_categories', "its rows name the categories 'Boots' and 'Heels'"),
+        (
+            'X-1',
+            'conflicting_categories',
+            "its rows 2 and 3 name the categories 'Boots' and 'Heels'",
+        ),
+        ('X-2', 'conflicting_groups', "its rows 4 and 5 name the groups 's1' and 's2'"),
+        (
+            'f.jpg',
+            'conflicting_categories',
+            "its rows 8 and 9 name the categories 'Boots' and 'Heels'",
+        ),
     }
     assert sorted(source.shown_offset(0, piece.offset) for piece in rejected) == [2, 4, 8]
     assert [(key, category_id) for key, category_id in rows[['key', 'category_id']].tolist()] == [
