@@ -36,6 +36,7 @@ from serving.server.in_flight import InFlight
 PING_SECONDS = 60  # without activity on a connection
 CONNECTION_SECONDS = 300  # then the client opens another one, without noticing
 LAST_REQUESTS_SECONDS = 60  # of a connection that is replaced
+WAITING = 4  # requests for each thread
 MAX_ERROR_CHARACTERS = 1024  # as in TensorFlow Serving; gRPC sends an error in a header
 
 Method = Callable[[Any, Any, Any], Any]
@@ -52,15 +53,19 @@ def build_server(
 ) -> Any:
     """Builds a grpc.Server with all services, not yet bound to a port.
 
-    A request that finds no free thread is RESOURCE_EXHAUSTED. A connection that does not complete
-    its handshake within `read_seconds` is closed, and one whose client does not answer pings.
-    gRPC has no time limit for receiving a message; so that none takes a thread for ever, each
-    connection is replaced after some minutes, when its requests are complete.
+    A request waits for a free thread, of which some are always left to refuse requests with a hint
+    when to retry (`batching.admission`). gRPC itself refuses, without a hint, what is beyond
+    `WAITING` times the threads.
+
+    A connection that does not complete its handshake within `read_seconds` is closed, and one whose
+    client does not answer pings. gRPC has no time limit for receiving a message; so that none takes
+    a thread for ever, each connection is replaced after some minutes, when its requests are
+    complete.
     """
     grpc_server = grpc.server(
         ThreadPoolExecutor(threads, thread_name_prefix='grpc'),
         interceptors=[in_flight],
-        maximum_concurrent_rpcs=threads,
+        maximum_concurrent_rpcs=WAITING * threads,
         options=[
             ('grpc.max_send_message_length', MAX_MESSAGE_BYTES),
             ('grpc.max_receive_message_length', max_request_bytes),
