@@ -157,12 +157,6 @@ flags.DEFINE_float(
 flags.DEFINE_enum(
     'verify', _DEFAULTS.verify, VERIFICATIONS, 'Read headers only, or decode every picture.'
 )
-flags.DEFINE_bool(
-    'folder_in_key',
-    _DEFAULTS.folder_in_key,
-    'Begin the ids of photos in folders with the name of the folder that --input names, so that '
-    'products of two folders with the same paths differ.',
-)
 flags.DEFINE_bool('unlabelled', _DEFAULTS.unlabelled, 'The input has no categories.')
 
 _OPTION_NAMES = tuple(ShardOptions.__dataclass_fields__)

@@ -27,9 +27,9 @@ ROOMS = {
         'source_flags': 'photos schema sources',
         'sources': 'categories errors formats listings object_store photos process product_key'
         ' schema shards storage terminal',
-        'listings': 'categories errors photos product_key schema storage',
+        'listings': 'categories errors photos product_key schema storage terminal',
         'schema': 'errors formats product_key shards',
-        'photos': 'categories errors formats storage trees',
+        'photos': 'categories errors formats storage terminal trees',
         'manifest': 'categories errors shards storage typed_json',
         'atomic_folder': 'errors storage',
         'digests': 'errors object_store storage',

@@ -13,6 +13,7 @@ from catalog.photos import category_folders, folder_contents
 from catalog.photos.category_folders import parse_number
 from catalog.photos.confined import Rules
 from catalog.schema.absent import ABOVE_CATEGORIES, UNKNOWN_CATEGORY
+from catalog.terminal import counted
 
 
 def list_category_folders(folder: str, tree: Categories, rules: Rules) -> list[Listing]:
@@ -56,7 +57,7 @@ def describe_unknown(listings: Sequence[Listing], tree: Categories) -> str:
     if not lost:
         return ''
     named = ', '.join(
-        f'{within!r} ({count:,} photo{"" if count == 1 else "s"}; the nearest category is '
+        f'{within!r} ({counted(count, "photo")}; the nearest category is '
         f'{tree.nearest_path(within.replace("/", " > "))!r})'
         for within, count in lost[:3]
     )

@@ -18,6 +18,7 @@ from catalog.errors import UserError
 from catalog.photos import folder_contents
 from catalog.photos.category_folders import parse_number
 from catalog.photos.misspelled import find_misspelled
+from catalog.terminal import counted
 
 _MAX_DEPTH = 20
 _FEW_PHOTOS = 4  # of a folder, on average: it is rather a product than a category
@@ -152,12 +153,13 @@ def _no_categories(folder: str, *, product_folders: bool) -> str:
     layout = 'DIR/CATEGORY/PRODUCT/' if product_folders else 'DIR/CATEGORY/'
     number, others = len(found.files), found.passed_over
     if number:
-        got = f'{number:,} photo{" that is" if number == 1 else "s that are"} in none'
+        got = f'{counted(number, "photo")} that {"is" if number == 1 else "are"} in none'
         hint = '--categories gives a tree, and --unlabelled reads photos without categories'
     else:
         got, hint = 'no photos', 'is this the right folder?'
         if others:
-            hint = f'{others:,} other file{" is" if others == 1 else "s are"} in it; {hint}'
+            verb = 'is' if others == 1 else 'are'
+            hint = f'{counted(others, "other file")} {verb} in it; {hint}'
     return (
         f'{folder}: must have photos in folders that are their categories ({layout}), got {got}; '
         f'{hint}'

@@ -20,6 +20,12 @@ PRODUCT_FOLDERS = flags.DEFINE_bool(
     '(DIR/CATEGORY/PRODUCT/...; photos beside them are products too) or categories '
     '(DIR/LEVEL 1/LEVEL 2/...; photos beside folders of photos have no category).',
 )
+FOLDER_IN_KEY = flags.DEFINE_bool(
+    'folder_in_key',
+    False,
+    'Begin the ids of photos in folders with the name of the folder that --input names, so that '
+    'products of two folders with the same paths differ.',
+)
 _ALLOW_OUTSIDE = flags.DEFINE_bool(
     'allow_outside',
     Rules.allow_outside,

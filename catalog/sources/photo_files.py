@@ -57,6 +57,7 @@ from catalog.sources.source import (
     Range,
     Rejected,
 )
+from catalog.terminal import counted
 
 _MAX_VIEWS = 1000  # a folder with more is not a product
 _MAX_PRODUCT = 8  # all photos of a product, in sizes of the largest photo
@@ -285,7 +286,9 @@ def open_photos(
     loaded = [load_photos(listing) for listing in listings]
     counts = [len(photos) for photos in loaded]
     if not any(counts):
-        raise UserError(f'--input: {paths[0]} must contain BSON files or photos, got none')
+        others = sum(photos.notes.get('files', 0) for photos in loaded)
+        more = f'; it has {counted(others, "other file")}' if others else ''
+        raise UserError(f'--input: {paths[0]} must contain BSON files or photos, got none{more}')
     return PhotoFiles(
         tuple(listings),
         tuple(counts),

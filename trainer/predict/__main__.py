@@ -29,6 +29,7 @@ from absl import flags
 from catalog import command_line
 from catalog.source_flags import definitions
 from catalog.sources import mongo_read
+from catalog.terminal import counted
 from trainer import startup
 
 flags.adopt_module_key_flags(definitions)
@@ -52,9 +53,6 @@ _LEVEL = flags.DEFINE_bool(
 )
 _TRUE_CATEGORY = flags.DEFINE_bool(
     'true_category', False, 'Also write the category that the input gives, if it is labelled.'
-)
-_FOLDER_IN_KEY = flags.DEFINE_bool(
-    'folder_in_key', False, 'Begin the ids of photos in folders with the name of their --input.'
 )
 _THRESHOLD = flags.DEFINE_float(
     'threshold', None, "Minimum summed confidence of a level; by default the first model's."
@@ -90,25 +88,27 @@ def main(argv: list[str]) -> None:
             fields=parse_fields(definitions.FIELDS.value),
             rules=definitions.rules(),
             product_folders=definitions.PRODUCT_FOLDERS.value,
-            folder_in_key=_FOLDER_IN_KEY.value,
+            folder_in_key=definitions.FOLDER_IN_KEY.value,
             max_unpack_ratio=definitions.MAX_UNPACK_RATIO.value,
         ),
     )
-    print(f'written to {_OUTPUT.value}: {counts.products:,} products, {counts.pictures:,} pictures')
+    read = f'{counted(counts.products, "product")}, {counted(counts.pictures, "picture")}'
+    print(f'written to {_OUTPUT.value}: {read}')
     if counts.labelled:
         print(
             f'accuracy {counts.correct / counts.labelled:.4f}: {counts.correct:,} of '
-            f'{counts.labelled:,} labelled products'
+            f'{counted(counts.labelled, "labelled product")}'
         )
     if counts.unknown:
         print(
-            f'{counts.unknown:,} products have a category that the tree of the model does not have'
+            f'{counted(counts.unknown, "product")} with a category that the tree of the model does '
+            'not have'
         )
     if counts.unusable_pictures or counts.unseen_products:
         print(
-            f'skipped {counts.unusable_pictures:,} undecodable pictures; '
-            f'{counts.unseen_products:,} products without a decodable picture got the most common '
-            'category'
+            f'skipped {counted(counts.unusable_pictures, "undecodable picture")}; '
+            f'{counted(counts.unseen_products, "product")} without a decodable picture got the '
+            'most common category'
         )
 
 

@@ -47,9 +47,13 @@ def test_an_input_without_products_is_an_error_with_its_name(tmp_path: Path) -> 
     full.write_bytes(DOCUMENTS[0])
     photos = tmp_path / 'photos'
     photos.mkdir()
+    notes = tmp_path / 'notes'
+    notes.mkdir()
+    (notes / 'prices.xlsx').write_bytes(b'x')
     for inputs, message in [
         ([empty], f'{empty}: must contain BSON documents, got an empty file'),
         ([photos], f'--input: {photos} must contain BSON files or photos, got none'),
+        ([notes], f'{notes} must contain BSON files or photos, got none; it has 1 other file'),
         ([full, photos], f'must be BSON files or photos, got both: {full} and {photos}'),
         ([tmp_path / '*.gz'], f'--input: must name existing files, got {tmp_path}/*.gz'),
     ]:
