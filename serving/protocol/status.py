@@ -4,6 +4,7 @@ Codes: https://grpc.io/docs/guides/status-codes. The HTTP statuses are TensorFlo
 """
 
 import enum
+import traceback
 
 
 class Code(enum.IntEnum):
@@ -71,3 +72,14 @@ class RequestError(Exception):
 def invalid_argument(message: str) -> RequestError:
     """Returns a RequestError with the code INVALID_ARGUMENT."""
     return RequestError(Code.INVALID_ARGUMENT, message)
+
+
+def free_locals(error: BaseException | None) -> None:
+    """Frees the local variables of the functions that failed: the request, above all.
+
+    An error and its traceback refer to each other, so that otherwise requests of hundreds of
+    megabytes would stay in memory until the garbage collector runs.
+    """
+    while error:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__

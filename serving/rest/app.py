@@ -21,7 +21,7 @@ from serving.batching.admission import THREADS, too_many
 from serving.models import info
 from serving.models.models import Models
 from serving.models.spec import ModelSpec
-from serving.protocol.status import HTTP_STATUS, Code, RequestError
+from serving.protocol.status import HTTP_STATUS, Code, RequestError, free_locals
 from serving.rest import paths
 from serving.rest.bodies import BodyReader, BodyTooLarge
 from serving.rest.decoder import Decoder, is_large
@@ -132,6 +132,7 @@ async def _respond(
             content = await predictor.predict(call.spec, body, signatures)
         return _json(content)
     except RequestError as error:
+        free_locals(error)
         return _error(HTTP_STATUS[error.code], error.message, error.retry_after_seconds)
     except BodyTooLarge as error:
         return _error(413, str(error))

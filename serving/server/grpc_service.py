@@ -30,7 +30,7 @@ from serving.models.models import Models
 from serving.models.spec import ModelSpec
 from serving.protocol import tensors
 from serving.protocol.names import DEFAULT_SIGNATURE, MAX_MESSAGE_BYTES
-from serving.protocol.status import Code, RequestError, invalid_argument
+from serving.protocol.status import Code, RequestError, free_locals, invalid_argument
 from serving.server.in_flight import InFlight
 
 PING_SECONDS = 60  # without activity on a connection
@@ -94,6 +94,7 @@ def _aborts_on_error(method: Method) -> Method:
         try:
             return method(service, request, context)
         except RequestError as error:
+            free_locals(error)
             message = error.message
             if len(message) > MAX_ERROR_CHARACTERS:
                 message = message[:MAX_ERROR_CHARACTERS] + '...TRUNCATED'

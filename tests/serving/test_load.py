@@ -1,4 +1,4 @@
-"""The real server under load: four times what it admits, and new versions meanwhile.
+"""The real server under load: four times what it admits, new versions, clients that misbehave.
 
 `LOAD_SECONDS=1800` makes each test as long; without it they take seconds.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 from PIL import Image
 
 from tests.serving.colours import RED, jpeg, save_version
+from tests.serving.faults import FAULTS
 from tests.serving.load import OK, REFUSED, clients, memory_bytes
 from tests.serving.running import RunningServer
 from tests.serving.slow_requests import wait_for
@@ -88,3 +89,25 @@ def test_ten_new_versions_under_load_fail_no_request(
     assert len(results.answers) == 2  # of both models, never mixed
     assert memory[-1] - memory[2] < MAX_GROWTH, memory
     assert server.stop() == 0
+
+
+def test_clients_that_misbehave_harm_no_other_request(
+    start: Callable[..., RunningServer], tmp_path: Path
+) -> None:
+    save_version(tmp_path, 1)
+    server = start(tmp_path, *FLAGS, '--request_read_seconds=5')
+    with clients(server, jpeg(RED), rest=1, grpc_clients=1, pause=0.01) as results:
+        left_open = [fault(server) for fault in FAULTS * 2]  # until freed memory is used again
+        before, end = memory_bytes(server), time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            left_open += [fault(server) for fault in FAULTS]
+        growth = memory_bytes(server) - before
+        answered = results.outcomes[OK]
+        wait_for(lambda: results.outcomes[OK] > answered + 10)
+    assert set(results.outcomes) == {OK}, results.outcomes
+    assert len(results.answers) == 1
+    assert growth < MAX_GROWTH
+    assert server.stop() == 0
+    for client in left_open:
+        if client:
+            client.close()
