@@ -33,6 +33,7 @@ INDEX = ['faiss-cpu', 'pyarrow']
 WEB = [
     'fastapi',
     *CLIENT,
+    *INDEX,
     'prometheus-client',
     'python-multipart',
     'streamlit',

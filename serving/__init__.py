@@ -24,7 +24,7 @@ In production the server is the official TensorFlow Serving image with the files
 | 5 | `backends/` | the gateway's connection to a model's server | clients and below |
 | 2 | `observation/` | metrics, class mix and logs of the gateway | - |
 | 3 | `intake/` | what a request to the gateway must pass: keys, limits | observation, operations |
-| 6 | `gateway/` | `python -m serving.gateway` | backends, intake, rest and below |
+| 6 | `gateway/` | `python -m serving.gateway` | backends, intake, rest, similar and below |
 
 The rooms of clients, `query`, `similar` and those of the gateway import neither TensorFlow nor
 tensorflow_serving, whose modules import all of TensorFlow. `tf_serving/` and `ask.sh` hold no

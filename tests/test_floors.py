@@ -94,7 +94,8 @@ ROOMS = {
     },
     'serving': {
         'index': 'protocol runtimes similar',
-        'gateway': 'backends clients intake observation operations protocol rest transports',
+        'gateway': 'backends clients intake observation operations protocol rest similar'
+        ' transports',
         'model_server': 'batching config protocol server',
         'query': 'clients protocol',
         'server': 'batching config models monitoring protocol rest runtimes',

@@ -27,6 +27,7 @@ from serving.intake.options import Limits
 from serving.observation import drift, json_log
 from serving.operations.endpoint import Endpoint
 from serving.protocol import names
+from serving.similar.published_index import PublishedIndex
 from serving.transports.options import ConnectionOptions, Tls
 
 _DEFAULT = Limits()
@@ -66,6 +67,12 @@ _MANIFEST = flags.DEFINE(
     'manifest',
     None,
     'Folder of a data set: /metrics compares the answers with its natural class prior.',
+)
+_INDEX = flags.DEFINE(
+    command_line.LOCAL_PATH,
+    'index',
+    None,
+    'Folder of serving.index, for /v1/similar; a new version in it replaces the old one.',
 )
 _THREADS = flags.DEFINE_integer(
     'decoding_threads', os.cpu_count() or 1, 'Threads that decode photos.', lower_bound=1
@@ -108,6 +115,7 @@ def main(argv: list[str]) -> None:
     if options.tls:
         options.tls.context()
     endpoint = _endpoint()
+    json_log.start()
     settings = app.Settings(
         model=_MODEL.value,
         limits=Limits(**{name: flag.value for name, flag in _LIMITS.items()}),
@@ -115,9 +123,9 @@ def main(argv: list[str]) -> None:
         api_keys=keys.read(_API_KEYS.value) if _API_KEYS.value else None,
         cors_origins=tuple(_origin(origin) for origin in _CORS.value),
         prior=drift.read_prior(_MANIFEST.value) if _MANIFEST.value else None,
+        index=PublishedIndex(_INDEX.value, report=json_log.info) if _INDEX.value else None,
     )
     listener = process.Listener(_HOST.value, _PORT.value, _TLS_CERT.value, _TLS_KEY.value)
-    json_log.start()
     process.serve(
         app.build_application(lambda: TensorFlowServing(endpoint, options), settings),
         listener,

@@ -36,6 +36,21 @@ class Classified:
 
 
 @dataclass(frozen=True)
+class Embedded:
+    """Embeddings of photos.
+
+    Attributes:
+      embeddings: float32 [N, d], each of length 1.
+      version: Version of the model.
+      seconds: Time of the model's server.
+    """
+
+    embeddings: npt.NDArray[np.float32]
+    version: str
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Classifier:
     """Calls the model within the limits of the gateway.
 
@@ -79,19 +94,18 @@ class Classifier:
             self.mix.add(best.label)
         return Classified(prediction, answer.version, seconds)
 
-    async def embed(
-        self, photos: dict[str, bytes], *, deadline: float
-    ) -> tuple[npt.NDArray[np.float32], float]:
-        """Returns the embeddings of photos, float32 [N, d], and the seconds of the model's server.
+    async def embed(self, photos: dict[str, bytes], *, deadline: float) -> Embedded:
+        """Returns the embeddings of photos.
 
         Raises:
           RequestFailure: As `classify`.
         """
         answer, seconds = await self._run(EMBEDDING_SIGNATURE, photos, deadline=deadline)
         try:
-            return requests.parse_embeddings(answer.outputs, count=len(photos)), seconds
+            embeddings = requests.parse_embeddings(answer.outputs, count=len(photos))
         except ServingError as error:
             raise from_server(error) from error
+        return Embedded(embeddings, answer.version, seconds)
 
     async def _run(
         self, signature: str, photos: dict[str, bytes], *, deadline: float

@@ -108,6 +108,55 @@ class ProductPrediction(BaseModel):
     model_inference_time: _InferenceTime
 
 
+class SimilarProduct(BaseModel):
+    """A product of the index."""
+
+    product_id: int | str = Field(description="The shop's id of the product.")
+    similarity: float = Field(ge=-1, le=1, description='Cosine of the embeddings; 1 is equal.')
+    category_id: int | str | None = Field(description='Null in unlabelled data.')
+    path: list[str] = Field(description='Names from level 1 down to the category.')
+    thumbnail: str = Field(description='Path of a small picture.')
+
+
+class Index(BaseModel):
+    """The index that was searched."""
+
+    version: int
+    products: int
+
+
+class SimilarProducts(BaseModel):
+    """The most similar products, the most similar first. Times are in seconds."""
+
+    model_config = ConfigDict(
+        protected_namespaces=(),
+        json_schema_extra={
+            'examples': [
+                {
+                    'products': [
+                        {
+                            'product_id': 4711,
+                            'similarity': 0.983,
+                            'category_id': 1000002770,
+                            'path': ['VETEMENTS', 'PIECES LONGUES', 'ROBE'],
+                            'thumbnail': '/v1/similar/4711/thumbnail',
+                        }
+                    ],
+                    'photos': 1,
+                    'index': {'version': 1, 'products': 8495},
+                    **_TIMES,
+                }
+            ]
+        },
+    )
+
+    products: list[SimilarProduct]
+    photos: int = Field(ge=1)
+    index: Index
+    response_time: _ResponseTime
+    model_inference_time: _InferenceTime
+
+
 class Health(BaseModel):
     """State of the gateway."""
 
@@ -144,12 +193,12 @@ def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 _DESCRIPTIONS = {
     400: 'The form cannot be read.',
     401: 'The API key is missing or unknown.',
+    404: 'The gateway has no index, or the index has no such product.',
     408: 'The photos did not arrive in time.',
     413: 'A photo or the request is too large, or has too many photos.',
     422: 'A photo is not a usable picture, or a field is missing.',
     429: 'Too many requests; see the header Retry-After.',
     500: 'An error of the gateway.',
-    501: 'The gateway has no index of products.',
     502: 'The model gave no usable answer.',
     503: 'The model is not available; see the header Retry-After.',
     504: 'The model did not answer in time.',

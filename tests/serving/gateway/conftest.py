@@ -17,12 +17,19 @@ def hold(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope='session')
-def models(tmp_path_factory: pytest.TempPathFactory, hold: Path) -> Iterator[RunningServer]:
-    """A server of the models `colours` and `slow`."""
+def models_folder(tmp_path_factory: pytest.TempPathFactory, hold: Path) -> Path:
+    """The folders of the models `colours`, of version 3, and `slow`."""
     folder = tmp_path_factory.mktemp('models')
     save_version(folder / 'colours', 3)
     (folder / 'slow').mkdir()
     save_slow_version(folder / 'slow', 1, hold=hold)
+    return folder
+
+
+@pytest.fixture(scope='session')
+def models(models_folder: Path) -> Iterator[RunningServer]:
+    """A server of both models."""
+    folder = models_folder
     config = folder / 'models.config'
     config.write_text(CONFIG.format(colours=folder / 'colours', slow=folder / 'slow'))
     server = start_server(folder, f'--model_config_file={config}')

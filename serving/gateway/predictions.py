@@ -1,0 +1,90 @@
+"""The paths that classify photos and products."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, File, Query, Request, UploadFile
+
+from serving.clients.prediction import Prediction, RankedCategory
+from serving.gateway import routing
+from serving.gateway.responses import Category, Model, PhotoPrediction, ProductPrediction, Sure
+from serving.protocol.names import DEFAULT_SIGNATURE, PRODUCT_SIGNATURE
+
+MIN_LEVELS = 3  # of /predict
+
+ROUTER = APIRouter(tags=['predictions'], responses=routing.ERRORS, dependencies=routing.KEY_SCHEMES)
+
+
+@ROUTER.post(
+    '/predict',
+    summary='The category of one photo',
+)
+async def predict(
+    request: Request, file: Annotated[UploadFile, File(description='The photo.')]
+) -> PhotoPrediction:
+    """Returns the most probable category."""
+    classifier = routing.classifier(request)
+    photos = await classifier.photos.read([file])
+    classified = await classifier.classify(
+        DEFAULT_SIGNATURE, photos, deadline=routing.deadline(request)
+    )
+    best = classified.prediction.categories[0]
+    names = [*best.levels, *[''] * (MIN_LEVELS - len(best.levels))]
+    levels = {f'category_level{level}': name for level, name in enumerate(names, start=1)}
+    return PhotoPrediction(
+        category_index=best.label,
+        confidence=best.confidence,
+        category_id=_shown_id(best),
+        response_time=routing.response_time(request),
+        model_inference_time=round(classified.seconds, 6),
+        **levels,
+    )
+
+
+@ROUTER.post(
+    '/v1/products:classify',
+    summary='The categories of one product, from all its photos',
+)
+async def classify_product(
+    request: Request,
+    files: Annotated[list[UploadFile], File(description='Photos of one product.')],
+    top_k: Annotated[
+        int, Query(ge=1, le=100, description='Categories; at most those of the model.')
+    ] = 5,
+) -> ProductPrediction:
+    """Returns the most probable categories, and the deepest level that the model is sure of."""
+    classifier = routing.classifier(request)
+    photos = await classifier.photos.read(files)
+    classified = await classifier.classify(
+        PRODUCT_SIGNATURE, photos, deadline=routing.deadline(request)
+    )
+    prediction = classified.prediction
+    return ProductPrediction(
+        categories=[_category(category) for category in prediction.categories[:top_k]],
+        sure=_sure(prediction),
+        photos=len(photos),
+        model=Model(name=request.app.state.settings.model, version=classified.version),
+        response_time=routing.response_time(request),
+        model_inference_time=round(classified.seconds, 6),
+    )
+
+
+def _shown_id(category: RankedCategory) -> int | str:
+    return category.category_id if category.code is None else category.code
+
+
+def _path(category: RankedCategory) -> list[str]:
+    return [name for name in category.levels if name]
+
+
+def _category(category: RankedCategory) -> Category:
+    return Category(
+        category_index=category.label,
+        category_id=_shown_id(category),
+        confidence=category.confidence,
+        path=_path(category),
+    )
+
+
+def _sure(prediction: Prediction) -> Sure:
+    level = prediction.level or 0
+    return Sure(level=level, path=_path(prediction.categories[0])[:level])
