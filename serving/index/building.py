@@ -200,6 +200,10 @@ def _scan(inputs: _Inputs) -> ShardProducts:
     progress = Progress('read', total=len(paths), unit='shards')
     products = shard_products.scan(paths, on_shard=progress.update)
     progress.close()
+    if not len(products):
+        raise UserError(
+            f'{inputs.data}: must have products in {", ".join(inputs.options.splits)}, got none'
+        )
     return products
 
 

@@ -94,12 +94,13 @@ def embed_fresh(
         dimensions=dimensions,
         on_picture=add_photo,
     )
+    usable = found.has_embedding
     return Fresh(
-        products=rows[found.has_embedding],
-        embeddings=found.embeddings[found.has_embedding],
+        products=rows[usable],
+        embeddings=found.embeddings if usable.all() else found.embeddings[usable],
         pictures=found.pictures,
         undecodable=found.undecodable,
-        left_out=int((~found.has_embedding).sum()),
+        left_out=int((~usable).sum()),
     )
 
 
@@ -123,7 +124,7 @@ def connect(previous: Previous | None, changes: Changes, fresh: Fresh) -> tuple[
         known = Nodes(table.embedding_digests, table.nodes)
         added, rows = nodes.assign(digests, known=known)
         extended = graph.read(storage.join(previous.folder, GRAPH), mapped=False)
-        graph.extend(extended, fresh.embeddings[rows])
+        graph.extend(extended, fresh.embeddings, rows=rows)
         return extended, nodes.join(known, added)
     embeddings = fresh.embeddings
     if previous:
@@ -131,7 +132,7 @@ def connect(previous: Previous | None, changes: Changes, fresh: Fresh) -> tuple[
         embeddings = np.concatenate([previous.index.embeddings()[kept], embeddings])
         digests = np.concatenate([previous.index.table.embedding_digests[kept], digests])
     assigned, rows = nodes.assign(digests, known=nodes.NONE)
-    return graph.build(embeddings[rows]), assigned
+    return graph.build(embeddings, rows=rows), assigned
 
 
 def tabulate(

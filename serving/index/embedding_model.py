@@ -17,6 +17,7 @@ from serving.runtimes.model import Model
 from serving.similar.index_info import ModelIdentity
 
 _GRAPH = 'saved_model.pb'
+_INT64_DIGITS = 19
 _COMPUTED_FROM = (_GRAPH, 'variables/', 'assets/')  # what outputs depend on
 
 
@@ -41,7 +42,7 @@ def identify(path: str) -> ModelIdentity:
     *_, name, version = whole.rstrip('/').split('/')
     return ModelIdentity(
         name=name,
-        version=int(version) if version.isdecimal() else 0,
+        version=int(version) if version.isdecimal() and len(version) < _INT64_DIGITS else 0,
         sha256=hashlib.sha256(''.join(lines).encode()).hexdigest(),
     )
 

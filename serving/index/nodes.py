@@ -33,8 +33,8 @@ NONE = Nodes(np.empty(0, np.uint64), np.empty(0, np.int64))
 
 def digest(embeddings: Floats) -> UInt64s:
     """Returns the digest of each embedding as the graph keeps it: float32 [P, D] -> uint64 [P]."""
-    rows = embeddings.astype(np.float16)
-    return np.array([xxhash.xxh3_64_intdigest(row.tobytes()) for row in rows], np.uint64)
+    rows = (row.astype(np.float16).tobytes() for row in embeddings)
+    return np.fromiter(map(xxhash.xxh3_64_intdigest, rows), np.uint64, len(embeddings))
 
 
 def assign(digests: UInt64s, *, known: Nodes) -> tuple[Nodes, Int64s]:

@@ -18,27 +18,33 @@ NEIGHBOURS = 32  # per node and level, twice as many on the lowest one
 BUILD_CANDIDATES = 100  # efConstruction
 SEARCH_CANDIDATES = 128  # efSearch
 
+_ADDED_ROWS = 1 << 16
 _NONE = -1  # Faiss's number of a neighbour that it did not find
 
 
-def build(embeddings: Floats) -> Graph:
-    """Builds a graph of embeddings, float32 [N, D] of length 1."""
+def build(embeddings: Floats, *, rows: Int64s | None = None) -> Graph:
+    """Builds a graph of embeddings, as `extend` adds them."""
     kind = faiss.ScalarQuantizer.QT_fp16
     found = Graph(embeddings.shape[1], kind, NEIGHBOURS)  # type: ignore[arg-type]  # Faiss's stubs
     found.hnsw.efConstruction = BUILD_CANDIDATES
-    extend(found, embeddings)
+    extend(found, embeddings, rows=rows)
     return found
 
 
-def extend(found: Graph, embeddings: Floats) -> None:
-    """Adds embeddings, float32 [N, D] of length 1, to a graph.
+def extend(found: Graph, embeddings: Floats, *, rows: Int64s | None = None) -> None:
+    """Adds embeddings to a graph on one thread, so that the same calls give the same bytes.
 
-    On one thread, so that the same calls give the same bytes.
+    Args:
+      found: The graph.
+      embeddings: float32 [N, D] of length 1.
+      rows: The rows to add, in this order; all if None.
     """
+    rows = np.arange(len(embeddings)) if rows is None else rows
     threads = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
     try:
-        found.add(np.ascontiguousarray(embeddings, np.float32))
+        for begin in range(0, len(rows), _ADDED_ROWS):  # pieces, since each is copied
+            found.add(np.ascontiguousarray(embeddings[rows[begin : begin + _ADDED_ROWS]]))
     finally:
         faiss.omp_set_num_threads(threads)
 

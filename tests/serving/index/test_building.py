@@ -205,6 +205,8 @@ def test_undecodable_pictures_are_counted_and_the_others_are_indexed(
     assert index.thumbnail(9) == jpeg(PURPLE)
     assert index.find(8) is None
 
+    with pytest.raises(UserError, match='must have products in train, got none'):
+        build(model, write_data_set(tmp_path / 'empty', []), output)
     only_cut = write_data_set(tmp_path / 'cut', products[3:4])
     with pytest.raises(UserError, match=r'must have a picture that the model can decode, got 1 '):
         build(model, only_cut, tmp_path / 'none')
