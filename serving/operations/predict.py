@@ -96,7 +96,8 @@ def _from_json(name: str, value: Any) -> Array:
     """Returns the array of nested lists."""
     try:
         if name in FLOAT32_OUTPUTS:
-            return np.asarray(value, np.float32)
+            with np.errstate(over='ignore'):  # too large a number is infinite
+                return np.asarray(value, np.float32)
         array = np.asarray(value)
     except (TypeError, ValueError, OverflowError) as error:
         rule = 'numbers' if name in FLOAT32_OUTPUTS else 'nested lists of one shape'

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import ssl
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from tensorflow_serving.apis import predict_pb2
 from catalog.errors import UserError
 from serving.clients import AsyncClient, Client, Code, ConnectionOptions, Retries, ServingError, Tls
 from tests.serving.certificates import make_authority
-from tests.serving.peers import grpc_server, http_server
+from tests.serving.peers import grpc_server, http_response, http_server, raw_server
 from tests.serving.running import ROOT
 
 
@@ -194,6 +195,22 @@ def test_invalid_retries_are_a_user_error() -> None:
         Retries(attempts=0)
     with pytest.raises(UserError, match=r'wait_seconds must be in \[0, max_wait_seconds\], got 5'):
         Retries(wait_seconds=5)
+
+
+def test_a_connection_that_the_server_closes_is_opened_again() -> None:
+    opened: list[str] = []
+
+    def respond(connection: socket.socket) -> None:
+        opened.append('')
+        connection.sendall(http_response('200 OK', GOOD[2]))
+
+    with (
+        raw_server(respond) as address,
+        Client(address, transport='rest', deadline_seconds=60) as client,
+    ):
+        for _ in range(3):
+            assert client.embed([b'x']).tolist() == [[0.5, 0.25]]
+    assert len(opened) == 3
 
 
 @pytest.mark.parametrize('transport', ['rest', 'grpc'])
