@@ -115,8 +115,9 @@ def _open_client() -> Client:
             deadline_seconds=_TIMEOUT.value,
             options=ConnectionOptions(tls=tls, token=token),
         )
-    except UserError as error:  # names an argument: of its flag
-        raise UserError(f'--{error}') from error
+    except UserError as error:
+        is_flag = str(error).split()[0] in flags.FLAGS  # an argument has the name of its flag
+        raise UserError(f'{"--" * is_flag}{error}') from error
 
 
 def _ask(client: Client, paths: Sequence[str], pictures: list[bytes]) -> list[Answer]:

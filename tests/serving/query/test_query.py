@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.serving.certificates import make_authority
 from tests.serving.colours import BLUE, GREEN, RED, jpeg
 from tests.serving.peers import http_server
 from tests.serving.running import ROOT, RunningServer
@@ -222,6 +224,41 @@ def test_control_characters_of_a_server_are_escaped(images: list[Path]) -> None:
             done = query('--transport=rest', f'--server={server.address}', f'--image={images[0]}')
         assert text in done.stdout + done.stderr
         assert '\x1b' not in done.stdout + done.stderr
+
+
+def test_a_query_is_encrypted_and_authenticated(images: list[Path], tmp_path: Path) -> None:
+    authority = make_authority()
+    for name, text in [
+        ('ca.pem', authority.certificate),
+        ('server.pem', authority.server.certificate + authority.server.key),
+        ('client.pem', authority.client.certificate),
+        ('key.pem', authority.client.key),
+        ('token', 'secret\n'),
+    ]:
+        (tmp_path / name).write_text(text)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tmp_path / 'ca.pem')
+    context.load_cert_chain(tmp_path / 'server.pem')
+    context.verify_mode = ssl.CERT_REQUIRED
+    outputs = {
+        'label': [[0]], 'category_id': [[7]], 'confidence': [[0.5]], 'level1': [['HATS']],
+    }  # fmt: skip
+    body = json.dumps({'outputs': outputs}).encode()
+    with http_server((200, {}, body), context=context) as server:
+        flags = ['--transport=rest', f'--server={server.address}', f'--image={images[0]}']
+        flags += [f'--ca_file={tmp_path}/ca.pem', f'--certificate_file={tmp_path}/client.pem']
+        done = query(*flags, f'--key_file={tmp_path}/key.pem', f'--token_file={tmp_path}/token')
+        assert (done.returncode, done.stderr) == (0, '')
+        assert done.stdout.endswith('  1.  50.0%  HATS  (category 7)\n')
+        assert server.seen[0]['authorization'] == 'Bearer secret'
+        for wrong, reason in [
+            ((), '--certificate_file and key_file must be set together, got one of them'),
+            ((f'--key_file={tmp_path}/token',), f'{tmp_path}/token: must be PEM files that match'),
+        ]:
+            done = query(*flags, *wrong)
+            assert (done.returncode, done.stdout) == (2, '')
+            assert reason in done.stderr
+            assert ('--' in done.stderr) == reason.startswith('--')
+    assert len(server.seen) == 1
 
 
 def test_help_shows_examples() -> None:
