@@ -16,7 +16,7 @@ from serving.batching.request import WaitingRequest, expired
 from serving.config.batching import Batching
 from serving.monitoring.server_metrics import ModelMetrics
 from serving.protocol.names import DEFAULT_SIGNATURE
-from serving.protocol.status import RequestError, invalid_argument
+from serving.protocol.status import invalid_argument
 from serving.runtimes.model import Arrays, Model, Outputs
 
 _RECENT = 0.2  # weight of the last run in the mean time of a run
@@ -163,15 +163,10 @@ class QueuedModel:
         self._queue.extendleft(reversed(others))
 
     def _run_batch(self, requests: Sequence[WaitingRequest]) -> None:
-        try:
-            if len(requests) > 1 and self._run_merged(requests):
-                return
-        except RequestError:
-            pass  # perhaps the fault of one of them
-        except Exception as error:  # a bug: the thread must live on
-            for request in requests:
-                request.fail(error)
-            return
+        if len(requests) > 1:
+            with contextlib.suppress(Exception):  # perhaps the fault of one, or of their number
+                if self._run_merged(requests):
+                    return
         for request in requests:
             self._run_alone(request)
 
