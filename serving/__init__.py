@@ -25,8 +25,10 @@ In production the server is the official TensorFlow Serving image with the files
 | 2 | `observation/` | metrics, class mix and logs of the gateway | - |
 | 3 | `intake/` | what a request to the gateway must pass: keys, limits | observation, operations |
 | 6 | `gateway/` | `python -m serving.gateway` | backends, intake, rest, similar and below |
+| 7 | `web/` | `python -m serving.web`, the page for people | - |
+| 7 | `demo/` | `python -m serving.demo`: all programs on one machine | - |
 
-The rooms of clients, `query`, `similar` and those of the gateway import neither TensorFlow nor
-tensorflow_serving, whose modules import all of TensorFlow. `tf_serving/` and `ask.sh` hold no
-Python.
+The rooms of clients, `query`, `similar`, `web`, `demo` and those of the gateway import neither
+TensorFlow nor tensorflow_serving, whose modules import all of TensorFlow. `tf_serving/` and
+`ask.sh` hold no Python.
 """

@@ -93,6 +93,8 @@ ROOMS = {
         'startup': '',
     },
     'serving': {
+        'demo': '',
+        'web': '',
         'index': 'protocol runtimes similar',
         'gateway': 'backends clients intake observation operations protocol rest similar'
         ' transports',

@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,16 @@ def start() -> Iterator[Callable[..., RunningServer]]:
 
 
 @pytest.fixture(scope='session')
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningServer, Any]]:
+def served_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the versions that `served` serves."""
+    return tmp_path_factory.mktemp('colours')
+
+
+@pytest.fixture(scope='session')
+def served(served_folder: Path) -> Iterator[tuple[RunningServer, Any]]:
     """A server of version 3, and the module that it was saved from."""
-    base = tmp_path_factory.mktemp('colours')
-    module = save_version(base, 3)
-    server = start_server(base, '--enable_grpc_healthcheck_service')
+    module = save_version(served_folder, 3)
+    server = start_server(served_folder, '--enable_grpc_healthcheck_service')
     yield server, module
     server.kill()
 

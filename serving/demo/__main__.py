@@ -1,0 +1,77 @@
+r"""Runs the server of a model, the gateway and the page on this machine, until Ctrl-C.
+
+For a demonstration: `make web` runs it. In production each program runs on its own
+(docs/serving.md, docs/gateway.md).
+
+Examples:
+  python -m serving.demo --model=run/models/product_categories --data=run/shards \
+    --index=run/similar --logs=run/web
+
+Once all are ready, it prints the addresses:
+  open http://127.0.0.1:8090 in a browser; Ctrl-C ends everything
+"""
+
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+from absl import flags
+
+from catalog import command_line
+from serving.demo import processes, programs
+
+_MODEL = flags.DEFINE(
+    command_line.LOCAL_PATH,
+    'model',
+    None,
+    'Folder of the exported versions of a model.',
+    required=True,
+)
+_DATA = flags.DEFINE(
+    command_line.PATH,
+    'data',
+    None,
+    'Folder of the shards that the model learned from, local or gs://: the gateway compares its '
+    'answers with their class prior.',
+)
+_INDEX = flags.DEFINE(
+    command_line.LOCAL_PATH, 'index', None, 'Folder of serving.index, for similar products.'
+)
+_LOGS = flags.DEFINE(
+    command_line.LOCAL_PATH, 'logs', None, 'Folder of the logs, one a program.', required=True
+)
+_PORT = flags.DEFINE_integer('port', 8090, 'Port of the page.', lower_bound=1, upper_bound=65535)
+_GATEWAY_PORT = flags.DEFINE_integer(
+    'gateway_port', 0, 'Port of the gateway; 0 lets the system choose one.'
+)
+
+
+def main(argv: list[str]) -> None:
+    """Runs until SIGTERM or Ctrl-C, and then ends with exit code 0."""
+    del argv
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
+    demo = programs.Demo(
+        model=_MODEL.value,
+        data=_DATA.value,
+        index=_INDEX.value,
+        port=_PORT.value,
+        gateway_port=_GATEWAY_PORT.value,
+    )
+    with processes.running(Path(_LOGS.value)) as started:
+        addresses = programs.start(demo, started)
+        print(f'gateway {addresses.gateway}, logs in {_LOGS.value}')
+        print(f'open {addresses.page} in a browser; Ctrl-C ends everything', flush=True)
+        started.wait()
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    for ignored in (signal.SIGTERM, signal.SIGINT):  # while the programs end
+        signal.signal(ignored, signal.SIG_IGN)
+    print('stopping', flush=True)
+    sys.exit(0)
+
+
+if __name__ == '__main__':
+    command_line.run(main)
