@@ -50,7 +50,10 @@ def test_prometheus_metrics_are_enabled() -> None:
 def test_the_readme_names_every_file() -> None:
     readme = (FOLDER / 'README.md').read_text()
     files = {path.name for path in Path(FOLDER).iterdir()} - {'README.md'}
-    assert files == {'models.config', 'monitoring.config', 'batching_parameters.txt'}
+    assert files == {
+        *('models.config', 'monitoring.config', 'batching_parameters.txt'),
+        *('compose.yaml', 'kustomization.yaml', 'kubernetes'),
+    }
     assert all(f'`{file}`' in readme for file in files)
 
 
