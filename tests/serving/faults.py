@@ -67,6 +67,8 @@ def over_grpc(server: RunningServer) -> None:
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
+gzip_bomb = posted(BOMB, 400, headers={'Content-Encoding': 'gzip'})  # unpacks to 101 MiB
+
 FAULTS: list[Fault] = [
     unfinished(b''),
     unfinished(HEAD + b'Content-Le'),
@@ -77,7 +79,7 @@ FAULTS: list[Fault] = [
     posted(b'{"instances": [' + b'9' * 5000 + b']}', 400),
     posted(json.dumps({'instances': [b64(b'no picture')]}).encode(), 400),
     posted(json.dumps({'instances': ['x' * (5 << 20)]}).encode(), 400),  # decoded elsewhere
-    posted(BOMB, 400, headers={'Content-Encoding': 'gzip'}),
+    gzip_bomb,
     posted(bytes(2_000_000), 404, path='/v1/models/none:predict'),
     posted(b'{}', 400, path=f'/v1/models/colours/versions/{"9" * 5000}:predict'),
     posted(b'{}', 501, path='/v1/models/colours:classify'),
