@@ -19,6 +19,7 @@
 | `manifest` | `manifest.json`, which makes a folder a data set |
 | `sources/` | reading products from BSON files, MongoDB and photo files |
 | `source_flags/` | the flags of commands that read a source |
+| `listings/` | the products, photos, ids and categories in folders and lists |
 | `schema/` | what a shop's fields are called; products of BSON documents |
 | `photos/` | reading folders, lists and photos from outside, within limits |
 | `formats/` | byte formats: BSON documents, image headers, EXIF, tf.Example, TFRecord |
