@@ -30,6 +30,7 @@ SERVE = [
 ]
 CLIENT = ['anyio', 'grpcio', 'httpx', 'tenacity']
 INDEX = ['faiss-cpu', 'pyarrow']
+FAST = ['ai-edge-litert', 'nncf', 'onnx', 'onnxruntime', 'openvino', 'tf2onnx']
 WEB = [
     'fastapi',
     *CLIENT,
@@ -88,10 +89,11 @@ setup(
         'serve': SERVE,
         'client': CLIENT,
         'index': INDEX,
+        'fast': FAST,
         'web': WEB,
         'tune': TUNE,
         'wandb': WANDB,
         'dev': DEV,
-        'all': sorted({*BEAM, *TRAIN, *SERVE, *CLIENT, *INDEX, *WEB, *TUNE, *WANDB, *DEV}),
+        'all': sorted({*BEAM, *TRAIN, *SERVE, *CLIENT, *INDEX, *FAST, *WEB, *TUNE, *WANDB, *DEV}),
     },
 )

@@ -64,6 +64,23 @@ def decode(data: bytes) -> Image.Image:
     return _decode(data, read_header(data))
 
 
+def fit(image: Image.Image, *, height: int, width: int) -> Image.Image:
+    """Scales an image to fit a size, with its aspect ratio, and centres it on white.
+
+    As `trainer.data.preprocess.decode` does, which rounds once where Pillow rounds after each axis:
+    values differ by at most 1. An image that has the size keeps its pixels.
+    """
+    if image.size == (width, height):
+        return image
+    sides = np.array([image.height, image.width], np.float32)
+    scale = np.min(np.array([height, width], np.float32) / sides)
+    rows, columns = np.maximum(np.rint(scale * sides).astype(int), 1).tolist()
+    scaled = image.resize((columns, rows), Image.Resampling.BILINEAR)
+    canvas = Image.new('RGB', (width, height), 'white')
+    canvas.paste(scaled, ((width - columns) // 2, (height - rows) // 2))
+    return canvas
+
+
 def to_jpeg(data: bytes) -> bytes:
     """Returns a picture as an upright RGB JPEG, within the error of JPEG.
 

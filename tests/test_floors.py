@@ -95,6 +95,8 @@ ROOMS = {
     'serving': {
         'demo': '',
         'web': '',
+        'measure': 'convert networks runtimes shard_pictures',
+        'convert': 'networks runtimes shard_pictures',
         'index': 'protocol runtimes similar',
         'gateway': 'backends clients intake observation operations protocol rest similar'
         ' transports',
@@ -110,7 +112,9 @@ ROOMS = {
         'monitoring': 'protocol',
         'config': '',
         'rest_json': 'protocol',
-        'runtimes': 'protocol',
+        'runtimes': 'networks protocol',
+        'networks': '',
+        'shard_pictures': '',
         'clients': 'operations protocol transports',
         'transports': 'operations protocol',
         'operations': 'protocol',

@@ -19,7 +19,8 @@ from serving.monitoring.server_metrics import ServerMetrics
 from serving.protocol.status import Code, RequestError
 from serving.runtimes import warmup
 from serving.runtimes.model import Model
-from serving.runtimes.saved_model import SavedModel, to_request_error
+from serving.runtimes.opening import open_model
+from serving.runtimes.saved_model import to_request_error
 
 
 @dataclass(frozen=True)
@@ -81,14 +82,14 @@ class Loader:
             queued, f'loaded in {seconds:.1f} s with {warmups} warm-up requests, {files}'
         )
 
-    def _load(self, path: str) -> tuple[SavedModel, digests.Verified]:
+    def _load(self, path: str) -> tuple[Model, digests.Verified]:
         start = time.monotonic()
         verified = digests.verify(path, key=self.digests_key)
-        model = SavedModel(path)
+        model = open_model(path)
         self.metrics.load_time.add((time.monotonic() - start) * 1e6, path)
         return model, verified
 
-    def _warm_up(self, model: SavedModel, path: str) -> int:
+    def _warm_up(self, model: Model, path: str) -> int:
         start, status = time.monotonic(), Code.INTERNAL
         try:
             count = warmup.replay(model, path)

@@ -14,14 +14,12 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from serving.protocol import tensors
-from serving.protocol.names import DEFAULT_SIGNATURE
-from serving.protocol.status import Code, RequestError, invalid_argument
+from serving.protocol.status import Code, RequestError
+from serving.runtimes import signatures
+from serving.runtimes.model import Arrays
 
 # The nodes of the graph that TensorFlow adds before and after a reason.
 _NODES = re.compile(r'\[\[\{\{.*?\}\}\]\]|\{\{.*?\}\} ?| ?\[Op:\w*\]')
-
-Arrays = Mapping[str, npt.NDArray[Any]]
 
 v1 = tf.compat.v1
 
@@ -65,21 +63,16 @@ class SavedModel:
         outputs: Sequence[str] = (),
         timeout_seconds: float | None = None,
     ) -> dict[str, npt.NDArray[Any]]:
-        """Runs a signature.
-
-        Args:
-          signature_name: Name of the signature; '' is the default signature.
-          inputs: Arrays by input name; strings are object arrays of bytes.
-          outputs: Names of the outputs to compute; empty means all.
-          timeout_seconds: Time limit of the run; None means no limit.
-
-        Raises:
-          RequestError: FAILED_PRECONDITION for an unknown signature, INVALID_ARGUMENT for invalid
-            inputs or outputs, DEADLINE_EXCEEDED, or an error of the graph with its own code.
-        """
-        signature = self._signature(signature_name or DEFAULT_SIGNATURE)
-        feeds = {self._placeholders[name]: array for name, array in _feeds(signature, inputs)}
-        fetches = _fetches(signature, outputs)
+        """Runs a signature, see `Model`; errors of the graph keep their code."""
+        signature = signatures.find(self.signatures, signature_name)
+        signatures.check_inputs(signature, inputs)
+        feeds = {
+            self._placeholders[signature.inputs[name].name]: array for name, array in inputs.items()
+        }
+        fetches = {
+            name: signature.outputs[name].name
+            for name in signatures.output_names(signature, outputs)
+        }
         try:
             values = self._session.run(fetches, feeds, options=_run_options(timeout_seconds))
         except tf.errors.OpError as error:
@@ -89,25 +82,6 @@ class SavedModel:
     def close(self) -> None:
         """Frees the model's memory. No run may be in progress."""
         self._session.close()
-
-    def _signature(self, name: str) -> Any:
-        if name not in self.signatures:
-            raise RequestError(
-                Code.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.'
-            )
-        return self.signatures[name]
-
-
-def input_types(signature: Any) -> dict[str, np.dtype[Any]]:
-    """Returns the numpy types of a signature's inputs, by input name.
-
-    Raises:
-      RequestError: UNIMPLEMENTED for a type that `tensors` does not support.
-    """
-    try:
-        return {name: tensors.numpy_dtype(info.dtype) for name, info in signature.inputs.items()}
-    except ValueError as error:
-        raise RequestError(Code.UNIMPLEMENTED, str(error)) from error
 
 
 def to_request_error(error: Any) -> RequestError:
@@ -132,32 +106,6 @@ def _placeholders(path: str) -> dict[str, Any]:
         for signature in meta_graph.signature_def.values()
         for info in signature.inputs.values()
     }
-
-
-def _feeds(signature: Any, inputs: Arrays) -> list[tuple[str, npt.NDArray[Any]]]:
-    """Returns the tensor name of each input with its array."""
-    extra = sorted(set(inputs) - set(signature.inputs))
-    missing = sorted(set(signature.inputs) - set(inputs))
-    if extra or missing:
-        raise invalid_argument(
-            f'inputs must be {{{",".join(sorted(signature.inputs))}}}. '
-            f'Sent extra: {{{",".join(extra)}}}. Missing but required: {{{",".join(missing)}}}.'
-        )
-    for name, array in inputs.items():
-        expected, got = tf.as_dtype(signature.inputs[name].dtype), tf.as_dtype(array.dtype)
-        if expected != got:
-            raise invalid_argument(f"input '{name}' must be {expected.name}, got {got.name}")
-    return [(signature.inputs[name].name, array) for name, array in inputs.items()]
-
-
-def _fetches(signature: Any, names: Sequence[str]) -> dict[str, str]:
-    unknown = sorted(set(names) - set(signature.outputs))
-    if unknown or len(set(names)) < len(names):
-        raise invalid_argument(
-            f'outputs must be distinct and in {{{",".join(sorted(signature.outputs))}}}, '
-            f'got {list(names)}'
-        )
-    return {name: signature.outputs[name].name for name in names or signature.outputs}
 
 
 def _run_options(timeout_seconds: float | None) -> Any:

@@ -8,13 +8,13 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from catalog.formats import tfrecord
 from serving.protocol import tensors
-from serving.runtimes.saved_model import SavedModel
+from serving.runtimes.model import Model
 
 FILE = 'assets.extra/tf_serving_warmup_requests'  # TFRecords of PredictionLog
 MAX_RECORDS = 1000
 
 
-def replay(model: SavedModel, path: str) -> int:
+def replay(model: Model, path: str) -> int:
     """Runs the warm-up requests of a version folder and returns their number.
 
     Raises:
@@ -35,7 +35,7 @@ def replay(model: SavedModel, path: str) -> int:
     return count
 
 
-def _run(model: SavedModel, log: prediction_log_pb2.PredictionLog) -> None:
+def _run(model: Model, log: prediction_log_pb2.PredictionLog) -> None:
     kind = log.WhichOneof('log_type')
     if kind != 'predict_log':
         raise ValueError(f'{FILE} must contain predict_log records, got {kind}')

@@ -117,19 +117,18 @@ class Predictor:
           images: [N, h, w, 3], product by product.
           product: int64 [N], the product of each picture, 0 to P-1 in ascending order.
         """
-        views = _views_of(product)
-        counts = tf.reduce_sum(views, axis=1)  # [P]
         if self.max_views is None:
             features, logits = self._both(self._preprocess(images), training=False)
             pictures = tf.nn.softmax(tf.cast(logits, tf.float32))
-            products = tf.matmul(views, pictures) / counts[:, tf.newaxis]
+            products = mean_over_views(pictures, product)
         else:
             features = self.features(images)
             pictures = tf.nn.softmax(self.logits_of_features(features))
-            place = tf.range(tf.size(product)) - tf.cast(
-                tf.gather(tf.cumsum(counts, exclusive=True), product), tf.int32
+            counts = _count_views(product)
+            place = tf.range(tf.size(product)) - tf.gather(
+                tf.cumsum(counts, exclusive=True), product
             )
-            mask = tf.range(self.max_views) < tf.cast(counts, tf.int32)[:, tf.newaxis]
+            mask = tf.range(self.max_views) < counts[:, tf.newaxis]
             first = tf.boolean_mask(features, place < self.max_views)
             products = tf.nn.softmax(self.logits_of_features(first, mask))
         return Predictions(pictures, products, _unit_length(features))
@@ -193,10 +192,10 @@ class EnsemblePredictor:
         return tf.exp(combined_log_probabilities(tf.stack(probabilities), self.combination))
 
 
-def _views_of(product: tf.Tensor) -> tf.Tensor:
-    """Marks the pictures of each product by 1: int64 [N] -> float32 [P, N]."""
+def _count_views(product: tf.Tensor) -> tf.Tensor:
+    """Counts the pictures of each product, as `bincount` does: int64 [N] -> int32 [P]."""
     rows = tf.range(product_count(product))[:, tf.newaxis]
-    return tf.cast(rows == product, tf.float32)
+    return tf.reduce_sum(tf.cast(rows == product, tf.int32), axis=1)
 
 
 def _unit_length(features: tf.Tensor) -> tf.Tensor:

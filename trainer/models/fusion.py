@@ -27,8 +27,9 @@ class Views(layers.Layer):  # type: ignore[misc]  # Keras has no types
             return tf.reshape(features, [*mask.shape, features.shape[-1]])
         shape = tf.concat([tf.shape(mask), [features.shape[-1]]], axis=0)
         views = tf.scatter_nd(tf.where(mask), features, tf.cast(shape, tf.int64))
-        views.set_shape([*mask.shape, features.shape[-1]])  # an operation would not convert
-        return views
+        if mask.shape[1] is None:
+            return tf.ensure_shape(views, [*mask.shape, features.shape[-1]])
+        return tf.reshape(views, [-1, mask.shape[1], features.shape[-1]])  # also converts to LiteRT
 
 
 class MaskedMean(layers.Layer):  # type: ignore[misc]

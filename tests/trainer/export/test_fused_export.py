@@ -10,6 +10,9 @@ import pytest
 import tensorflow as tf
 
 from serving.clients import Client, requests
+from serving.convert.conversion import Conversion, convert
+from serving.networks.network import RuntimeName
+from serving.runtimes import opening
 from tests.serving.running import start_server
 from tests.trainer import fused
 from trainer.export import saved_model
@@ -55,6 +58,27 @@ def test_a_product_is_fused_from_its_first_views_for_any_order_of_products(
     vectors = signatures['embedding'](image_bytes=tf.constant([a, e]))['embedding']
     assert vectors.shape == (2, 16)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize('runtime', ['openvino', 'onnx', 'litert'])
+def test_a_converted_model_fuses_the_same_views(
+    exported: Path, tmp_path: Path, views: dict[int, tuple[bytes, ...]], runtime: RuntimeName
+) -> None:
+    folder = str(tmp_path / 'colours' / '1')
+    convert(Conversion(str(exported), folder, runtime, 'fp32'), report=lambda line: None)
+    (a, b), (c, d, e) = views[2], views[3]
+    inputs = {
+        'image_bytes': np.array([c, a, d, b, e, e], object),
+        'product': np.array([1, 0, 1, 0, 1, 2]),
+    }
+    actual = opening.open_model(folder).run('product', inputs)
+    expected = tf.saved_model.load(str(exported)).signatures['product'](
+        image_bytes=tf.constant(inputs['image_bytes'].tolist()),
+        product=tf.constant(inputs['product']),
+    )
+    np.testing.assert_array_equal(actual['label'], expected['label'])
+    np.testing.assert_array_equal(actual['level'], expected['level'])
+    np.testing.assert_allclose(actual['confidence'], expected['confidence'], atol=1e-5)
 
 
 def test_the_server_predicts_products_over_both_transports(

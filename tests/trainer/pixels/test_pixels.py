@@ -250,6 +250,16 @@ def test_a_thin_picture_keeps_at_least_one_pixel(size: tuple[int, int]) -> None:
     assert (image == 255).any()
 
 
+@pytest.mark.parametrize('size', [(33, 21), (640, 481), (20, 20), (800, 2), (1, 900), (180, 180)])
+def test_a_runtime_without_tensorflow_fits_pictures_within_1_of_255(size: tuple[int, int]) -> None:
+    drawn = np.random.default_rng(0).integers(0, 256, (*size[::-1], 3), np.uint8)
+    data = save(Image.fromarray(drawn), 'PNG')
+    expected = preprocess.decode(tf.constant(data), height=180, width=150).numpy().astype(int)
+    found = np.asarray(pixels.fit(pixels.decode(data), height=180, width=150))
+    assert found.shape == (180, 150, 3)
+    assert np.abs(found - expected).max() <= 1
+
+
 def test_an_input_pipeline_that_decodes_can_be_saved(tmp_path: Path) -> None:
     """A stateful operation would make this impossible."""
     data = tf.data.Dataset.from_tensor_slices([data for _, data, _ in READ[:3]]).map(

@@ -1,0 +1,1 @@
+"""`python -m serving.convert`: an exported model for OpenVINO, ONNX Runtime or LiteRT."""

@@ -1,0 +1,142 @@
+"""Writes a converted model atomically as a version folder."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from catalog import atomic_folder, categories, pixels, storage
+from catalog.digests import folder as digests
+from catalog.errors import UserError
+from serving.convert import networks, surroundings
+from serving.convert.agreement import LEAST_TOP1, Agreement, measure
+from serving.convert.source import MODEL_CARD, Source, open_source
+from serving.networks.network import Precision, RuntimeName
+from serving.runtimes.converted_model import ConvertedModel
+from serving.runtimes.saved_model import SavedModel
+from serving.shard_pictures import labelled
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What to convert, and into what.
+
+    Attributes:
+      model: Version folder of an exported model.
+      output: DIR/MODEL/VERSION, a folder that does not exist.
+      runtime: The runtime to convert for.
+      precision: The precision that the network computes in.
+      data: A data set of the model's category tree: int8 is calibrated on its train pictures, and
+        the answers are compared on its validation pictures. None compares nothing.
+      calibration_pictures: Number of pictures to calibrate on.
+      validation_pictures: Number of pictures to compare on.
+    """
+
+    model: str
+    output: str
+    runtime: RuntimeName
+    precision: Precision
+    data: str | None = None
+    calibration_pictures: int = 300
+    validation_pictures: int = 1000
+
+    def __post_init__(self) -> None:
+        if self.precision == 'bf16' and self.runtime != 'openvino':
+            raise UserError(
+                f'--precision=bf16 needs --to=openvino, got {self.runtime}, which computes in fp32 '
+                'and int8 on a processor'
+            )
+        if self.precision == 'int8' and self.data is None:
+            raise UserError(
+                '--precision=int8 needs --data, the data set to calibrate on and to compare with'
+            )
+        for name in ('calibration_pictures', 'validation_pictures'):
+            if getattr(self, name) < 1:
+                raise UserError(f'--{name} must be at least 1, got {getattr(self, name)}')
+
+
+def convert(conversion: Conversion, *, report: Report) -> Agreement | None:
+    """Converts a model. `report` receives a line for each step.
+
+    Raises:
+      UserError: If the model or the data set cannot be used, or an int8 network disagrees with the
+        model on more than 2 % of the validation pictures.
+    """
+    with atomic_folder.create(conversion.output) as partial:
+        source = open_source(conversion.model)
+        if conversion.data is not None:
+            names = storage.join(source.folder, 'assets', categories.FILE_NAME)
+            labelled.check_categories(conversion.data, categories.load(names).sha256)
+        calibration = _calibration(conversion, source)
+        calibrated = f', calibrated on {len(calibration):,} pictures' if calibration else ''
+        report(f'converting to {conversion.runtime} {conversion.precision}{calibrated}')
+        networks.write_network(
+            source,
+            partial,
+            runtime=conversion.runtime,
+            precision=conversion.precision,
+            calibration=calibration,
+        )
+        surroundings.write(
+            source, partial, runtime=conversion.runtime, precision=conversion.precision
+        )
+        agreement = _compare(conversion, str(partial), report=report)
+        _write_card(conversion, source, partial, agreement=agreement, calibrated=len(calibration))
+        digests.write(str(partial))
+    return agreement
+
+
+def _calibration(conversion: Conversion, source: Source) -> Sequence[networks.Images]:
+    if conversion.precision != 'int8' or conversion.data is None:
+        return []
+    pictures = labelled.read(conversion.data, 'train', limit=conversion.calibration_pictures)
+    return [
+        np.asarray(pixels.fit(pixels.decode(one.encoded), height=source.height, width=source.width))
+        for one in pictures
+    ]
+
+
+def _compare(conversion: Conversion, folder: str, *, report: Report) -> Agreement | None:
+    if conversion.data is None:
+        return None
+    pictures = labelled.read(conversion.data, 'validation', limit=conversion.validation_pictures)
+    report(f'comparing the answers on {len(pictures):,} validation pictures')
+    source, converted = SavedModel(conversion.model), ConvertedModel(folder)
+    try:
+        agreement = measure(source, converted, pictures)
+    finally:
+        source.close()
+        converted.close()
+    if conversion.precision == 'int8' and agreement.top1 < LEAST_TOP1:
+        raise UserError(
+            f'{conversion.output}: an int8 network must agree with its model on {LEAST_TOP1:.0%} '
+            f'of the validation pictures, got {agreement.top1:.1%} of {agreement.pictures:,}; '
+            'use --precision=bf16 or fp32, or more --calibration_pictures'
+        )
+    return agreement
+
+
+def _write_card(
+    conversion: Conversion,
+    source: Source,
+    partial: Path,
+    *,
+    agreement: Agreement | None,
+    calibrated: int,
+) -> None:
+    converted: dict[str, Any] = {
+        'from_version': source.card['version'],
+        'runtime': conversion.runtime,
+        'precision': conversion.precision,
+        'calibration_pictures': calibrated,
+        'agreement': None if agreement is None else dataclasses.asdict(agreement),
+    }
+    card = {**source.card, 'conversion': converted}
+    text = json.dumps(card, indent=2, ensure_ascii=False) + '\n'
+    (partial / MODEL_CARD).write_text(text, encoding='utf-8')

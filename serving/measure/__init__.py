@@ -1,0 +1,1 @@
+"""`python -m serving.measure`: size, load time, speed, memory and accuracy of models."""

@@ -1,0 +1,63 @@
+r"""Measures models for deployment: size, load time, time of a picture, FLOPs, memory, accuracy.
+
+--model is a version folder, or several, comma-separated: a SavedModel of trainer.export, or a model
+that serving.convert wrote for OpenVINO, ONNX Runtime or LiteRT. Each is measured in a process of
+its own, on all cores. With --data, the accuracy on validation pictures is measured, and what a
+model loses in comparison with the first one.
+
+  size      of all files of the version folder
+  picture   median time from the bytes of a file to the answer, of one picture and of one in 16
+  FLOPs     floating-point operations of one picture; a multiplication and an addition are two
+  memory    largest memory of the process, less that before loading
+
+Example:
+  python -m serving.measure --data=run/shards \
+    --model=run/models/product_categories/1,run/models/product_categories/2
+"""
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from typing import TYPE_CHECKING
+
+from absl import flags
+
+from catalog import command_line
+from catalog.process import startup_messages
+
+if TYPE_CHECKING:
+    from serving.measure.measurement import Measurement
+
+_MODEL = flags.DEFINE(command_line.PATHS, 'model', None, 'Version folders.', required=True)
+_DATA = flags.DEFINE(
+    command_line.PATH, 'data', None, 'Data set to measure the accuracy on (validation).'
+)
+_PICTURES = flags.DEFINE_integer(
+    'pictures', 1000, 'Validation pictures to measure the accuracy on.', lower_bound=1
+)
+
+
+def _measure(folder: str, data: str | None, pictures: int) -> 'Measurement':
+    with startup_messages.hide():
+        import tensorflow as tf
+
+        tf.get_logger().setLevel('ERROR')  # hides deprecation warnings
+        from serving.measure.measurement import measure
+
+        return measure(folder, data=data, pictures=pictures)
+
+
+def main(argv: list[str]) -> None:
+    """Prints the table."""
+    del argv
+    measured = []
+    for folder in _MODEL.value:
+        context = multiprocessing.get_context('spawn')
+        with ProcessPoolExecutor(1, mp_context=context) as process:
+            measured.append(process.submit(_measure, folder, _DATA.value, _PICTURES.value).result())
+    with startup_messages.hide():
+        from serving.measure.table import format_table  # loads TensorFlow
+    print(format_table(_MODEL.value, measured))
+
+
+if __name__ == '__main__':
+    command_line.run(main)

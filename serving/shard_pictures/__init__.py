@@ -1,0 +1,1 @@
+"""Owns the reading of labelled pictures of a data set, to calibrate and to compare models."""

@@ -1,0 +1,92 @@
+"""`python -m serving.convert`."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from catalog.digests import folder as digests
+from catalog.errors import UserError
+from serving.convert.conversion import Conversion, convert
+from serving.networks.network import FILES, RuntimeName
+
+
+def _run(*flags: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, '-m', 'serving.convert', *map(str, flags)],
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def test_an_int8_network_is_calibrated_compared_and_written(
+    exported: Path, shards: str, tmp_path: Path
+) -> None:
+    output = tmp_path / 'shop' / '2'
+    done = _run(
+        f'--model={exported}', '--to=openvino', '--precision=int8', f'--data={shards}',
+        f'--output={output}', '--calibration_pictures=40',
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert 'of 60 validation pictures have the same category' in done.stdout
+    assert f'written to {output}' in done.stdout
+    assert digests.verify(str(output)) == 'intact'
+    assert json.loads((output / 'network.json').read_text())['precision'] == 'int8'
+    card = json.loads((output / 'model_card.json').read_text())
+    conversion = card['conversion']
+    assert conversion['calibration_pictures'] == 40
+    assert conversion['agreement']['pictures'] == 60
+    assert conversion['agreement']['top1'] >= 0.98
+    assert card['classes'] == 4
+
+
+@pytest.mark.parametrize('runtime', ['onnx', 'litert'])
+def test_other_runtimes_have_int8_networks_that_agree(
+    runtime: RuntimeName, exported: Path, shards: str, tmp_path: Path
+) -> None:
+    output = tmp_path / '1'
+    conversion = Conversion(
+        str(exported), str(output), runtime, 'int8', data=shards, calibration_pictures=40
+    )
+    agreement = convert(conversion, report=lambda line: None)
+    assert agreement
+    assert (agreement.pictures, agreement.top1) == (60, pytest.approx(1, abs=0.02))
+    assert agreement.confidence < 0.1
+    assert (output / FILES[runtime]).exists()
+
+
+def test_an_int8_network_that_disagrees_is_refused_and_nothing_is_written(
+    undecided: Path, shards: str, tmp_path: Path
+) -> None:
+    output = tmp_path / 'shop' / '2'
+    conversion = Conversion(
+        str(undecided), str(output), 'openvino', 'int8', data=shards, calibration_pictures=2
+    )
+    with pytest.raises(UserError, match='must agree with its model on 98% of the validation'):
+        convert(conversion, report=lambda line: None)
+    assert os.listdir(output.parent) == []
+
+
+def test_a_folder_that_is_no_exported_model_is_named(tmp_path: Path) -> None:
+    done = _run(f'--model={tmp_path}', '--to=onnx', f'--output={tmp_path}/shop/1')
+    assert done.returncode == 2
+    assert f'error: {tmp_path}: --model must be a version folder' in done.stderr
+    assert 'Traceback' not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ('change', 'rule'),
+    [
+        ({'runtime': 'onnx', 'precision': 'bf16'}, 'bf16 needs --to=openvino, got onnx'),
+        ({'precision': 'int8'}, 'int8 needs --data'),
+        ({'validation_pictures': 0}, '--validation_pictures must be at least 1, got 0'),
+    ],
+)
+def test_flags_that_do_not_fit_are_refused(change: dict[str, object], rule: str) -> None:
+    fields: dict[str, object] = {'runtime': 'openvino', 'precision': 'fp32', **change}
+    with pytest.raises(UserError, match=rule):
+        Conversion('models/a/1', 'models/b/1', **fields)  # type: ignore[arg-type]
