@@ -15,17 +15,11 @@ Example:
     --model=run/models/product_categories/1,run/models/product_categories/2
 """
 
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
-from typing import TYPE_CHECKING
-
 from absl import flags
 
 from catalog import command_line
-from catalog.process import startup_messages
-
-if TYPE_CHECKING:
-    from serving.measure.measurement import Measurement
+from serving.measure.isolated import measure_alone
+from serving.measure.table import format_table
 
 _MODEL = flags.DEFINE(command_line.PATHS, 'model', None, 'Version folders.', required=True)
 _DATA = flags.DEFINE(
@@ -36,26 +30,12 @@ _PICTURES = flags.DEFINE_integer(
 )
 
 
-def _measure(folder: str, data: str | None, pictures: int) -> 'Measurement':
-    with startup_messages.hide():
-        import tensorflow as tf
-
-        tf.get_logger().setLevel('ERROR')  # hides deprecation warnings
-        from serving.measure.measurement import measure
-
-        return measure(folder, data=data, pictures=pictures)
-
-
 def main(argv: list[str]) -> None:
     """Prints the table."""
     del argv
-    measured = []
-    for folder in _MODEL.value:
-        context = multiprocessing.get_context('spawn')
-        with ProcessPoolExecutor(1, mp_context=context) as process:
-            measured.append(process.submit(_measure, folder, _DATA.value, _PICTURES.value).result())
-    with startup_messages.hide():
-        from serving.measure.table import format_table  # loads TensorFlow
+    measured = [
+        measure_alone(folder, data=_DATA.value, pictures=_PICTURES.value) for folder in _MODEL.value
+    ]
     print(format_table(_MODEL.value, measured))
 
 

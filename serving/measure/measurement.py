@@ -4,7 +4,6 @@ import io
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,38 +13,15 @@ from PIL import Image
 
 from catalog import categories, storage
 from serving.convert.source import count_flops, open_source
+from serving.measure.result import BATCHES, Measurement
 from serving.networks import spec
 from serving.runtimes import opening
 from serving.runtimes.model import Model
 from serving.shard_pictures import labelled
 from serving.shard_pictures.labelled import LabelledPicture
 
-BATCHES = (1, 16)
 _ROUNDS = 20  # timed runs of each batch size, at least
 _WARM_UP_ROUNDS = 3
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """What a model costs.
-
-    Attributes:
-      description: Its runtime and precision.
-      size_bytes: Size of its files.
-      load_seconds: Time to load it.
-      picture_seconds: Median time of a picture, decoding included, for each of `BATCHES`.
-      flops: Floating-point operations of a picture; a multiplication and an addition are two.
-      memory_bytes: Largest memory of the process, less what it had before the model was loaded.
-      accuracy: Share of the pictures that it classifies right; None without a data set.
-    """
-
-    description: str
-    size_bytes: int
-    load_seconds: float
-    picture_seconds: tuple[float, ...]
-    flops: int
-    memory_bytes: int
-    accuracy: float | None
 
 
 def measure(folder: str, *, data: str | None, pictures: int) -> Measurement:

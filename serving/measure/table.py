@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from serving.measure.measurement import BATCHES, Measurement
+from serving.measure.result import BATCHES, Measurement
 
 _HEADER = (
     'model', 'runtime', 'size', 'load',
@@ -22,7 +22,7 @@ def format_table(folders: Sequence[str], measured: Sequence[Measurement]) -> str
                 f'{one.size_bytes / 1e6:,.1f} MB',
                 f'{one.load_seconds:.1f} s',
                 *(f'{1000 * seconds:.1f} ms' for seconds in one.picture_seconds),
-                f'{one.flops / 1e9:,.2f} G',
+                f'{one.flops / 1e6:,.0f} M',
                 f'{one.memory_bytes / 1e6:,.0f} MB',
                 _percent(one.accuracy),
                 _lost(measured[0].accuracy, one.accuracy),

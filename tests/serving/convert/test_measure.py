@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from serving.measure import table
-from serving.measure.measurement import Measurement
+from serving.measure.result import Measurement
 
 
 def test_models_are_measured_side_by_side(
@@ -32,7 +32,7 @@ def test_models_are_measured_side_by_side(
     assert 'openvino fp32' in openvino
     cells = [line.split()[-3:] for line in (saved_model, openvino)]
     assert cells == [[cells[0][0], '0.0', 'points']] * 2  # the same accuracy
-    flops = [line.split(' G ')[0].split()[-1] for line in (saved_model, openvino)]
+    flops = [line.split(' M ')[0].split()[-1] for line in (saved_model, openvino)]
     assert flops[0] == flops[1]
 
 
@@ -42,6 +42,6 @@ def test_the_table_compares_the_accuracy_with_the_first_model() -> None:
     lines = table.format_table(['a/1', 'b/1'], [first, second]).splitlines()
     assert lines[2].split() == [
         'a/1', 'SavedModel', 'fp32', '105.0', 'MB', '4.2', 's', '50.0', 'ms', '45.0', 'ms',
-        '7.00', 'G', '1,000', 'MB', '70.0%', '0.0', 'points',
+        '7,000', 'M', '1,000', 'MB', '70.0%', '0.0', 'points',
     ]  # fmt: skip
     assert lines[3].split()[-4:] == ['MB', '69.0%', '1.0', 'points']
