@@ -60,7 +60,7 @@ class Row:
 
 @contextlib.contextmanager
 def _process(*command: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Runs a server on its cores; yields it and its first line."""
+    """Runs a server on its cores; yields it and its line that says that it is ready."""
     process = subprocess.Popen(
         ['taskset', '-c', _CORES.value, sys.executable, '-m', *command],
         stdout=subprocess.PIPE,
@@ -69,9 +69,9 @@ def _process(*command: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     )
     assert process.stdout
     try:
-        line = process.stdout.readline()
-        if 'ready' not in line:
-            raise RuntimeError(f'{command[0]} did not start: {line!r}')
+        line = next((line for line in process.stdout if line.startswith('ready')), None)
+        if line is None:
+            raise RuntimeError(f'{command[0]} did not start')
         yield process, line
     finally:
         process.terminate()
