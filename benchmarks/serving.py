@@ -87,12 +87,15 @@ def _peak_mb(pid: int) -> float:
 def _post(port: int, path: str, body: Callable[[bytes], bytes]) -> Callable[[], Send]:
     def connect() -> Send:
         connection = http.client.HTTPConnection('127.0.0.1', port, timeout=120)
-        connection.connect()
-        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
         def send(photo: bytes) -> bytes:
-            connection.request('POST', path, body(photo))
-            response = connection.getresponse()
+            try:
+                connection.request('POST', path, body(photo))
+                response = connection.getresponse()
+            except (BrokenPipeError, ConnectionResetError, http.client.RemoteDisconnected):
+                connection.close()  # the server closed it while other clients started
+                connection.request('POST', path, body(photo))
+                response = connection.getresponse()
             content = response.read()
             if response.status != 200:
                 raise RuntimeError(f'{response.status}: {content[:200]!r}')
