@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from catalog.errors import UserError
 from serving.runtimes.model import Model
 from serving.shard_pictures.labelled import LabelledPicture
 
@@ -57,3 +58,17 @@ def measure(
         accuracy=float((new[:, 0] == labels).mean()),
         source_accuracy=float((old[:, 0] == labels).mean()),
     )
+
+
+def check_int8(agreement: Agreement, *, output: str) -> None:
+    """Checks that an int8 network answers like its model.
+
+    Raises:
+      UserError: If the most probable category differs for more than 2 % of the pictures.
+    """
+    if agreement.top1 < LEAST_TOP1:
+        raise UserError(
+            f'{output}: an int8 network must agree with its model on {LEAST_TOP1:.0%} of the '
+            f'validation pictures, got {agreement.top1:.1%} of {agreement.pictures:,}; '
+            'use --precision=bf16 or fp32, or more --calibration_pictures'
+        )

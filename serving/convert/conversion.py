@@ -12,8 +12,8 @@ import numpy as np
 from catalog import atomic_folder, categories, pixels, storage
 from catalog.digests import folder as digests
 from catalog.errors import UserError
-from serving.convert import networks, surroundings
-from serving.convert.agreement import LEAST_TOP1, Agreement, measure
+from serving.convert import agreement, networks, surroundings
+from serving.convert.agreement import Agreement
 from serving.convert.source import MODEL_CARD, Source, open_source
 from serving.networks.network import Precision, RuntimeName
 from serving.runtimes.converted_model import ConvertedModel
@@ -86,10 +86,10 @@ def convert(conversion: Conversion, *, report: Report) -> Agreement | None:
         surroundings.write(
             source, partial, runtime=conversion.runtime, precision=conversion.precision
         )
-        agreement = _compare(conversion, str(partial), report=report)
-        _write_card(conversion, source, partial, agreement=agreement, calibrated=len(calibration))
+        found = _compare(conversion, str(partial), report=report)
+        _write_card(conversion, source, partial, found=found, calibrated=len(calibration))
         digests.write(str(partial))
-    return agreement
+    return found
 
 
 def _calibration(conversion: Conversion, source: Source) -> Sequence[networks.Images]:
@@ -109,17 +109,13 @@ def _compare(conversion: Conversion, folder: str, *, report: Report) -> Agreemen
     report(f'comparing the answers on {len(pictures):,} validation pictures')
     source, converted = SavedModel(conversion.model), ConvertedModel(folder)
     try:
-        agreement = measure(source, converted, pictures)
+        found = agreement.measure(source, converted, pictures)
     finally:
         source.close()
         converted.close()
-    if conversion.precision == 'int8' and agreement.top1 < LEAST_TOP1:
-        raise UserError(
-            f'{conversion.output}: an int8 network must agree with its model on {LEAST_TOP1:.0%} '
-            f'of the validation pictures, got {agreement.top1:.1%} of {agreement.pictures:,}; '
-            'use --precision=bf16 or fp32, or more --calibration_pictures'
-        )
-    return agreement
+    if conversion.precision == 'int8':
+        agreement.check_int8(found, output=conversion.output)
+    return found
 
 
 def _write_card(
@@ -127,7 +123,7 @@ def _write_card(
     source: Source,
     partial: Path,
     *,
-    agreement: Agreement | None,
+    found: Agreement | None,
     calibrated: int,
 ) -> None:
     converted: dict[str, Any] = {
@@ -135,7 +131,7 @@ def _write_card(
         'runtime': conversion.runtime,
         'precision': conversion.precision,
         'calibration_pictures': calibrated,
-        'agreement': None if agreement is None else dataclasses.asdict(agreement),
+        'agreement': None if found is None else dataclasses.asdict(found),
     }
     card = {**source.card, 'conversion': converted}
     text = json.dumps(card, indent=2, ensure_ascii=False) + '\n'

@@ -22,10 +22,13 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> str:
     return make_data_set(folder, validation_counts=[15, 15, 15, 15])
 
 
-def _export(shards: str, folder: Path, *, steps: int) -> Path:
+@pytest.fixture(scope='session')
+def exported(shards: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained model."""
+    folder = tmp_path_factory.mktemp('trained')
     config = TrainConfig(
         batch_size=16,
-        total_steps=steps,
+        total_steps=200,
         model=ModelConfig(channels=8),
         input=InputConfig(height=SIZE, width=SIZE),
         optimizer=OptimizerConfig(learning_rate=0.005),
@@ -34,18 +37,6 @@ def _export(shards: str, folder: Path, *, steps: int) -> Path:
     train(config, data_set.open_data_set(shards), workdir)
     saved_model.export(workdir=workdir, output=str(folder / 'shop' / '1'), top_k=3, threshold=0.5)
     return folder / 'shop' / '1'
-
-
-@pytest.fixture(scope='session')
-def exported(shards: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A trained model."""
-    return _export(shards, tmp_path_factory.mktemp('trained'), steps=200)
-
-
-@pytest.fixture(scope='session')
-def undecided(shards: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model of one step: its categories are nearly equally probable."""
-    return _export(shards, tmp_path_factory.mktemp('undecided'), steps=1)
 
 
 @pytest.fixture(scope='session')
