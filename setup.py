@@ -58,6 +58,7 @@ DEV = [
     'ruff',
     'schemathesis',
     'scikit-learn',
+    'tritonclient[grpc]',  # the Open Inference Protocol's official messages
     'types-protobuf',
     'yamllint',
 ]

@@ -106,7 +106,7 @@ ROOMS = {
         'rest': 'batching models monitoring protocol rest_json runtimes',
         'models': 'batching config monitoring protocol runtimes',
         'intake': 'observation operations protocol',
-        'backends': 'clients operations protocol transports',
+        'backends': 'clients networks operations protocol runtimes transports',
         'observation': '',
         'batching': 'config monitoring protocol runtimes',
         'monitoring': 'protocol',

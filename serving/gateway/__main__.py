@@ -5,6 +5,8 @@ Examples:
   python -m serving.gateway --target=127.0.0.1:8500 --port=8443 --host=0.0.0.0 --tls_cert=cert.pem
       --tls_key=key.pem --api_keys=keys.txt --manifest=shards
 
+  python -m serving.gateway --target=127.0.0.1:9000 --network=converted/product_categories/1
+
   curl -F file=@photo.jpg http://127.0.0.1:8080/predict
   curl -F files=@front.jpg -F files=@back.jpg http://127.0.0.1:8080/v1/products:classify
 
@@ -14,12 +16,15 @@ It does not wait for the model: /readyz reports when both are ready.
 """
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 from absl import flags
 
 from catalog import command_line
 from catalog.errors import UserError
+from serving.backends.backend import Backend
+from serving.backends.open_inference import OpenInference, read_network
 from serving.backends.tf_serving import TensorFlowServing
 from serving.gateway import app, process
 from serving.intake import keys
@@ -41,6 +46,13 @@ _TARGET_CA = flags.DEFINE(
     None,
     "PEM file of the certificates that sign that of the model's server; by default, the connection "
     'has no TLS.',
+)
+_NETWORK = flags.DEFINE(
+    command_line.LOCAL_PATH,
+    'network',
+    None,
+    'Version folder of serving.convert, if the server speaks the Open Inference Protocol v2 '
+    '(OpenVINO Model Server, Triton, KServe) and serves its network.',
 )
 _MODEL = flags.DEFINE_string('model', names.MODEL_NAME, 'Name of the model on its server.')
 _HOST = flags.DEFINE_string(
@@ -114,7 +126,7 @@ def main(argv: list[str]) -> None:
     options = ConnectionOptions(tls=Tls(ca_file=_TARGET_CA.value) if _TARGET_CA.value else None)
     if options.tls:
         options.tls.context()
-    endpoint = _endpoint()
+    connect = _backend(_endpoint(), options)
     json_log.start()
     settings = app.Settings(
         model=_MODEL.value,
@@ -127,13 +139,20 @@ def main(argv: list[str]) -> None:
     )
     listener = process.Listener(_HOST.value, _PORT.value, _TLS_CERT.value, _TLS_KEY.value)
     process.serve(
-        app.build_application(lambda: TensorFlowServing(endpoint, options), settings),
+        app.build_application(connect, settings),
         listener,
         settings.limits,
         on_ready=lambda address: print(
             f'ready: gateway {address}, model {_MODEL.value} at {_TARGET.value}', flush=True
         ),
     )
+
+
+def _backend(endpoint: Endpoint, options: ConnectionOptions) -> Callable[[], Backend]:
+    if not _NETWORK.value:
+        return lambda: TensorFlowServing(endpoint, options)
+    network = read_network(_NETWORK.value)
+    return lambda: OpenInference(endpoint, options, network)
 
 
 def _endpoint() -> Endpoint:

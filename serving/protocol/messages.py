@@ -18,22 +18,7 @@ from google.protobuf import (
     wrappers_pb2,
 )
 
-_Field = descriptor_pb2.FieldDescriptorProto
-
-
-def _field(
-    number: int, name: str, kind: str, *, repeated: bool = False, oneof: bool = False
-) -> _Field:
-    """Returns a field. `kind` is a scalar type, or a message's full name with a leading dot."""
-    field = _Field(name=name, number=number)
-    field.label = _Field.LABEL_REPEATED if repeated else _Field.LABEL_OPTIONAL
-    if kind.startswith('.'):
-        field.type, field.type_name = _Field.TYPE_MESSAGE, kind
-    else:
-        field.type = _Field.Type.Value(f'TYPE_{kind.upper()}')
-    if oneof:
-        field.oneof_index = 0
-    return field
+from serving.protocol.descriptors import field
 
 
 def _add_map(
@@ -42,10 +27,10 @@ def _add_map(
     camel = ''.join(part.capitalize() for part in name.split('_'))
     entry = message.nested_type.add(name=f'{camel}Entry')
     entry.options.map_entry = True
-    entry.field.append(_field(1, 'key', 'string'))
-    entry.field.append(_field(2, 'value', value))
+    entry.field.append(field(1, 'key', 'string'))
+    entry.field.append(field(2, 'value', value))
     kind = f'.{package}.{message.name}.{entry.name}'
-    message.field.append(_field(number, name, kind, repeated=True))
+    message.field.append(field(number, name, kind, repeated=True))
 
 
 def _tensor_map(message: descriptor_pb2.DescriptorProto, *, number: int, name: str) -> None:
@@ -57,14 +42,14 @@ def _tensor_file() -> descriptor_pb2.FileDescriptorProto:
         name='serving/tensor.proto', package='tensorflow', syntax='proto3'
     )
     shape = file.message_type.add(name='TensorShapeProto')
-    shape.nested_type.add(name='Dim').field.append(_field(1, 'size', 'int64'))
-    shape.field.append(_field(2, 'dim', '.tensorflow.TensorShapeProto.Dim', repeated=True))
-    shape.field.append(_field(3, 'unknown_rank', 'bool'))
+    shape.nested_type.add(name='Dim').field.append(field(1, 'size', 'int64'))
+    shape.field.append(field(2, 'dim', '.tensorflow.TensorShapeProto.Dim', repeated=True))
+    shape.field.append(field(3, 'unknown_rank', 'bool'))
 
     tensor = file.message_type.add(name='TensorProto')
-    tensor.field.append(_field(1, 'dtype', 'int32'))  # officially the enum DataType
-    tensor.field.append(_field(2, 'tensor_shape', '.tensorflow.TensorShapeProto'))
-    tensor.field.append(_field(4, 'tensor_content', 'bytes'))
+    tensor.field.append(field(1, 'dtype', 'int32'))  # officially the enum DataType
+    tensor.field.append(field(2, 'tensor_shape', '.tensorflow.TensorShapeProto'))
+    tensor.field.append(field(4, 'tensor_content', 'bytes'))
     for number, name, kind in [
         (5, 'float_val', 'float'),
         (6, 'double_val', 'double'),
@@ -78,7 +63,7 @@ def _tensor_file() -> descriptor_pb2.FileDescriptorProto:
         (16, 'uint32_val', 'uint32'),
         (17, 'uint64_val', 'uint64'),
     ]:
-        tensor.field.append(_field(number, name, kind, repeated=True))
+        tensor.field.append(field(number, name, kind, repeated=True))
     return file
 
 
@@ -90,14 +75,14 @@ def _signature_file() -> descriptor_pb2.FileDescriptorProto:
         dependency=['serving/tensor.proto'],
     )
     info = file.message_type.add(name='TensorInfo')
-    info.field.append(_field(1, 'name', 'string'))
-    info.field.append(_field(2, 'dtype', 'int32'))  # officially the enum DataType
-    info.field.append(_field(3, 'tensor_shape', '.tensorflow.TensorShapeProto'))
+    info.field.append(field(1, 'name', 'string'))
+    info.field.append(field(2, 'dtype', 'int32'))  # officially the enum DataType
+    info.field.append(field(3, 'tensor_shape', '.tensorflow.TensorShapeProto'))
 
     signature = file.message_type.add(name='SignatureDef')
     for number, name in ((1, 'inputs'), (2, 'outputs')):
         _add_map(signature, number, name, package='tensorflow', value='.tensorflow.TensorInfo')
-    signature.field.append(_field(3, 'method_name', 'string'))
+    signature.field.append(field(3, 'method_name', 'string'))
     return file
 
 
@@ -115,19 +100,19 @@ def _serving_file() -> descriptor_pb2.FileDescriptorProto:
     )
     spec = file.message_type.add(name='ModelSpec')
     spec.oneof_decl.add(name='version_choice')
-    spec.field.append(_field(1, 'name', 'string'))
-    spec.field.append(_field(2, 'version', '.google.protobuf.Int64Value', oneof=True))
-    spec.field.append(_field(3, 'signature_name', 'string'))
-    spec.field.append(_field(4, 'version_label', 'string', oneof=True))
+    spec.field.append(field(1, 'name', 'string'))
+    spec.field.append(field(2, 'version', '.google.protobuf.Int64Value', oneof=True))
+    spec.field.append(field(3, 'signature_name', 'string'))
+    spec.field.append(field(4, 'version_label', 'string', oneof=True))
 
     request = file.message_type.add(name='PredictRequest')
-    request.field.append(_field(1, 'model_spec', '.tensorflow.serving.ModelSpec'))
+    request.field.append(field(1, 'model_spec', '.tensorflow.serving.ModelSpec'))
     _tensor_map(request, number=2, name='inputs')
-    request.field.append(_field(3, 'output_filter', 'string', repeated=True))
+    request.field.append(field(3, 'output_filter', 'string', repeated=True))
 
     response = file.message_type.add(name='PredictResponse')
     _tensor_map(response, number=1, name='outputs')
-    response.field.append(_field(2, 'model_spec', '.tensorflow.serving.ModelSpec'))
+    response.field.append(field(2, 'model_spec', '.tensorflow.serving.ModelSpec'))
 
     _add_status_messages(file)
     _add_metadata_messages(file)
@@ -136,29 +121,29 @@ def _serving_file() -> descriptor_pb2.FileDescriptorProto:
 
 def _add_status_messages(file: descriptor_pb2.FileDescriptorProto) -> None:
     request = file.message_type.add(name='GetModelStatusRequest')
-    request.field.append(_field(1, 'model_spec', '.tensorflow.serving.ModelSpec'))
+    request.field.append(field(1, 'model_spec', '.tensorflow.serving.ModelSpec'))
 
     status = file.message_type.add(name='StatusProto')
-    status.field.append(_field(1, 'error_code', 'int32'))  # officially the enum error.Code
-    status.field.append(_field(2, 'error_message', 'string'))
+    status.field.append(field(1, 'error_code', 'int32'))  # officially the enum error.Code
+    status.field.append(field(2, 'error_message', 'string'))
 
     version = file.message_type.add(name='ModelVersionStatus')
-    version.field.append(_field(1, 'version', 'int64'))
-    version.field.append(_field(2, 'state', 'int32'))  # officially the enum State
-    version.field.append(_field(3, 'status', '.tensorflow.serving.StatusProto'))
+    version.field.append(field(1, 'version', 'int64'))
+    version.field.append(field(2, 'state', 'int32'))  # officially the enum State
+    version.field.append(field(3, 'status', '.tensorflow.serving.StatusProto'))
 
     response = file.message_type.add(name='GetModelStatusResponse')
     kind = '.tensorflow.serving.ModelVersionStatus'
-    response.field.append(_field(1, 'model_version_status', kind, repeated=True))
+    response.field.append(field(1, 'model_version_status', kind, repeated=True))
 
 
 def _add_metadata_messages(file: descriptor_pb2.FileDescriptorProto) -> None:
     request = file.message_type.add(name='GetModelMetadataRequest')
-    request.field.append(_field(1, 'model_spec', '.tensorflow.serving.ModelSpec'))
-    request.field.append(_field(2, 'metadata_field', 'string', repeated=True))
+    request.field.append(field(1, 'model_spec', '.tensorflow.serving.ModelSpec'))
+    request.field.append(field(2, 'metadata_field', 'string', repeated=True))
 
     response = file.message_type.add(name='GetModelMetadataResponse')
-    response.field.append(_field(1, 'model_spec', '.tensorflow.serving.ModelSpec'))
+    response.field.append(field(1, 'model_spec', '.tensorflow.serving.ModelSpec'))
     package, value = 'tensorflow.serving', '.google.protobuf.Any'
     _add_map(response, 2, 'metadata', package=package, value=value)
 
