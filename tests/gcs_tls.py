@@ -6,6 +6,7 @@ and forwards them to the store.
 """
 
 import contextlib
+import datetime
 import socket
 import socketserver
 import ssl
@@ -14,7 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.certificates import write_certificate
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 _NAME = '*.googleapis.com'
 _CHUNK_BYTES = 1 << 16
@@ -22,6 +26,33 @@ _HEADERS = {
     b'Transfer-Encoding: identity\r\n': b'',  # unknown to TensorFlow's client
     b'Location: http://www.': b'Location: https://www.',  # where an upload continues
 }
+
+
+def _write_certificate(folder: Path) -> Path:
+    """Writes a key and its self-signed certificate to one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _NAME)])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(_NAME)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / 'googleapis.pem'
+    secret = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    path.write_bytes(secret + certificate.public_bytes(serialization.Encoding.PEM))
+    return path
 
 
 class _Proxy(socketserver.ThreadingTCPServer):
@@ -74,7 +105,7 @@ def running_tls_proxy(store_url: str, folder: Path) -> Iterator[dict[str, str]]:
 
     `folder` receives the certificate.
     """
-    certificate = write_certificate(folder / 'googleapis.pem', host=_NAME)
+    certificate = _write_certificate(folder)
     address = urlsplit(store_url)
     with _Proxy((str(address.hostname), int(address.port or 0)), certificate) as proxy:
         threading.Thread(target=proxy.serve_forever, args=(0.02,), daemon=True).start()

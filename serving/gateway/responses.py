@@ -14,7 +14,7 @@ _CategoryId = Annotated[
 _Index = Annotated[int, Field(ge=0, description='Row of the category in category_names.csv.')]
 _ResponseTime = Annotated[
     _Seconds,
-    Field(description='From the first byte of the request to the answer, upload included.'),
+    Field(description='From the headers of the request to the answer, upload included.'),
 ]
 _InferenceTime = Annotated[_Seconds, Field(description="The model's server, network included.")]
 

@@ -29,5 +29,5 @@ def deadline(request: Request) -> float:
 
 
 def response_time(request: Request) -> float:
-    """Returns the seconds since the first byte of the request."""
+    """Returns the seconds since the headers of the request."""
     return round(time.monotonic() - request.state.started, 6)

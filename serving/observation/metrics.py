@@ -28,7 +28,7 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self._requests = Histogram(
             'gateway_request_seconds',
-            'Time from the first byte of a request to its response.',
+            'Time from the headers of a request to its response.',
             ['path', 'status'],
             buckets=_SECONDS,
             registry=self.registry,

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests import pictures
-from tests.certificates import write_certificate
+from tests.serving.certificates import make_authority
 from tests.serving.colours import BLUE, RED, jpeg
 from tests.serving.gateway.running import RunningGateway, run_gateway, start_gateway
 from tests.serving.running import RunningServer
@@ -27,20 +27,22 @@ def strict(
 ) -> Iterator[RunningGateway]:
     """A gateway with TLS, keys, one origin and low limits."""
     folder = tmp_path_factory.mktemp('strict')
-    certificate = write_certificate(folder / 'cert.pem', host='localhost')
+    authority = make_authority()
+    (folder / 'cert.pem').write_text(authority.server.certificate)
+    (folder / 'key.pem').write_text(authority.server.key)
     digest = hashlib.sha256(HASHED_KEY.encode()).hexdigest()
     (folder / 'keys').write_text(f'# owners\nshop {KEY}\n\npage sha256:{digest}\n')
     running = start_gateway(
         models.grpc,
         folder / 'log',
-        f'--tls_cert={certificate}',
-        f'--tls_key={certificate}',
+        f'--tls_cert={folder / "cert.pem"}',
+        f'--tls_key={folder / "key.pem"}',
         f'--api_keys={folder / "keys"}',
         f'--cors_origins={ORIGIN}',
         '--max_photos=2',
         '--max_photo_mb=0.01',
         '--max_megapixels=0.01',
-        verify=ssl.create_default_context(cafile=str(certificate)),
+        verify=ssl.create_default_context(cadata=authority.certificate),
     )
     yield running
     running.kill()
