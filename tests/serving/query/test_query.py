@@ -193,6 +193,11 @@ def test_a_query_over_rest_to_a_grpc_port_names_the_protocol(images: list[Path])
     )
 
 
+def _take_sigint() -> None:
+    """A shell that runs the tests in the background has them ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize('transport', ['rest', 'grpc'])
 def test_ctrl_c_ends_a_query(images: list[Path], transport: str) -> None:
     with socket.create_server(('127.0.0.1', 0)) as hanging:
@@ -203,6 +208,7 @@ def test_ctrl_c_ends_a_query(images: list[Path], transport: str) -> None:
             cwd=ROOT,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=_take_sigint,
         )
         connection, _ = hanging.accept()
         with connection:

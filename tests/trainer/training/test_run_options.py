@@ -241,5 +241,5 @@ def test_frozen_layers_do_not_change_and_staged_layers_start_later(
 def test_a_split_without_labels_cannot_be_evaluated(data: DataSet, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"validation\.split must have labels, 'predict' has none"):
         _train(data, tmp_path, *_EVALUATED, 'validation.split=predict')
-    with pytest.raises(UserError, match=r"\['predict', 'train', 'validation'\], got 'tset'"):
+    with pytest.raises(UserError, match="one of predict, train, validation, got 'tset'"):
         _train(data, tmp_path / 'other', *_EVALUATED, 'validation.split=tset')
