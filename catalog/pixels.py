@@ -130,6 +130,8 @@ def _decode(data: bytes, header: Header) -> Image.Image:
         rgb = _rgb(picture)
         if header.format == 'gif':
             rgb = _on_canvas(rgb, picture)
+    except BadPicture:
+        raise
     except _DECODER_ERRORS as error:
         raise _bad_picture(error) from error
     turn = _TRANSPOSITIONS.get(_orientation(picture, header))
@@ -150,6 +152,8 @@ def _open(data: bytes, header: Header, *, eighth: bool = False) -> Image.Image:
             picture.info['tile'] = tiles[0] if tiles else None
             picture.load()
             _check_size(picture)
+    except BadPicture:
+        raise
     except _DECODER_ERRORS as error:
         raise _bad_picture(error) from error
     return picture
@@ -174,8 +178,6 @@ def _check_size(picture: Image.Image) -> None:
 
 
 def _bad_picture(error: Exception) -> BadPicture:
-    if isinstance(error, BadPicture):
-        return error
     if isinstance(error, UnidentifiedImageError):
         return BadPicture('corrupt', 'its header cannot be read')
     if isinstance(error, Image.DecompressionBombError):

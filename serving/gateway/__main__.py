@@ -58,7 +58,9 @@ _MODEL = flags.DEFINE_string('model', names.MODEL_NAME, 'Name of the model on it
 _HOST = flags.DEFINE_string(
     'host', '127.0.0.1', 'Address to listen on; 0.0.0.0 for all network interfaces.'
 )
-_PORT = flags.DEFINE_integer('port', 8080, 'HTTP port; 0 lets the system choose one.')
+_PORT = flags.DEFINE_integer(
+    'port', 8080, 'HTTP port; 0 lets the system choose one.', lower_bound=0, upper_bound=65535
+)
 _TLS_CERT = flags.DEFINE(
     command_line.LOCAL_PATH, 'tls_cert', None, 'PEM file of the certificate, for HTTPS.'
 )

@@ -1,5 +1,6 @@
 """The paths that classify photos and products."""
 
+from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, File, Query, Request, UploadFile
@@ -7,6 +8,7 @@ from fastapi import APIRouter, File, Query, Request, UploadFile
 from serving.clients.prediction import Prediction, RankedCategory
 from serving.gateway import routing
 from serving.gateway.responses import Category, Model, PhotoPrediction, ProductPrediction, Sure
+from serving.intake.errors import RequestFailure
 from serving.protocol.names import DEFAULT_SIGNATURE, PRODUCT_SIGNATURE
 
 MIN_LEVELS = 3  # of /predict
@@ -22,6 +24,7 @@ async def predict(
     request: Request, file: Annotated[UploadFile, File(description='The photo.')]
 ) -> PhotoPrediction:
     """Returns the most probable category."""
+    await _check_one_photo(request)
     classifier = routing.classifier(request)
     photos = await classifier.photos.read([file])
     classified = await classifier.classify(
@@ -38,6 +41,17 @@ async def predict(
         model_inference_time=round(classified.seconds, 6),
         **levels,
     )
+
+
+async def _check_one_photo(request: Request) -> None:
+    form = await request.form()
+    photos = sum(not isinstance(value, str) for _, value in form.multi_items())
+    if photos > 1:
+        raise RequestFailure(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            'one_photo',
+            f'Send one photo, got {photos}; /v1/products:classify takes several of one product.',
+        )
 
 
 @ROUTER.post(

@@ -80,6 +80,8 @@ def free_locals(error: BaseException | None) -> None:
     An error and its traceback refer to each other, so that otherwise requests of hundreds of
     megabytes would stay in memory until the garbage collector runs.
     """
-    while error:
+    freed: set[int] = set()
+    while error and id(error) not in freed:  # an error can be its own cause
+        freed.add(id(error))
         traceback.clear_frames(error.__traceback__)
         error = error.__cause__

@@ -68,9 +68,9 @@ class ServerOptions:
                 f'1..{MAX_MESSAGE_BYTES} bytes, got {self.read_seconds} s and '
                 f'{self.max_request_bytes} bytes'
             )
-        for name in ('grpc_port', 'rest_port'):
-            if not 0 <= getattr(self, name) < 1 << 16:
-                raise UserError(f'{name} must be in 0..65535, got {getattr(self, name)}')
+        for flag, port in [('port', self.grpc_port), ('rest_api_port', self.rest_port)]:
+            if not 0 <= port < 1 << 16:
+                raise UserError(f'--{flag} must be in 0..65535, got {port}')
         if min(self.poll_seconds, self.config_poll_seconds) < 0 or self.rest_timeout_seconds <= 0:
             raise UserError(
                 'the polling intervals must not be negative and the REST timeout must be positive, '

@@ -242,4 +242,4 @@ def test_closing_waits_for_queued_requests(recorder: Recorder, tmp_path: Path, p
     one.release()
     closed.result(timeout=300)
     assert recorder.closed
-    assert len(waiting.result(timeout=0)['embedding']) == 1
+    assert len(waiting.result(timeout=300)['embedding']) == 1

@@ -14,6 +14,7 @@ from PIL import Image
 
 from catalog.digests import folder as digests
 from serving.clients import Client, requests
+from serving.operations.errors import ServingError
 from serving.protocol.status import Code, RequestError
 from serving.runtimes import opening, warmup
 from serving.runtimes.converted_model import ConvertedModel
@@ -153,6 +154,19 @@ def test_an_expired_deadline_and_an_unknown_signature_have_their_codes(
     assert len(model.run('', encoded, timeout_seconds=60)['label']) == len(pictures)
 
 
+def _assert_truncated_pictures_are_refused(transport: str, address: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (28, 28, 3), np.uint8)
+    for kind in ('PNG', 'JPEG'):
+        encoded = _png(Image.fromarray(noise), kind)
+        request = requests.classify([encoded[: len(encoded) // 2]])
+        with (
+            Client(address, transport=transport, model='colours') as client,
+            pytest.raises(ServingError, match=r'(?i)truncated') as error,
+        ):
+            client.predict(request.signature, request.inputs, deadline_seconds=60)
+        assert error.value.code == Code.INVALID_ARGUMENT
+
+
 def test_the_server_serves_a_converted_model(
     converted: Callable[..., Path], source: Model, pictures: list[bytes]
 ) -> None:
@@ -167,6 +181,7 @@ def test_the_server_serves_a_converted_model(
                 actual = client.predict(request.signature, request.inputs, deadline_seconds=60)
             np.testing.assert_array_equal(actual['category_id'], expected['category_id'])
             np.testing.assert_allclose(actual['confidence'], expected['confidence'], atol=2e-3)
+            _assert_truncated_pictures_are_refused(transport, address)
         status, metadata = server.http('GET', '/v1/models/colours/metadata')
         signatures = metadata['metadata']['signature_def']['signature_def']
         assert status == 200

@@ -143,6 +143,13 @@ def test_a_bad_photo_is_an_error_with_its_name(gateway: RunningGateway, reason: 
         (
             'POST',
             '/predict',
+            {'files': [('file', ('a', jpeg(RED))), ('files', ('b', b'text'))]},
+            422,
+            'Send one photo, got 2; /v1/products:classify takes several',
+        ),
+        (
+            'POST',
+            '/predict',
             {'content': b'--x', 'headers': {'content-type': 'multipart/form-data'}},
             400,
             'The request cannot be read: ',
