@@ -86,7 +86,7 @@ class ConvertedModel:
             level = self._answers.deepest_level(products)
             return {**self._answers.top(products), 'level': level}
         found = self._run(images, np.arange(len(images)), deadline)
-        return {**self._answers.top(found.pictures), 'embedding': found.embedding}
+        return {**self._answers.top(found.pictures), 'embedding': _unit(found.embedding)}
 
     def _run(
         self, images: Images, product: npt.NDArray[np.int64], deadline: float | None
@@ -115,6 +115,12 @@ class ConvertedModel:
                 f'got {list(images.shape)}'
             )
         return images
+
+
+def _unit(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Returns vectors, [N, d], of length 1; an int8 network rounds its own last step."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
 
 
 def _remaining(deadline: float | None) -> float | None:

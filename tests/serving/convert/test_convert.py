@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from catalog.digests import folder as digests
@@ -13,6 +14,8 @@ from serving.convert import agreement
 from serving.convert.agreement import Agreement
 from serving.convert.conversion import Conversion, convert
 from serving.networks.network import FILES, RuntimeName
+from serving.runtimes import opening
+from serving.shard_pictures import labelled
 
 
 def _run(*flags: object) -> subprocess.CompletedProcess[str]:
@@ -43,6 +46,11 @@ def test_an_int8_network_is_calibrated_compared_and_written(
     assert conversion['agreement']['pictures'] == 60
     assert conversion['agreement']['top1'] >= 0.98
     assert card['classes'] == 4
+    model = opening.open_model(str(output))
+    photos = [picture.encoded for picture in labelled.read(shards, 'validation', limit=8)]
+    embedding = model.run('embedding', {'image_bytes': np.array(photos, object)})['embedding']
+    model.close()
+    np.testing.assert_allclose(np.linalg.norm(embedding, axis=1), 1, atol=1e-6)
 
 
 @pytest.mark.parametrize('runtime', ['onnx', 'litert'])
