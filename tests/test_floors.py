@@ -94,16 +94,16 @@ ROOMS = {
     },
     'serving': {
         'demo': '',
-        'web': '',
+        'web': 'listening',
         'measure': 'convert networks runtimes shard_pictures',
         'convert': 'networks runtimes shard_pictures',
         'index': 'protocol runtimes similar',
-        'gateway': 'backends clients intake observation operations protocol rest similar'
+        'gateway': 'backends clients intake listening observation operations protocol similar'
         ' transports',
         'model_server': 'batching config protocol server',
         'query': 'clients protocol',
         'server': 'batching config models monitoring protocol rest runtimes',
-        'rest': 'batching models monitoring protocol rest_json runtimes',
+        'rest': 'batching listening models monitoring protocol rest_json runtimes',
         'models': 'batching config monitoring protocol runtimes',
         'intake': 'observation operations protocol',
         'backends': 'clients networks operations protocol runtimes transports',
@@ -119,6 +119,7 @@ ROOMS = {
         'transports': 'operations protocol',
         'operations': 'protocol',
         'similar': '',
+        'listening': '',
         'protocol': '',
     },
 }

@@ -29,6 +29,7 @@ from serving.backends.tf_serving import TensorFlowServing
 from serving.gateway import app, process
 from serving.intake import keys
 from serving.intake.options import Limits
+from serving.listening.listener import Listener
 from serving.observation import drift, json_log
 from serving.operations.endpoint import Endpoint
 from serving.protocol import names
@@ -139,7 +140,7 @@ def main(argv: list[str]) -> None:
         prior=drift.read_prior(_MANIFEST.value) if _MANIFEST.value else None,
         index=PublishedIndex(_INDEX.value, report=json_log.info) if _INDEX.value else None,
     )
-    listener = process.Listener(_HOST.value, _PORT.value, _TLS_CERT.value, _TLS_KEY.value)
+    listener = Listener(_HOST.value, _PORT.value, _TLS_CERT.value, _TLS_KEY.value)
     process.serve(
         app.build_application(connect, settings),
         listener,

@@ -5,7 +5,6 @@ import functools
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
@@ -13,30 +12,10 @@ import uvicorn
 
 from catalog.errors import UserError
 from serving.intake.options import Limits
-from serving.rest.connection import Connection
+from serving.listening.connection import Connection
+from serving.listening.listener import Listener, bind
 
 KEEP_ALIVE_SECONDS = 30  # between two requests on one connection
-
-
-@dataclass(frozen=True)
-class Listener:
-    """Where the gateway listens.
-
-    Attributes:
-      host: Address.
-      port: Port; 0 lets the system choose one.
-      tls_cert: PEM file of the certificate with its chain; None for HTTP.
-      tls_key: PEM file of its private key.
-    """
-
-    host: str
-    port: int
-    tls_cert: str | None = None
-    tls_key: str | None = None
-
-    def __post_init__(self) -> None:
-        if (self.tls_cert is None) != (self.tls_key is None):
-            raise UserError('--tls_cert and --tls_key must be given together, got one of them')
 
 
 class _Server(uvicorn.Server):
@@ -82,7 +61,7 @@ def serve(
     Raises:
       UserError: If the port is in use, or the certificate is unusable.
     """
-    with _bind(listener.host, listener.port) as bound:
+    with bind(listener.host, listener.port) as bound:
         config = uvicorn.Config(
             application,
             http=functools.partial(  # type: ignore[arg-type]
@@ -105,25 +84,5 @@ def serve(
             raise UserError(
                 f'--tls_cert and --tls_key must be PEM files of one certificate: {error}'
             ) from error
-        server = _Server(config, on_ready=lambda: on_ready(_address(bound, listener)))
+        server = _Server(config, on_ready=lambda: on_ready(listener.url(bound.getsockname()[1])))
         server.run(sockets=[bound])
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ':' in host else socket.AF_INET
-    # With its protocol named, asyncio sets TCP_NODELAY on connections.
-    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind((host, port))
-    except OSError as error:
-        bound.close()
-        raise UserError(
-            f'--port must be free on --host, got {host}:{port}: {error.strerror}'
-        ) from error
-    return bound
-
-
-def _address(bound: socket.socket, listener: Listener) -> str:
-    host = f'[{listener.host}]' if ':' in listener.host else listener.host
-    return f'http{"s" if listener.tls_cert else ""}://{host}:{bound.getsockname()[1]}'

@@ -1,1 +1,1 @@
-"""Owns the REST API: paths, bodies, connections and the thread that serves them."""
+"""Owns the REST API: paths, bodies and the thread that serves them."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import uvicorn
 
-from catalog.errors import UserError
-from serving.rest.connection import Connection
+from serving.listening import listener
+from serving.listening.connection import Connection
 
 KEEP_ALIVE_SECONDS = 60  # between two requests on one connection
 SEND_SECONDS = 30  # for a client that does not receive its response
@@ -20,20 +20,10 @@ def bind(host: str, port: int) -> socket.socket:
     Raises:
       UserError: If the port is in use.
     """
-    # With its protocol named, asyncio sets TCP_NODELAY on connections; otherwise each response on
-    # a kept connection waits 40 ms for the client's acknowledgement.
-    rest_socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    rest_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    rest_socket = listener.bind(host, port, flag='--rest_api_port')
     if hasattr(socket, 'TCP_USER_TIMEOUT'):  # Linux; connections inherit it
         milliseconds = SEND_SECONDS * 1000
         rest_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
-    try:
-        rest_socket.bind((host, port))
-    except OSError as error:
-        rest_socket.close()
-        raise UserError(
-            f'--rest_api_port must be free on --host, got {host}:{port}: {error.strerror}'
-        ) from error
     return rest_socket
 
 

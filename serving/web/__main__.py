@@ -17,8 +17,8 @@ from absl import flags
 
 from catalog import command_line
 from catalog.errors import UserError
+from serving.listening.listener import Listener
 from serving.web import process
-from serving.web.process import Listener
 
 _GATEWAY = flags.DEFINE_string(
     'gateway', None, 'Address of the gateway, such as http://127.0.0.1:8080.', required=True

@@ -5,12 +5,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from streamlit.web import cli
 
-from catalog.errors import UserError
+from serving.listening.listener import Listener, bind
 
 _SCRIPT = Path(__file__).with_name('script.py')
 _OPTIONS = {
@@ -22,33 +21,6 @@ _OPTIONS = {
     'logger.hideWelcomeMessage': 'true',
     'logger.level': 'warning',
 }
-
-
-@dataclass(frozen=True)
-class Listener:
-    """Where the page listens.
-
-    Attributes:
-      host: Address.
-      port: Port.
-      tls_cert: PEM file of the certificate with its chain; None for HTTP.
-      tls_key: PEM file of its private key.
-    """
-
-    host: str
-    port: int
-    tls_cert: str | None = None
-    tls_key: str | None = None
-
-    def __post_init__(self) -> None:
-        if (self.tls_cert is None) != (self.tls_key is None):
-            raise UserError('--tls_cert and --tls_key must be given together, got one of them')
-
-    @property
-    def url(self) -> str:
-        """The address for a browser."""
-        host = f'[{self.host}]' if ':' in self.host else self.host
-        return f'http{"s" if self.tls_cert else ""}://{host}:{self.port}'
 
 
 def serve(
@@ -69,7 +41,7 @@ def serve(
     Raises:
       UserError: If the port is in use.
     """
-    _check_free(listener)
+    bind(listener.host, listener.port).close()  # a port in use is named first
     options = {
         **_OPTIONS,
         'server.address': listener.host,
@@ -87,19 +59,6 @@ def serve(
     cli.main(standalone_mode=False)
 
 
-def _check_free(listener: Listener) -> None:
-    family = socket.AF_INET6 if ':' in listener.host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((listener.host, listener.port))
-        except OSError as error:
-            raise UserError(
-                f'--port must be free on --host, got {listener.host}:{listener.port}: '
-                f'{error.strerror}'
-            ) from error
-
-
 def _report_ready(listener: Listener, on_ready: Callable[[str], None]) -> None:
     while True:
         try:
@@ -107,5 +66,5 @@ def _report_ready(listener: Listener, on_ready: Callable[[str], None]) -> None:
         except OSError:
             time.sleep(0.1)
         else:
-            on_ready(listener.url)
+            on_ready(listener.url(listener.port))
             return

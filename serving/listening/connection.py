@@ -1,4 +1,4 @@
-"""A connection of the REST server, which ends if its client sends too slowly or nothing."""
+"""A connection of an HTTP server, which ends if its client sends too slowly or nothing."""
 
 import asyncio
 import json
