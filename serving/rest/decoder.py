@@ -5,7 +5,10 @@ requests for seconds.
 """
 
 import multiprocessing
+import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
@@ -17,6 +20,12 @@ from serving.rest_json.request import Decoded, Signatures
 
 LARGE_BODY_BYTES = 4 << 20
 BODIES_OF_A_PROCESS = 16  # then a new process replaces it, which returns its memory
+_MAIN = """
+import sys
+from multiprocessing.connection import Connection
+from serving.rest import decoder
+decoder.decode_all(Connection(int(sys.argv[1])))
+"""
 
 
 def is_large(body: bytes) -> bool:
@@ -74,10 +83,13 @@ class _Process:
     """
 
     def __init__(self) -> None:
-        context = multiprocessing.get_context('spawn')
-        self._connection, connection = context.Pipe()
-        self._process = context.Process(target=_decode_all, args=[connection], daemon=True)
-        self._process.start()
+        self._connection, connection = multiprocessing.Pipe()
+        # multiprocessing.Process would first run the server's main module once more in there.
+        self._process = subprocess.Popen(
+            [sys.executable, '-c', _MAIN, str(connection.fileno())],
+            env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)},
+            pass_fds=[connection.fileno()],
+        )
         connection.close()  # so that its end is noticed
         self.bodies = 0
 
@@ -91,10 +103,11 @@ class _Process:
     def stop(self) -> None:
         self._connection.close()
         self._process.kill()
-        self._process.join()
+        self._process.wait()
 
 
-def _decode_all(connection: 'Connection[Any, Any]') -> None:
+def decode_all(connection: 'Connection[Any, Any]') -> None:
+    """Decodes the bodies that arrive on a connection until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server
     while True:
         try:

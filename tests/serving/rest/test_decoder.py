@@ -1,13 +1,15 @@
 """Large bodies, decoded in a process of their own."""
 
 import json
-import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from serving.protocol.status import Code, RequestError
@@ -24,6 +26,13 @@ def decoder() -> Iterator[Decoder]:
     decoder.close()
 
 
+def children() -> list[psutil.Process]:
+    """The processes of decoders."""
+    return [
+        child for child in psutil.Process().children() if 'decode_all' in ' '.join(child.cmdline())
+    ]
+
+
 def body(value: object) -> bytes:
     return (json.dumps(value) + PADDING).encode()
 
@@ -31,11 +40,23 @@ def body(value: object) -> bytes:
 def test_a_large_body_gives_what_a_small_one_gives(decoder: Decoder) -> None:
     small = decoder.decode(json.dumps({'instances': ['x', 'é']}).encode(), SIGNATURES)
     large = decoder.decode(body({'instances': ['x', 'é']}), SIGNATURES)
-    assert len(multiprocessing.active_children()) == 1
+    assert len(children()) == 1
     assert large.inputs['text'].tolist() == small.inputs['text'].tolist() == [b'x', 'é'.encode()]
     assert (large.signature_name, large.rows) == ('serving_default', True)
     numbers = decoder.decode(body({'signature_name': 'numbers', 'inputs': [7, 300]}), SIGNATURES)
     np.testing.assert_array_equal(numbers.inputs['x'], np.array([7, 44], np.uint8))
+
+
+def test_the_main_module_is_not_run_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    script = tmp_path / 'main.py'
+    script.write_text('raise SystemExit("the main module was run again")')
+    monkeypatch.setattr(sys.modules['__main__'], '__file__', str(script))
+    monkeypatch.setattr(sys.modules['__main__'], '__spec__', None)
+    decoder = Decoder()
+    assert decoder.decode(body({'instances': ['x']}), SIGNATURES).inputs['text'].tolist() == [b'x']
+    decoder.close()
 
 
 def test_the_errors_of_a_large_body_keep_code_and_message(decoder: Decoder) -> None:
@@ -66,7 +87,7 @@ def test_other_threads_run_while_a_large_body_is_decoded(decoder: Decoder) -> No
 
 def test_a_process_that_dies_is_replaced(decoder: Decoder) -> None:
     decoder.decode(body({'instances': ['x']}), SIGNATURES)
-    (child,) = multiprocessing.active_children()
+    (child,) = children()
     os.kill(child.pid, signal.SIGKILL)
     with pytest.raises(
         RequestError, match='the process that decodes large requests died'
@@ -75,4 +96,4 @@ def test_a_process_that_dies_is_replaced(decoder: Decoder) -> None:
     assert caught.value.code == Code.UNAVAILABLE
     assert decoder.decode(body({'instances': ['x']}), SIGNATURES).inputs['text'].tolist() == [b'x']
     decoder.close()
-    assert not multiprocessing.active_children()
+    assert not children()

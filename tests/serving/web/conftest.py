@@ -1,3 +1,4 @@
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -48,6 +49,7 @@ def gateway(
 @pytest.fixture
 def open_page(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
     """Opens the page of a gateway, as a visitor does."""
+    monkeypatch.setitem(sys.modules, '__main__', sys.modules['__main__'])  # Streamlit replaces it
 
     def call(*arguments: str) -> AppTest:
         monkeypatch.setattr('sys.argv', [str(SCRIPT), *arguments])

@@ -100,6 +100,7 @@ def test_uploaded_photos_get_a_category_and_fit_the_screen(
 
 def test_the_camera_takes_the_picture_that_it_shows(page: Any, gateway: RunningGateway) -> None:
     page.get_by_text('Use the camera').click()
+    page.wait_for_function('document.querySelector("video")?.currentTime > 0')  # shows a picture
     page.get_by_role('button', name='Take Photo').click()
     wait_for_heading(page, best(gateway, jpeg(GREEN)))
     assert best(gateway, jpeg(GREEN)) not in {best(gateway, jpeg(RED)), best(gateway, jpeg(BLUE))}
