@@ -7,6 +7,7 @@ cores (--server_cores), the clients on the others.
   predict_on_batch  FastAPI around model.predict_on_batch
   bare: ...         the model called without a server, from as many threads as there are clients
   REST: ..., gRPC:  serving.model_server with batching
+  gateway: ...      serving.gateway before that server, on the same cores
 
 Examples:
   python -m benchmarks.serving --output=run/bench
@@ -47,6 +48,7 @@ _MODELS = flags.DEFINE_list(
 
 CLIENTS = (1, 16)
 _BASELINE = 'predict_on_batch'
+_BOUNDARY = 'photo'
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Row:
 
 @contextlib.contextmanager
 def _process(*command: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Runs a server on its cores; yields it and its line that says that it is ready."""
+    """Runs a server on its cores; yields it and the line that says that it is ready."""
     process = subprocess.Popen(
         ['taskset', '-c', _CORES.value, sys.executable, '-m', *command],
         stdout=subprocess.PIPE,
@@ -84,17 +86,21 @@ def _peak_mb(pid: int) -> float:
     return int(found[1]) / 1024 if found else 0.0
 
 
-def _post(port: int, path: str, body: Callable[[bytes], bytes]) -> Callable[[], Send]:
+def _post(
+    port: int, path: str, body: Callable[[bytes], bytes], content_type: str = 'application/json'
+) -> Callable[[], Send]:
+    headers = {'Content-Type': content_type}
+
     def connect() -> Send:
         connection = http.client.HTTPConnection('127.0.0.1', port, timeout=120)
 
         def send(photo: bytes) -> bytes:
             try:
-                connection.request('POST', path, body(photo))
+                connection.request('POST', path, body(photo), headers)
                 response = connection.getresponse()
             except (BrokenPipeError, ConnectionResetError, http.client.RemoteDisconnected):
                 connection.close()  # the server closed it while other clients started
-                connection.request('POST', path, body(photo))
+                connection.request('POST', path, body(photo), headers)
                 response = connection.getresponse()
             content = response.read()
             if response.status != 200:
@@ -108,6 +114,13 @@ def _post(port: int, path: str, body: Callable[[bytes], bytes]) -> Callable[[], 
 
 def _json(photo: bytes) -> bytes:
     return b'{"instances": [{"b64": "%s"}]}' % base64.b64encode(photo)
+
+
+def _multipart(photo: bytes) -> bytes:
+    return (
+        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="photo.jpg"\r\n'
+        'Content-Type: image/jpeg\r\n\r\n'
+    ).encode() + b'%s\r\n--%s--\r\n' % (photo, _BOUNDARY.encode())
 
 
 def _grpc(port: int) -> Callable[[], Send]:
@@ -183,7 +196,21 @@ def ours(name: str, model: Path, photos: list[bytes]) -> list[Row]:
             }
             loads = {way: _load(connect, photos) for way, connect in connects.items()}
             memory = _peak_mb(process.pid)
-    return [Row(f'{way}: {name}', found, memory) for way, found in loads.items()]
+            rows = [Row(f'{way}: {name}', found, memory) for way, found in loads.items()]
+            return [*rows, through_gateway(name, ports[0], photos)]
+
+
+def through_gateway(name: str, port: int, photos: list[bytes]) -> Row:
+    """Measures `POST /predict` of a gateway before the server at a gRPC port."""
+    with _process('serving.gateway', f'--target=127.0.0.1:{port}', '--model=bench', '--port=0') as (
+        process,
+        ready,
+    ):
+        address = re.search(r'127\.0\.0\.1:(\d+)', ready)
+        assert address
+        form = f'multipart/form-data; boundary={_BOUNDARY}'
+        connect = _post(int(address[1]), '/predict', _multipart, form)
+        return Row(f'gateway: {name}', _load(connect, photos), _peak_mb(process.pid))
 
 
 def print_table(rows: list[Row]) -> None:
@@ -200,15 +227,18 @@ def print_table(rows: list[Row]) -> None:
             )
     print(f'\nrate and p99: compared with {_BASELINE} with as many clients')
     by_name = {row.name: row for row in rows}
-    print('\n| one client, p50 | model ms | gRPC adds | REST adds | REST behind gRPC |')
-    print('|---|---|---|---|---|')
+    print(
+        '\n| one client, p50 | model ms | gRPC adds | REST adds | REST behind gRPC | gateway adds |'
+    )
+    print('|---|---|---|---|---|---|')
     for name in _MODELS.value:
-        model, over_grpc, rest = (
-            by_name[f'{way}: {name}'].loads[0].p50 for way in ('bare', 'gRPC', 'REST')
+        model, over_grpc, rest, gateway = (
+            by_name[f'{way}: {name}'].loads[0].p50 for way in ('bare', 'gRPC', 'REST', 'gateway')
         )
         print(
             f'| {name} | {model:.1f} | {over_grpc - model:.1f} ms, {over_grpc / model - 1:.0%} | '
-            f'{rest - model:.1f} ms, {rest / model - 1:.0%} | {rest - over_grpc:.1f} ms |'
+            f'{rest - model:.1f} ms, {rest / model - 1:.0%} | {rest - over_grpc:.1f} ms | '
+            f'{gateway - model:.1f} ms, {gateway / model - 1:.0%} |'
         )
 
 

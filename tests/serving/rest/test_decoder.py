@@ -47,9 +47,7 @@ def test_a_large_body_gives_what_a_small_one_gives(decoder: Decoder) -> None:
     np.testing.assert_array_equal(numbers.inputs['x'], np.array([7, 44], np.uint8))
 
 
-def test_the_main_module_is_not_run_again(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_main_module_is_not_run_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     script = tmp_path / 'main.py'
     script.write_text('raise SystemExit("the main module was run again")')
     monkeypatch.setattr(sys.modules['__main__'], '__file__', str(script))
