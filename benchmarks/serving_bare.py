@@ -1,6 +1,8 @@
-"""A model called without a server, a process of benchmarks.serving. Prints JSON.
+"""A model called without a server, a process of benchmarks.serving.
 
-python -m benchmarks.serving_bare MODEL FOLDER SECONDS CLIENTS,CLIENTS
+python -m benchmarks.serving_bare MODEL FOLDER
+
+For each line "CLIENTS SECONDS" of the standard input, it runs a load and prints it as JSON.
 """
 
 import dataclasses
@@ -16,20 +18,19 @@ from serving.runtimes.opening import open_model
 
 
 def main() -> None:
-    """Runs the loads one after the other."""
-    path, folder, seconds, clients = sys.argv[1:]
+    """Runs loads until the input ends."""
+    path, folder = sys.argv[1:]
     model = open_model(path)
+    sent = photos(Path(folder), 64)
 
     def send(photo: bytes) -> object:
         return model.run('', {'image_bytes': np.array([photo], object)})
 
-    loads = [
-        serving_load.run(
-            lambda: send, photos(Path(folder), 64), clients=int(count), seconds=float(seconds)
-        )
-        for count in clients.split(',')
-    ]
-    print(json.dumps([dataclasses.asdict(load) for load in loads]))
+    print('ready', flush=True)
+    for line in sys.stdin:
+        clients, seconds = line.split()
+        load = serving_load.run(lambda: send, sent, clients=int(clients), seconds=float(seconds))
+        print(json.dumps(dataclasses.asdict(load)), flush=True)
 
 
 if __name__ == '__main__':
