@@ -1,11 +1,31 @@
 """Packaging: the requirements of each package. Exact versions are pinned in constraints.txt.
 
-`install_requires` is what a Beam worker installs, so it stays light: TensorFlow is in an extra.
+`install_requires` is what a Beam worker installs, so it stays light: TensorFlow is in an extra. A
+worker installs the source distribution that `--setup_file` makes, and reads no constraints: in a
+source distribution, `install_requires` has the exact versions.
 """
+
+from collections.abc import Sequence
+from pathlib import Path
 
 from setuptools import find_packages, setup
 
-BEAM = ['apache-beam[gcp]']
+HERE = Path(__file__).resolve().parent
+
+
+def pin_in_a_source_distribution(requirements: Sequence[str]) -> list[str]:
+    """Returns the requirements, with exact versions if this is in a source distribution."""
+    if not (HERE / 'PKG-INFO').exists():
+        return list(requirements)
+    lines = (HERE / 'constraints.txt').read_text().split()
+    pins = {name: f'{name}=={version}' for name, version in (line.split('==') for line in lines)}
+    return [pins[name] for name in requirements]
+
+
+BEAM = [
+    'apache-beam[gcp]',
+    'setuptools',  # Beam makes the source distribution of --setup_file with it
+]
 TRAIN = [
     'cryptography',  # signed digests of models
     'jinja2',
@@ -73,17 +93,19 @@ setup(
         include=['catalog*', 'beam_pipelines*', 'trainer*', 'serving*', 'configs*']
     ),
     package_data={'': ['py.typed'], 'trainer.report': ['templates/*']},
-    install_requires=[
-        'absl-py',
-        'google-cloud-storage',
-        'google-crc32c',
-        'numpy',
-        'pillow',
-        'protobuf',
-        'pymongo',
-        'simplejpeg',
-        'xxhash',
-    ],
+    install_requires=pin_in_a_source_distribution(
+        [
+            'absl-py',
+            'google-cloud-storage',
+            'google-crc32c',
+            'numpy',
+            'pillow',
+            'protobuf',
+            'pymongo',
+            'simplejpeg',
+            'xxhash',
+        ]
+    ),
     extras_require={
         'beam': BEAM,
         'train': TRAIN,

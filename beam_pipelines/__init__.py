@@ -7,7 +7,8 @@ A room imports only the rooms above it, and `catalog`.
 | `options` | the options that change the result |
 | `table`, `packing` | the columns that move through Beam, and their bytes |
 | `ledger` | where every document and picture ends up |
-| `local` | running a pipeline on this machine: runner, memory, progress |
+| `dataflow` | what Dataflow needs, and following its jobs |
+| `local` | running a pipeline: runner, and on this machine memory and progress |
 | `near_duplicates` | visual hashes, and which of them are near |
 | `scan` | a range of the source: rows, rejected pieces, and the proof that ranges meet |
 | `plan` | split, copies, shard and order of every picture |

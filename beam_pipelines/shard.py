@@ -16,6 +16,7 @@ is unknown to Beam too is an error. Without --runner, the job runs on this machi
 """
 
 import dataclasses
+import functools
 import threading
 import time
 from collections.abc import Callable
@@ -29,7 +30,9 @@ from apache_beam.options.pipeline_options import (
 )
 
 from beam_pipelines import summary
+from beam_pipelines.dataflow import checks
 from beam_pipelines.local import meter, runner
+from beam_pipelines.local.runner import Ending
 from beam_pipelines.options import (
     BALANCES,
     DUPLICATES,
@@ -165,6 +168,14 @@ _OPTION_NAMES = tuple(ShardOptions.__dataclass_fields__)
 def parse(argv: list[str]) -> list[str]:
     """Parses the flags of this job. Returns Beam's arguments, program name first."""
     left = command_line.parse_flags(argv, known_only=True)
+    name = PipelineOptions(left[1:]).view_as(StandardOptions).runner
+    try:
+        beam.runners.create_runner(name or runner.LOCAL_RUNNER)  # imports the runner's own flags
+    except (ValueError, ImportError, AttributeError):
+        command_line.exit_with_error(
+            '--runner must be a runner of Beam, such as '
+            f'{runner.LOCAL_RUNNER} or DataflowRunner, got {name!r}'
+        )
     parser = _BeamArgumentParser(allow_abbrev=False)
     for options in (PipelineOptions, *PipelineOptions.__subclasses__()):
         options._add_argparse_args(parser)
@@ -175,14 +186,6 @@ def parse(argv: list[str]) -> list[str]:
         command_line.exit_with_error(
             f'{unknown[0]!r} is neither a flag of this job nor of Beam{near}. '
             '--help lists the flags'
-        )
-    name = PipelineOptions(left[1:]).view_as(StandardOptions).runner
-    try:
-        beam.runners.create_runner(name or runner.LOCAL_RUNNER)
-    except (ValueError, ImportError, AttributeError):
-        command_line.exit_with_error(
-            '--runner must be a runner of Beam, such as '
-            f'{runner.LOCAL_RUNNER} or DataflowRunner, got {name!r}'
         )
     return left
 
@@ -295,15 +298,29 @@ def main(argv: list[str]) -> None:
         # The exception that ends a thread of Beam's is part of the error that ends the run. Printed
         # by the thread too, it might appear after that error.
         threading.excepthook = lambda arguments: None
-    with folder_lock.own_folder(_OUTPUT.value, owner='beam_pipelines.shard') as ownership:
+    checks.check_options(argv[1:])
+    if checks.is_used(argv[1:]):
+        checks.check_paths(_INPUT.value, _OUTPUT.value)
+    if checks.is_dry_run(argv[1:]):
+        _run(open_job()[0], argv[1:], job.build)
+        return
+    ending = Ending.FINISHED
+    with folder_lock.own_folder(
+        _OUTPUT.value, owner='beam_pipelines.shard', stays=lambda: ending.runs_later
+    ) as ownership:
         opened, derived = open_job()
         finished = commit.prepare(opened.output, resume=_RESUME.value, overwrite=_OVERWRITE.value)
         if finished:
             _compare(opened, argv[1:])
             return
         owned = dataclasses.replace(opened, ownership=ownership)
-        _run(owned, argv[1:], job.build)
-        made = manifest.read(opened.output)
+        ending = _run(owned, argv[1:], job.build)
+        if ending is Ending.FINISHED:
+            made = manifest.read(opened.output)
+    if ending is Ending.LEFT:
+        raise KeyboardInterrupt
+    if ending is not Ending.FINISHED:
+        return
     seconds = time.monotonic() - start
     text = summary.summarize(
         made,
@@ -319,7 +336,13 @@ def _compare(opened: job.Job, beam_arguments: list[str]) -> None:
     """Reports that the finished data set is what the job would write, or raises a UserError."""
     made = manifest.read(opened.output)
     comparison.check_settings(opened, made)
-    _run(opened, beam_arguments, lambda pipeline, job: comparison.build(pipeline, job, made))
+    ending = _run(
+        opened, beam_arguments, lambda pipeline, job: comparison.build(pipeline, job, made)
+    )
+    if ending is Ending.LEFT:
+        raise KeyboardInterrupt
+    if ending is not Ending.FINISHED:
+        return
     print(
         f'complete   {opened.output} already contains the data set of this command; nothing was '
         'written',
@@ -331,14 +354,17 @@ def _run(
     opened: job.Job,
     beam_arguments: list[str],
     build: Callable[[beam.Pipeline, job.Job], None],
-) -> None:
-    """Runs a pipeline of the job and shows its progress."""
+) -> Ending:
+    """Runs a pipeline of the job and shows its progress. Returns how it ended."""
     source_bytes = opened.source.total_bytes()
     local = runner.is_local(beam_arguments)
     with meter.show_progress(source_bytes, local=local) as progress:
         metered = dataclasses.replace(opened, meter=progress)
-        runner.run(
-            lambda pipeline: build(pipeline, metered), beam_arguments, input_bytes=source_bytes
+        return runner.run(
+            lambda pipeline: build(pipeline, metered),
+            beam_arguments,
+            input_bytes=source_bytes,
+            measure=functools.partial(meter.measure_counters, source_bytes=source_bytes),
         )
 
 

@@ -1,1 +1,1 @@
-"""Runs a pipeline on this machine: runner, memory, progress."""
+"""Runs a pipeline: runner, and on this machine memory and progress."""

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -97,3 +97,18 @@ def _done_bytes(done: Counter[str], source_bytes: int) -> float:
 
 def _phase(done: Counter[str]) -> str:
     return 'write' if done['planned_shards'] else 'scan'
+
+
+def measure_counters(counters: Mapping[str, int], source_bytes: int) -> tuple[float, str]:
+    """Returns the share of the work that is done, in [0, 1], and the phase.
+
+    Args:
+      counters: Beam's counters of the job (`pipeline.counters`).
+      source_bytes: Size of the source.
+    """
+    done = Counter(
+        scanned_bytes=counters.get('bytes_scanned', 0),
+        planned_shards=counters.get('shards_planned', 0),
+        written_shards=counters.get('shards_written', 0) + counters.get('shards_found_written', 0),
+    )
+    return _done_bytes(done, source_bytes) / max(2 * source_bytes, 1), _phase(done)

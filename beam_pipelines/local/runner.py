@@ -1,6 +1,7 @@
 """Runs a pipeline: chooses a runner if none is given, and reports errors in one line."""
 
 import builtins
+import enum
 import logging
 import os
 import re
@@ -8,8 +9,17 @@ import sys
 from collections.abc import Callable, Sequence
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import (
+    DirectOptions,
+    GoogleCloudOptions,
+    PipelineOptions,
+    StandardOptions,
+    TestOptions,
+)
+from apache_beam.runners.runner import PipelineResult, PipelineState
 
+from beam_pipelines.dataflow import checks, following
+from beam_pipelines.dataflow.job_state import SubmittedJob
 from beam_pipelines.local import dask_patch, loopback_patch, memory
 from catalog.errors import UserError
 
@@ -26,21 +36,51 @@ _WORKER_LOST = 'Channel closed prematurely'
 _ERRNO = re.compile(r"""\[Errno (\d+)\] (.+?)(?:: ('[^']*'|"[^"]*"))?""")
 
 
+class Ending(enum.Enum):
+    """How `run` ends."""
+
+    FINISHED = enum.auto()
+    DRY = enum.auto()  # nothing was submitted
+    TEMPLATE = enum.auto()  # a launcher submits the job
+    SUBMITTED = enum.auto()  # the job runs on, as --no_wait_until_finish asks
+    LEFT = enum.auto()  # the job runs on after Ctrl-C
+
+    @property
+    def runs_later(self) -> bool:
+        """Whether workers write after this process has ended."""
+        return self in (Ending.TEMPLATE, Ending.SUBMITTED, Ending.LEFT)
+
+
 def run(
-    build: Callable[[beam.Pipeline], None], arguments: Sequence[str], *, input_bytes: int
-) -> None:
-    """Builds a pipeline and runs it to its end.
+    build: Callable[[beam.Pipeline], None],
+    arguments: Sequence[str],
+    *,
+    input_bytes: int,
+    measure: following.Measure | None = None,
+) -> Ending:
+    """Builds a pipeline and runs it to its end, unless the arguments ask for less.
 
     Args:
       build: Adds the steps.
       arguments: Beam's command line arguments.
       input_bytes: Size of the source. A large one gets a process per core in a local run.
+      measure: Returns the progress of a job on Dataflow from its counters.
+
+    Returns:
+      How it ended.
 
     Raises:
       UserError: If a step raised one, in any process.
       OSError: If a step raised one, in any process.
     """
+    checks.check_options(arguments)
     options = _options(arguments, input_bytes=input_bytes)
+    on_dataflow = checks.is_used(arguments)
+    detached = options.view_as(StandardOptions).no_wait_until_finish
+    if on_dataflow:
+        # Beam would wait without a word, and repeat in its log what `following` prints.
+        options.view_as(StandardOptions).no_wait_until_finish = True
+        logging.getLogger('apache_beam').setLevel(logging.CRITICAL)
     if options.view_as(StandardOptions).runner == LOCAL_RUNNER:
         # What a worker logs is part of the error that ends the run.
         logging.getLogger('apache_beam').setLevel(logging.CRITICAL)
@@ -52,13 +92,71 @@ def run(
     if not loopback_patch.patch():
         _warn_of_ports(f'Beam {beam.__version__} opens the ports for its workers')
     try:
-        with beam.Pipeline(options=options) as pipeline:
+        with _new_pipeline(options) as pipeline:
             build(pipeline)
+        if on_dataflow:
+            return finish_on_dataflow(pipeline.result, options, detached=detached, measure=measure)
     except Exception as error:
         expected = _expected_error(error)
         if expected is None:
             raise
         raise expected from error
+    ended = PipelineState.is_terminal(pipeline.result.state)
+    return Ending.FINISHED if ended else Ending.SUBMITTED
+
+
+def _new_pipeline(options: PipelineOptions) -> beam.Pipeline:
+    try:
+        return beam.Pipeline(options=options)
+    except ValueError as error:  # Beam's checks of its own options
+        raise UserError(' '.join(str(error).split())) from error
+
+
+def finish_on_dataflow(
+    result: PipelineResult,
+    options: PipelineOptions,
+    *,
+    detached: bool,
+    measure: following.Measure | None,
+) -> Ending:
+    """Waits for the end of a job on Dataflow, if there is one and it is waited for.
+
+    Args:
+      result: The result of the submitted pipeline.
+      options: Its options.
+      detached: Whether not to wait.
+      measure: As in `run`.
+
+    Returns:
+      How it ended.
+
+    Raises:
+      UserError: If the job failed, or someone else cancelled it.
+      OSError: If a step raised one.
+      KeyboardInterrupt: If Ctrl-C cancelled it.
+    """
+    cloud = options.view_as(GoogleCloudOptions)
+    if options.view_as(TestOptions).dry_run:
+        steps = len(result.job.proto_pipeline.components.transforms)
+        name = result.job.proto.name
+        print(f'dry run    job {name}: {steps} steps; nothing was submitted', flush=True)
+        return Ending.DRY
+    if cloud.template_location:
+        print(f'template   {cloud.template_location}; a launcher submits it', flush=True)
+        return Ending.TEMPLATE
+    job = SubmittedJob(result, cloud)
+    following.announce(job)
+    if detached:
+        print(f'submitted  to follow the job: {job.command("show")}', flush=True)
+        return Ending.SUBMITTED
+    try:
+        return Ending.FINISHED if following.follow(job, measure) else Ending.LEFT
+    except following.JobFailed as error:
+        expected = _expected_error(error)
+        if expected:
+            raise expected from error
+        *_, reason = str(error).strip().splitlines()
+        raise UserError(f'job {job.id}: failed: {reason}; see {job.page}') from error
 
 
 def _warn_of_ports(opened: str) -> None:

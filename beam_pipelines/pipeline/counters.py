@@ -24,6 +24,11 @@ def count_scan(scan: Scan) -> None:
     Metrics.distribution(NAMESPACE, 'documents_a_range').update(scan.counts.documents['read'])
 
 
+def count_planned(shards: int) -> None:
+    """Counts the shards that will be written."""
+    _add('shards_planned', shards)
+
+
 def count_shard(written: WrittenShard) -> None:
     """Counts a shard, and what is only known after it is written."""
     if written.resumed:

@@ -161,7 +161,9 @@ def plan_shards(
     """Returns the layout of the shards."""
     del checked  # only awaited: too many rejects end the job before any shard is written
     layout = classes.build_layout(class_counts, options)
-    meter.add('planned_shards', sum(layout.shards.values()))
+    planned = sum(layout.shards.values())
+    counters.count_planned(planned)
+    meter.add('planned_shards', planned)
     return layout
 
 

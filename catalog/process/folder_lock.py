@@ -18,7 +18,7 @@ import stat
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from catalog import storage, terminal
@@ -68,7 +68,9 @@ class Ownership:
 
 
 @contextlib.contextmanager
-def own_folder(path: str, *, owner: str) -> Iterator[Ownership]:
+def own_folder(
+    path: str, *, owner: str, stays: Callable[[], bool] = lambda: False
+) -> Iterator[Ownership]:
     """Owns a folder for the duration of the block.
 
     A folder that does not exist is created, and deleted again if it is empty at the end.
@@ -79,6 +81,9 @@ def own_folder(path: str, *, owner: str) -> Iterator[Ownership]:
     Args:
       path: Folder, local or gs://.
       owner: Name of this program, for the message to others.
+      stays: Returns at the end whether `.lock` stays, for workers on other machines that write
+        after this process has ended. Then another process may take the folder over, after
+        `object_lease.EXPIRY_SECONDS` on an object store; these workers notice it.
 
     Raises:
       UserError: If another process owns the folder; names that process. If something else than a
@@ -94,9 +99,11 @@ def own_folder(path: str, *, owner: str) -> Iterator[Ownership]:
     text = json.dumps(claim).encode()
     lock = storage.join(path, FILE_NAME)
     if storage.is_remote(path):
-        held = object_lease.hold(lock, text, on_held=lambda found: _held_error(path, found))
+        held = object_lease.hold(
+            lock, text, on_held=lambda found: _held_error(path, found), stays=stays
+        )
     else:
-        held = _hold_file(lock, text, folder=path)
+        held = _hold_file(lock, text, folder=path, stays=stays)
     with held:
         yield Ownership(path, text)
 
@@ -126,7 +133,7 @@ def _describe(found: bytes) -> str:
 
 
 @contextlib.contextmanager
-def _hold_file(path: str, text: bytes, *, folder: str) -> Iterator[None]:
+def _hold_file(path: str, text: bytes, *, folder: str, stays: Callable[[], bool]) -> Iterator[None]:
     existed = os.path.isdir(folder)
     descriptor = _lock_file(path, folder=folder)
     try:
@@ -136,7 +143,7 @@ def _hold_file(path: str, text: bytes, *, folder: str) -> Iterator[None]:
     finally:
         _close_in_children().discard(descriptor)
         # Deleted while it is locked: whoever locks a deleted file notices that and tries again.
-        if _is_at(descriptor, path):
+        if not stays() and _is_at(descriptor, path):
             with contextlib.suppress(OSError):
                 os.unlink(path)
                 if not existed:

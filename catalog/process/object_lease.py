@@ -18,13 +18,20 @@ EXPIRY_SECONDS = 60.0
 
 
 @contextlib.contextmanager
-def hold(path: str, text: bytes, *, on_held: Callable[[bytes], Exception]) -> Iterator[None]:
+def hold(
+    path: str,
+    text: bytes,
+    *,
+    on_held: Callable[[bytes], Exception],
+    stays: Callable[[], bool] = lambda: False,
+) -> Iterator[None]:
     """Holds a lease for the duration of the block.
 
     Args:
       path: The object.
       text: Its contents, different for each owner.
       on_held: Returns the exception to raise if another owner, who wrote this text, is alive.
+      stays: Returns at the end whether the object stays, without further renewal.
     """
     lease = _Lease(path, text, _acquire(path, text, on_held=on_held))
     beat = threading.Thread(target=lease.renew, name='lease', daemon=True)
@@ -34,8 +41,9 @@ def hold(path: str, text: bytes, *, on_held: Callable[[bytes], Exception]) -> It
     finally:
         lease.ended.set()
         beat.join()
-        with contextlib.suppress(OSError):  # without network, it expires
-            _release(path, text)
+        if not stays():
+            with contextlib.suppress(OSError):  # without network, it expires
+                _release(path, text)
 
 
 def _acquire(path: str, text: bytes, *, on_held: Callable[[bytes], Exception]) -> int:

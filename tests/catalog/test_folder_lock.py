@@ -120,6 +120,20 @@ def test_a_released_folder_has_no_lock_file(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_lock_that_stays_serves_workers_until_another_process_takes_over(folder: str) -> None:
+    with folder_lock.own_folder(folder, owner='the first', stays=lambda: True) as first:
+        pass
+    first.require()
+    with folder_lock.own_folder(folder, owner='the second') as second:
+        second.require()
+        with pytest.raises(
+            UserError, match=r'was taken over while this process ran: by the second'
+        ):
+            first.require()
+    with pytest.raises(UserError, match=r'\.lock was deleted'):
+        first.require()
+
+
 def test_a_new_folder_is_deleted_if_it_stays_empty(tmp_path: Path) -> None:
     with folder_lock.own_folder(str(tmp_path / 'new'), owner='the first'):
         pass

@@ -1,0 +1,90 @@
+"""Checks what Dataflow's workers need, before anything is read or submitted."""
+
+from collections.abc import Sequence
+
+from apache_beam.options.pipeline_options import (
+    GoogleCloudOptions,
+    PipelineOptions,
+    SetupOptions,
+    StandardOptions,
+    TestOptions,
+    WorkerOptions,
+)
+
+from catalog import storage
+from catalog.errors import UserError
+
+_RUNNER = 'DataflowRunner'
+_LOCAL = 'is a local path, which workers on other machines do not have'
+
+
+def is_used(arguments: Sequence[str]) -> bool:
+    """Returns whether Beam's arguments name Dataflow's runner."""
+    runner = PipelineOptions(list(arguments)).view_as(StandardOptions).runner or ''
+    return runner.rsplit('.', maxsplit=1)[-1] == _RUNNER
+
+
+def is_dry_run(arguments: Sequence[str]) -> bool:
+    """Returns whether the pipeline is only built."""
+    return bool(PipelineOptions(list(arguments)).view_as(TestOptions).dry_run)
+
+
+def check_options(arguments: Sequence[str]) -> None:
+    """Checks Beam's arguments.
+
+    Raises:
+      UserError: If one is missing on Dataflow, or has an effect on Dataflow only.
+    """
+    options = PipelineOptions(list(arguments))
+    cloud = options.view_as(GoogleCloudOptions)
+    if not is_used(arguments):
+        for name, given in (
+            ('dry_run', is_dry_run(arguments)),
+            ('template_location', cloud.template_location),
+        ):
+            if given:
+                runner = options.view_as(StandardOptions).runner
+                raise UserError(
+                    f'--{name}: is for --runner={_RUNNER}; other runners would run the job, '
+                    f'got {runner or "no --runner"}'
+                )
+        return
+    for name, example in (('project', 'PROJECT'), ('temp_location', 'gs://BUCKET/tmp')):
+        if not getattr(cloud, name):
+            raise UserError(f'--{name}: must be given on Dataflow, like --{name}={example}')
+    setup = options.view_as(SetupOptions)
+    image = options.view_as(WorkerOptions).sdk_container_image
+    if not (image or setup.setup_file or setup.extra_packages):
+        raise UserError(
+            "--sdk_container_image: must be given on Dataflow: Beam's own image does not have "
+            'this package. Without an image, --setup_file=./setup.py installs it on each worker'
+        )
+
+
+def check_paths(inputs: Sequence[str], output: str) -> None:
+    """Checks that workers on other machines reach the input and the output.
+
+    Args:
+      inputs: Paths, globs, or addresses of a database.
+      output: Folder of the data set.
+
+    Raises:
+      UserError: Naming the first path that they do not reach, or would unpack each on its own.
+    """
+    if not storage.is_remote(output):
+        raise UserError(f'--output: {output} {_LOCAL}; on Dataflow, use a folder of a bucket')
+    for path in inputs:
+        if '://' not in path:
+            raise UserError(f'--input: {path} {_LOCAL}; on Dataflow, copy it to a bucket')
+        packed = [name for name in _files(path) if name.lower().endswith('.gz')]
+        if packed:
+            raise UserError(
+                f'--input: {packed[0]} is gzip, which cannot be read by range, so each worker '
+                'would unpack all of it; unpack it once: gcloud storage cat '
+                f'{packed[0]} | gunzip | gcloud storage cp - {packed[0][: -len(".gz")]}'
+            )
+
+
+def _files(path: str) -> list[str]:
+    """Returns the files that a path or glob of a bucket names, or the path itself."""
+    return (storage.glob(path) if storage.is_remote(path) else []) or [path]
