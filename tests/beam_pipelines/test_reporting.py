@@ -168,6 +168,7 @@ def test_beam_metrics_contain_the_ledger(
         'conflicting_pictures': 20,
         'leaked_pictures': made['ledger']['notes']['leaked_pictures'],
         'bytes_scanned': path.stat().st_size,
+        'shards_planned': len(shards),
         'shards_written': len(shards),
         'bytes_written': sum(shard['bytes'] for shard in shards),
     }
