@@ -16,13 +16,15 @@ EXPORT := $(RUN)/models/$(MODEL)/1
 SIMILAR := $(RUN)/similar
 WEB_PORT ?= 8090
 RECIPE := configs/tiny.py
+IMAGE ?=
+TEMPLATE ?=
 
 export TF_CPP_MIN_LOG_LEVEL := 2
 export PYTHONUNBUFFERED := 1
 
 title = @printf '\n== %s\n'
 
-.PHONY: help setup run web test lint fuzz study clean
+.PHONY: help setup run web test lint template fuzz study clean
 
 help:  ## prints this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -85,6 +87,14 @@ lint: $(READY)  ## checks style, types, security and configuration files
 	$(VENV)/bin/mypy
 	$(VENV)/bin/bandit -q -r catalog beam_pipelines trainer serving configs -c pyproject.toml
 	$(VENV)/bin/yamllint -s cloudbuild.yaml serving/tf_serving
+
+template: $(READY)  ## writes a flex template of Dataflow: IMAGE=REGISTRY/beam:TAG TEMPLATE=gs://BUCKET/shard.json
+	@[ -n '$(IMAGE)' ] && [ -n '$(TEMPLATE)' ] || \
+	  { echo 'error: IMAGE and TEMPLATE must be given, like IMAGE=REGISTRY/beam:TAG TEMPLATE=gs://BUCKET/shard.json' >&2; exit 2; }
+	@mkdir -p $(RUN)
+	$(PY) -m beam_pipelines.template > $(RUN)/template_metadata.json
+	gcloud dataflow flex-template build '$(TEMPLATE)' --image='$(IMAGE)' --sdk-language=PYTHON \
+	  --metadata-file=$(RUN)/template_metadata.json
 
 fuzz: $(READY)  ## fuzzes the readers of BSON and of pictures (a million mutants), an hour
 	HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -q tests/beam_pipelines/scan/test_bson_scans.py -k any_damage --timeout=1800

@@ -16,4 +16,5 @@ A room imports only the rooms above it, and `catalog`.
 | `pipeline` | the Beam steps and their order |
 | `summary` | the printed summary |
 | `shard` | the command line |
+| `template` | the flags as the parameters of a flex template |
 """

@@ -49,6 +49,7 @@ ROOMS = {
         'errors': '',
     },
     'beam_pipelines': {
+        'template': 'shard',
         'shard': 'dataflow local options pipeline scan summary write',
         'pipeline': 'ledger local near_duplicates options packing plan scan table write',
         'summary': 'ledger write',
