@@ -86,7 +86,7 @@ class MetricWriter:
 
         Args:
           values: All values of the config by name.
-          identity: Those that do not change when the run resumes; with the name of the workdir,
+          identity: Those that do not change when the run resumes; with the path of the workdir,
             they identify the trial.
         """
         plain = {
@@ -137,9 +137,10 @@ def _write_errors(workdir: str) -> Iterator[None]:
 
 
 def _trial_id(workdir: str, identity: Mapping[str, Any]) -> str:
-    name = Path(workdir).absolute().name
-    document = json.dumps([name, dict(identity)], sort_keys=True)
-    return f'{name}-{hashlib.sha256(document.encode()).hexdigest()[:12]}'
+    # By the whole path: runs of one config may have workdirs of one name, as `a/work` and `b/work`.
+    path = workdir if storage.is_remote(workdir) else str(Path(workdir).absolute())
+    document = json.dumps([path, dict(identity)], sort_keys=True)
+    return f'{Path(path).name}-{hashlib.sha256(document.encode()).hexdigest()[:12]}'
 
 
 def _line(metrics: Mapping[str, float]) -> str:

@@ -29,6 +29,7 @@ from trainer.metrics.classification import Metrics
 from trainer.models import weights
 from trainer.monitoring import metric_writers, wandb_sync
 from trainer.monitoring.profiler import Profiler
+from trainer.optim import stretched
 from trainer.training import resume
 from trainer.training.build import build_state, load_initial_weights
 from trainer.training.reporter import Reporter
@@ -69,6 +70,7 @@ class _Run:
     undecodable: UndecodableLog
     check_owned: Callable[[], None]
     observe: Observe | None
+    before: TrainConfig | None  # the config of the run when it stopped
 
     @property
     def is_chief(self) -> bool:
@@ -105,14 +107,25 @@ def train(
         workers = Workers(cluster, strategy)
         info = data_info(data, config)
         with resume.own_workdir(workdir, workers=workers) as check_owned:
-            resume.claim_workdir(workdir, config=config, data=data, info=info, workers=workers)
+            before = resume.claim_workdir(
+                workdir, config=config, data=data, info=info, workers=workers
+            )
             with sources.input_errors_named(data, split='train'):  # a cached set is read here
                 undecodable = UndecodableLog(data.paths('train'))
                 state = build_state(
                     config, data, info, strategy=strategy, cluster=cluster, undecodable=undecodable
                 )
             run = _Run(
-                config, data, info, workdir, workers, state, undecodable, check_owned, observe
+                config,
+                data,
+                info,
+                workdir,
+                workers,
+                state,
+                undecodable,
+                check_owned,
+                observe,
+                before,
             )
             first, last = _train_to_end(run, strategy)
             workers.wait()  # for the last line of the chief
@@ -151,9 +164,10 @@ def _train_to_end(run: _Run, strategy: tf.distribute.Strategy) -> tuple[int, int
             storage.join(run.workdir, naming.TENSORBOARD), config.board, done=step, silent=silent
         ) as profiler,
         contextlib.closing(
-            Reporter(board, config=config, info=run.info, state=state, step=step)
+            Reporter(board, config=config, info=run.info, state=state, step=step, silent=silent)
         ) as reporter,
     ):
+        _report_start(run, reporter, step=step)
         board.log_config(files.flat(config), identity=files.identity(config))
         while step < config.total_steps and not run.is_over:
             profiler.on_step(step)
@@ -179,7 +193,25 @@ def _train_to_end(run: _Run, strategy: tf.distribute.Strategy) -> tuple[int, int
             if signal and step < config.total_steps:
                 run.workers.wait()  # for the checkpoint of the chief
                 raise signals.Stopped(step=step, by=signal)
+        if run.is_over:
+            reporter.message(
+                f'over after {config.validation.patience} evaluations without a better '
+                f'{config.validation.metric} than that of step {int(state.best.step.numpy()):,}'
+            )
     return first, step
+
+
+def _report_start(run: _Run, reporter: Reporter, *, step: int) -> None:
+    """Says where the run begins or what it resumed, and whether its schedule has another end."""
+    now = run.config.total_steps
+    if not step:
+        reporter.message(f'starting at step 0 of {now:,} in {run.workdir}')
+        return
+    reporter.message(f'resumed from the checkpoint of step {step:,} of {now:,} in {run.workdir}')
+    before = run.before.total_steps if run.before else now
+    if before != now:
+        config = run.config.optimizer
+        reporter.message(stretched.describe(config, step=step, before=before, now=now))
 
 
 def _check_pictures(run: _Run, *, step: int) -> None:
@@ -232,7 +264,7 @@ def _use_evaluation(
         metric = config.optimizer.schedule.plateau_metric
         state.plateau.observe(getattr(evaluation.metrics, metric), config.optimizer.schedule)
     if state.best.observe(evaluation.metrics, config.validation, step=step) and run.is_chief:
-        with reporter.saving():
+        with reporter.saving(f'the best weights, those of step {step:,},'):
             checkpoint.save_best(state.shared_checkpoint(), run.workdir, step=step)
     if run.observe:
         run.observe(step, evaluation.metrics)
@@ -242,7 +274,7 @@ def _save(run: _Run, board: Board, reporter: Reporter, *, step: int) -> None:
     run.check_owned()
     check_weights(run.state, step=step)
     keep = run.config.keep_checkpoints
-    with reporter.saving():
+    with reporter.saving(f'the checkpoint of step {step:,}'):
         resume.save(run.state, run.workdir, step=step, keep=keep, workers=run.workers)
     if run.config.board.histograms:
         board.log_histograms(dict(weights.weight_paths(run.state.network)), step=step)

@@ -1,4 +1,4 @@
-"""Logs the sums of a window: to metrics.jsonl, to TensorBoard, to the terminal."""
+"""Logs the sums of a window, and what a run does: to files, to TensorBoard, to standard error."""
 
 import contextlib
 import time
@@ -26,7 +26,19 @@ class Reporter:
         info: DataInfo,
         state: State,
         step: int,
+        silent: bool,
     ) -> None:
+        """Takes the parts of a run that starts or resumes at `step`.
+
+        Args:
+          board: Writes the metrics.
+          config: The config of the run.
+          info: The data set.
+          state: The state of the run.
+          step: Steps that are done.
+          silent: Whether nothing is printed: for workers other than the chief.
+        """
+        self._silent = silent
         self._board = board
         self._config = config
         self._state = state
@@ -40,8 +52,9 @@ class Reporter:
         self._logged_step = step
         self._logged_at = time.monotonic()
         self._saving_seconds = 0.0
-        self._progress = Progress('training', total=config.total_steps, unit='step')
-        self._progress.update(step)
+        self._progress = Progress(
+            'training', total=config.total_steps, unit='steps', first=step, lines=True
+        )
 
     def log(self, *, step: int, validation: Mapping[str, float]) -> None:
         """Logs the window that ends after `step` steps, with the metrics of an evaluation."""
@@ -66,14 +79,24 @@ class Reporter:
         }
         self._saving_seconds = 0.0
         self._board.log(metrics, measured=measured)
-        self._progress.update(step, note=f'loss {means["loss"]:.3f}, {rate:,.0f} {self._unit}/s')
+        if not self._silent:
+            shown = {**means, **validation}
+            values = [f'{name} {value:.4f}' for name, value in shown.items()]
+            self._progress.update(step, note=f'{rate:,.0f} {self._unit}/s, {", ".join(values)}')
+
+    def message(self, text: str) -> None:
+        """Prints a line about the run, such as what it resumed."""
+        if not self._silent:
+            self._progress.message(f'training: {text}')
 
     @contextlib.contextmanager
-    def saving(self) -> Iterator[None]:
-        """Counts the time of the block as time spent saving."""
+    def saving(self, saved: str) -> Iterator[None]:
+        """Counts the time of the block as time spent saving, and prints what was saved."""
         start = time.monotonic()
         yield
-        self._saving_seconds += time.monotonic() - start
+        seconds = time.monotonic() - start
+        self._saving_seconds += seconds
+        self.message(f'saved {saved} in {seconds:.1f}s')
 
     def _input_wait_share(self, *, seconds: float) -> float:
         waited = float(self._state.input_seconds.numpy())
@@ -82,4 +105,5 @@ class Reporter:
 
     def close(self) -> None:
         """Ends the progress line on the terminal."""
-        self._progress.close()
+        if not self._silent:
+            self._progress.close()

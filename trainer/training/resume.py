@@ -105,7 +105,7 @@ def _nothing() -> None:
 
 def claim_workdir(
     workdir: str, *, config: TrainConfig, data: DataSet, info: DataInfo, workers: Workers
-) -> None:
+) -> TrainConfig | None:
     """Makes a folder the workdir of a run, or checks that it is the workdir of this run.
 
     The chief writes; the other workers check that they see what it wrote.
@@ -113,12 +113,16 @@ def claim_workdir(
     Until a run has saved its first checkpoint, the folder belongs to no run: a start that failed
     can be corrected.
 
+    Returns:
+      To the chief of a run that has begun, the config that it had; else None.
+
     Raises:
       UserError: If the workdir holds another run or other files, or the workers do not share the
         folder.
     """
+    before = None
     if workers.cluster.is_chief:
-        _write_or_check(workdir, config=config, data=data, info=info)
+        before = _write_or_check(workdir, config=config, data=data, info=info)
     workers.wait()
     if not workers.cluster.is_chief:
         if not storage.exists(storage.join(workdir, naming.CONFIG)):
@@ -127,13 +131,18 @@ def claim_workdir(
                 f'{workers.cluster.index} does not see the files of the chief'
             )
         _check(workdir, config=config, data=data)
+    return before
 
 
-def _write_or_check(workdir: str, *, config: TrainConfig, data: DataSet, info: DataInfo) -> None:
+def _write_or_check(
+    workdir: str, *, config: TrainConfig, data: DataSet, info: DataInfo
+) -> TrainConfig | None:
     has_config = storage.exists(storage.join(workdir, naming.CONFIG))
+    before = None
     if _is_begun(workdir) and has_config:
         run_files.check_deterministic(config, workdir)
         _check(workdir, config=config, data=data)
+        before = run_files.restore_config(workdir)
     elif not has_config and checkpoint.steps(workdir):
         raise UserError(
             f'{workdir}: a workdir with checkpoints must have a {naming.CONFIG}, got none; '
@@ -143,6 +152,7 @@ def _write_or_check(workdir: str, *, config: TrainConfig, data: DataSet, info: D
         run_files.check_no_other_files(workdir)
     run_files.save_info(info, data, workdir)
     run_files.save_config(config, workdir)  # last: it makes the folder a workdir
+    return before
 
 
 def _is_begun(workdir: str) -> bool:

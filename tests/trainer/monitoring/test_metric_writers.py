@@ -14,7 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+import werkzeug.test
 from PIL import Image
+from tensorboard import program
+from tensorboard.backend import application
+from tensorboard.backend.event_processing import data_ingester
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 from tensorboard.summary.writer import event_file_writer
@@ -150,13 +154,47 @@ def test_each_run_is_a_trial_of_its_own_in_the_hparams_plugin(tmp_path: Path) ->
     runs = {
         'first': config,
         'second': config,
-        'other/first': dataclasses.replace(config, seed=1),
+        'other/first': config,  # a workdir of the same name
+        'last': dataclasses.replace(config, seed=1),
     }
-    for name, values in runs.items():
+    for number, (name, values) in enumerate(runs.items()):
         _log_config(tmp_path / name, values)
-    trials = {name: _trial(tmp_path / name) for name in runs}
-    assert len(set(trials.values())) == 3
-    assert trials['second'].startswith('second-')
+        with metric_writers.MetricWriter(str(tmp_path / name), step=0) as writer:
+            writer.log({'step': 1, 'loss': 0.5 + number}, measured={})
+    rows = _hparams_rows(tmp_path, metric='loss')
+    assert sorted(loss for _, loss in rows) == [0.5, 1.5, 2.5, 3.5]
+    assert [name.rsplit('-', 1)[0] for name, _ in sorted(rows, key=lambda row: row[1])] == [
+        'first',
+        'second',
+        'first',
+        'last',
+    ]
+
+
+def _hparams_rows(logdir: Path, *, metric: str) -> list[tuple[str, float]]:
+    """Returns the rows that TensorBoard's HParams page asks its server for: trial and metric."""
+    board = program.TensorBoard()
+    board.configure(argv=['tensorboard', f'--logdir={logdir}'])
+    ingester = data_ingester.LocalDataIngester(board.flags)
+    ingester.deprecated_multiplexer.AddRunsFromDirectory(str(logdir))
+    ingester.deprecated_multiplexer.Reload()
+    app = application.TensorBoardWSGIApp(
+        board.flags,
+        board.plugin_loaders,
+        ingester.data_provider,
+        board.assets_zip_provider,
+        ingester.deprecated_multiplexer,
+    )
+    query = {
+        'experimentName': '',
+        'allowedStatuses': ['STATUS_UNKNOWN', 'STATUS_RUNNING', 'STATUS_SUCCESS'],
+        'colParams': [{'metric': {'tag': metric, 'group': ''}}],
+        'startIndex': 0,
+        'sliceSize': 100,
+    }
+    url = '/data/plugin/hparams/session_groups'
+    found = werkzeug.test.Client(app).post(url, json=query).get_json()
+    return [(group['name'], group['metricValues'][0]['value']) for group in found['sessionGroups']]
 
 
 def test_a_resumed_run_keeps_its_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
