@@ -52,7 +52,8 @@ $(RUN)/shards/manifest.json: $(RUN)/sample/train.bson
 
 $(WORK)/report/evaluation.json: $(RUN)/shards/manifest.json $(RECIPE)
 	$(title) 'training: $(RECIPE)'
-	$(PY) -m trainer.task --config=$(RECIPE) --data=$(RUN)/shards --workdir=$(WORK)
+	$(PY) -m trainer.task --config=$(RECIPE) --data=$(RUN)/shards --workdir=$(WORK) \
+	  --config.validation.every_steps=300
 	$(title) 'evaluation: on the validation split'
 	$(PY) -m trainer.evaluate --workdir=$(WORK) --data=$(RUN)/shards --split=validation --output=$(@D)
 

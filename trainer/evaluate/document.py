@@ -12,6 +12,7 @@ from trainer import naming
 from trainer.evaluate import rows
 from trainer.evaluate.result import EvaluationResult
 from trainer.metrics.calibration import BINS, Reliability
+from trainer.metrics.label_errors import LEAST_CONFIDENCE, LEAST_KAPPA
 from trainer.metrics.subset_metrics import SubsetMetrics
 
 LABEL_ERRORS_HEADER = [
@@ -44,7 +45,11 @@ DEFINITIONS = {
     'coverage': 'The largest share of the products that can be auto-classified, the most confident '
     'first, with the target accuracy.',
     'intervals': '95 %, percentile bootstrap over products, 1,000 samples.',
-    'suspects': 'Suspected label errors, by confident learning (Northcutt et al., 2021).',
+    'roc_curves': 'The mean true positive rate of the classes, or of the nodes of a level, at each '
+    'false positive rate.',
+    'suspects': 'Suspected label errors, by confident learning (Northcutt et al., 2021). None '
+    "if the 95 % interval of Cohen's kappa is not above least_kappa; the suggested class has at "
+    'least the confidence least_confidence.',
     'undecodable': 'Pictures that no decoder reads are left out. A product is evaluated on its '
     'other pictures, or not at all if it has none.',
     'without_leaked': 'Without the products, or pictures, whose bytes are also in train.',
@@ -64,6 +69,10 @@ def build_document(evaluation: EvaluationResult, tree: Categories) -> dict[str, 
     fitted = evaluation.temperatures
     return {
         **_subset(evaluation.products),
+        'levels': [
+            {**dataclasses.asdict(level), 'roc_auc': dataclasses.asdict(roc.auc)}
+            for level, roc in zip(evaluation.products.levels, evaluation.roc, strict=True)
+        ],
         'unit': 'product',
         'split': evaluation.split,
         'step': evaluation.step,
@@ -71,6 +80,14 @@ def build_document(evaluation: EvaluationResult, tree: Categories) -> dict[str, 
         'data_manifest_sha256': evaluation.data_digest,
         'intervals': {name: list(ends) for name, ends in evaluation.intervals.items()},
         'roc_auc': dataclasses.asdict(evaluation.roc_auc),
+        'roc_curves': [
+            {
+                'level': roc.level,
+                'false_positive_rate': roc.curve.false_positive_rate.tolist(),
+                'true_positive_rate': roc.curve.true_positive_rate.tolist(),
+            }
+            for roc in evaluation.roc
+        ],
         'thirds': [dataclasses.asdict(shot) for shot in evaluation.shots],
         'coverage': [dataclasses.asdict(found) for found in evaluation.coverage],
         'temperature': {
@@ -84,7 +101,13 @@ def build_document(evaluation: EvaluationResult, tree: Categories) -> dict[str, 
                 evaluation.shown_id(id_) for id_ in evaluation.not_evaluated
             ],
         },
-        'suspects': {'count': len(evaluation.label_errors), 'file': naming.LABEL_ERRORS},
+        'suspects': {
+            'count': len(evaluation.label_errors),
+            'file': naming.LABEL_ERRORS,
+            'has_learned': evaluation.label_errors.has_learned,
+            'least_kappa': LEAST_KAPPA,
+            'least_confidence': LEAST_CONFIDENCE,
+        },
         'without_leaked': _subset(evaluation.products_without_leaked),
         'pictures': {
             **_subset(evaluation.pictures),
@@ -94,7 +117,7 @@ def build_document(evaluation: EvaluationResult, tree: Categories) -> dict[str, 
             field.name: getattr(evaluation.coverage_curve, field.name).tolist()
             for field in dataclasses.fields(evaluation.coverage_curve)
         },
-        'classes': rows.class_rows(evaluation.confusion, tree),
+        'classes': rows.class_rows(evaluation, tree),
         'most_confused': rows.confused_rows(evaluation.confusion, tree),
         'definitions': definitions(evaluation),
     }

@@ -26,9 +26,9 @@ from trainer.inference.split_scores import ScoredProducts
 from trainer.metrics import bootstrap, coverage, prediction_table, shots
 from trainer.metrics.calibration import FittedTemperatures, Temperatures
 from trainer.metrics.classification import TOP
-from trainer.metrics.label_errors import LabelErrors, find_label_errors
+from trainer.metrics.label_errors import find_label_errors
+from trainer.metrics.level_roc import LevelRocAccumulator
 from trainer.metrics.prediction_table import Predictions
-from trainer.metrics.roc_auc import RocAuc, RocAucAccumulator
 from trainer.metrics.subset_metrics import ExampleAccumulator
 from trainer.undecodable.log import UndecodableLog
 from trainer.undecodable.place import Place
@@ -108,7 +108,7 @@ def evaluate(
 class _Counted:
     products: ExampleAccumulator
     pictures: ExampleAccumulator
-    roc_auc: RocAuc
+    roc: LevelRocAccumulator  # of products
     predictions: Predictions  # of products
     undecodable: tuple[Place, ...]
     not_evaluated: tuple[int, ...]
@@ -126,7 +126,7 @@ def _count(
 ) -> _Counted:
     """Counts pictures and products, and writes the table of predictions for the products."""
     products, pictures = ExampleAccumulator(data.categories), ExampleAccumulator(data.categories)
-    auc = RocAucAccumulator(data.num_classes)
+    roc = LevelRocAccumulator(data.categories)
     progress = Progress('evaluate', total=data.split(split).pictures, unit='picture')
     with prediction_table.open_writer(str(table), data.keys) as writer:
         for piece in pieces:
@@ -134,7 +134,7 @@ def _count(
             pictures.update(best, piece.pictures.probabilities)
             best = top_predictions(piece.products, top_k=top_k, temperature=temperatures.product)
             products.update(best, piece.products.probabilities)
-            auc.update(labels=piece.products.label, probabilities=piece.products.probabilities)
+            roc.update(labels=piece.products.label, probabilities=piece.products.probabilities)
             writer.write(best)
             progress.update(pictures.examples)
     progress.close()
@@ -147,7 +147,7 @@ def _count(
     return _Counted(
         products,
         pictures,
-        auc.compute(),
+        roc,
         predictions,
         undecodable=tuple(undecodable.places),
         not_evaluated=tuple(not_evaluated),
@@ -179,7 +179,16 @@ def _evaluation(
     products, products_without_leaked = counted.products.compute()
     pictures, pictures_without_leaked = counted.pictures.compute()
     curve = coverage.coverage_curve(predictions.confidence[:, 0], predictions.hit)
-    label_errors = _label_errors(predictions, num_classes=data.num_classes)
+    intervals = bootstrap.confidence_intervals(predictions, target=target)
+    label_errors = find_label_errors(
+        label=predictions.label,
+        own=np.exp(predictions.label_log_probability),
+        predicted=predictions.predicted,
+        probability=predictions.probability,
+        confidence=predictions.confidence,
+        kappa=intervals['kappa'][0],
+        num_classes=data.num_classes,
+    )
     shown = showcase.select_showcase(predictions, label_errors, confusion)
     return EvaluationResult(
         split=split,
@@ -192,13 +201,14 @@ def _evaluation(
         pictures=pictures,
         pictures_without_leaked=pictures_without_leaked,
         confusion=confusion,
-        roc_auc=counted.roc_auc,
+        roc=counted.roc.compute(),
+        leaf_auc=counted.roc.compute_by_leaf(),
         shots=shots.compute_shot_metrics(confusion, np.asarray(run.info.natural_prior)),
         temperatures=temperatures,
         coverage_curve=coverage.thin_curve(curve),
         coverage=coverage.coverage_at_targets(curve, sorted({*coverage.TARGETS, target})),
         target=target,
-        intervals=bootstrap.confidence_intervals(predictions, target=target),
+        intervals=intervals,
         predictions=predictions,
         label_errors=label_errors,
         showcase=shown,
@@ -206,16 +216,6 @@ def _evaluation(
         undecodable=counted.undecodable,
         not_evaluated=counted.not_evaluated,
         keys=data.keys,
-    )
-
-
-def _label_errors(predictions: Predictions, *, num_classes: int) -> LabelErrors:
-    return find_label_errors(
-        label=predictions.label,
-        own=np.exp(predictions.label_log_probability),
-        predicted=predictions.predicted,
-        probability=predictions.probability,
-        num_classes=num_classes,
     )
 
 

@@ -7,6 +7,7 @@ from catalog.formats import image_header
 from trainer.evaluate import document, rows, text
 from trainer.evaluate.result import EvaluationResult
 from trainer.metrics.classification import Confusion, Ints
+from trainer.metrics.roc_auc import RocCurve
 from trainer.report import charts, pages
 
 _MAX_WEAKEST = 10
@@ -17,7 +18,7 @@ _MAX_CLASSES_IN_MATRIX = 60  # with more, cells are too small to see
 def render_page(evaluation: EvaluationResult, tree: Categories) -> bytes:
     """Returns the page; names are escaped, images are embedded."""
     products = evaluation.products
-    classes = rows.class_rows(evaluation.confusion, tree)
+    classes = rows.class_rows(evaluation, tree)
     supported = [row for row in classes if row['support']]
     matrix = confusion_chart(evaluation.confusion, tree)
     at_target = evaluation.coverage_at_target
@@ -43,6 +44,7 @@ def render_page(evaluation: EvaluationResult, tree: Categories) -> bytes:
         metrics=rows.metric_rows(evaluation),
         level_header=rows.LEVEL_HEADER,
         levels=rows.level_rows(evaluation),
+        roc_chart=pages.data_uri(charts.roc(_named_curves(evaluation))),
         shot_header=rows.SHOT_HEADER,
         shots=rows.shot_rows(evaluation),
         label_error_sentence=text.label_error_sentence(evaluation),
@@ -56,6 +58,16 @@ def render_page(evaluation: EvaluationResult, tree: Categories) -> bytes:
         weakest=sorted(supported, key=lambda row: (row['f1'], -row['support']))[:_MAX_WEAKEST],
         definitions=document.definitions(evaluation),
     )
+
+
+def _named_curves(evaluation: EvaluationResult) -> list[tuple[str, RocCurve]]:
+    """The curves of the levels, that of the classes last; none for a level with a single node."""
+    names = [f'level {roc.level}' for roc in evaluation.roc[:-1]] + ['classes']
+    return [
+        (f'{name}, AUC {roc.auc.macro:.4f}', roc.curve)
+        for name, roc in zip(names, evaluation.roc, strict=True)
+        if roc.auc.classes
+    ]
 
 
 def confusion_chart(confusion: Confusion, tree: Categories) -> bytes | None:

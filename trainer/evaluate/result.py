@@ -8,6 +8,7 @@ from trainer.metrics.calibration import FittedTemperatures
 from trainer.metrics.classification import Confusion
 from trainer.metrics.coverage import Coverage, CoverageCurve
 from trainer.metrics.label_errors import LabelErrors
+from trainer.metrics.level_roc import LevelRoc
 from trainer.metrics.prediction_table import Predictions
 from trainer.metrics.roc_auc import RocAuc
 from trainer.metrics.shots import ShotMetrics
@@ -30,7 +31,8 @@ class EvaluationResult:
       pictures: All pictures.
       pictures_without_leaked: Without the pictures that are also in train.
       confusion: Labels and predictions.
-      roc_auc: One-vs-rest.
+      roc: One-vs-rest ROC curves of the levels 1 to N.
+      leaf_auc: The ROC AUC of each class, [C]; None for one that does not occur.
       shots: Many-, medium- and few-shot classes.
       temperatures: Fitted temperatures.
       coverage_curve: Accuracy by coverage.
@@ -56,7 +58,8 @@ class EvaluationResult:
     pictures: SubsetMetrics
     pictures_without_leaked: SubsetMetrics
     confusion: Confusion
-    roc_auc: RocAuc
+    roc: tuple[LevelRoc, ...]
+    leaf_auc: tuple[float | None, ...]
     shots: tuple[ShotMetrics, ...]
     temperatures: FittedTemperatures
     coverage_curve: CoverageCurve
@@ -74,6 +77,11 @@ class EvaluationResult:
     def shown_id(self, product_id: int) -> int | str:
         """Returns the shop's id of a product."""
         return self.keys.get(int(product_id), int(product_id))
+
+    @property
+    def roc_auc(self) -> RocAuc:
+        """The ROC AUC of the classes."""
+        return self.roc[-1].auc
 
     @property
     def subsets(self) -> tuple[SubsetMetrics, SubsetMetrics, SubsetMetrics, SubsetMetrics]:

@@ -12,7 +12,7 @@ from trainer.metrics.subset_metrics import SubsetMetrics
 from trainer.report import tables
 
 METRIC_HEADER = ['', 'products', '95 % interval', 'without leaked', 'pictures', 'without leaked']
-LEVEL_HEADER = ['', 'nodes', 'by leaf', 'by sum', 'top-5', 'macro F1']
+LEVEL_HEADER = ['', 'nodes', 'by leaf', 'by sum', 'top-5', 'macro F1', 'ROC AUC']
 SHOT_HEADER = ['classes', 'measured', 'products', 'accuracy', 'recall']
 
 # Metrics in percent: (name, title).
@@ -38,8 +38,9 @@ Value = Callable[[SubsetMetrics], float]
 Format = Callable[[float], str]
 
 
-def class_rows(confusion: Confusion, tree: Categories) -> list[dict[str, Any]]:
+def class_rows(evaluation: EvaluationResult, tree: Categories) -> list[dict[str, Any]]:
     """Returns the metrics of each class that occurs, by label."""
+    confusion = evaluation.confusion
     classes = classification.compute_class_metrics(confusion)
     names = [field.name for field in dataclasses.fields(classes)]
     columns = [getattr(classes, name).tolist() for name in names]
@@ -47,6 +48,7 @@ def class_rows(confusion: Confusion, tree: Categories) -> list[dict[str, Any]]:
     return [
         {
             **row,
+            'roc_auc': evaluation.leaf_auc[row['label']],
             'category_id': tree.shown_id(row['label']),
             'path': list(tree.names[row['label']]),
         }
@@ -138,8 +140,9 @@ def level_rows(evaluation: EvaluationResult) -> list[list[str]]:
             tables.percent(level.by_sum.accuracy),
             tables.percent(level.by_sum.top5_accuracy),
             tables.percent(level.by_sum.macro_f1),
+            f'{roc.auc.macro:.4f}' if roc.auc.classes else '-',
         ]
-        for level in evaluation.products.levels
+        for level, roc in zip(evaluation.products.levels, evaluation.roc, strict=True)
     ]
 
 

@@ -3,6 +3,7 @@
 from trainer import naming
 from trainer.evaluate import rows
 from trainer.evaluate.result import EvaluationResult
+from trainer.metrics.label_errors import LEAST_KAPPA
 from trainer.report import tables
 
 _LISTED = 10  # ids of products that were not evaluated
@@ -32,7 +33,14 @@ def temperature_sentence(evaluation: EvaluationResult) -> str:
 
 
 def label_error_sentence(evaluation: EvaluationResult) -> str:
-    """Returns the number of suspected label errors."""
+    """Returns the number of suspected label errors, or why none can be suspected."""
+    if not evaluation.label_errors.has_learned:
+        low, high = evaluation.intervals['kappa']
+        return (
+            'No label is suspected: the model has not learned enough for that. Its agreement with '
+            f"the labels beyond chance, Cohen's kappa, is {evaluation.products.metrics.kappa:.2f} "
+            f'(95 % interval {low:.2f} to {high:.2f}); the interval must be above {LEAST_KAPPA:g}.'
+        )
     count, total = len(evaluation.label_errors), max(evaluation.products.metrics.examples, 1)
     noun = 'label error' if count == 1 else 'label errors'
     note = ''

@@ -8,6 +8,11 @@ label: the off-diagonal sum of the paper's confident joint. The suspected produc
 the smallest probability of their label (the paper's ranking by self-confidence), among those whose
 likeliest class is not their label.
 
+The paper takes a model that has learned for granted: by a model that guesses, most
+products are confidently of a wrong class. So there is a floor. Without a Cohen's kappa of at
+least `LEAST_KAPPA` no label is suspected, and no class is confident below a calibrated confidence
+of `LEAST_CONFIDENCE`: it must be more probable than all other classes together.
+
 Only a product's likeliest k classes and its label's probability are known. A class beyond the k is
 never confident, so with many classes the count is slightly lower than the paper's.
 """
@@ -19,6 +24,9 @@ import numpy.typing as npt
 
 from trainer.metrics.classification import Floats, Ints
 
+LEAST_KAPPA = 0.2  # below it, agreement is at most slight (Landis and Koch, 1977)
+LEAST_CONFIDENCE = 0.5
+
 
 @dataclass(frozen=True)
 class LabelErrors:
@@ -27,10 +35,17 @@ class LabelErrors:
     Attributes:
       row: Rows of the products, int64 [S].
       suggested: The likeliest class of each, int64 [S].
+      kappa: Cohen's kappa of the model that suspects them, at least.
     """
 
     row: Ints
     suggested: Ints
+    kappa: float
+
+    @property
+    def has_learned(self) -> bool:
+        """Whether the model has learned enough to suspect a label."""
+        return self.kappa >= LEAST_KAPPA
 
     def __len__(self) -> int:
         return len(self.row)
@@ -42,6 +57,8 @@ def find_label_errors(
     own: npt.NDArray[np.floating],
     predicted: Ints,
     probability: npt.NDArray[np.floating],
+    confidence: npt.NDArray[np.floating],
+    kappa: float,
     num_classes: int,
 ) -> LabelErrors:
     """Returns the suspected label errors among N products.
@@ -51,18 +68,25 @@ def find_label_errors(
       own: Probability of the label, float [N].
       predicted: int64 [N, k], the likeliest first.
       probability: Of the predicted classes, float [N, k].
+      confidence: The same, calibrated, float [N, k].
+      kappa: Cohen's kappa of the predictions: the lower end of its confidence interval, since that
+        of a few products may be high by chance.
       num_classes: C.
     """
+    if kappa < LEAST_KAPPA:
+        nothing = np.zeros(0, np.int64)
+        return LabelErrors(row=nothing, suggested=nothing, kappa=kappa)
+    enough = confidence >= LEAST_CONFIDENCE  # [N, k]
     least = class_thresholds(label, own, num_classes=num_classes)
     # The threshold of a class with one product is that product's own probability, up to rounding.
-    confident = probability >= least[predicted] * (1 - 1e-6)  # [N, k]; the first one counts
+    confident = enough & (probability >= least[predicted] * (1 - 1e-6))  # the first one counts
     place = confident.argmax(axis=1)
     rows = np.arange(len(label))
     confidently = np.where(confident[rows, place], predicted[rows, place], label)
     count = int((confidently != label).sum())
-    other = np.flatnonzero(predicted[:, 0] != label)
+    other = np.flatnonzero((predicted[:, 0] != label) & enough[:, 0])
     chosen = other[np.argsort(own[other], kind='stable')[:count]]
-    return LabelErrors(row=chosen, suggested=predicted[chosen, 0])
+    return LabelErrors(row=chosen, suggested=predicted[chosen, 0], kappa=kappa)
 
 
 def class_thresholds(label: Ints, own: npt.NDArray[np.floating], *, num_classes: int) -> Floats:

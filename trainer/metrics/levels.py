@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from catalog.categories import Categories
 from trainer.metrics import calibration, classification
-from trainer.metrics.classification import Confusion, Ints, Metrics, MetricsAccumulator
+from trainer.metrics.classification import Confusion, Floats, Ints, Metrics, MetricsAccumulator
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,18 @@ class TreeLevel:
           labels: Leaves, int64 [N].
           probabilities: Of the leaves, float [N, C].
         """
-        leaves = probabilities if self._sorted else probabilities[:, self._order]
-        summed = np.add.reduceat(leaves, self._starts, axis=1, dtype=np.float64)  # [N, nodes]
+        summed = self.sum_nodes(probabilities)
         nodes = self.node_of[labels]
         return {
             'labels': nodes,
             'predicted': np.argsort(-summed, axis=1, kind='stable')[:, : classification.TOP],
             'label_log_probability': calibration.clipped_log(summed[np.arange(len(nodes)), nodes]),
         }
+
+    def sum_nodes(self, probabilities: npt.NDArray[np.floating]) -> Floats:
+        """Returns the probabilities of the nodes: of the leaves [N, C] -> float64 [N, nodes]."""
+        leaves = probabilities if self._sorted else probabilities[:, self._order]
+        return np.add.reduceat(leaves, self._starts, axis=1, dtype=np.float64)
 
 
 def parent_levels(tree: Categories) -> tuple[TreeLevel, ...]:

@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from trainer.metrics.calibration import Reliability
 from trainer.metrics.coverage import Coverage, CoverageCurve
+from trainer.metrics.roc_auc import RocCurve
 
 INK = '#1f2933'
 MUTED = '#7b8794'
@@ -50,12 +51,30 @@ def shorten(name: str) -> str:
     return name if len(name) <= _MAX_NAME else name[: _MAX_NAME - 1] + '…'
 
 
-def loss_curve(steps: Sequence[int], losses: Sequence[float]) -> bytes:
-    """Returns the training loss by step: logged values, and a running mean over 5 % of them."""
+def loss_curve(
+    steps: Sequence[int],
+    losses: Sequence[float],
+    *,
+    validation: Sequence[tuple[int, float]] = (),
+) -> bytes:
+    """Returns the training loss by step: logged values, and a running mean over 5 % of them.
+
+    Args:
+      steps: Logged steps, ascending.
+      losses: The training loss of each.
+      validation: Steps and losses of the evaluations while training, drawn as a line with dots.
+    """
     figure, axes = _axes(7, 2.8)
     axes.plot(steps, losses, color=ACCENT, alpha=0.3, linewidth=1)
-    axes.plot(steps, _running_mean(np.asarray(losses, float)), color=ACCENT, linewidth=2)
-    axes.set(xlabel='step', ylabel='training loss')
+    mean = _running_mean(np.asarray(losses, float))
+    axes.plot(steps, mean, color=ACCENT, linewidth=2, label='training')
+    axes.set(xlabel='step', ylabel='loss' if validation else 'training loss')
+    if validation:
+        axes.plot(
+            *zip(*validation, strict=True), color=INK, linewidth=1, marker='o', markersize=3,
+            label='validation',
+        )  # fmt: skip
+        axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc='upper right')
     axes.set_ylim(bottom=0)
     axes.margins(x=0.01)
     axes.grid(axis='y', color=GRID)
@@ -146,6 +165,24 @@ def coverage(curve: CoverageCurve, at_target: Coverage) -> bytes:
     axes.set_xlim(0, 100)
     axes.set_ylim(max(0.0, min(lowest, 100 * at_target.target) - 6), 100.5)
     axes.grid(axis='y', color=GRID)
+    return _png(figure)
+
+
+def roc(curves: Sequence[tuple[str, RocCurve]]) -> bytes:
+    """Returns ROC curves with their names, the last one emphasized; the diagonal is chance."""
+    figure, axes = _axes(4.6, 3.6)
+    axes.plot([0, 1], [0, 1], color=PALE, linewidth=1, linestyle=(0, (4, 3)))
+    for number, (name, curve) in enumerate(curves):
+        is_last = number == len(curves) - 1
+        axes.plot(
+            curve.false_positive_rate, curve.true_positive_rate, label=name,
+            color=ACCENT if is_last else MUTED, linewidth=2 if is_last else 1,
+            linestyle='-' if is_last else (0, (1 + 2 * number, 2)),
+        )  # fmt: skip
+    axes.set(xlabel='false positive rate', ylabel='true positive rate', xlim=(0, 1), ylim=(0, 1.01))
+    axes.grid(color=GRID)
+    if curves:
+        axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc='lower right')
     return _png(figure)
 
 

@@ -29,6 +29,7 @@ class RunArtifacts:
       config: Of the training run.
       steps: Logged steps, ascending.
       losses: Training loss of each logged step.
+      validation: Steps and losses of the evaluations while training.
       evaluation: Contents of evaluation.json.
       confusion: Of the products of the evaluated split.
       responses: One for each transport.
@@ -41,6 +42,7 @@ class RunArtifacts:
     config: TrainConfig
     steps: list[int]
     losses: list[float]
+    validation: list[tuple[int, float]]
     evaluation: dict[str, Any]
     confusion: Confusion
     responses: tuple[TransportResponses, ...]
@@ -73,6 +75,9 @@ def read_run(*, data: str, workdir: str, export: str, answers: Sequence[str]) ->
         config=run_files.restore_config(workdir),
         steps=[int(row['step']) for row in logged],
         losses=[row['loss'] for row in logged],
+        validation=[
+            (int(row['step']), row['validation_loss']) for row in logged if 'validation_loss' in row
+        ],
         evaluation=_read_evaluation(workdir),
         confusion=_read_confusion(workdir, num_classes=len(tree)),
         responses=responses,

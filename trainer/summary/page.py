@@ -39,7 +39,9 @@ def render_page(run: RunArtifacts, outputs: Sequence[OutputFile]) -> bytes:
         training=facts.training_sentence(run),
         first_loss=run.losses[0] if run.losses else None,
         last_loss=run.losses[-1] if run.losses else None,
-        loss_chart=pages.data_uri(charts.loss_curve(run.steps, run.losses)),
+        loss_chart=pages.data_uri(
+            charts.loss_curve(run.steps, run.losses, validation=run.validation)
+        ),
         matrix=pages.data_uri(matrix) if matrix else None,
         confused=confused_rows(run.confusion, run.tree)[:_MAX_CONFUSED],
         responses=_response_cards(run),

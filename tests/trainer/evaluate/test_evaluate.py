@@ -189,6 +189,16 @@ def test_temperature_auc_and_shots_follow_from_the_probabilities(
     weighted = np.average(each, weights=np.bincount(label))
     assert auc['weighted'] == pytest.approx(weighted, abs=auc['error'] + 1e-9)
     assert auc['error'] < 0.05  # of 18 products that the model hardly tells apart
+    for row, expected in zip(document['classes'], each, strict=True):
+        assert row['roc_auc'] == pytest.approx(expected, abs=0.1)  # the error of one class
+    assert document['levels'][-1]['roc_auc'] == auc
+    roots = oracle.roc_auc_score(label % 2 == 0, fused[:, 0::2].sum(axis=1))
+    first = document['levels'][0]['roc_auc']
+    assert first['macro'] == pytest.approx(roots, abs=first['error'] + 1e-6)
+    for curve in document['roc_curves']:
+        area = np.trapezoid(curve['true_positive_rate'], curve['false_positive_rate'])
+        level = document['levels'][curve['level'] - 1]['roc_auc']
+        assert area == pytest.approx(level['macro'], abs=0.02)
 
     def loss(temperature: float) -> float:
         powers = fused ** (1 / temperature)

@@ -20,8 +20,8 @@ from trainer.evaluate.result import EvaluationResult
 from trainer.metrics import bootstrap, coverage, shots
 from trainer.metrics.calibration import FittedTemperatures, Temperatures
 from trainer.metrics.label_errors import find_label_errors
+from trainer.metrics.level_roc import LevelRocAccumulator
 from trainer.metrics.prediction_table import Predictions
-from trainer.metrics.roc_auc import RocAuc
 from trainer.metrics.subset_metrics import ExampleAccumulator
 from trainer.training import loop
 
@@ -71,6 +71,21 @@ def test_the_page_is_self_contained_and_names_every_class(page: _Page) -> None:
     assert all(re.match(r'data:image/(png|jpeg);base64,', source) for source in page.sources())
     for label in range(4):
         assert f'LEAF {label}' in page.text
+
+
+def test_a_model_that_has_not_learned_suspects_no_label_and_says_why(page: _Page) -> None:
+    text = ' '.join(page.text.split())
+    assert re.search(
+        r"No label is suspected: the model has not learned enough for that\. .*Cohen's kappa, is "
+        r'-?\d\.\d\d \(95.% interval -?\d\.\d\d to -?\d\.\d\d\); the interval must be above 0\.2\.',
+        text,
+    )
+    assert 'labelled' not in text.partition('Most confused classes')[0]
+
+
+def test_the_page_has_the_roc_curves_of_the_levels(page: _Page) -> None:
+    alternatives = [attributes['alt'] for tag, attributes in page.tags if tag == 'img']
+    assert 'ROC curve of each level' in alternatives
 
 
 def test_confused_pairs_have_images_from_the_shards(page: _Page) -> None:
@@ -123,8 +138,12 @@ def _hostile_evaluation(num_classes: int) -> tuple[EvaluationResult, categories.
         own=np.exp(products.label_log_probability),
         predicted=order,
         probability=top,
+        confidence=top,
+        kappa=0.7,
         num_classes=num_classes,
     )
+    roc = LevelRocAccumulator(tree)
+    roc.update(labels=labels, probabilities=probabilities)
     return EvaluationResult(
         split='test',
         step=7,
@@ -136,7 +155,8 @@ def _hostile_evaluation(num_classes: int) -> tuple[EvaluationResult, categories.
         pictures=every,
         pictures_without_leaked=without_leaked,
         confusion=accumulator.confusion(),
-        roc_auc=RocAuc(0.9, 0.9, num_classes, 1e-4),
+        roc=roc.compute(),
+        leaf_auc=roc.compute_by_leaf(),
         shots=shots.compute_shot_metrics(
             accumulator.confusion(), np.arange(num_classes, dtype=float)
         ),

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.metrics import cohen_kappa_score
 
 from trainer.metrics.label_errors import LabelErrors, find_label_errors
 
@@ -20,21 +21,31 @@ def _planted(
     return label, wrong, exponents / exponents.sum(axis=1, keepdims=True)
 
 
-def _find(label: np.ndarray, probabilities: np.ndarray, *, k: int) -> LabelErrors:
+def _find(
+    label: np.ndarray,
+    probabilities: np.ndarray,
+    *,
+    k: int,
+    kappa: float = 0.9,
+    confidence: np.ndarray | None = None,
+) -> LabelErrors:
     order = np.argsort(-probabilities, axis=1, kind='stable')[:, :k]
+    top = np.take_along_axis(probabilities, order, axis=1)
     return find_label_errors(
         label=label,
         own=probabilities[np.arange(len(label)), label],
         predicted=order,
-        probability=np.take_along_axis(probabilities, order, axis=1),
+        probability=top,
+        confidence=top if confidence is None else confidence,
+        kappa=kappa,
         num_classes=probabilities.shape[1],
     )
 
 
 def _confident_joint(label: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """The paper's equation 1, example by example."""
+    """The paper's equation 1, example by example; at least half of the probability."""
     classes = probabilities.shape[1]
-    least = [probabilities[label == j, j].mean() for j in range(classes)]
+    least = [max(0.5, probabilities[label == j, j].mean()) for j in range(classes)]
     joint = np.zeros((classes, classes), int)
     for given, p in zip(label, probabilities, strict=True):
         confident = [j for j in range(classes) if p[j] >= least[j]]
@@ -60,7 +71,8 @@ def test_the_least_probable_labels_come_first_and_the_likeliest_class_is_suggest
     assert (np.diff(own) >= 0).all()
     np.testing.assert_array_equal(found.suggested, probabilities[found.row].argmax(axis=1))
     assert (found.suggested != label[found.row]).all()
-    left = np.setdiff1d(np.flatnonzero(probabilities.argmax(axis=1) != label), found.row)
+    confident = (probabilities.argmax(axis=1) != label) & (probabilities.max(axis=1) >= 0.5)
+    left = np.setdiff1d(np.flatnonzero(confident), found.row)
     assert probabilities[left, label[left]].min() >= own.max()
 
 
@@ -85,3 +97,31 @@ def test_a_class_without_products_is_never_suggested_by_confidence() -> None:
 
 def test_no_products_have_no_label_errors() -> None:
     assert len(_find(np.zeros(0, int), np.zeros((0, 4)), k=4)) == 0
+
+
+def test_a_model_that_has_not_learned_suspects_no_label() -> None:
+    random = np.random.default_rng(3)
+    label = random.integers(0, 10, 2000)
+    exponents = np.exp(random.normal(size=(2000, 10)) * 4)  # sure of itself, and always by chance
+    probabilities = exponents / exponents.sum(axis=1, keepdims=True)
+    kappa = cohen_kappa_score(label, probabilities.argmax(axis=1))
+    assert abs(kappa) < 0.05
+    found = _find(label, probabilities, k=10, kappa=kappa)
+    assert (len(found), found.has_learned) == (0, False)
+    assert len(_find(label, probabilities, k=10)) > 500  # without this floor
+
+
+def test_a_class_is_not_suggested_below_half_of_the_calibrated_probability() -> None:
+    label, _, probabilities = _planted(count=1200, num_classes=10, seed=0)
+    order = -np.sort(-probabilities, axis=1)
+    halved = order / order[:, :1] / 2.001  # as of a model whose confidence was far too high
+    found = _find(label, probabilities, k=10, confidence=halved)
+    assert (len(found), found.has_learned) == (0, True)
+
+
+@pytest.mark.parametrize(('kappa', 'has_learned'), [(0.19, False), (0.2, True)])
+def test_the_floor_is_a_kappa_of_a_fifth(kappa: float, has_learned: bool) -> None:
+    label, _, probabilities = _planted(count=1200, num_classes=10, seed=0)
+    found = _find(label, probabilities, k=10, kappa=kappa)
+    assert found.has_learned is has_learned
+    assert bool(len(found)) is has_learned

@@ -143,3 +143,45 @@ def test_memory_does_not_grow_with_the_number_of_examples() -> None:
         tracemalloc.stop()
     assert after - before < 1 << 20  # 1 MiB
     assert peak - peak_before < 1 << 20
+
+
+def _accumulator(labels: np.ndarray, scores: np.ndarray) -> RocAucAccumulator:
+    accumulator = RocAucAccumulator(scores.shape[1])
+    accumulator.update(labels=labels, probabilities=scores)
+    return accumulator
+
+
+def test_the_curve_is_the_mean_of_scikit_learns_curves() -> None:
+    labels, scores = _examples(count=3000, num_classes=5, seed=9)
+    curve = _accumulator(labels, scores).compute_curve()
+    grid = curve.false_positive_rate
+    assert (grid[0], grid[-1]) == (0, 1)
+    assert (np.diff(grid) > 0).all()
+    expected = []
+    for label in range(5):
+        rates = oracle.roc_curve(labels == label, scores[:, label], drop_intermediate=False)
+        expected.append(np.interp(grid, rates[0], rates[1]))
+    np.testing.assert_allclose(curve.true_positive_rate, np.mean(expected, axis=0), atol=0.01)
+
+
+def test_the_curve_of_perfect_scores_is_1_and_that_of_equal_scores_the_diagonal() -> None:
+    labels = np.array([0, 1, 0, 1])
+    perfect = np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3], [0.1, 0.9]], np.float32)
+    assert (_accumulator(labels, perfect).compute_curve().true_positive_rate == 1).all()
+    flat = _accumulator(labels, np.full((4, 2), 0.5, np.float32)).compute_curve()
+    np.testing.assert_allclose(flat.true_positive_rate, flat.false_positive_rate, atol=1e-12)
+
+
+def test_the_auc_of_each_class_is_that_of_scikit_learn() -> None:
+    labels, scores = _examples(count=2000, num_classes=6, seed=10)
+    labels[labels == 4] = 3  # a class that does not occur
+    found = _accumulator(labels, scores).compute_by_class()
+    assert np.isnan(found[4])
+    for label in (0, 1, 2, 3, 5):
+        expected = oracle.roc_auc_score(labels == label, scores[:, label])
+        assert found[label] == pytest.approx(expected, abs=2e-3)
+
+
+def test_no_examples_have_no_curve() -> None:
+    curve = RocAucAccumulator(3).compute_curve()
+    assert len(curve.false_positive_rate) == len(curve.true_positive_rate) == 0

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from trainer.metrics.roc_auc import RocCurve
 from trainer.report import charts
 
 
@@ -25,6 +26,16 @@ def test_a_loss_curve_may_have_no_points_one_or_thousands() -> None:
     many = _open(charts.loss_curve(steps, list(np.exp(-np.arange(5000) / 900))))
     assert one.size == many.size
     assert one.tobytes() != many.tobytes()
+    evaluated = _open(charts.loss_curve([10], [2.5], validation=[(10, 2.75)]))
+    assert one.tobytes() != evaluated.tobytes()
+
+
+def test_a_roc_chart_may_have_no_curve_or_one_for_each_of_eight_levels() -> None:
+    curve = RocCurve(np.array([0, 0.1, 1]), np.array([0, 0.9, 1]))
+    none = _open(charts.roc([]))
+    all_levels = _open(charts.roc([(f'level {number}', curve) for number in range(8)]))
+    assert none.size == all_levels.size
+    assert none.tobytes() != all_levels.tobytes()
 
 
 def test_the_same_values_give_the_same_bytes() -> None:
