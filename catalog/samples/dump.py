@@ -28,6 +28,10 @@ TEST_LABELS_HEADER = '_id,category_id'
 WRONG_LABELS_HEADER = '_id,category_id,right_category_id'
 
 
+class NoPhotos(UserError):
+    """The photos of a sample are unavailable; the message lists each source and its error."""
+
+
 @dataclass(frozen=True)
 class Contents:
     """The contents of a file."""
@@ -63,11 +67,16 @@ class Sample:
 
 
 def document(
-    product_id: int, *, pictures: Sequence[bytes], category_id: int | None = None
+    product_id: int,
+    *,
+    pictures: Sequence[bytes],
+    category_id: int | None = None,
+    split: str | None = None,
 ) -> bytes:
     """Encodes a product as BSON: `_id` int32, `imgs` [{`picture`: binary}], `category_id` int32.
 
-    Without a `category_id`, as in test.bson, the document has no such key.
+    Without a `category_id`, as in test.bson, the document has no such key. `split`, which is not in
+    Kaggle's data, is the name of the product's split.
     """
     fields: dict[str, object] = {
         '_id': product_id,
@@ -75,6 +84,8 @@ def document(
     }
     if category_id is not None:
         fields['category_id'] = category_id
+    if split is not None:
+        fields['split'] = split
     return bson.encode(fields)
 
 

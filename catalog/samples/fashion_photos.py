@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from catalog.errors import UserError
+from catalog.samples.dump import NoPhotos
 
 PACKAGE = 'dataset-fashion-mnist'
 LICENCE = 'MIT, (c) 2017 Zalando SE'
@@ -47,10 +47,6 @@ _SHA256 = {
 }
 
 Pixels = npt.NDArray[np.uint8]
-
-
-class NoPhotos(UserError):
-    """The photos are unavailable; the message lists each source and its error."""
 
 
 class _Unavailable(Exception):

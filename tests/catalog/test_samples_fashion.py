@@ -34,7 +34,7 @@ FRENCH = {
 def photos() -> fashion_photos.Photos:
     try:
         return fashion_photos.find(fashion_photos.default_cache())
-    except fashion_photos.NoPhotos as error:
+    except dump.NoPhotos as error:
         pytest.skip(str(error))
 
 
@@ -252,7 +252,7 @@ def test_a_damaged_download_is_not_used(photos, tmp_path, monkeypatch):
         return
     monkeypatch.setenv('PATH', str(tmp_path))  # no apt-get
     monkeypatch.setattr(sys, 'executable', str(tmp_path / 'python'))  # no Keras
-    with pytest.raises(fashion_photos.NoPhotos) as error:
+    with pytest.raises(dump.NoPhotos) as error:
         fashion_photos.find(broken)
     assert 't10k-images-idx3-ubyte.gz must have the SHA-256' in str(error.value)
     assert 'apt-get is not installed' in str(error.value)
@@ -302,7 +302,7 @@ def test_a_sample_is_only_replaced_with_overwrite(photos, tmp_path):
 def test_an_unknown_sample_is_an_error_that_lists_the_samples():
     done = run_command('fashon', '--output=anywhere')
     assert done.returncode == 2
-    assert 'must be one of fashion, kaggle-like, got fashon' in done.stderr
+    assert 'must be one of fashion, grocery, kaggle-like, got fashon' in done.stderr
 
 
 def test_a_flag_of_the_other_sample_is_an_error():
