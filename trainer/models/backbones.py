@@ -11,7 +11,7 @@ from trainer.config.backbones import FAMILIES, family_of
 from trainer.config.model import ModelConfig
 from trainer.models import small_networks
 from trainer.models.batch_norm import Norm, replace_norm
-from trainer.models.efficientnet_lite0 import efficientnet_lite0
+from trainer.models.efficientnet_lite import efficientnet_lite
 
 _MEAN = (0.485, 0.456, 0.406)  # ImageNet's pixels over 255: mean and standard deviation
 _DEVIATION = (0.229, 0.224, 0.225)
@@ -40,8 +40,8 @@ def feature_map(
             return small_networks.small_resnet(image, channels=config.channels, norm=norm)
         case 'small_xception':
             return small_networks.small_xception(image, norm=norm)
-        case 'efficientnet_lite0':
-            backbone = efficientnet_lite0(input_shape=image.shape[1:])
+        case name if name in FAMILIES['efficientnet_lite'].members:
+            backbone = efficientnet_lite(name, input_shape=image.shape[1:])
         case name:
             backbone = _from_keras(name, input_shape=image.shape[1:], weights=None)
     if norm is not keras.layers.BatchNormalization:

