@@ -1,5 +1,7 @@
 """Decodes JPEG, PNG, GIF, WebP and BMP; refuses by name what it would show with other pixels."""
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from catalog.formats.image_header import MAX_PIXELS
@@ -22,6 +24,9 @@ _BRANDS_NOT_READ = {
     'a HEIC image': (b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'mif1', b'msf1'),
 }
 _BRAND_PLACES = (8, *range(16, 40, 4))  # the major brand of a box `ftyp`, and compatible ones
+
+# An image as it is stored, uint8 [h, w, 3 or 4], and where its EXIF data is, int64 [2].
+_Decoded = tuple[tf.Tensor, tf.Tensor]
 
 
 def decode_jpeg(encoded: tf.Tensor, *, ratio: int = 1) -> tf.Tensor:
@@ -53,8 +58,14 @@ def decode(encoded: tf.Tensor) -> tf.Tensor:
     tests = tf.stack([*(is_kind for is_kind, _ in kinds), tf.constant(True)])
     number = tf.argmax(tf.cast(tests, tf.int32), output_type=tf.int32)
     branches = [lambda read=read: read(encoded, data) for _, read in kinds]
-    image = tf.switch_case(number, [*branches, lambda: _refuse(encoded)])
-    return tf.ensure_shape(image, [None, None, 3])
+    image, exif = tf.switch_case(number, [*branches, lambda: _refuse(encoded)])
+    image = tf.cond(tf.shape(image)[-1] == 4, lambda: _on_white(image), lambda: image)
+    turn = tf.cond(
+        exif[1] > exif[0],
+        lambda: orientation.read(data[exif[0] : exif[1]]),
+        lambda: tf.constant(1, tf.int64),
+    )
+    return tf.ensure_shape(orientation.apply(image, turn), [None, None, 3])
 
 
 def _check(condition: tf.Tensor, message: tf.Tensor | str) -> tf.Tensor:
@@ -79,25 +90,29 @@ def _check_size(width: tf.Tensor, height: tf.Tensor) -> tf.Tensor:
     return _check(usable & (width * height <= MAX_PIXELS), tf.strings.join([rule, size]))
 
 
-def _refuse(encoded: tf.Tensor) -> tf.Tensor:
+def _refuse(encoded: tf.Tensor) -> _Decoded:
     """Raises an error that names the format."""
     name = tf.constant('bytes that are not a JPEG, PNG, GIF, WebP or BMP image')
-    is_box = _starts(encoded, b'ftyp', at=4)
-    for text, codes in reversed(_BRANDS_NOT_READ.items()):
-        found = [_starts(encoded, code, at=at) for code in codes for at in _BRAND_PLACES]
-        name = tf.where(is_box & tf.reduce_any(found), text, name)
-    for text, starts in _NOT_READ.items():
-        name = tf.where(tf.reduce_any([_starts(encoded, start) for start in starts]), text, name)
-    message = tf.strings.join([name, ' cannot be decoded', _REMEDY])
-    return tf.fill([1, 1, 3], tf.cast(_check(tf.constant(False), message), tf.uint8))
-
-
-def _starts(encoded: tf.Tensor, start: bytes, *, at: int = 0) -> tf.Tensor:
     padded = tf.strings.join([encoded, bytes(64)])
-    return tf.strings.substr(padded, at, len(start)) == start
+    is_box = tf.strings.substr(padded, 4, 4) == b'ftyp'
+    brands = _parts(padded, _BRAND_PLACES, [4] * len(_BRAND_PLACES))  # [places]
+    for text, codes in reversed(_BRANDS_NOT_READ.items()):
+        found = tf.reduce_any(brands[:, tf.newaxis] == tf.constant(codes))
+        name = tf.where(is_box & found, text, name)
+    for text, starts in _NOT_READ.items():
+        found = _parts(padded, [0] * len(starts), [*map(len, starts)]) == tf.constant(starts)
+        name = tf.where(tf.reduce_any(found), text, name)
+    message = tf.strings.join([name, ' cannot be decoded', _REMEDY])
+    image = tf.fill([1, 1, 3], tf.cast(_check(tf.constant(False), message), tf.uint8))
+    return image, tf.constant([0, 0], tf.int64)
 
 
-def _jpeg(encoded: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
+def _parts(text: tf.Tensor, starts: Sequence[int], lengths: Sequence[int]) -> tf.Tensor:
+    """Returns parts of a string: string [] -> string [n]."""
+    return tf.strings.substr(tf.repeat(text, len(starts)), starts, lengths)
+
+
+def _jpeg(encoded: tf.Tensor, data: tf.Tensor) -> _Decoded:
     head = headers.read_jpeg(data)
     readable = tf.reduce_any(head.detail == tf.constant(_READABLE_FRAMES, tf.int64))
     precision = tf.strings.join(
@@ -112,36 +127,30 @@ def _jpeg(encoded: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
         _check(readable, 'a lossless or hierarchical JPEG cannot be decoded' + _REMEDY),
         _check_size(head.width, head.height),
     ]
-    return orientation.apply(decode_jpeg(_checked(encoded, checks)), head.orientation)
+    return decode_jpeg(_checked(encoded, checks)), head.exif
 
 
-def _png(encoded: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
+def _png(encoded: tf.Tensor, data: tf.Tensor) -> _Decoded:
     head = headers.read_png(data)
     encoded = _checked(encoded, [_check_size(head.width, head.height)])
     image = tf.cond(
         head.kind == 1,
-        lambda: _on_white(tf.io.decode_png(encoded, channels=4)),
+        lambda: tf.io.decode_png(encoded, channels=4),
         lambda: tf.io.decode_png(encoded, channels=3),
     )
-    return orientation.apply(image, head.orientation)
+    return image, head.exif
 
 
-def _webp(encoded: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
+def _webp(encoded: tf.Tensor, data: tf.Tensor) -> _Decoded:
     head = headers.read_webp(data)
     encoded = _checked(encoded, [_check_size(head.width, head.height)])
     animated = head.kind & _WEBP_ANIMATION != 0
     image = tf.cond(
         animated,
         lambda: _webp_first_frame(encoded, head),
-        lambda: _webp_still(encoded),
+        lambda: tf.io.decode_webp(encoded)[0],  # 3 or 4 channels
     )
-    return orientation.apply(image, head.orientation)
-
-
-def _webp_still(encoded: tf.Tensor) -> tf.Tensor:
-    image = tf.io.decode_webp(encoded)[0]  # 3 or 4 channels
-    has_alpha = tf.shape(image)[-1] == 4
-    return tf.cond(has_alpha, lambda: _on_white(image), lambda: image)
+    return image, head.exif
 
 
 def _webp_first_frame(encoded: tf.Tensor, head: Head) -> tf.Tensor:
@@ -157,10 +166,10 @@ def _webp_first_frame(encoded: tf.Tensor, head: Head) -> tf.Tensor:
     riff_bytes = byte_vector.to_little_endian(head.detail - 8, 4)
     first = byte_vector.replace(first, tf.constant(4), riff_bytes, 4)
     frames = tf.io.decode_webp(first, channels=4)
-    return _on_white(tf.ensure_shape(frames, [None, None, None, 4])[0])
+    return tf.ensure_shape(frames, [None, None, None, 4])[0]
 
 
-def _bmp(encoded: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
+def _bmp(encoded: tf.Tensor, data: tf.Tensor) -> _Decoded:
     head: Head = headers.read_bmp(data)
     supported = (head.width > 0) & (head.detail == 0)
     supported &= (head.kind == 24) | (head.kind == 32)
@@ -169,10 +178,10 @@ def _bmp(encoded: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
         _check(supported, f'{rule} cannot be decoded{_REMEDY}'),
         _check_size(head.width, head.height),
     ]
-    return tf.io.decode_bmp(_checked(encoded, checks))[..., :3]
+    return tf.io.decode_bmp(_checked(encoded, checks))[..., :3], head.exif
 
 
-def _gif(encoded: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
+def _gif(encoded: tf.Tensor, data: tf.Tensor) -> _Decoded:
     head = headers.read_gif(data)
     canvas = tf.maximum(head.screen, head.corner + head.frame)
     checks = [
@@ -197,7 +206,8 @@ def _gif(encoded: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
     left, top = tf.unstack(head.corner)
     after = canvas - head.corner - head.frame
     padding = [[top, after[1]], [left, after[0]], [0, 0]]
-    return tf.pad(image, tf.stack(padding), constant_values=_WHITE)
+    image = tf.pad(image, tf.stack(padding), constant_values=_WHITE)
+    return image, tf.constant([0, 0], tf.int64)
 
 
 def _whiten(gif: tf.Tensor, head: headers.GifHead, index: tf.Tensor) -> tf.Tensor:

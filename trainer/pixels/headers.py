@@ -8,30 +8,30 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from trainer.pixels import byte_vector, orientation
+from trainer.pixels import byte_vector
 
 _MAX_STEPS = 1 << 17  # of a loop; each step of a valid file passes at least one segment or chunk
 _START_OF_FRAME = tuple(marker for marker in range(0xC0, 0xD0) if marker not in (0xC4, 0xC8, 0xCC))
 
 
 class Head(NamedTuple):
-    """A header; all are int64 [] but the last, which is bool [].
+    """A header; all are int64 [] but where noted.
 
     Attributes:
       width: Width in pixels; 0 if the header is damaged.
       height: Height in pixels.
-      orientation: EXIF orientation, 1 to 8.
+      exif: Where its EXIF data begins and ends, int64 [2]; both 0 if it has none.
       kind: JPEG: bits per sample. PNG: 1 if it may have transparent parts. WebP: the flags of its
         chunk VP8X. BMP: bits per pixel.
       detail: JPEG: the frame marker. PNG: bits per sample. WebP: where the first frame of an
         animation ends; 0 if there is none. BMP: the compression.
-      known_colours: False for a CMYK JPEG without Adobe's marker, which says that CMYK is inverted:
-        viewers and `catalog.pixels` assume so, TensorFlow does not.
+      known_colours: bool []. False for a CMYK JPEG without Adobe's marker, which says that CMYK is
+        inverted: viewers and `catalog.pixels` assume so, TensorFlow does not.
     """
 
     width: tf.Tensor
     height: tf.Tensor
-    orientation: tf.Tensor
+    exif: tf.Tensor
     kind: tf.Tensor
     detail: tf.Tensor
     known_colours: tf.Tensor | bool = True
@@ -63,12 +63,20 @@ def _zero() -> tf.Tensor:
     return tf.constant(0, tf.int64)
 
 
+def _nothing() -> tf.Tensor:
+    return tf.constant([0, 0], tf.int64)
+
+
+def _range(start: tf.Tensor, end: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    return tf.minimum(tf.stack([start, end]), size)
+
+
 def read_jpeg(data: tf.Tensor) -> Head:
     """Walks over a JPEG's segments to its first scan, as `catalog.formats.jpeg` does."""
     size = byte_vector.size(data)
 
     def step(
-        at: tf.Tensor, done: tf.Tensor, frame: tf.Tensor, turn: tf.Tensor, adobe: tf.Tensor
+        at: tf.Tensor, done: tf.Tensor, frame: tf.Tensor, exif: tf.Tensor, adobe: tf.Tensor
     ) -> Any:
         head = byte_vector.window(data, at, 10)
         marker = head[1]
@@ -78,28 +86,26 @@ def read_jpeg(data: tf.Tensor) -> Head:
         segment = ~(stray | fill | alone)
         length = tf.maximum(byte_vector.number(head[2:4]), 2)
         is_frame = segment & tf.reduce_any(marker == tf.constant(_START_OF_FRAME, tf.int64))
-        is_exif = (
-            segment & (marker == 0xE1) & (turn == 0) & byte_vector.equals(head[4:10], b'Exif\0\0')
-        )
+        is_exif = segment & (marker == 0xE1) & byte_vector.equals(head[4:10], b'Exif\0\0')
         is_adobe = byte_vector.equals(head[4:9], b'Adobe') & (length >= 14)
         adobe |= segment & (marker == 0xEE) & is_adobe
         done = (segment & (marker == 0xDA)) | (at >= size)
         frame = tf.where(is_frame & (frame == 0), at, frame)
-        start, end = tf.minimum(at + 10, size), tf.minimum(at + 2 + length, size)
-        turn = tf.cond(is_exif, lambda: orientation.read(data[start:end]), lambda: turn)
+        found = _range(at + 10, at + 2 + length, size)
+        exif = tf.where(is_exif & (exif[1] == 0), found, exif)
         at += tf.where(segment, 2 + length, tf.where(alone, tf.cast(2, tf.int64), 1))
-        return at, done, frame, turn, adobe
+        return at, done, frame, exif, adobe
 
-    start = (tf.constant(2, tf.int64), tf.constant(False), _zero(), _zero(), tf.constant(False))
-    _, _, frame, turn, adobe = tf.while_loop(
-        lambda at, done, frame, turn, adobe: ~done, step, start, maximum_iterations=_MAX_STEPS
+    start = (tf.constant(2, tf.int64), tf.constant(False), _zero(), _nothing(), tf.constant(False))
+    _, _, frame, exif, adobe = tf.while_loop(
+        lambda at, done, frame, exif, adobe: ~done, step, start, maximum_iterations=_MAX_STEPS
     )
     head = byte_vector.window(data, frame, 10)
     found = tf.cast(frame > 0, tf.int64)
     return Head(
         width=found * byte_vector.number(head[7:9]),
         height=found * byte_vector.number(head[5:7]),
-        orientation=tf.maximum(turn, 1),
+        exif=exif,
         kind=tf.where(frame > 0, head[4], 8),
         detail=tf.where(frame > 0, head[1], 0xC0),
         known_colours=adobe | (head[9] != 4),
@@ -110,26 +116,25 @@ def read_png(data: tf.Tensor) -> Head:
     """Reads the chunks IHDR, eXIf and tRNS."""
     size = byte_vector.size(data)
 
-    def step(at: tf.Tensor, done: tf.Tensor, see: tf.Tensor, turn: tf.Tensor) -> Any:
+    def step(at: tf.Tensor, done: tf.Tensor, see: tf.Tensor, exif: tf.Tensor) -> Any:
         head = byte_vector.window(data, at, 8)
         length, name = byte_vector.number(head[:4]), head[4:]
         done = byte_vector.equals(name, b'IEND') | (at >= size)
         see |= byte_vector.equals(name, b'tRNS')
-        is_exif = byte_vector.equals(name, b'eXIf') & (turn == 0)
-        start, end = tf.minimum(at + 8, size), tf.minimum(at + 8 + length, size)
-        turn = tf.cond(is_exif, lambda: orientation.read(data[start:end]), lambda: turn)
-        return at + 12 + length, done, see, turn
+        is_exif = byte_vector.equals(name, b'eXIf') & (exif[1] == 0)
+        exif = tf.where(is_exif, _range(at + 8, at + 8 + length, size), exif)
+        return at + 12 + length, done, see, exif
 
-    start = (tf.constant(8, tf.int64), tf.constant(False), tf.constant(False), _zero())
-    _, _, see, turn = tf.while_loop(
-        lambda at, done, see, turn: ~done, step, start, maximum_iterations=_MAX_STEPS
+    start = (tf.constant(8, tf.int64), tf.constant(False), tf.constant(False), _nothing())
+    _, _, see, exif = tf.while_loop(
+        lambda at, done, see, exif: ~done, step, start, maximum_iterations=_MAX_STEPS
     )
     head = byte_vector.window(data, 16, 10)
     see |= head[9] >= 4
     return Head(
         width=byte_vector.number(head[:4]),
         height=byte_vector.number(head[4:8]),
-        orientation=tf.maximum(turn, 1),
+        exif=exif,
         kind=tf.cast(see, tf.int64),
         detail=head[8],
     )
@@ -159,22 +164,21 @@ def read_webp(data: tf.Tensor) -> Head:
         for k in range(2)
     )
 
-    def step(at: tf.Tensor, done: tf.Tensor, frame_end: tf.Tensor, turn: tf.Tensor) -> Any:
+    def step(at: tf.Tensor, done: tf.Tensor, frame_end: tf.Tensor, exif: tf.Tensor) -> Any:
         chunk = byte_vector.window(data, at, 8)
         length = byte_vector.number(chunk[4:], little=True)
         after = at + 8 + length + (length & 1)
         is_frame = byte_vector.equals(chunk[:4], b'ANMF') & (frame_end == 0)
         frame_end = tf.where(is_frame, tf.minimum(after, size), frame_end)
         done = byte_vector.equals(chunk[:4], b'EXIF')
-        start, end = tf.minimum(at + 8, size), tf.minimum(at + 8 + length, size)
-        turn = tf.cond(done, lambda: orientation.read(data[start:end]), lambda: turn)
-        return after, done | (after >= size), frame_end, turn
+        exif = tf.where(done, _range(at + 8, at + 8 + length, size), exif)
+        return after, done | (after >= size), frame_end, exif
 
-    start = (tf.constant(12, tf.int64), ~is_extended, _zero(), tf.constant(1, tf.int64))
-    _, _, frame_end, turn = tf.while_loop(
-        lambda at, done, frame_end, turn: ~done, step, start, maximum_iterations=_MAX_STEPS
+    start = (tf.constant(12, tf.int64), ~is_extended, _zero(), _nothing())
+    _, _, frame_end, exif = tf.while_loop(
+        lambda at, done, frame_end, exif: ~done, step, start, maximum_iterations=_MAX_STEPS
     )
-    return Head(width, height, turn, tf.where(is_extended, head[8], 0), frame_end)
+    return Head(width, height, exif, tf.where(is_extended, head[8], 0), frame_end)
 
 
 def read_bmp(data: tf.Tensor) -> Head:
@@ -186,7 +190,7 @@ def read_bmp(data: tf.Tensor) -> Head:
     return Head(
         width=known * width,
         height=known * height,
-        orientation=tf.constant(1, tf.int64),
+        exif=_nothing(),
         kind=byte_vector.number(head[14:16], little=True),
         detail=byte_vector.number(head[16:20], little=True),
     )
