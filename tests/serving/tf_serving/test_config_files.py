@@ -52,7 +52,7 @@ def test_the_readme_names_every_file() -> None:
     files = {path.name for path in Path(FOLDER).iterdir()} - {'README.md'}
     assert files == {
         *('models.config', 'monitoring.config', 'batching_parameters.txt'),
-        *('compose.yaml', 'kustomization.yaml', 'kubernetes'),
+        *('kustomization.yaml', 'kubernetes'),
     }
     assert all(f'`{file}`' in readme for file in files)
 

@@ -30,7 +30,7 @@ def container() -> dict[str, Any]:
 
 
 def compose() -> dict[str, Any]:
-    return yaml.safe_load((FOLDER / 'compose.yaml').read_text())['services']['tf-serving']
+    return yaml.safe_load((ROOT / 'compose.yaml').read_text())['services']['tf-serving']
 
 
 def test_compose_and_kubernetes_start_the_same_image_with_the_same_flags() -> None:
