@@ -111,8 +111,9 @@ def _probabilities(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     return _by_label(pictures), _by_label(products)
 
 
-@pytest.mark.parametrize('is_calibrated', [False, True], ids=['plain', 'calibrated'])
-@pytest.mark.parametrize('target', ['natural', 'uniform', 'file'])
+@pytest.mark.parametrize(
+    ('target', 'is_calibrated'), [('natural', False), ('uniform', True), ('file', False)]
+)
 def test_probabilities_are_multiplied_by_the_ratio_of_the_priors(
     export_with: Callable[[str | None, bool], Path],
     shop_file: str,
