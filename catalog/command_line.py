@@ -72,11 +72,11 @@ PATH = PathParser()
 PATHS = PathsParser()
 
 
-def exit_with_error(message: object) -> NoReturn:
-    """Prints `error: message` on one line of standard error and exits with code 2."""
+def exit_with_error(message: object, *, code: int = USER_ERROR_EXIT_CODE) -> NoReturn:
+    """Prints `error: message` on one line of standard error and exits, by default with code 2."""
     line = terminal.escape(' '.join(str(message).split()))
     print(f'error: {line}', file=sys.stderr, flush=True)
-    sys.exit(USER_ERROR_EXIT_CODE)
+    sys.exit(code)
 
 
 def report_errors(main: Callable[[list[str]], None]) -> Callable[[list[str]], None]:

@@ -30,6 +30,7 @@ its name: `python -m trainer.export`.
 | `report` | charts, tables and pages |
 | `metrics` | metrics from labels and probabilities, in numpy |
 | `config` | the values of a run |
+| `vertex_environment` | what Vertex AI gives to a training process |
 | `naming` | the name of every file that the trainer writes |
 | `startup` | loading TensorFlow for a command line |
 

@@ -7,6 +7,7 @@ METRICS = 'metrics.jsonl'
 TENSORBOARD = 'tensorboard'
 CHECKPOINTS = 'checkpoints'
 BEST = 'best'  # a workdir of its own, holding one checkpoint
+TRIALS = 'trials'
 TAU_NORM = 'tau_norm.json'
 ENSEMBLE = 'ensemble.json'
 
@@ -20,3 +21,8 @@ LABEL_ERRORS = 'suspects.csv'
 # export
 SAVED_MODEL = 'saved_model.pb'
 MODEL_CARD = 'model_card.json'
+
+
+def trial(number: int) -> str:
+    """Returns the workdir of a trial, in the folder of its search."""
+    return f'{TRIALS}/{number:05d}'

@@ -8,7 +8,8 @@ r"""Trains a model on a data set.
 --data is a folder that beam_pipelines.shard wrote. The same command on the same workdir resumes
 where the run stopped. Every field of the config can be set by --config.FIELD=VALUE; --dry_run
 prints all. Exit code: 0 after the last step; 128 + the signal's number if a signal stopped the run
-and its state is saved; 2 after an error that the user can fix.
+and its state is saved; 75 if another worker is lost; 2 after an error that the user can fix. In a
+job of Vertex AI, 134 replaces the codes after which the same command resumes: the job restarts.
 """
 
 import sys
@@ -18,13 +19,14 @@ from absl import flags
 
 from catalog import command_line
 from catalog.errors import UserError
-from trainer import naming, startup
+from trainer import naming, startup, vertex_environment
 from trainer.config import files, overrides
 from trainer.data import data_set
 
 if TYPE_CHECKING:
     from trainer.config import TrainConfig
     from trainer.data.data_set import DataSet
+    from trainer.metrics.classification import Metrics
 
 _CONFIG = flags.DEFINE(
     command_line.LOCAL_PATH,
@@ -47,6 +49,8 @@ _DRY_RUN = flags.DEFINE_bool(
     'dry_run', False, 'Check the config and the data and print them; train nothing.'
 )
 
+_LOST_WORKER_EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: try again
+
 
 def main(argv: list[str]) -> None:
     """Takes the program name, then overrides of the config as `a.b=value`."""
@@ -60,18 +64,30 @@ def main(argv: list[str]) -> None:
 
         dry_run.show(config, data)
     else:
-        _train(config, data, _WORKDIR.value)
+        _train(config, data, vertex_environment.workdir_of_trial(_WORKDIR.value))
 
 
 def _train(config: 'TrainConfig', data: 'DataSet', workdir: str) -> None:
     from trainer.distribution.signals import Stopped
+    from trainer.distribution.strategy import find_cluster
+    from trainer.distribution.workers import LostWorker
     from trainer.training.loop import train
 
+    is_chief = find_cluster(config.strategy).is_chief
+
+    def observe(step: int, metrics: 'Metrics') -> None:
+        if is_chief:
+            name = config.validation.metric
+            vertex_environment.report_metric(name, getattr(metrics, name), step=step)
+
     try:
-        outcome = train(config, data, workdir)
+        outcome = train(config, data, workdir, observe=observe)
     except Stopped as stopped:
         print(stopped, file=sys.stderr, flush=True)
-        sys.exit(128 + stopped.signal)
+        sys.exit(vertex_environment.exit_code(128 + stopped.signal))
+    except LostWorker as lost:
+        code = vertex_environment.exit_code(_LOST_WORKER_EXIT_CODE)
+        command_line.exit_with_error(lost, code=code)
     last = outcome.metrics
     metrics = (
         f'loss {last["loss"]:.4f}, training accuracy {last["accuracy"]:.4f}'

@@ -35,7 +35,7 @@ class StopRequest:
 
 @contextlib.contextmanager
 def ctrl_c_terminates() -> Iterator[None]:
-    """Lets Ctrl-C end the process while the block waits inside TensorFlow."""
+    """Lets Ctrl-C end the process while the block waits for other processes."""
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         yield

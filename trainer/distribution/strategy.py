@@ -7,8 +7,9 @@ import tensorflow as tf
 
 from catalog.errors import UserError
 from trainer.config import TrainConfig
-from trainer.distribution import signals, workers
-from trainer.distribution.workers import Cluster
+from trainer.distribution import peers, signals
+from trainer.distribution.batch_division import check_batch
+from trainer.distribution.cluster import VARIABLE, Cluster, read_cluster
 
 _MAX_REASON = 200  # characters
 
@@ -32,30 +33,13 @@ def build_strategy(config: TrainConfig) -> tf.distribute.Strategy:
             strategy = _tpu()
         case name:
             raise ValueError(f'strategy must be one of TrainConfig, got {name!r}')
-    _check_batch(config, replicas=strategy.num_replicas_in_sync)
+    check_batch(config, replicas=strategy.num_replicas_in_sync)
     return strategy
-
-
-def _check_batch(config: TrainConfig, *, replicas: int) -> None:
-    if config.batch_size % replicas:
-        raise UserError(
-            f'batch_size must be a multiple of the {replicas} devices, got {config.batch_size}'
-        )
-    examples, parts = config.batch_size // replicas, config.step.accumulate
-    if examples % parts:
-        raise UserError(
-            f'step.accumulate must divide the {examples} examples of a device, got {parts}'
-        )
-    if config.augment.mixes and examples // parts % 2:
-        raise UserError(
-            'augment.mixup and augment.cutmix mix pairs: batch_size must give a device an even '
-            f'number of pictures at a time, got {examples // parts}'
-        )
 
 
 def find_cluster(strategy: str) -> Cluster:
     """Returns the place of this process; reads TF_CONFIG only for the strategy `multi_worker`."""
-    return workers.read_cluster() if strategy == 'multi_worker' else Cluster()
+    return read_cluster() if strategy == 'multi_worker' else Cluster()
 
 
 def _multi_worker(device: str, num_devices: int | None) -> tf.distribute.Strategy:
@@ -63,7 +47,7 @@ def _multi_worker(device: str, num_devices: int | None) -> tf.distribute.Strateg
 
     Every worker uses all its GPUs, or one CPU device with `device='cpu'`.
     """
-    workers.read_cluster()  # raises a readable error for a bad TF_CONFIG
+    cluster = read_cluster()
     if num_devices is not None:
         raise UserError(
             f'num_devices must be None for multi_worker, got {num_devices}: a worker uses '
@@ -86,7 +70,9 @@ def _multi_worker(device: str, num_devices: int | None) -> tf.distribute.Strateg
         file=sys.stderr,
         flush=True,
     )
-    with signals.ctrl_c_terminates():  # TensorFlow handles SIGTERM itself
+    os.environ[VARIABLE] = cluster.to_tf_config()  # TensorFlow reads it
+    with signals.ctrl_c_terminates():
+        peers.wait_for_peers(cluster)  # TensorFlow handles SIGTERM itself
         return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
 
 

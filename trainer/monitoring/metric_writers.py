@@ -3,7 +3,7 @@
 `workdir/metrics.jsonl` holds one JSON object per logged step, with floats in full precision. Its
 lines are a function of data and config only; nothing in them is measured by a clock, so the files
 of two runs of one config can be compared byte for byte. Rates are on TensorBoard
-(`workdir/tensorboard`) only.
+(`event_folder`) only.
 """
 
 import contextlib
@@ -24,6 +24,7 @@ from tensorboard.plugins.hparams import api as hparams  # type: ignore[import-un
 from catalog import storage
 from catalog.errors import UserError
 from trainer import naming
+from trainer.monitoring.event_folder import event_folder
 from trainer.workdir import metrics_file
 
 
@@ -65,7 +66,7 @@ class MetricWriter:
         path = storage.join(workdir, naming.METRICS)
         kept = [_line(row) for row in metrics_file.read_metrics(workdir) if row['step'] <= step]
         storage.write_bytes(path, ''.join(kept).encode())
-        folder = storage.join(workdir, naming.TENSORBOARD)
+        folder = event_folder(workdir)
         with _write_errors(workdir):
             self._file = tf.io.gfile.GFile(path, 'a')
             _drop_events_after(folder, step=step)

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from catalog import storage
 from catalog.errors import UserError
-from trainer import naming
 from trainer.config import BoardConfig
+from trainer.monitoring.event_folder import event_folder
 
 
 @contextlib.contextmanager
@@ -40,7 +40,7 @@ def _start(workdir: str, mode: Literal['offline', 'online'], *, project: str) ->
         raise UserError(
             f"board.wandb={mode} needs the package wandb: pip install -c constraints.txt '.[wandb]'"
         ) from error
-    tensorboard.patch(root_logdir=storage.join(workdir, naming.TENSORBOARD))
+    tensorboard.patch(root_logdir=event_folder(workdir))
     try:
         return wandb.init(
             project=project,

@@ -15,7 +15,7 @@ from trainer.data import feature_shards
 from trainer.data.batches import train_batches
 from trainer.data.data_set import DataInfo, DataSet
 from trainer.data.examples import batch_spec
-from trainer.distribution.workers import Cluster
+from trainer.distribution.cluster import Cluster
 from trainer.inference.runs import restore_member
 from trainer.models import backbone_file, batch_norm, heads, weights
 from trainer.models.model import build_model, feature_model

@@ -13,9 +13,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from catalog import storage
 from catalog.errors import UserError
-from trainer import naming
 from trainer.config import SizeConfig, TrainConfig, files
 from trainer.data import progressive_resizing, sources
 from trainer.data.data_set import DataInfo, DataSet
@@ -28,6 +26,7 @@ from trainer.losses import objective
 from trainer.metrics.classification import Metrics
 from trainer.models import weights
 from trainer.monitoring import metric_writers, wandb_sync
+from trainer.monitoring.event_folder import event_folder
 from trainer.monitoring.profiler import Profiler
 from trainer.optim import stretched
 from trainer.training import resume
@@ -160,9 +159,7 @@ def _train_to_end(run: _Run, strategy: tf.distribute.Strategy) -> tuple[int, int
         signals.stop_requests() as request,
         wandb_sync.sync_to_wandb(run.workdir, config.board, silent=silent),
         metric_writers.open_metric_writer(run.workdir, step=step, silent=silent) as board,
-        Profiler(
-            storage.join(run.workdir, naming.TENSORBOARD), config.board, done=step, silent=silent
-        ) as profiler,
+        Profiler(event_folder(run.workdir), config.board, done=step, silent=silent) as profiler,
         contextlib.closing(
             Reporter(board, config=config, info=run.info, state=state, step=step, silent=silent)
         ) as reporter,

@@ -29,7 +29,6 @@ from trainer.tune.results import Report, TrialResult
 from trainer.tune.search_space import Space
 
 JOURNAL = 'search.journal'
-TRIALS = 'trials'
 
 _TRIAL_FAILURES = (NotFinite, tf.errors.ResourceExhaustedError)  # caused by the trial's values
 
@@ -169,7 +168,7 @@ def _fail(trial: optuna.Trial, error: Exception) -> None:
 
 
 def _workdir(output: str, number: int) -> str:
-    return storage.join(output, TRIALS, f'{number:05d}')
+    return storage.join(output, naming.trial(number))
 
 
 def _delete_checkpoints(output: str, *, best: TrialResult | None, numbers: range) -> None:

@@ -12,7 +12,8 @@ import tensorflow as tf
 from trainer.config import TrainConfig
 from trainer.distribution import moving_statistics
 from trainer.distribution.strategy import build_strategy
-from trainer.distribution.workers import Cluster, Workers
+from trainer.distribution.cluster import Cluster
+from trainer.distribution.workers import Workers
 from trainer.models import batch_norm
 from trainer.optim import ema
 

@@ -36,18 +36,24 @@ def _listens(port: int) -> bool:
         return client.connect_ex(('127.0.0.1', port)) == 0
 
 
-def test_ctrl_c_ends_a_worker_that_waits_for_its_peer(data_folder: str, tmp_path: Path) -> None:
-    worker_ports = [ports.find_free_port(), ports.find_free_port()]
-    process = start(*training_command(data_folder, tmp_path), index=0, worker_ports=worker_ports)
+def test_signals_end_workers_that_wait_for_a_peer(data_folder: str, tmp_path: Path) -> None:
+    processes = {}
+    for number in (signal.SIGINT, signal.SIGTERM):
+        own, absent = ports.find_free_port(), ports.find_free_port()
+        command = training_command(data_folder, tmp_path)
+        processes[number] = own, start(*command, index=0, worker_ports=[own, absent])
     deadline = time.monotonic() + LIMIT_SECONDS
-    with process:
-        while not _listens(worker_ports[0]):  # then it waits for its peer
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        try:
-            assert process.wait(LIMIT_SECONDS) == -signal.SIGINT
-        finally:
-            process.kill()
+    codes = {}
+    for number, (port, process) in processes.items():
+        with process:
+            while not _listens(port):  # then it waits for its peer
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            process.send_signal(number)
+            try:
+                codes[number] = process.wait(LIMIT_SECONDS)
+            finally:
+                process.kill()
+    assert codes == {signal.SIGINT: -signal.SIGINT, signal.SIGTERM: -signal.SIGTERM}
     assert not list(tmp_path.iterdir())
