@@ -21,9 +21,7 @@ def create(path: str) -> Iterator[Path]:
     Raises:
       UserError: If `path` exists before or after the block, or is on an object store.
     """
-    target = _local(path)
-    if os.path.lexists(target):
-        raise _exists_error(path)
+    target = check_absent(path)
     with _partial(target) as partial:
         yield partial
         try:
@@ -32,6 +30,18 @@ def create(path: str) -> Iterator[Path]:
             if os.path.lexists(target):
                 raise _exists_error(path) from error
             raise
+
+
+def check_absent(path: str) -> Path:
+    """Returns the absolute path of a folder that `create` can write.
+
+    Raises:
+      UserError: If `path` exists, or is on an object store.
+    """
+    target = _local(path)
+    if os.path.lexists(target):
+        raise _exists_error(path)
+    return target
 
 
 @contextlib.contextmanager

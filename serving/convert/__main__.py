@@ -19,10 +19,11 @@ from absl import flags
 from catalog import command_line
 from catalog.errors import UserError
 from catalog.process import startup_messages
+from serving.convert.options import Conversion, check_folders
 from serving.networks.network import PRECISIONS, RUNTIMES
 
 _MODEL = flags.DEFINE(
-    command_line.LOCAL_PATH, 'model', None, 'Version folder of an exported model.', required=True
+    command_line.LOCAL_FOLDER, 'model', None, 'Version folder of an exported model.', required=True
 )
 _TO = flags.DEFINE_enum('to', None, RUNTIMES, 'The runtime to convert for.', required=True)
 _OUTPUT = flags.DEFINE(
@@ -34,7 +35,10 @@ _OUTPUT = flags.DEFINE(
 )
 _PRECISION = flags.DEFINE_enum('precision', 'fp32', PRECISIONS, 'Precision of the network.')
 _DATA = flags.DEFINE(
-    command_line.PATH, 'data', None, 'Data set to calibrate on (train) and compare on (validation).'
+    command_line.FOLDER,
+    'data',
+    None,
+    'Data set to calibrate on (train) and compare on (validation).',
 )
 _CALIBRATION = flags.DEFINE_integer('calibration_pictures', 300, 'Pictures to calibrate int8 on.')
 _VALIDATION = flags.DEFINE_integer('validation_pictures', 1000, 'Pictures to compare answers on.')
@@ -43,17 +47,6 @@ _VALIDATION = flags.DEFINE_integer('validation_pictures', 1000, 'Pictures to com
 def main(argv: list[str]) -> None:
     """Converts the model."""
     del argv
-    with startup_messages.hide():
-        try:
-            import tensorflow as tf
-
-            tf.constant(0, tf.uint8)  # logs warnings about missing hardware, also oneDNN's
-            tf.get_logger().setLevel('ERROR')  # hides deprecation warnings
-            from serving.convert.conversion import Conversion, convert
-        except ModuleNotFoundError as error:
-            raise UserError(
-                f"{error.name} is not installed; pip install 'product-categories[serve,fast]'"
-            ) from error
     conversion = Conversion(
         model=_MODEL.value,
         output=_OUTPUT.value,
@@ -63,6 +56,18 @@ def main(argv: list[str]) -> None:
         calibration_pictures=_CALIBRATION.value,
         validation_pictures=_VALIDATION.value,
     )
+    check_folders(conversion)
+    with startup_messages.hide():
+        try:
+            import tensorflow as tf
+
+            tf.constant(0, tf.uint8)  # logs warnings about missing hardware, also oneDNN's
+            tf.get_logger().setLevel('ERROR')  # hides deprecation warnings
+            from serving.convert.conversion import convert
+        except ModuleNotFoundError as error:
+            raise UserError(
+                f"{error.name} is not installed; pip install 'product-categories[serve,fast]'"
+            ) from error
     with startup_messages.hide():
         agreement = convert(conversion, report=lambda line: print(line, flush=True))
     if agreement:

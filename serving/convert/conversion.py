@@ -3,62 +3,22 @@
 import dataclasses
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from catalog import atomic_folder, categories, pixels, storage
+from catalog import atomic_folder, pixels
 from catalog.digests import folder as digests
-from catalog.errors import UserError
 from serving.convert import agreement, networks, surroundings
 from serving.convert.agreement import Agreement
+from serving.convert.options import Conversion, check_folders
 from serving.convert.source import MODEL_CARD, Source, open_source
-from serving.networks.network import Precision, RuntimeName
 from serving.runtimes.converted_model import ConvertedModel
 from serving.runtimes.saved_model import SavedModel
 from serving.shard_pictures import labelled
 
 Report = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Conversion:
-    """What to convert, and into what.
-
-    Attributes:
-      model: Version folder of an exported model.
-      output: DIR/MODEL/VERSION, a folder that does not exist.
-      runtime: The runtime to convert for.
-      precision: The precision that the network computes in.
-      data: A data set of the model's category tree: int8 is calibrated on its train pictures, and
-        the answers are compared on its validation pictures. None compares nothing.
-      calibration_pictures: Number of pictures to calibrate on.
-      validation_pictures: Number of pictures to compare on.
-    """
-
-    model: str
-    output: str
-    runtime: RuntimeName
-    precision: Precision
-    data: str | None = None
-    calibration_pictures: int = 300
-    validation_pictures: int = 1000
-
-    def __post_init__(self) -> None:
-        if self.precision == 'bf16' and self.runtime != 'openvino':
-            raise UserError(
-                f'--precision=bf16 needs --to=openvino, got {self.runtime}, which computes in fp32 '
-                'and int8 on a processor'
-            )
-        if self.precision == 'int8' and self.data is None:
-            raise UserError(
-                '--precision=int8 needs --data, the data set to calibrate on and to compare with'
-            )
-        for name in ('calibration_pictures', 'validation_pictures'):
-            if getattr(self, name) < 1:
-                raise UserError(f'--{name} must be at least 1, got {getattr(self, name)}')
 
 
 def convert(conversion: Conversion, *, report: Report) -> Agreement | None:
@@ -68,11 +28,9 @@ def convert(conversion: Conversion, *, report: Report) -> Agreement | None:
       UserError: If the model or the data set cannot be used, or an int8 network disagrees with the
         model on more than 2 % of the validation pictures.
     """
+    check_folders(conversion)
     with atomic_folder.create(conversion.output) as partial:
         source = open_source(conversion.model)
-        if conversion.data is not None:
-            names = storage.join(source.folder, 'assets', categories.FILE_NAME)
-            labelled.check_categories(conversion.data, categories.load(names).sha256)
         calibration = _calibration(conversion, source)
         calibrated = f', calibrated on {len(calibration):,} pictures' if calibration else ''
         report(f'converting to {conversion.runtime} {conversion.precision}{calibrated}')

@@ -10,6 +10,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from catalog import storage
 from catalog.digests import folder as digests
 from catalog.errors import UserError
+from serving.convert.options import check_exported
 
 MODEL_CARD = 'model_card.json'
 
@@ -41,11 +42,7 @@ def open_source(folder: str) -> Source:
     Raises:
       UserError: If the folder is no version that trainer.export wrote, or it is damaged.
     """
-    if not storage.exists(storage.join(folder, tf.saved_model.SAVED_MODEL_FILENAME_PB)):
-        raise UserError(
-            f'{folder}: --model must be a version folder that trainer.export wrote, such as '
-            'models/shop/1; it has no saved_model.pb'
-        )
+    check_exported(folder)
     digests.verify(folder)
     loaded = tf.saved_model.load(folder)
     if not hasattr(loaded, 'network'):

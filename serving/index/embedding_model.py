@@ -9,6 +9,7 @@ from PIL import Image
 from catalog import storage
 from catalog.digests import folder as digests
 from catalog.errors import UserError
+from catalog.model_versions import names
 from catalog.process import startup_messages
 from serving.index import embedding
 from serving.protocol.names import EMBEDDING, EMBEDDING_SIGNATURE, IMAGE_BYTES
@@ -17,7 +18,6 @@ from serving.runtimes.model import Model
 from serving.similar.index_info import ModelIdentity
 
 _GRAPH = 'saved_model.pb'
-_INT64_DIGITS = 19
 _COMPUTED_FROM = (_GRAPH, 'variables/', 'assets/')  # what outputs depend on
 
 
@@ -42,7 +42,7 @@ def identify(path: str) -> ModelIdentity:
     *_, name, version = whole.rstrip('/').split('/')
     return ModelIdentity(
         name=name,
-        version=int(version) if version.isdecimal() and len(version) < _INT64_DIGITS else 0,
+        version=names.read_version(version) or 0,
         sha256=hashlib.sha256(''.join(lines).encode()).hexdigest(),
     )
 

@@ -1,15 +1,12 @@
 """The version folders of a base path, local or remote."""
 
-import re
 from dataclasses import dataclass, field
 
 import tensorflow as tf
 
-from serving.models.spec import MAX_VERSION
+from catalog.model_versions import names as version_names
 
 Fingerprint = list[tuple[str, int, int]]  # (file, size in bytes, mtime in ns) of a version folder
-
-_DIGITS = re.compile('[0-9]+')
 
 
 @dataclass(frozen=True)
@@ -32,11 +29,20 @@ def find(base_path: str) -> Folders:
       tf.errors.OpError: If the folder cannot be listed.
     """
     names = [name.rstrip('/') for name in tf.io.gfile.listdir(base_path)]
-    numbers = [name for name in names if _DIGITS.fullmatch(name)]
-    valid = {name for name in numbers if _is_int64(name)}
+    numbers = {
+        name: version_names.read_version(name)
+        for name in sorted(names)
+        if version_names.is_number(name)
+    }
     return Folders(
-        versions={int(name): f'{base_path}/{name}' for name in sorted(valid)},
-        too_large=frozenset(f'{base_path}/{name}' for name in numbers if name not in valid),
+        versions={
+            version: f'{base_path}/{name}'
+            for name, version in numbers.items()
+            if version is not None
+        },
+        too_large=frozenset(
+            f'{base_path}/{name}' for name, version in numbers.items() if version is None
+        ),
     )
 
 
@@ -45,9 +51,3 @@ def fingerprint(folder: str) -> Fingerprint:
     files = [f'{parent}/{name}' for parent, _, names in tf.io.gfile.walk(folder) for name in names]
     stats = [(file, tf.io.gfile.stat(file)) for file in sorted(files)]
     return [(file, stat.length, stat.mtime_nsec) for file, stat in stats]
-
-
-def _is_int64(name: str) -> bool:
-    # The length first: Python refuses to convert thousands of digits.
-    digits = name.lstrip('0') or '0'
-    return len(digits) < 20 and int(digits) <= MAX_VERSION

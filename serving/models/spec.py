@@ -7,8 +7,6 @@ from serving.protocol.status import Code
 
 State = Literal['LOADING', 'AVAILABLE', 'UNLOADING', 'END']
 
-MAX_VERSION = (1 << 63) - 1  # ModelSpec.version is an int64
-
 
 @dataclass(frozen=True)
 class ModelSpec:

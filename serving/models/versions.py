@@ -14,11 +14,12 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from catalog.errors import UserError
+from catalog.model_versions.names import MAX_VERSION
 from serving.config import policies
 from serving.config.models import ModelConfig
 from serving.models import folders
 from serving.models.loading import LoadedModel, Loader
-from serving.models.spec import MAX_VERSION, VersionStatus
+from serving.models.spec import VersionStatus
 from serving.protocol.status import Code, RequestError
 from serving.runtimes.model import Model
 

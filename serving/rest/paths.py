@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote
 
-from serving.models.spec import MAX_VERSION, ModelSpec
+from catalog.model_versions.names import read_version
+from serving.models.spec import ModelSpec
 from serving.protocol.status import Code, RequestError, invalid_argument
 
 Verb = Literal['status', 'metadata', 'predict']
@@ -66,7 +67,7 @@ def parse(method: str, path: str) -> Call:
 
 
 def _version(digits: str) -> int:
-    # The length first: Python refuses to convert thousands of digits.
-    if len(digits.lstrip('0')) > len(str(MAX_VERSION)) or int(digits) > MAX_VERSION:
+    version = read_version(digits)
+    if version is None:
         raise invalid_argument(f'Failed to convert version: {digits[:100]} to numeric.')
-    return int(digits)
+    return version

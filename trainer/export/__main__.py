@@ -34,6 +34,7 @@ from absl import flags
 
 from catalog import command_line
 from catalog.digests.keys import read_private_key
+from catalog.model_versions import names
 from trainer import startup
 
 _WORKDIR = flags.DEFINE(
@@ -70,6 +71,7 @@ _SIGNING_KEY = flags.DEFINE(
 def main(argv: list[str]) -> None:
     """Exports the model."""
     del argv
+    names.read_path(_OUTPUT.value, flag='output')  # before TensorFlow loads
     key = read_private_key(_SIGNING_KEY.value) if _SIGNING_KEY.value else None
     startup.start()
     from trainer.export.saved_model import export  # loads TensorFlow, which --help need not

@@ -10,6 +10,7 @@ from catalog import atomic_folder, categories, storage
 from catalog.digests import folder as digests
 from catalog.digests.keys import PrivateKey
 from catalog.errors import UserError
+from catalog.model_versions import names
 from trainer import naming
 from trainer.export import model_card, warmup
 from trainer.export.serving_module import ServingModule
@@ -49,7 +50,7 @@ def export(
             f'{output}: --output must have none of the characters *?[]\\ in its path, because '
             'TensorFlow cannot load a model from there; choose another folder'
         )
-    name, version = _name_and_version(output)
+    name, version = names.read_path(output, flag='output')
     if top_k < 1:
         raise UserError(f'--top_k must be at least 1, got {top_k}')
     if not 0 <= threshold <= 1:
@@ -78,13 +79,3 @@ def export(
         (partial / naming.MODEL_CARD).write_text(card, encoding='utf-8')
         digests.write(str(partial), key=signing_key)
     return calibration
-
-
-def _name_and_version(output: str) -> tuple[str, int]:
-    parts = output.rstrip('/').split('/')
-    if len(parts) < 2 or not parts[-2] or not parts[-1].isdecimal():
-        raise UserError(
-            f'--output must be DIR/MODEL/VERSION with an integer version, as TensorFlow Serving '
-            f'needs it, got {output!r}'
-        )
-    return parts[-2], int(parts[-1])

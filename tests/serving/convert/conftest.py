@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from serving.convert.conversion import Conversion, convert
+from serving.convert.conversion import convert
+from serving.convert.options import Conversion
 from tests.trainer.conftest import make_data_set
 from trainer.config import InputConfig, ModelConfig, OptimizerConfig, TrainConfig
 from trainer.data import data_set

@@ -12,7 +12,8 @@ from catalog.digests import folder as digests
 from catalog.errors import UserError
 from serving.convert import agreement
 from serving.convert.agreement import Agreement
-from serving.convert.conversion import Conversion, convert
+from serving.convert.conversion import convert
+from serving.convert.options import Conversion
 from serving.networks.network import FILES, RuntimeName
 from serving.runtimes import opening
 from serving.shard_pictures import labelled
@@ -100,3 +101,32 @@ def test_flags_that_do_not_fit_are_refused(change: dict[str, object], rule: str)
     fields: dict[str, object] = {'runtime': 'openvino', 'precision': 'fp32', **change}
     with pytest.raises(UserError, match=rule):
         Conversion('models/a/1', 'models/b/1', **fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ('flags', 'message'),
+    [
+        (['--output=shop/latest'], '--output must be DIR/MODEL/VERSION with an integer version'),
+        (['--output=shop/1', '--precision=bf16'], '--precision=bf16 needs --to=openvino, got onnx'),
+        (['--output={exported}'], 'must not exist yet'),
+        (['--output=shop/1', '--data={exported}'], 'a data set must have a manifest.json'),
+    ],
+)
+def test_a_mistake_is_reported_before_tensorflow_is_imported(
+    exported: Path, flags: list[str], message: str
+) -> None:
+    done = subprocess.run(
+        [
+            sys.executable, '-X', 'importtime', '-m', 'serving.convert',
+            f'--model={exported}', '--to=onnx', *(flag.format(exported=exported) for flag in flags),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 2
+    *imports, error = done.stderr.splitlines()
+    assert error.startswith('error: ')
+    assert message in error
+    assert any(line.endswith(' serving.convert.options') for line in imports)
+    assert not [line for line in imports if line.split('|')[-1].strip() == 'tensorflow']

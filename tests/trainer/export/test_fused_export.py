@@ -10,7 +10,8 @@ import pytest
 import tensorflow as tf
 
 from serving.clients import Client, requests
-from serving.convert.conversion import Conversion, convert
+from serving.convert.conversion import convert
+from serving.convert.options import Conversion
 from serving.networks.network import RuntimeName
 from serving.runtimes import opening
 from tests.serving.running import start_server
