@@ -9,7 +9,8 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from pathlib import PurePath
+from typing import Literal, NoReturn
 
 from absl import app, flags, logging
 
@@ -18,6 +19,8 @@ from catalog.errors import UserError, suggestion
 
 USER_ERROR_EXIT_CODE = 2
 _BROKEN_PIPE_EXIT_CODE = 141  # as a shell reports SIGPIPE
+
+Existing = Literal['file', 'folder']
 
 _AUTHORITY = re.compile(r'//[^/\s]*@')  # may hold a password
 
@@ -31,18 +34,26 @@ _BILLING_PROJECT = flags.DEFINE_string(
 class PathParser(flags.ArgumentParser):  # type: ignore[misc]
     """Parses a flag that names a file or folder: `flags.DEFINE(command_line.PATH, …)`.
 
-    `~` is expanded; an empty value and an unknown scheme are errors.
+    `~` is expanded; an empty value and an unknown scheme are errors. With `existing`, so is a local
+    path that is not there, before the program loads what takes seconds. Paths of an object store
+    are looked up when they are read.
     """
 
     syntactic_help = 'a path'
 
-    def __init__(self, schemes: Sequence[str] = (object_store.GS,)) -> None:
+    def __init__(
+        self, schemes: Sequence[str] = (object_store.GS,), *, existing: Existing | None = None
+    ) -> None:
         super().__init__()
         self._schemes = schemes
+        self._existing = existing
 
     def parse(self, argument: str) -> str:
         """Returns the path; `UserError` is a ValueError, as absl expects."""
-        return storage.checked_path(argument, schemes=self._schemes)
+        path = storage.checked_path(argument, schemes=self._schemes)
+        if self._existing and '://' not in path:
+            _check_existing(path, self._existing)
+        return path
 
 
 class PathsParser(flags.ArgumentParser):  # type: ignore[misc]
@@ -53,9 +64,11 @@ class PathsParser(flags.ArgumentParser):  # type: ignore[misc]
 
     syntactic_help = 'comma-separated paths'
 
-    def __init__(self, schemes: Sequence[str] = (object_store.GS,)) -> None:
+    def __init__(
+        self, schemes: Sequence[str] = (object_store.GS,), *, existing: Existing | None = None
+    ) -> None:
         super().__init__()
-        self._path = PathParser(schemes)
+        self._path = PathParser(schemes, existing=existing)
 
     def parse(self, argument: str | list[str]) -> list[str]:
         """Returns the paths."""
@@ -67,9 +80,23 @@ class PathsParser(flags.ArgumentParser):  # type: ignore[misc]
         return [self._path.parse(part.strip()) for part in parts]
 
 
+def _check_existing(path: str, kind: Existing) -> None:
+    """A file may also be a pipe, such as a shell's `<(command)`."""
+    if not os.path.exists(path):
+        raise UserError(f'must be an existing {kind}, got {path!r}; is the path right?')
+    if os.path.isdir(path) != (kind == 'folder'):
+        other = 'file' if kind == 'folder' else 'folder'
+        raise UserError(f'must be a {kind}, got the {other} {path!r}')
+
+
 LOCAL_PATH = PathParser(schemes=())
+LOCAL_FILE = PathParser(schemes=(), existing='file')
+LOCAL_FOLDER = PathParser(schemes=(), existing='folder')
 PATH = PathParser()
+FILE = PathParser(existing='file')
+FOLDER = PathParser(existing='folder')
 PATHS = PathsParser()
+FOLDERS = PathsParser(existing='folder')
 
 
 def exit_with_error(message: object, *, code: int = USER_ERROR_EXIT_CODE) -> NoReturn:
@@ -96,9 +123,25 @@ def report_errors(main: Callable[[list[str]], None]) -> Callable[[list[str]], No
                 raise
             if isinstance(error, BrokenPipeError) and not _flush_output():
                 sys.exit(_BROKEN_PIPE_EXIT_CODE)
-            exit_with_error(f'{error.strerror}: {error.filename or "(no file named)"}')
+            where = error.filename or '(no file named)'
+            exit_with_error(f'{error.strerror}: {where}{_flag_hint(error.filename)}')
 
     return call
+
+
+def _flag_hint(filename: object) -> str:
+    """Returns ` (from --flag)` if a flag gave this path or a folder above it; otherwise ''."""
+    if not isinstance(filename, str):
+        return ''
+    above = [filename, *map(str, PurePath(filename).parents)]  # the nearest first
+    given = {path: name for name in flags.FLAGS for path in _texts(flags.FLAGS[name].value)}
+    return next((f' (from --{given[path]})' for path in above if path in given), '')
+
+
+def _texts(value: object) -> list[str]:
+    """Returns the texts of a flag without slashes at the end, and as they are."""
+    texts = value if isinstance(value, list) else [value]
+    return [end for text in texts if isinstance(text, str) for end in (text.rstrip('/'), text)]
 
 
 def _flush_output() -> bool:

@@ -22,21 +22,21 @@ from catalog import command_line
 from serving.demo import processes, programs
 
 _MODEL = flags.DEFINE(
-    command_line.LOCAL_PATH,
+    command_line.LOCAL_FOLDER,
     'model',
     None,
     'Folder of the exported versions of a model.',
     required=True,
 )
 _DATA = flags.DEFINE(
-    command_line.PATH,
+    command_line.FOLDER,
     'data',
     None,
     'Folder of the shards that the model learned from, local or gs://: the gateway compares its '
     'answers with their class prior.',
 )
 _INDEX = flags.DEFINE(
-    command_line.LOCAL_PATH, 'index', None, 'Folder of serving.index, for similar products.'
+    command_line.LOCAL_FOLDER, 'index', None, 'Folder of serving.index, for similar products.'
 )
 _LOGS = flags.DEFINE(
     command_line.LOCAL_PATH, 'logs', None, 'Folder of the logs, one a program.', required=True

@@ -42,14 +42,14 @@ _TARGET = flags.DEFINE_string(
     'target', None, "HOST:PORT of the model's server, for gRPC.", required=True
 )
 _TARGET_CA = flags.DEFINE(
-    command_line.LOCAL_PATH,
+    command_line.LOCAL_FILE,
     'target_ca',
     None,
     "PEM file of the certificates that sign that of the model's server; by default, the connection "
     'has no TLS.',
 )
 _NETWORK = flags.DEFINE(
-    command_line.LOCAL_PATH,
+    command_line.LOCAL_FOLDER,
     'network',
     None,
     'Version folder of serving.convert, if the server speaks the Open Inference Protocol v2 '
@@ -63,13 +63,13 @@ _PORT = flags.DEFINE_integer(
     'port', 8080, 'HTTP port; 0 lets the system choose one.', lower_bound=0, upper_bound=65535
 )
 _TLS_CERT = flags.DEFINE(
-    command_line.LOCAL_PATH, 'tls_cert', None, 'PEM file of the certificate, for HTTPS.'
+    command_line.LOCAL_FILE, 'tls_cert', None, 'PEM file of the certificate, for HTTPS.'
 )
 _TLS_KEY = flags.DEFINE(
-    command_line.LOCAL_PATH, 'tls_key', None, 'PEM file of the private key, for HTTPS.'
+    command_line.LOCAL_FILE, 'tls_key', None, 'PEM file of the private key, for HTTPS.'
 )
 _API_KEYS = flags.DEFINE(
-    command_line.PATH,
+    command_line.FILE,
     'api_keys',
     None,
     'File with a line `NAME KEY` or `NAME sha256:HEX` for each key that requests may have.',
@@ -78,13 +78,13 @@ _CORS = flags.DEFINE_list(
     'cors_origins', [], 'Origins whose web pages may send requests, such as https://shop.example.'
 )
 _MANIFEST = flags.DEFINE(
-    command_line.PATH,
+    command_line.FOLDER,
     'manifest',
     None,
     'Folder of a data set: /metrics compares the answers with its natural class prior.',
 )
 _INDEX = flags.DEFINE(
-    command_line.LOCAL_PATH,
+    command_line.LOCAL_FOLDER,
     'index',
     None,
     'Folder of serving.index, for /v1/similar; a new version in it replaces the old one.',

@@ -10,7 +10,6 @@ from typing import Any
 
 import uvicorn
 
-from catalog.errors import UserError
 from serving.intake.options import Limits
 from serving.listening.connection import Connection
 from serving.listening.listener import Listener, bind
@@ -59,7 +58,7 @@ def serve(
       on_ready: Receives the address once the port accepts requests.
 
     Raises:
-      UserError: If the port is in use, or the certificate is unusable.
+      UserError: If the port is in use.
     """
     with bind(listener.host, listener.port) as bound:
         config = uvicorn.Config(
@@ -78,11 +77,5 @@ def serve(
             ssl_certfile=listener.tls_cert,
             ssl_keyfile=listener.tls_key,
         )
-        try:
-            config.load()
-        except OSError as error:  # ssl.SSLError too
-            raise UserError(
-                f'--tls_cert and --tls_key must be PEM files of one certificate: {error}'
-            ) from error
         server = _Server(config, on_ready=lambda: on_ready(listener.url(bound.getsockname()[1])))
         server.run(sockets=[bound])

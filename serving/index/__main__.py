@@ -23,14 +23,14 @@ from catalog.process.progress import duration
 from serving.index import building, summary
 
 _MODEL = flags.DEFINE(
-    command_line.PATH,
+    command_line.FOLDER,
     'model',
     None,
     'Version folder of an exported model, DIR/MODEL/VERSION; local or gs://.',
     required=True,
 )
 _DATA = flags.DEFINE(
-    command_line.PATH, 'data', None, 'Folder of the shards; local or gs://.', required=True
+    command_line.FOLDER, 'data', None, 'Folder of the shards; local or gs://.', required=True
 )
 _OUTPUT = flags.DEFINE(
     command_line.LOCAL_PATH, 'output', None, 'Local folder of the versions.', required=True

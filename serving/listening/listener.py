@@ -1,6 +1,7 @@
 """Where an HTTP server listens: its address, its certificate and its bound port."""
 
 import socket
+import ssl
 from dataclasses import dataclass
 
 from catalog.errors import UserError
@@ -25,11 +26,23 @@ class Listener:
     def __post_init__(self) -> None:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise UserError('--tls_cert and --tls_key must be given together, got one of them')
+        if self.tls_cert and self.tls_key:
+            _check_pair(self.tls_cert, self.tls_key)
 
     def url(self, port: int) -> str:
         """Returns the address for a browser, with the port that was bound."""
         host = f'[{self.host}]' if ':' in self.host else self.host
         return f'http{"s" if self.tls_cert else ""}://{host}:{port}'
+
+
+def _check_pair(certificate: str, key: str) -> None:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password='')
+    except OSError as error:  # ssl.SSLError too
+        raise UserError(
+            '--tls_cert and --tls_key must be PEM files of one certificate, without a password, '
+            f'got {certificate} and {key}: {error.strerror or error}'
+        ) from error
 
 
 def bind(host: str, port: int, *, flag: str = '--port') -> socket.socket:

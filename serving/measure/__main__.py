@@ -17,13 +17,15 @@ Example:
 
 from absl import flags
 
-from catalog import command_line
+from catalog import command_line, manifest
+from serving.convert.options import check_exported
 from serving.measure.isolated import measure_alone
 from serving.measure.table import format_table
+from serving.networks import spec
 
-_MODEL = flags.DEFINE(command_line.PATHS, 'model', None, 'Version folders.', required=True)
+_MODEL = flags.DEFINE(command_line.FOLDERS, 'model', None, 'Version folders.', required=True)
 _DATA = flags.DEFINE(
-    command_line.PATH, 'data', None, 'Data set to measure the accuracy on (validation).'
+    command_line.FOLDER, 'data', None, 'Data set to measure the accuracy on (validation).'
 )
 _PICTURES = flags.DEFINE_integer(
     'pictures', 1000, 'Validation pictures to measure the accuracy on.', lower_bound=1
@@ -33,6 +35,11 @@ _PICTURES = flags.DEFINE_integer(
 def main(argv: list[str]) -> None:
     """Prints the table."""
     del argv
+    for folder in _MODEL.value:
+        if not spec.is_there(folder):
+            check_exported(folder)
+    if _DATA.value:
+        manifest.read(_DATA.value)
     measured = [
         measure_alone(folder, data=_DATA.value, pictures=_PICTURES.value) for folder in _MODEL.value
     ]

@@ -36,7 +36,7 @@ def measure(folder: str, *, data: str | None, pictures: int) -> Measurement:
       UserError: If the model or the data set cannot be used.
     """
     found = _validation_pictures(folder, data, pictures)
-    description, flops = _describe(folder) if _is_converted(folder) else ('SavedModel fp32', 0)
+    description, flops = _describe(folder) if spec.is_there(folder) else ('SavedModel fp32', 0)
     before = _memory('VmRSS')
     Path('/proc/self/clear_refs').write_text('5')  # the peak starts again from here
     start = time.perf_counter()
@@ -56,10 +56,6 @@ def measure(folder: str, *, data: str | None, pictures: int) -> Measurement:
         memory_bytes=memory,
         accuracy=accuracy,
     )
-
-
-def _is_converted(folder: str) -> bool:
-    return storage.exists(storage.join(folder, spec.FILE_NAME))
 
 
 def _describe(folder: str) -> tuple[str, int]:

@@ -41,7 +41,7 @@ from serving.server.options import (
 )
 
 _BASE_PATH = flags.DEFINE(
-    command_line.PATH,
+    command_line.FOLDER,
     'model_base_path',
     None,
     'Folder that contains the version folders 1, 2, ...; local or gs://. Ignored if '
@@ -53,7 +53,7 @@ _NAME = flags.DEFINE_string(
     'Name of the model in requests. Ignored if --model_config_file is given.',
 )
 _CONFIG_FILE = flags.DEFINE(
-    command_line.PATH,
+    command_line.FILE,
     'model_config_file',
     None,
     'Text file of a ModelServerConfig: several models, version policies and labels.',
@@ -69,19 +69,19 @@ _BATCHING = flags.DEFINE_bool(
     'Whether to combine the requests that queued while the last batch ran into one batch.',
 )
 _BATCHING_FILE = flags.DEFINE(
-    command_line.PATH,
+    command_line.FILE,
     'batching_parameters_file',
     None,
     'Text file of BatchingParameters, for --enable_batching.',
 )
 _MONITORING_FILE = flags.DEFINE(
-    command_line.PATH,
+    command_line.FILE,
     'monitoring_config_file',
     None,
     'Text file of a MonitoringConfig: metrics for Prometheus on the REST port.',
 )
 _SSL_FILE = flags.DEFINE(
-    command_line.PATH,
+    command_line.FILE,
     'ssl_config_file',
     None,
     'Text file of an SSLConfig: TLS on the gRPC port. REST has none, as in TensorFlow Serving.',
@@ -98,7 +98,7 @@ _LABELS = flags.DEFINE_bool(
     'Whether a new label may name a version that is not loaded yet, as at startup.',
 )
 _DIGESTS_KEY = flags.DEFINE(
-    command_line.PATH,
+    command_line.FILE,
     'digests_key',
     None,
     'PEM file of an Ed25519 public key: only models that its owner signed are loaded '

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from catalog import storage
+from catalog.errors import UserError
 from catalog.typed_json import reader
 from serving.networks.network import PRECISIONS, RUNTIMES, Precision, RuntimeName
 
@@ -43,6 +44,11 @@ def write(spec: NetworkSpec, folder: str) -> None:
     storage.write_bytes(storage.join(folder, FILE_NAME), content.encode())
 
 
+def is_there(folder: str) -> bool:
+    """Returns whether a version folder is of a converted network."""
+    return storage.exists(storage.join(folder, FILE_NAME))
+
+
 def read(folder: str) -> NetworkSpec:
     """Reads `network.json`.
 
@@ -50,7 +56,14 @@ def read(folder: str) -> NetworkSpec:
       UserError: If it is missing or damaged, or of a later version.
     """
     path = storage.join(folder, FILE_NAME)
-    document = reader.parse(storage.read_bytes(path), path=path)
+    try:
+        content = storage.read_bytes(path)
+    except FileNotFoundError as error:
+        raise UserError(
+            f'{folder}: must be a version folder of serving.convert, such as '
+            f'converted/shop/1; it has no {FILE_NAME}'
+        ) from error
+    document = reader.parse(content, path=path)
     version = document.field('schema_version')
     if version.natural() != SCHEMA_VERSION:
         raise version.error(f'be {SCHEMA_VERSION}, the version that this program reads')

@@ -31,7 +31,7 @@ from serving.query.answers import Answer
 _SIGNATURES = (names.DEFAULT_SIGNATURE, names.PRODUCT_SIGNATURE)
 
 _IMAGES = flags.DEFINE_multi(
-    command_line.PATH, flags.ArgumentSerializer(), 'image', [], 'Image file, local or gs://'
+    command_line.FILE, flags.ArgumentSerializer(), 'image', [], 'Image file, local or gs://'
 )
 _TRANSPORT = flags.DEFINE_enum(
     'transport', None, ['rest', 'grpc'], 'Protocol of the request.', required=True
@@ -59,19 +59,19 @@ _JSON = flags.DEFINE(
     command_line.LOCAL_PATH, 'json', None, 'File to write the predictions to, as JSON.'
 )
 _CA_FILE = flags.DEFINE(
-    command_line.LOCAL_PATH,
+    command_line.LOCAL_FILE,
     'ca_file',
     None,
     'Use TLS, and trust servers that the authorities in this PEM file sign.',
 )
 _CERTIFICATE_FILE = flags.DEFINE(
-    command_line.LOCAL_PATH, 'certificate_file', None, 'Own certificate for TLS, a PEM file.'
+    command_line.LOCAL_FILE, 'certificate_file', None, 'Own certificate for TLS, a PEM file.'
 )
 _KEY_FILE = flags.DEFINE(
-    command_line.LOCAL_PATH, 'key_file', None, 'Private key of the own certificate, a PEM file.'
+    command_line.LOCAL_FILE, 'key_file', None, 'Private key of the own certificate, a PEM file.'
 )
 _TOKEN_FILE = flags.DEFINE(
-    command_line.LOCAL_PATH, 'token_file', None, 'File with a bearer token to send.'
+    command_line.LOCAL_FILE, 'token_file', None, 'File with a bearer token to send.'
 )
 
 
@@ -106,7 +106,7 @@ def _open_client() -> Client:
     encrypted = _CA_FILE.value or _CERTIFICATE_FILE.value or _KEY_FILE.value
     try:
         tls = Tls(_CA_FILE.value, _CERTIFICATE_FILE.value, _KEY_FILE.value) if encrypted else None
-        token = Path(_TOKEN_FILE.value).read_text().strip() if _TOKEN_FILE.value else None
+        token = _read_token(_TOKEN_FILE.value) if _TOKEN_FILE.value else None
         return Client(
             _SERVER.value,
             transport=_TRANSPORT.value,
@@ -118,6 +118,10 @@ def _open_client() -> Client:
     except UserError as error:
         is_flag = str(error).split()[0] in flags.FLAGS  # an argument has the name of its flag
         raise UserError(f'{"--" * is_flag}{error}') from error
+
+
+def _read_token(path: str) -> str:
+    return Path(path).read_text(errors='replace').strip()  # what is replaced is refused
 
 
 def _ask(client: Client, paths: Sequence[str], pictures: list[bytes]) -> list[Answer]:

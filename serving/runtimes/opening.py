@@ -1,6 +1,5 @@
 """Opens a version folder: its files say which runtime it is for."""
 
-from catalog import storage
 from serving.networks import spec
 from serving.runtimes.converted_model import ConvertedModel
 from serving.runtimes.model import Model
@@ -13,6 +12,6 @@ def open_model(path: str) -> Model:
     Raises:
       Exception: If the model is incomplete. TensorFlow's loader raises many types.
     """
-    if storage.exists(storage.join(path, spec.FILE_NAME)):
+    if spec.is_there(path):
         return ConvertedModel(path)
     return SavedModel(path)

@@ -28,13 +28,13 @@ _HOST = flags.DEFINE_string(
 )
 _PORT = flags.DEFINE_integer('port', 8090, 'HTTP port.', lower_bound=1, upper_bound=65535)
 _TLS_CERT = flags.DEFINE(
-    command_line.LOCAL_PATH, 'tls_cert', None, 'PEM file of the certificate, for HTTPS.'
+    command_line.LOCAL_FILE, 'tls_cert', None, 'PEM file of the certificate, for HTTPS.'
 )
 _TLS_KEY = flags.DEFINE(
-    command_line.LOCAL_PATH, 'tls_key', None, 'PEM file of the private key, for HTTPS.'
+    command_line.LOCAL_FILE, 'tls_key', None, 'PEM file of the private key, for HTTPS.'
 )
 _API_KEY_FILE = flags.DEFINE(
-    command_line.LOCAL_PATH, 'api_key_file', None, 'File with the key for a gateway that needs one.'
+    command_line.LOCAL_FILE, 'api_key_file', None, 'File with the key for a gateway that needs one.'
 )
 _MAX_PHOTO_MB = flags.DEFINE_integer(
     'max_photo_mb', 20, 'Largest photo, in MiB, as of the gateway.', lower_bound=1
@@ -67,7 +67,7 @@ def _checked_address(text: str) -> str:
 
 
 def _check_key(path: str) -> None:
-    key = Path(path).read_text().strip()
+    key = Path(path).read_text(errors='replace').strip()  # not ASCII if replaced
     if not key or not key.isascii() or not key.isprintable():
         raise UserError(f'--api_key_file must have one key of printable ASCII, got {path}')
 

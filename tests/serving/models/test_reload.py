@@ -120,8 +120,14 @@ def test_versions_and_labels_follow_the_config_file_and_reload_requests(
     ('flags', 'reason'),
     [
         (['--enable_profiler'], '--enable_profiler is a flag of TensorFlow Serving that this'),
-        (['--model_config_file=/none'], '/none: must be a file, got none'),
-        (['--digests_key=/none', f'--model_base_path={ROOT}'], '/none: must be a PEM file'),
+        (
+            ['--model_config_file=/none'],
+            '--model_config_file must be an existing file, got',
+        ),
+        (
+            ['--digests_key=/none', f'--model_base_path={ROOT}'],
+            '--digests_key must be an existing file, got',
+        ),
     ],
 )
 def test_what_is_not_offered_or_missing_is_one_line(flags: list[str], reason: str) -> None:
