@@ -15,6 +15,7 @@ from grpc_health.v1.health import OVERALL_HEALTH, HealthServicer
 from catalog.errors import UserError
 from serving.batching.admission import Admission, max_requests
 from serving.config.tls import Tls
+from serving.listening import listener
 from serving.models.loading import Loader
 from serving.models.models import Models
 from serving.monitoring.endpoint import MetricsEndpoint
@@ -61,8 +62,12 @@ def serve(
     )
     stop = threading.Event()
     with rest_server.bind(options.host, options.rest_port) as rest_socket:
-        grpc_port = _add_port(grpc_server, options.host, options.grpc_port, tls=options.tls)
-        models.configure(options.models)
+        with listener.bind(options.host, options.grpc_port) as reserved:
+            models.configure(options.models)
+            # gRPC would accept connections from here on, and let them wait for the model.
+            grpc_port = _add_port(
+                grpc_server, options.host, reserved.getsockname()[1], tls=options.tls
+            )
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signal_number, lambda *_: stop.set())
         decoder = Decoder()

@@ -22,20 +22,21 @@ def awaited_file(folder: Path) -> Path:
     return folder / 'awaited'
 
 
-def _inputs(folder: Path) -> dict[str, str]:
+def inputs(folder: Path) -> dict[str, str]:
+    """Returns the inputs of a slow request."""
     return {'started_file': str(started_file(folder)), 'awaited_file': str(awaited_file(folder))}
 
 
 def wait_over_rest(server: RunningServer, folder: Path) -> tuple[int, Any]:
     """Sends a slow request over REST; returns the HTTP status and the JSON body."""
-    return server.http('POST', PREDICT, {'signature_name': 'wait', 'inputs': _inputs(folder)})
+    return server.http('POST', PREDICT, {'signature_name': 'wait', 'inputs': inputs(folder)})
 
 
 def wait_over_grpc(server: RunningServer, folder: Path, *, timeout_seconds: float) -> Any:
     """Sends a slow request over gRPC and returns the response."""
     with grpc.insecure_channel(server.grpc) as channel:
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-        request = predict_request(_inputs(folder), signature='wait')
+        request = predict_request(inputs(folder), signature='wait')
         return stub.Predict(request, timeout=timeout_seconds)
 
 

@@ -24,7 +24,7 @@ def test_errors_at_startup_are_one_line_with_exit_code_2(
     free = ['--port=0', '--rest_api_port=0']
     grpc_port, rest_port = server.grpc.split(':')[1], server.rest.split(':')[1]
     cases = [
-        ([f'--model_base_path={tmp_path}/none', *free], f"folder, got '{tmp_path}/none'"),
+        ([f'--model_base_path={tmp_path}/none', *free], 'must be an existing folder, got '),
         ([f'--model_base_path={empty}', *free], f'{empty}: must contain a version folder'),
         ([f'--model_base_path={incomplete}', *free], f'{incomplete}/1: must be a loadable model'),
         (
@@ -53,6 +53,8 @@ def test_errors_at_startup_are_one_line_with_exit_code_2(
         assert done.stdout == ''
         last = done.stderr.splitlines()[-1]
         assert last.startswith('error: ')
+        if 'must be free' in reason:
+            assert done.stderr.count('\n') == 1
         assert reason in last
         assert 'Traceback' not in done.stderr
 

@@ -9,11 +9,14 @@ from pathlib import Path
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from tensorflow_serving.apis import prediction_log_pb2
 
-from tests.serving.colours import RED, b64, jpeg, save_version
+from tests.ports import find_free_port
+from tests.serving.colours import RED, b64, jpeg, predict_request, save_version
 from tests.serving.running import PREDICT, RunningServer
 from tests.serving.slow_requests import (
     awaited_file,
+    inputs,
     started_file,
     wait_for,
     wait_over_grpc,
@@ -30,6 +33,25 @@ def refuses(address: str) -> bool:
     except ConnectionRefusedError:
         return True
     return False
+
+
+def test_both_ports_refuse_connections_until_the_model_is_warm(
+    start: Start, tmp_path: Path
+) -> None:
+    log = prediction_log_pb2.PredictionLog()
+    log.predict_log.request.CopyFrom(predict_request(inputs(tmp_path), signature='wait'))
+    save_version(tmp_path, 1, warmups=[log.SerializeToString()])
+    ports = [find_free_port(), find_free_port()]
+    flags = [f'--port={ports[0]}', f'--rest_api_port={ports[1]}']
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        starting = pool.submit(start, tmp_path, *flags)
+        wait_for(started_file(tmp_path).exists)
+        early = [refuses(f'127.0.0.1:{port}') for port in ports]
+        awaited_file(tmp_path).touch()
+        server = starting.result()
+    assert early == [True, True]
+    assert [server.grpc, server.rest] == [f'127.0.0.1:{port}' for port in ports]
+    assert not refuses(server.grpc)
 
 
 def test_a_run_past_its_deadline_is_stopped_and_the_server_keeps_running(
