@@ -1,5 +1,7 @@
 """The exception for a picture that cannot be used."""
 
+REMEDY = 'convert it to JPEG (serving.query and trainer.predict do so)'
+
 
 class BadPicture(ValueError):
     """Bytes that are not a usable image; `reason` is their key in the ledger."""

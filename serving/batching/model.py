@@ -31,6 +31,7 @@ class QueuedModel:
         """Takes over a model, and closes it when it is closed itself."""
         self._metrics = metrics
         self.signatures = model.signatures
+        self.runtime = model.runtime
         self._model = model
         self._batching = batching
         self._admission = admission

@@ -76,10 +76,12 @@ class Loader:
             model,
             self.batching,
             admission=self.admission,
-            metrics=self.metrics.for_model(model_name),
+            metrics=self.metrics.for_model(model_name, runtime=model.runtime),
         )
         return LoadedModel(
-            queued, f'loaded in {seconds:.1f} s with {warmups} warm-up requests, {files}'
+            queued,
+            f'loaded in {seconds:.1f} s, runtime {model.runtime}, {warmups} warm-up requests, '
+            f'{files}',
         )
 
     def _load(self, path: str) -> tuple[Model, digests.Verified]:

@@ -15,7 +15,6 @@ from serving.protocol.status import Code, RequestError
 
 _TF = ':tensorflow:serving'
 _OURS = ':product_categories:serving'
-_RUNTIME = 'TF1'  # TensorFlow Serving's name of a session on a graph
 
 
 def _latency(name: str, description: str, *labels: str) -> Histogram:
@@ -84,10 +83,10 @@ class ServerMetrics:
         self._metrics: list[Metric] = list(vars(self).values())
         self._names: set[str] = set()
 
-    def for_model(self, name: str) -> 'ModelMetrics':
-        """Returns the metrics of one model, whose name becomes a label."""
+    def for_model(self, name: str, *, runtime: str) -> 'ModelMetrics':
+        """Returns the metrics of one model, whose name and runtime become labels."""
         self._names.add(name)
-        return ModelMetrics(self, name)
+        return ModelMetrics(self, name, runtime)
 
     @contextlib.contextmanager
     def observe(self, model_name: str, *, api: str, entrypoint: str) -> Iterator[None]:
@@ -116,6 +115,7 @@ class ModelMetrics:
 
     _server: ServerMetrics
     _name: str
+    _runtime: str
 
     @contextlib.contextmanager
     def observe(self, signature: str) -> Iterator[None]:
@@ -150,7 +150,9 @@ class ModelMetrics:
         try:
             yield
         finally:
-            self._server.runtime_latency.observe(_since(start), self._name, 'Predict', _RUNTIME)
+            self._server.runtime_latency.observe(
+                _since(start), self._name, 'Predict', self._runtime
+            )
 
 
 def _since(start: float) -> float:

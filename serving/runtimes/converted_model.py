@@ -32,6 +32,7 @@ class ConvertedModel:
     Attributes:
       spec: Its `network.json`.
       signatures: tensorflow.SignatureDef by name.
+      runtime: For example `openvino int8`.
     """
 
     def __init__(self, path: str, *, threads: int = 0) -> None:
@@ -41,6 +42,7 @@ class ConvertedModel:
           UserError: If a file is damaged, or the runtime is not installed.
         """
         self.spec = spec.read(path)
+        self.runtime = f'{self.spec.runtime} {self.spec.precision}'
         content = storage.read_bytes(storage.join(path, SIGNATURES_FILE))
         defs = get_model_metadata_pb2.SignatureDefMap.FromString(content).signature_def
         self.signatures: Mapping[str, Any] = dict(defs)
@@ -91,8 +93,6 @@ class ConvertedModel:
     def _run(
         self, images: Images, product: npt.NDArray[np.int64], deadline: float | None
     ) -> Outputs:
-        if not len(images):
-            raise invalid_argument('a request must have at least one picture, got none')
         try:
             found = self._network.run(images, product, timeout_seconds=_remaining(deadline))
         except TimeoutError as error:
@@ -102,19 +102,24 @@ class ConvertedModel:
 
     def _decode(self, encoded: npt.NDArray[Any]) -> Images:
         if encoded.ndim != 1:
-            raise invalid_argument(f"'image_bytes' must have shape [N], got {list(encoded.shape)}")
-        if not len(encoded):
-            return np.empty((0, self.spec.height, self.spec.width, 3), np.uint8)
+            raise invalid_argument(f'image_bytes must have shape [N], got {list(encoded.shape)}')
+        _check_not_empty(encoded)
         return self._decoder.decode(encoded.tolist())
 
     def _checked_images(self, images: npt.NDArray[Any]) -> Images:
         shape = (self.spec.height, self.spec.width, 3)
         if images.shape[1:] != shape:
             raise invalid_argument(
-                f"'images' must have shape [N, {', '.join(map(str, shape))}], "
+                f'images must have shape [N, {", ".join(map(str, shape))}], '
                 f'got {list(images.shape)}'
             )
+        _check_not_empty(images)
         return images
+
+
+def _check_not_empty(pictures: npt.NDArray[Any]) -> None:
+    if not len(pictures):
+        raise invalid_argument('a request must have at least one picture, got none')
 
 
 def _unit(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

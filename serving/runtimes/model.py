@@ -14,8 +14,10 @@ class Model(Protocol):
 
     Attributes:
       signatures: tensorflow.SignatureDef by name.
+      runtime: What runs it, in metrics and logs: TF1 or the runtime and precision of a conversion.
     """
 
+    runtime: str
     signatures: Mapping[str, Any]
 
     def run(

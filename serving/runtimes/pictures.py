@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog import pixels
-from catalog.formats.bad_picture import BadPicture
+from catalog.formats.bad_picture import REMEDY, BadPicture
 from catalog.formats.image_header import SERVED_FORMATS, read_header
 from serving.protocol.status import invalid_argument
 
@@ -48,9 +48,10 @@ class PictureDecoder:
             form = read_header(data).format
             if form not in _FORMATS:
                 raise invalid_argument(
-                    f'a picture of the format {form} cannot be decoded: convert it to JPEG'
+                    f'a picture of the format {form} cannot be decoded: {REMEDY}'
                 )
             fitted = pixels.fit(pixels.decode(data), height=self._height, width=self._width)
         except BadPicture as error:
-            raise invalid_argument(str(error)) from error
+            remedy = f': {REMEDY}' if error.reason == 'not_a_picture' else ''
+            raise invalid_argument(f'{error}{remedy}') from error
         return np.asarray(fitted)

@@ -21,6 +21,13 @@ from serving.runtimes.model import Arrays
 # The nodes of the graph that TensorFlow adds before and after a reason.
 _NODES = re.compile(r'\[\[\{\{.*?\}\}\]\]|\{\{.*?\}\} ?| ?\[Op:\w*\]')
 
+# How the graph of trainer.export gives a reason that is a sentence.
+_REASON = re.compile(
+    r'assertion failed: \[(?P<sentence>.*)\]'
+    r'|StringToNumberOp could not correctly convert string: (?P<text>.*)',
+    re.DOTALL,
+)
+
 v1 = tf.compat.v1
 
 
@@ -29,7 +36,10 @@ class SavedModel:
 
     Attributes:
       signatures: tensorflow.SignatureDef by name.
+      runtime: TensorFlow Serving's name of a session on a graph.
     """
+
+    runtime = 'TF1'
 
     def __init__(self, path: str) -> None:
         """Loads the serving graph of a version folder, with its variables, tables and assets.
@@ -87,8 +97,10 @@ class SavedModel:
 def to_request_error(error: Any) -> RequestError:
     """Returns a `tf.errors.OpError` as a RequestError of the same code, without the stack trace."""
     reason = str(error.message).removeprefix('Graph execution error:').strip()
-    reason = reason.split('\n\nOriginal stack trace')[0]
-    return RequestError(Code(error.error_code), _NODES.sub('', reason).strip())
+    reason = _NODES.sub('', reason.split('\n\nOriginal stack trace')[0]).strip()
+    if found := _REASON.fullmatch(reason):
+        reason = (found['sentence'] or found['text']).replace('] [', ' ')
+    return RequestError(Code(error.error_code), reason)
 
 
 def _placeholders(path: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import tensorflow as tf
 from catalog.categories import Categories
 from trainer.config import InputConfig
 from trainer.data import preprocess
+from trainer.export.feeds import checked
 from trainer.inference.predictor import (
     EnsemblePredictor,
     Predictor,
@@ -99,7 +100,8 @@ class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
 
     def classify(self, image_bytes: tf.Tensor) -> Outputs:
         """Classifies each picture: string [N] -> `top_categories` of [N]."""
-        uncalibrated = self._predictor.picture_probabilities(self._decode_each(image_bytes))
+        images = self._decode_each(checked(image_bytes, _PICTURES))
+        uncalibrated = self._predictor.picture_probabilities(images)
         probabilities = self._calibrate(uncalibrated, self._temperatures.picture)
         return top_categories(probabilities, self._tree, top_k=self._top_k)
 
@@ -116,6 +118,7 @@ class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         Returns:
           `top_categories` of [P], and `level` int64 [P], see `deepest_level`.
         """
+        image_bytes = checked(image_bytes, _PICTURES)
         with tf.control_dependencies(_product_checks(image_bytes, product)):
             product = _below_number_of_pictures(product)
             if max_views := self._predictor.max_views:  # the others need not be decoded
@@ -132,13 +135,15 @@ class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
 
         Each has length 1, so that a dot product is a cosine.
         """
-        return {'embedding': self._predictor.embeddings(self._decode_each(image_bytes))}
+        images = self._decode_each(checked(image_bytes, _PICTURES))
+        return {'embedding': self._predictor.embeddings(images)}
 
     def classify_pixels(self, images: tf.Tensor) -> Outputs:
         """Classifies and embeds decoded images: uint8 [N, H, W, 3] -> what both signatures give.
 
         For a client or a runtime that decodes itself. Images are as `decode` returns them.
         """
+        images = checked(images, self._images)
         each_alone = tf.range(tf.shape(images, tf.int64)[0])
         outputs = self.network(images, each_alone)
         top = top_categories(outputs['pictures'], self._tree, top_k=self._top_k)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from catalog.formats.bad_picture import REMEDY
 from catalog.formats.image_header import MAX_PIXELS
 from trainer.pixels import byte_vector, headers, orientation
 from trainer.pixels.headers import Head
@@ -12,7 +13,7 @@ _WHITE = 255
 _STRIP_PIXELS = 1 << 20  # of an image with transparent parts that are composited at once
 _WEBP_ANIMATION, _WEBP_ALPHA = 0x02, 0x10  # flags of the chunk VP8X
 _READABLE_FRAMES = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)
-_REMEDY = ': convert it to JPEG (serving.query and trainer.predict do so)'
+_REMEDY = f': {REMEDY}'
 
 _NOT_READ = {
     'a TIFF image': (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+'),

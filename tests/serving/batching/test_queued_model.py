@@ -28,6 +28,7 @@ class Recorder:
 
     def __init__(self, model: Model) -> None:
         self.signatures = model.signatures
+        self.runtime = model.runtime
         self.runs: list[tuple[str, int]] = []
         self.closed = False
         self._model = model
@@ -79,7 +80,7 @@ class Busy:
             recorder,
             batching,
             admission=Admission(admitted),
-            metrics=self.metrics.for_model('colours'),
+            metrics=self.metrics.for_model('colours', runtime='TF1'),
         )
         self._pool, self._folder = pool, folder
         wait = {

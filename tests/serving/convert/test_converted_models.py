@@ -104,9 +104,17 @@ def _bomb() -> bytes:
 
 PICTURE = _png(Image.new('RGB', (30, 30)))
 REFUSED = {
-    'bytes that are no picture': ('', {'image_bytes': _objects([b'none'])}, 'no known image'),
+    'bytes that are no picture': (
+        '',
+        {'image_bytes': _objects([b'none'])},
+        'no known image format starts with 6e6f6e65: convert it to JPEG',
+    ),
     'a bomb': ('', {'image_bytes': _objects([PICTURE, _bomb()])}, '67108864 pixels, got 23000x'),
-    'tiff': ('', {'image_bytes': _objects([_png(Image.new('L', (9, 9)), 'TIFF')])}, 'format tiff'),
+    'tiff': (
+        '',
+        {'image_bytes': _objects([_png(Image.new('L', (9, 9)), 'TIFF')])},
+        r'format tiff cannot be decoded: convert it to JPEG \(serving.query',
+    ),
     'no pictures': ('', {'image_bytes': _objects([])}, 'at least one picture, got none'),
     'a matrix of pictures': ('', {'image_bytes': _objects([[PICTURE]])}, r'shape \[N\]'),
     'a product beyond the pictures': (
@@ -211,3 +219,30 @@ def test_probabilities_of_the_network_are_calibrated_as_in_the_saved_model(
         found['confidence'], -np.sort(-expected.numpy(), axis=1)[:, :3], atol=1e-5
     )
     model.close()
+
+
+FEEDS = {
+    'no pictures': ('', 'image_bytes', _objects([])),
+    'no pictures to embed': ('embedding', 'image_bytes', _objects([])),
+    'no images': ('pixels', 'images', np.zeros((0, 28, 28, 3), np.uint8)),
+    'a matrix of pictures': ('embedding', 'image_bytes', _objects([[PICTURE]])),
+    'images of another size': ('pixels', 'images', np.zeros((2, 5, 5, 3), np.uint8)),
+    'grey images': ('pixels', 'images', np.zeros((1, 28, 28, 1), np.uint8)),
+    'one image': ('pixels', 'images', np.zeros((28, 28, 3), np.uint8)),  # would end the process
+}
+
+
+def test_a_wrong_shape_has_the_same_error_in_every_runtime(
+    source: Model, converted: Callable[..., Path]
+) -> None:
+    openvino = opening.open_model(str(converted('openvino')))
+    for signature, given, array in FEEDS.values():
+        size = 'N' if given == 'image_bytes' else 'N, 28, 28, 3'
+        message = f'{given} must have shape [{size}], got {list(array.shape)}'
+        if not array.size:
+            message = 'a request must have at least one picture, got none'
+        for model in (source, openvino):
+            with pytest.raises(RequestError) as error:
+                model.run(signature, {given: array})
+            assert (error.value.code, error.value.message) == (Code.INVALID_ARGUMENT, message)
+    openvino.close()

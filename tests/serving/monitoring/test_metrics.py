@@ -51,7 +51,7 @@ def test_the_text_has_types_labels_and_cumulative_buckets() -> None:
 
 def test_names_from_requests_never_become_labels() -> None:
     metrics = ServerMetrics()
-    metrics.for_model('a')
+    metrics.for_model('a', runtime='TF1')
     for number in range(50):
         with (
             pytest.raises(RequestError),
