@@ -64,7 +64,7 @@ $(EXPORT)/saved_model.pb: $(WORK)/report/evaluation.json
 
 run: $(EXPORT)/saved_model.pb  ## runs the system on product photos: shards, training, export, serving, queries
 	$(title) 'queries: the same photos over REST and over gRPC'
-	@RUN=$(RUN) MODEL=$(MODEL) PY=$(PY) bash serving/ask.sh
+	@RUN=$(RUN) MODEL=$(MODEL) EXPORT=$(EXPORT) PY=$(PY) bash serving/ask.sh
 	$(title) 'summary'
 	@$(PY) -m trainer.summary --data=$(RUN)/shards --workdir=$(WORK) --export=$(EXPORT) \
 	  --answers=$(RUN)/answers/rest.json,$(RUN)/answers/grpc.json --output=$(RUN)/index.html
@@ -76,7 +76,7 @@ $(SIMILAR)/1/index.json: $(EXPORT)/saved_model.pb
 
 web: $(SIMILAR)/1/index.json  ## shows a page that classifies your photos, until Ctrl-C
 	$(title) 'page: starting the server of the model, the gateway and the page'
-	@$(PY) -m serving.demo --model=$(RUN)/models/$(MODEL) --data=$(RUN)/shards --index=$(SIMILAR) \
+	@$(PY) -m serving.demo --model=$(EXPORT) --data=$(RUN)/shards --index=$(SIMILAR) \
 	  --logs=$(RUN)/web --port=$(WEB_PORT)
 
 test: $(READY)  ## runs all tests

@@ -1,14 +1,27 @@
 #!/usr/bin/env bash
-# Starts a server for an exported model, sends it the same images over REST and over gRPC, and stops
-# it. `make run` calls it:  RUN=run MODEL=product_categories PY=.venv/bin/python bash serving/ask.sh
+# Starts a server for one version of a model, sends it the same images over REST and over gRPC, and
+# stops it. Newer versions beside it, such as conversions, are not served. `make run` calls it:
+# RUN=run MODEL=product_categories EXPORT=run/models/product_categories/1 PY=.venv/bin/python \
+#   bash serving/ask.sh
 set -euo pipefail
 
 answers="$RUN/answers"
 log="$RUN/server.log"
 mkdir -p "$answers"
 
+cat >"$RUN/models.config" <<CONFIG
+model_config_list {
+  config {
+    name: "$MODEL"
+    base_path: "$(cd "$(dirname "$EXPORT")" && pwd)"
+    model_platform: "tensorflow"
+    model_version_policy { specific { versions: $(basename "$EXPORT") } }
+  }
+}
+CONFIG
+
 # Port 0 lets the system choose a free port.
-"$PY" -X faulthandler -m serving.model_server --model_base_path="$RUN/models/$MODEL" --model_name="$MODEL" \
+"$PY" -X faulthandler -m serving.model_server --model_config_file="$RUN/models.config" \
   --port=0 --rest_api_port=0 >"$log" 2>&1 &
 server=$!
 trap 'kill -TERM $server 2>/dev/null || true' EXIT

@@ -98,7 +98,7 @@ ROOMS = {
         'startup': '',
     },
     'serving': {
-        'demo': '',
+        'demo': 'listening networks similar',
         'web': 'listening',
         'measure': 'convert networks runtimes shard_pictures',
         'convert': 'networks runtimes shard_pictures',

@@ -10,7 +10,7 @@ the model on validation pictures; an int8 network that agrees on less than 98 % 
 
 Examples:
   python -m serving.convert --model=run/models/product_categories/1 --to=openvino \
-    --precision=int8 --data=run/shards --output=run/converted/product_categories/2
+    --precision=int8 --data=run/shards --output=run/converted/product_categories/1
   python -m serving.convert --model=models/shop/7 --to=onnx --output=models/shop_onnx/7
 """
 

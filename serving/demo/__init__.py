@@ -2,6 +2,7 @@
 
 | module | owns |
 |---|---|
+| `served_model` | the version that is shown, and whether an index fits |
 | `programs` | the command lines, and what each program prints when it is ready |
 | `processes` | processes that start one after the other and end together |
 """

@@ -1,6 +1,7 @@
 """Processes that start one after the other, and end together."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from catalog.errors import UserError
+from catalog.process import folder_lock
 
 STOP_SECONDS = 30  # for a process after SIGTERM, before SIGKILL
 _POLL_SECONDS = 0.1
@@ -84,19 +86,28 @@ class Processes:
 
     def _failure(self, module: str) -> UserError:
         log = self.log(module)
-        code = self._running[module].returncode
+        end = _describe_end(self._running[module].returncode)
         lines = log.read_text(errors='replace').strip().splitlines() or ['nothing']
-        return UserError(
-            f'{module} must keep running, ended with exit code {code}; {log} ends with: {lines[-1]}'
-        )
+        return UserError(f'{module} must keep running, but {end}; {log} ends with: {lines[-1]}')
+
+
+def _describe_end(code: int) -> str:
+    if code >= 0:
+        return f'ended with exit code {code}'
+    memory = ', perhaps for want of memory' if code == -signal.SIGKILL else ''
+    return f'was killed ({signal.Signals(-code).name}{memory})'
 
 
 @contextmanager
 def running(folder: Path) -> Iterator[Processes]:
-    """Gives processes whose logs are in a folder, and ends them."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Gives processes whose logs are in a folder, and ends them.
+
+    Raises:
+      UserError: If processes with logs there are running already.
+    """
     processes = Processes(folder)
-    try:
-        yield processes
-    finally:
-        processes.stop()
+    with folder_lock.own_folder(str(folder), owner='serving.demo'):
+        try:
+            yield processes
+        finally:
+            processes.stop()

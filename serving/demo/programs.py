@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from serving.demo.processes import Processes
+from serving.demo.served_model import ServedModel
 
 
 @dataclass(frozen=True)
@@ -11,23 +12,18 @@ class Demo:
     """What to show.
 
     Attributes:
-      model: Folder of the exported versions of a model; its name is the name of the model.
+      model: The model.
       data: Folder of the shards; None without.
       index: Folder of the index of similar products; None without.
       port: Port of the page.
       gateway_port: Port of the gateway; 0 lets the system choose one.
     """
 
-    model: str
+    model: ServedModel
     data: str | None
     index: str | None
     port: int
     gateway_port: int
-
-    @property
-    def model_name(self) -> str:
-        """The name of the model."""
-        return self.model.rstrip('/').rpartition('/')[2]
 
 
 @dataclass(frozen=True)
@@ -44,19 +40,16 @@ def start(demo: Demo, processes: Processes) -> Addresses:
     Raises:
       UserError: If one of them does not start.
     """
+    config = processes.folder / 'models.config'
+    demo.model.write_config(config)
     server = processes.start(
-        'serving.model_server',
-        [
-            f'--model_base_path={demo.model}',
-            f'--model_name={demo.model_name}',
-            *('--port=0', '--rest_api_port=0'),
-        ],
+        'serving.model_server', [f'--model_config_file={config}', '--port=0', '--rest_api_port=0']
     )
     gateway = processes.start(
         'serving.gateway',
         [
             f'--target={_found(r"gRPC ([^,]+),", server)}',
-            f'--model={demo.model_name}',
+            f'--model={demo.model.name}',
             f'--port={demo.gateway_port}',
             *([f'--manifest={demo.data}'] if demo.data else []),
             *([f'--index={demo.index}'] if demo.index else []),

@@ -12,7 +12,7 @@ model loses in comparison with the first one.
 
 Example:
   python -m serving.measure --data=run/shards \
-    --model=run/models/product_categories/1,run/converted/product_categories/2
+    --model=run/models/product_categories/1,run/converted/product_categories/1
 """
 
 from absl import flags
