@@ -34,7 +34,7 @@ from serving.protocol.status import Code, RequestError, free_locals, invalid_arg
 from serving.server.in_flight import InFlight
 
 PING_SECONDS = 60  # without activity on a connection
-CONNECTION_SECONDS = 300  # then the client opens another one, without noticing
+CONNECTION_SECONDS = 60  # then the client opens another one, without noticing
 LAST_REQUESTS_SECONDS = 60  # of a connection that is replaced
 WAITING = 4  # requests for each thread
 MAX_ERROR_CHARACTERS = 1024  # as in TensorFlow Serving; gRPC sends an error in a header
@@ -58,9 +58,9 @@ def build_server(
     `WAITING` times the threads.
 
     A connection that does not complete its handshake within `read_seconds` is closed, and one whose
-    client does not answer pings. gRPC has no time limit for receiving a message; so that none takes
-    a thread for ever, each connection is replaced after some minutes, when its requests are
-    complete.
+    client does not answer pings. gRPC has no time limit for receiving a message, and a message that
+    arrives byte by byte takes a thread; so that it does not for ever, each connection is replaced
+    after a minute, and its requests have one minute more.
     """
     grpc_server = grpc.server(
         ThreadPoolExecutor(threads, thread_name_prefix='grpc'),
