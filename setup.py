@@ -56,6 +56,7 @@ FAST = [*RUNTIMES, 'nncf', 'onnx', 'tf2onnx']
 PREDICT = [*BEAM, *RUNTIMES, 'tensorflow']
 GATEWAY = [
     'fastapi',
+    'fastapi-offline',  # the page of the OpenAPI document, without a CDN
     *CLIENT,
     *INDEX,
     'prometheus-client',

@@ -115,6 +115,11 @@ _LIMITS: dict[str, Any] = {
         _DEFAULT.timeout_seconds,
         'Time to answer a received request, in seconds.',
     ),
+    'unready_seconds': flags.DEFINE_float(
+        'unready_seconds',
+        _DEFAULT.unready_seconds,
+        'Time after SIGTERM in which requests are still accepted and /readyz is 503, in seconds.',
+    ),
     'drain_seconds': flags.DEFINE_float(
         'drain_seconds',
         _DEFAULT.drain_seconds,
@@ -135,16 +140,18 @@ def main(argv: list[str]) -> None:
         model=_MODEL.value,
         limits=Limits(**{name: flag.value for name, flag in _LIMITS.items()}),
         threads=_THREADS.value,
-        api_keys=keys.read(_API_KEYS.value) if _API_KEYS.value else None,
+        api_keys=keys.KeyFile(_API_KEYS.value, report=json_log.info) if _API_KEYS.value else None,
         cors_origins=tuple(_origin(origin) for origin in _CORS.value),
         prior=drift.read_prior(_MANIFEST.value) if _MANIFEST.value else None,
         index=PublishedIndex(_INDEX.value, report=json_log.info) if _INDEX.value else None,
     )
     listener = Listener(_HOST.value, _PORT.value, _TLS_CERT.value, _TLS_KEY.value)
+    application = app.build_application(connect, settings)
     process.serve(
-        app.build_application(connect, settings),
+        application,
         listener,
         settings.limits,
+        stopping=application.state.stopping,
         on_ready=lambda address: print(
             f'ready: gateway {address}, model {_MODEL.value} at {_TARGET.value}', flush=True
         ),

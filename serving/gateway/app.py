@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
 from serving.backends.backend import Backend
@@ -19,8 +20,8 @@ from serving.intake import errors
 from serving.intake.admission import Admission
 from serving.intake.bodies import Bodies
 from serving.intake.errors import RequestFailure
-from serving.intake.key_check import KeyCheck
-from serving.intake.keys import ApiKeys
+from serving.intake.key_check import DOCS_FILES, KeyCheck
+from serving.intake.keys import KeyFile
 from serving.intake.observer import Observer
 from serving.intake.options import Limits
 from serving.observation.drift import ClassMix, Prior
@@ -28,6 +29,7 @@ from serving.observation.metrics import Metrics
 from serving.similar.published_index import PublishedIndex
 
 INDEX_POLL_SECONDS = 1
+KEYS_POLL_SECONDS = 5
 
 _DESCRIPTION = """
 Classifies product photos into the categories of a shop.
@@ -54,7 +56,7 @@ class Settings:
     model: str
     limits: Limits
     threads: int = 2
-    api_keys: ApiKeys | None = None
+    api_keys: KeyFile | None = None
     cors_origins: tuple[str, ...] = ()
     prior: Prior | None = None
     index: PublishedIndex | None = None
@@ -73,23 +75,29 @@ def build_application(connect: Callable[[], Backend], settings: Settings) -> Fas
         backend = connect()
         app.state.classifier = _classifier(backend, settings, counters)
         stop = threading.Event()
-        if settings.index:
-            threading.Thread(
-                target=settings.index.watch, args=[INDEX_POLL_SECONDS], kwargs={'until': stop}
-            ).start()
+        for watched, seconds in (
+            (settings.index, INDEX_POLL_SECONDS),
+            (settings.api_keys, KEYS_POLL_SECONDS),
+        ):
+            if watched:
+                threading.Thread(
+                    target=watched.watch, args=[seconds], kwargs={'until': stop}
+                ).start()
         yield
         stop.set()
         await backend.close()
 
     counters = Metrics()
-    app = FastAPI(
+    app = FastAPIOffline(  # the page /docs loads nothing from the internet
         title='Product categories',
         description=_DESCRIPTION,
         version='1',
         lifespan=lifespan,
         redoc_url=None,
+        static_url=DOCS_FILES,
     )
     app.state.settings = settings
+    app.state.stopping = threading.Event()
     app.state.metrics = counters
     for router in (predictions.ROUTER, similar_products.ROUTER, operations.ROUTER):
         app.include_router(router)

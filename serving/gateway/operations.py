@@ -25,6 +25,8 @@ async def healthz() -> Health:
 )
 async def readyz(request: Request) -> Health:
     """Asks the model's server, for a readiness probe."""
+    if request.app.state.stopping.is_set():
+        raise RequestFailure(503, 'stopping', 'The gateway is stopping; use another one.')
     classifier = routing.classifier(request)
     reason = await classifier.backend.readiness_error(READY_SECONDS)
     classifier.metrics.ready(not reason)

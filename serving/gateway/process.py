@@ -2,8 +2,11 @@
 
 import contextlib
 import functools
+import math
 import signal
 import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
@@ -20,13 +23,23 @@ KEEP_ALIVE_SECONDS = 30  # between two requests on one connection
 class _Server(uvicorn.Server):
     """Ends with the exit code 0 after SIGTERM; uvicorn would raise the signal again."""
 
-    def __init__(self, config: uvicorn.Config, *, on_ready: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        *,
+        unready_seconds: float,
+        stopping: threading.Event,
+        on_ready: Callable[[], None],
+    ) -> None:
         super().__init__(config)
+        self._unready_seconds = unready_seconds
+        self._stopping = stopping
+        self._closing_at = math.inf  # as time.monotonic()
         self._on_ready = on_ready
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Stops accepting connections on the first signal, and ends at once on a second Ctrl-C."""
+        """Stops on the first signal, and ends at once on a second Ctrl-C."""
         before = {
             number: signal.signal(number, self._stop) for number in (signal.SIGTERM, signal.SIGINT)
         }
@@ -38,7 +51,17 @@ class _Server(uvicorn.Server):
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self.force_exit = self.should_exit and number == signal.SIGINT
-        self.should_exit = True
+        if number == signal.SIGTERM and not self._stopping.is_set():
+            self._closing_at = time.monotonic() + self._unready_seconds
+        else:
+            self.should_exit = True
+        self._stopping.set()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Stops accepting connections when the time after SIGTERM is over; called all 0.1 s."""
+        if time.monotonic() >= self._closing_at:
+            self.should_exit = True
+        return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Reports the address once the port accepts connections."""
@@ -47,7 +70,12 @@ class _Server(uvicorn.Server):
 
 
 def serve(
-    application: Any, listener: Listener, limits: Limits, *, on_ready: Callable[[str], None]
+    application: Any,
+    listener: Listener,
+    limits: Limits,
+    *,
+    stopping: threading.Event,
+    on_ready: Callable[[str], None],
 ) -> None:
     """Serves until SIGTERM or Ctrl-C, then answers the received requests.
 
@@ -55,6 +83,7 @@ def serve(
       application: The ASGI application.
       listener: Where to listen.
       limits: Times of requests.
+      stopping: Set by the first signal; connections are accepted for `unready_seconds` after it.
       on_ready: Receives the address once the port accepts requests.
 
     Raises:
@@ -77,5 +106,10 @@ def serve(
             ssl_certfile=listener.tls_cert,
             ssl_keyfile=listener.tls_key,
         )
-        server = _Server(config, on_ready=lambda: on_ready(listener.url(bound.getsockname()[1])))
+        server = _Server(
+            config,
+            unready_seconds=limits.unready_seconds,
+            stopping=stopping,
+            on_ready=lambda: on_ready(listener.url(bound.getsockname()[1])),
+        )
         server.run(sockets=[bound])

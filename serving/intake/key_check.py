@@ -4,21 +4,24 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.intake.errors import RequestFailure, to_response
-from serving.intake.keys import ApiKeys
+from serving.intake.keys import KeyFile
 
+DOCS_FILES = '/docs/files'  # scripts and styles of the page /docs
 OPEN_PATHS = frozenset({'/healthz', '/readyz', '/docs', '/openapi.json'})
 
 
 class KeyCheck:
     """ASGI middleware. `scope['state']['key_owner']` gets the name of the key's owner."""
 
-    def __init__(self, app: ASGIApp, *, keys: ApiKeys) -> None:
+    def __init__(self, app: ASGIApp, *, keys: KeyFile) -> None:
         self._app = app
         self._keys = keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Calls the application, or answers with the error."""
-        if scope['type'] != 'http' or scope['path'] in OPEN_PATHS:
+        path = scope.get('path', '')
+        is_open = path in OPEN_PATHS or path.startswith(f'{DOCS_FILES}/')
+        if scope['type'] != 'http' or is_open:
             return await self._app(scope, receive, send)
         state = scope.setdefault('state', {})
         state['key_owner'] = self._keys.owner(_key(Headers(scope=scope)))

@@ -1,8 +1,10 @@
-"""API keys: a file of names and keys, and the check of a request."""
+"""API keys: a file of names and keys, read again when it changes, and the check of a request."""
 
 import hashlib
 import hmac
 import re
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from catalog import storage
@@ -30,6 +32,44 @@ class ApiKeys:
             name for name, known in self.digests.items() if hmac.compare_digest(known, digest)
         ]
         return owners[0] if owners else None
+
+
+class KeyFile:
+    """The keys that a file has now. Any thread may ask while another one watches the file."""
+
+    def __init__(self, path: str, *, report: Callable[[str], None]) -> None:
+        """Reads the file. `report` receives a line for each change.
+
+        Raises:
+          UserError: If the file has no keys, or a wrong line.
+        """
+        self._path = path
+        self._report = report
+        self._failure = ''
+        self._keys = read(path)
+
+    def owner(self, key: str) -> str | None:
+        """Returns the name of a key's owner, or None, as `ApiKeys`."""
+        return self._keys.owner(key)
+
+    def poll(self) -> None:
+        """Reads the file again. If it cannot be used, that is reported, and the old keys stay."""
+        try:
+            found = read(self._path)
+        except (UserError, OSError) as error:
+            if str(error) != self._failure:
+                self._failure = str(error)
+                self._report(f'the API keys are not changed: {error}')
+            return
+        self._failure = ''
+        if found != self._keys:
+            self._keys = found
+            self._report(f'the API keys have changed: {", ".join(found.digests)}')
+
+    def watch(self, every_seconds: float, *, until: threading.Event) -> None:
+        """Polls until the event is set."""
+        while not until.wait(every_seconds):
+            self.poll()
 
 
 def read(path: str) -> ApiKeys:

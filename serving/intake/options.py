@@ -4,12 +4,13 @@ from dataclasses import dataclass, fields
 
 from catalog.errors import UserError
 
+_MAY_BE_ZERO = ('waiting', 'unready_seconds')
 MAX_FORM_BYTES = 64 << 10  # of a request, beside its photos: boundaries, headers, fields
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of a gateway. All are positive.
+    """Limits of a gateway. All are positive, `waiting` and `unready_seconds` also 0.
 
     Attributes:
       photo_mb: Largest photo, in MiB.
@@ -20,6 +21,7 @@ class Limits:
       waiting: Requests that may wait for it.
       upload_seconds: Time to receive a request.
       timeout_seconds: Time to answer a received request.
+      unready_seconds: Time after SIGTERM in which requests are still accepted.
       drain_seconds: Time to answer the received requests after SIGTERM.
     """
 
@@ -31,15 +33,18 @@ class Limits:
     waiting: int = 64
     upload_seconds: float = 30
     timeout_seconds: float = 10
+    unready_seconds: float = 0
     drain_seconds: float = 20
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if not value > 0 and field.name != 'waiting':
-                raise UserError(f'--{FLAGS[field.name]} must be positive, got {value:g}')
-        if self.waiting < 0:
-            raise UserError(f'--max_waiting must be at least 0, got {self.waiting}')
+            flag = FLAGS[field.name]
+            if field.name in _MAY_BE_ZERO:
+                if not value >= 0:
+                    raise UserError(f'--{flag} must be at least 0, got {value:g}')
+            elif not value > 0:
+                raise UserError(f'--{flag} must be positive, got {value:g}')
 
     @property
     def photo_bytes(self) -> int:
@@ -66,5 +71,6 @@ FLAGS = {  # the flag of each limit
     'waiting': 'max_waiting',
     'upload_seconds': 'upload_seconds',
     'timeout_seconds': 'timeout_seconds',
+    'unready_seconds': 'unready_seconds',
     'drain_seconds': 'drain_seconds',
 }

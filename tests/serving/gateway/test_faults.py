@@ -112,11 +112,17 @@ def test_overload_is_refused_at_once_and_the_accepted_requests_are_answered(
 def test_after_sigterm_accepted_requests_are_answered_and_the_exit_code_is_0(
     start: Start, models: RunningServer, held: Path
 ) -> None:
-    gateway = start(models.grpc, '--model=slow', '--timeout_seconds=300', '--drain_seconds=300')
+    seconds = ('--timeout_seconds=300', '--drain_seconds=300', '--unready_seconds=300')
+    gateway = start(models.grpc, '--model=slow', *seconds)
     with ThreadPoolExecutor(3) as pool:
-        accepted = [pool.submit(gateway.predict, jpeg(RED)) for _ in range(3)]
-        wait_for(lambda: gateway.metric('gateway_running_requests') == 3)
+        accepted = [pool.submit(gateway.predict, jpeg(RED)) for _ in range(2)]
+        wait_for(lambda: gateway.metric('gateway_running_requests') == 2)
         gateway.terminate()
+        wait_for(lambda: gateway.get('/readyz').status_code == 503)
+        assert gateway.get('/readyz').json()['reason'] == 'stopping'
+        accepted.append(pool.submit(gateway.predict, jpeg(RED)))  # from a proxy that knows not yet
+        wait_for(lambda: gateway.metric('gateway_running_requests') == 3)
+        gateway.terminate()  # the second signal ends the time for proxies
         wait_for(lambda: refuses_connections(gateway))
         held.unlink()
         assert [future.result().status_code for future in accepted] == [200, 200, 200]

@@ -1,6 +1,7 @@
 """Limits, keys, TLS and origins of a gateway, and the flags that set them."""
 
 import hashlib
+import re
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -132,6 +133,20 @@ def test_a_body_over_the_limit_is_refused_whether_its_size_is_declared_or_not(
     assert strict.predict(jpeg(BLUE), headers=AUTHORIZED).status_code == 200
 
 
+def test_the_page_of_the_paths_loads_its_files_from_the_gateway_without_a_key(
+    strict: RunningGateway,
+) -> None:
+    html = strict.get('/docs').text
+    files = re.findall(r'(?:src|href)="([^"]+)"', html)
+    assert len(files) == 3  # style, script, icon
+    for file in files:
+        assert file.startswith('/docs/files/')
+        assert strict.get(file).status_code == 200
+    assert 'https://' not in html
+    assert strict.get('/docs/files/../../metrics').status_code == 401
+    assert strict.get('/docs/files/%2e%2e/%2e%2e/app.py').status_code in (401, 404)
+
+
 def test_plain_http_to_the_tls_port_is_refused(strict: RunningGateway) -> None:
     with pytest.raises(httpx.HTTPError):
         httpx.get(strict.address.replace('https', 'http'), timeout=60)
@@ -141,7 +156,7 @@ def test_plain_http_to_the_tls_port_is_refused(strict: RunningGateway) -> None:
     ('flag', 'message'),
     [
         ('--target=nowhere', "--target must be HOST:PORT, got 'nowhere'"),
-        ('--tls_cert=cert.pem', '--tls_cert and --tls_key must be given together, got one of them'),
+        ('--tls_cert={keys}', '--tls_cert and --tls_key must be given together, got one of them'),
         ('--api_keys={keys}', 'line 2: must be a name and a key of at least 16 characters'),
     ],
 )

@@ -113,3 +113,25 @@ def test_a_file_that_is_not_a_picture_is_named(page: Any) -> None:
     playwright.expect(alert).to_have_text(
         'invoice.jpg is not a picture; send JPEG, PNG, WebP or GIF.', timeout=TIMEOUT
     )
+
+
+def test_the_page_of_the_paths_works_without_the_internet(
+    browser: Any, gateway: RunningGateway
+) -> None:
+    page = browser.new_page()
+    others: list[str] = []
+
+    def admit(route: Any) -> None:
+        if route.request.url.startswith((gateway.address, 'data:')):
+            route.continue_()
+        else:
+            others.append(route.request.url)
+            route.abort()
+
+    page.route('**/*', admit)
+    page.goto(f'{gateway.address}/docs')
+    for path in ('/predict', '/v1/products:classify', '/v1/similar'):
+        name = page.get_by_text(path, exact=True).first
+        playwright.expect(name).to_be_visible(timeout=TIMEOUT)
+    assert others == []
+    page.close()
