@@ -23,7 +23,11 @@ ROUTER = APIRouter(tags=['predictions'], responses=routing.ERRORS, dependencies=
 async def predict(
     request: Request, file: Annotated[UploadFile, File(description='The photo.')]
 ) -> PhotoPrediction:
-    """Returns the most probable category."""
+    """Returns the most probable category.
+
+    The confidence is calibrated for single photos. That of `/v1/products:classify` is calibrated
+    for products, so it differs, also for a product with one photo.
+    """
     await _check_one_photo(request)
     classifier = routing.classifier(request)
     photos = await classifier.photos.read([file])
@@ -65,7 +69,10 @@ async def classify_product(
         int, Query(ge=1, le=100, description='Categories; at most those of the model.')
     ] = 5,
 ) -> ProductPrediction:
-    """Returns the most probable categories, and the deepest level that the model is sure of."""
+    """Returns the most probable categories, and the deepest level that the model is sure of.
+
+    The confidence is calibrated for products. That of `/predict` is calibrated for single photos.
+    """
     classifier = routing.classifier(request)
     photos = await classifier.photos.read(files)
     classified = await classifier.classify(
