@@ -83,7 +83,7 @@ class PathsParser(flags.ArgumentParser):  # type: ignore[misc]
 def _check_existing(path: str, kind: Existing) -> None:
     """A file may also be a pipe, such as a shell's `<(command)`."""
     if not os.path.exists(path):
-        raise UserError(f'must be an existing {kind}, got {path!r}; is the path right?')
+        raise UserError(f'must be an existing {kind}, got {path!r}; check the path')
     if os.path.isdir(path) != (kind == 'folder'):
         other = 'file' if kind == 'folder' else 'folder'
         raise UserError(f'must be a {kind}, got the {other} {path!r}')

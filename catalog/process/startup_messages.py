@@ -1,4 +1,4 @@
-"""Hides the messages about absent hardware that a library prints while it loads.
+"""Hides the messages about absent hardware that a library prints while it loads, and a few others.
 
 TensorFlow writes them to the file descriptor before its own log level takes effect. An error
 message would follow six lines of them. oneDNN's note on types that this CPU lacks comes once, with
@@ -16,6 +16,7 @@ _KNOWN = re.compile(
     rb'WARNING: All log messages before absl::InitializeLog'
     rb'|To enable the following instructions: .* rebuild TensorFlow'
     rb'|[IWE]0000 .*(oneDNN custom operations|oneDNN supports DT_)'
+    rb'|\d+ ops no flops stats due to incomplete shapes\.'  # the profiler
     rb'|[IWE]0000 .*(cudart_stub|cuda_platform|cpu_feature_guard)'
 )
 

@@ -64,7 +64,7 @@ async def _check_one_photo(request: Request) -> None:
 )
 async def classify_product(
     request: Request,
-    files: Annotated[list[UploadFile], File(description='Photos of one product.')],
+    files: routing.Files,
     top_k: Annotated[
         int, Query(ge=1, le=100, description='Categories; at most those of the model.')
     ] = 5,

@@ -1,8 +1,9 @@
 """What the paths share: the request's limits and times, and the errors of their description."""
 
 import time
+from typing import Annotated
 
-from fastapi import Request, Security
+from fastapi import File, Request, Security, UploadFile
 from fastapi.security import APIKeyHeader, HTTPBearer
 
 from serving.gateway.classifier import Classifier
@@ -12,6 +13,20 @@ from serving.intake.options import Limits
 KEY_SCHEMES = [  # described here, checked by `intake.key_check` before a body is received
     Security(APIKeyHeader(name='X-API-Key', auto_error=False)),
     Security(HTTPBearer(auto_error=False)),
+]
+Files = Annotated[
+    list[UploadFile],
+    File(
+        description='Photos of one product.',
+        # With `format`, Swagger UI lets the visitor choose files, not type their bytes.
+        json_schema_extra={
+            'items': {
+                'type': 'string',
+                'format': 'binary',
+                'contentMediaType': 'application/octet-stream',
+            }
+        },
+    ),
 ]
 ERRORS = error_responses(400, 401, 408, 413, 422, 429, 500, 502, 503, 504)
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import numpy as np
 from anyio import to_thread
-from fastapi import APIRouter, File, Path, Query, Request, Response, UploadFile
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from serving.gateway import routing
 from serving.gateway.responses import (
@@ -28,7 +28,7 @@ _MAX_ID = 2**63 - 1
 )
 async def find_similar(
     request: Request,
-    files: Annotated[list[UploadFile], File(description='Photos of one product.')],
+    files: routing.Files,
     k: Annotated[int, Query(ge=1, le=100, description='Products; all if there are fewer.')] = 10,
 ) -> SimilarProducts:
     """Finds the products nearest to the mean of the photos' embeddings."""

@@ -41,7 +41,7 @@ from serving.server.options import (
 )
 
 _BASE_PATH = flags.DEFINE(
-    command_line.FOLDER,
+    command_line.PATH,
     'model_base_path',
     None,
     'Folder that contains the version folders 1, 2, ...; local or gs://. Ignored if '
@@ -182,6 +182,10 @@ def _models() -> tuple[ModelConfig, ...]:
         return tuple(model_configs.read(_CONFIG_FILE.value))
     if not _BASE_PATH.value:
         raise UserError('--model_base_path must be set, or --model_config_file')
+    try:
+        command_line.FOLDER.parse(_BASE_PATH.value)  # the flag may be wrong where it is ignored
+    except UserError as error:
+        raise UserError(f'--model_base_path {error}') from error
     return (ModelConfig(_NAME.value, _BASE_PATH.value),)
 
 

@@ -113,7 +113,7 @@ def test_path_flags_refuse_empty_values_and_unknown_schemes_and_expand_the_home(
             assert line.startswith('error: must be a local path')
             assert f'got {scheme!r}' in line
         for line, path in [(home, os.path.expanduser('~/x')), (plain, 'x y')]:
-            missing = f'error: must be an existing folder, got {path!r}; is the path right?'
+            missing = f'error: must be an existing folder, got {path!r}; check the path'
             file = missing.replace('folder', 'file')
             assert line in {path, missing, file}
 

@@ -19,7 +19,7 @@ FLAGS = {
             'model_config_file', 'batching_parameters_file', 'monitoring_config_file',
             'ssl_config_file', 'digests_key',
         ],
-        'folder': ['model_base_path'],
+        'folder': [],
     },
     'serving.query': {
         'file': ['image', 'ca_file', 'certificate_file', 'key_file', 'token_file'],
@@ -54,7 +54,7 @@ def test_a_path_that_is_not_there_or_not_of_its_kind_is_named(module: str, tmp_p
         for name in names:
             arguments += [f'{name}={tmp_path}/none', f'{name}={tmp_path}/{other}']
             messages += [
-                f"--{name} must be an existing {kind}, got '{tmp_path}/none'; is the path right?",
+                f"--{name} must be an existing {kind}, got '{tmp_path}/none'; check the path",
                 f"--{name} must be a {kind}, got the {other} '{tmp_path}/{other}'",
             ]
     done = subprocess.run(

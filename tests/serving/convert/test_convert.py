@@ -37,6 +37,7 @@ def test_an_int8_network_is_calibrated_compared_and_written(
         f'--output={output}', '--calibration_pictures=40',
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert 'flops' not in done.stderr  # of TensorFlow's profiler
     assert 'of 60 validation pictures have the same category' in done.stdout
     assert f'written to {output}' in done.stdout
     assert digests.verify(str(output)) == 'intact'

@@ -132,6 +132,9 @@ def test_the_page_of_the_paths_works_without_the_internet(
     page.goto(f'{gateway.address}/docs')
     for path in ('/predict', '/v1/products:classify', '/v1/similar'):
         name = page.get_by_text(path, exact=True).first
-        playwright.expect(name).to_be_visible(timeout=TIMEOUT)
+        name.click(timeout=TIMEOUT)
+        page.get_by_role('button', name='Try it out').first.click(timeout=TIMEOUT)
+        playwright.expect(page.locator('input[type=file]')).to_have_count(1, timeout=TIMEOUT)
+        name.click()
     assert others == []
     page.close()
