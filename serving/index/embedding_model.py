@@ -77,7 +77,8 @@ def _load_tensorflow() -> None:
     with startup_messages.hide():
         import tensorflow as tf
 
-        tf.constant(0, tf.float16)  # logs warnings about missing hardware, also oneDNN's
+        for kind in (tf.float16, tf.uint8):
+            tf.constant(0, kind)  # logs warnings about missing hardware, also oneDNN's
     tf.get_logger().setLevel('ERROR')  # hides deprecation warnings of the TensorFlow 1 loader
 
 
