@@ -24,7 +24,7 @@ export PYTHONUNBUFFERED := 1
 
 title = @printf '\n== %s\n'
 
-.PHONY: help setup run web test test-images lint template fuzz study clean
+.PHONY: help setup run web test test-images test-vertex lint template fuzz study clean
 
 help:  ## prints this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -84,6 +84,9 @@ test: $(READY)  ## runs all tests
 
 test-images: $(READY)  ## builds the images with docker or podman, runs them and asks each something
 	$(PY) -m pytest -q -s tests/images/built_images.py
+
+test-vertex: $(READY)  ## runs training jobs on a stand-in for Vertex AI, some minutes
+	VERTEX_TESTS=1 $(PY) -m pytest -q tests/cloud/test_vertex_training.py
 
 lint: $(READY)  ## checks style, types, security and configuration files
 	$(VENV)/bin/ruff format --check .

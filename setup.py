@@ -67,6 +67,7 @@ PAGE = ['httpx', 'streamlit', 'uvicorn']
 WEB = [*GATEWAY, *PAGE]
 TUNE = ['optuna']
 WANDB = ['wandb']
+CLOUD = ['google-cloud-aiplatform', 'pyyaml', 'requests']
 DEV = [
     'bandit',
     'build',
@@ -131,7 +132,10 @@ setup(
         'web': WEB,
         'tune': TUNE,
         'wandb': WANDB,
+        'cloud': CLOUD,
         'dev': DEV,
-        'all': sorted({*BEAM, *TRAIN, *SERVE, *CLIENT, *INDEX, *FAST, *WEB, *TUNE, *WANDB, *DEV}),
+        'all': sorted(
+            {*BEAM, *TRAIN, *SERVE, *CLIENT, *INDEX, *FAST, *WEB, *TUNE, *WANDB, *CLOUD, *DEV}
+        ),
     },
 )

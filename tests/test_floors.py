@@ -68,6 +68,7 @@ ROOMS = {
     'trainer': {
         'predict': 'export startup',
         'summary': 'config evaluate metrics naming report workdir',
+        'submit': 'config distribution naming report tune',
         'task': 'config data distribution metrics naming startup training vertex_environment',
         'tune': 'config data distribution metrics naming report startup training',
         'ensemble': 'data inference metrics naming report startup undecodable',

@@ -6,6 +6,7 @@ its name: `python -m trainer.export`.
 | room | owns |
 |---|---|
 | `task` | `python -m trainer.task`: the command line of training |
+| `submit` | `python -m trainer.submit`: training jobs in the cloud |
 | `tune` | `python -m trainer.tune`: the search for better config values |
 | `evaluate` | `python -m trainer.evaluate`: the evaluation report |
 | `predict` | `python -m trainer.predict`: predictions for a dump, by exported models |

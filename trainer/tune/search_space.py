@@ -27,7 +27,7 @@ class Choice:
     values: tuple[Any, ...]
 
     def __post_init__(self) -> None:
-        if not isinstance(self.values, tuple) or len(set(map(_text, self.values))) < 2:
+        if not isinstance(self.values, tuple) or len(set(map(text_of, self.values))) < 2:
             raise UserError(
                 f'Choice: values must be a tuple of at least two different values, got '
                 f'{self.values}'
@@ -94,7 +94,7 @@ def draw(trial: 'optuna.Trial', space: Space) -> list[str]:
 def _draw_one(trial: 'optuna.Trial', name: str, values: Choice | Range) -> str:
     match values:
         case Choice(options):
-            texts = [_text(option) for option in options]
+            texts = [text_of(option) for option in options]
             return str(trial.suggest_categorical(name, texts))
         case Range(int(low), int(high), log, step):
             return str(trial.suggest_int(name, low, high, log=log, step=int(step or 1)))
@@ -102,7 +102,8 @@ def _draw_one(trial: 'optuna.Trial', name: str, values: Choice | Range) -> str:
             return repr(trial.suggest_float(name, low, high, log=log, step=step))
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """Returns a value of a `Choice` as in an override of the config."""
     return value if isinstance(value, str) else json.dumps(value)
 
 

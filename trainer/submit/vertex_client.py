@@ -1,0 +1,132 @@
+"""Requests to Vertex AI: create, read and cancel a job. Errors are one line.
+
+The environment variable of gcloud that names another address of the API is read too:
+`CLOUDSDK_API_ENDPOINT_OVERRIDES_AIPLATFORM`. Credentials are sent over HTTPS only.
+"""
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+
+import google.auth
+from google.api_core import exceptions, retry
+from google.api_core.client_options import ClientOptions
+from google.auth import credentials
+from google.auth.exceptions import GoogleAuthError
+from google.cloud.aiplatform_v1.services.job_service import JobServiceClient
+from google.cloud.aiplatform_v1.types import CustomJob, JobState
+
+from catalog.errors import UserError
+from trainer.submit.vertex_job import Job, VertexOptions
+
+SCOPE = 'https://www.googleapis.com/auth/cloud-platform'
+
+ENDED = frozenset(
+    {
+        JobState.JOB_STATE_SUCCEEDED,
+        JobState.JOB_STATE_FAILED,
+        JobState.JOB_STATE_CANCELLED,
+        JobState.JOB_STATE_EXPIRED,
+        JobState.JOB_STATE_PARTIALLY_SUCCEEDED,
+    }
+)
+
+_RETRY_SECONDS = 300.0
+_REQUEST = re.compile(r'^[A-Z]+ https?://\S+: ')  # with which the client begins its messages
+_REQUEST_SECONDS = 60.0
+
+
+def endpoint(variable: str, *, default: str) -> str:
+    """Returns the address of an API: that of gcloud's variable, or the default."""
+    return os.environ.get(variable, '').rstrip('/') or default
+
+
+def find_credentials(address: str) -> credentials.Credentials:
+    """Returns Google's default credentials; none for an address without TLS.
+
+    Raises:
+      UserError: If there are no credentials.
+    """
+    if address.startswith('http://'):
+        return credentials.AnonymousCredentials()
+    try:
+        found, _ = google.auth.default(scopes=[SCOPE])
+    except GoogleAuthError as error:
+        raise UserError(
+            'Vertex AI needs Google credentials, got none; '
+            'gcloud auth application-default login creates them'
+        ) from error
+    return found
+
+
+class VertexClient:
+    """The jobs of one project and region."""
+
+    def __init__(self, options: VertexOptions) -> None:
+        """Raises a `UserError` if there are no credentials."""
+        address = endpoint(
+            'CLOUDSDK_API_ENDPOINT_OVERRIDES_AIPLATFORM',
+            default=f'https://{options.region}-aiplatform.googleapis.com',
+        )
+        self._parent = options.parent
+        self._jobs = JobServiceClient(
+            credentials=find_credentials(address),
+            transport='rest',
+            client_options=ClientOptions(api_endpoint=address),
+        )
+        self._retry = retry.Retry(timeout=_RETRY_SECONDS)
+
+    def create(self, job: Job) -> Job:
+        """Creates a job; a request is not repeated, because it could create two.
+
+        Raises:
+          UserError: If Vertex AI refuses it.
+        """
+        with _errors('cannot create the job'):
+            if isinstance(job, CustomJob):
+                return self._jobs.create_custom_job(
+                    parent=self._parent, custom_job=job, timeout=_REQUEST_SECONDS
+                )
+            return self._jobs.create_hyperparameter_tuning_job(
+                parent=self._parent, hyperparameter_tuning_job=job, timeout=_REQUEST_SECONDS
+            )
+
+    def get(self, job: Job) -> Job:
+        """Returns the job as it is now.
+
+        Raises:
+          UserError: If it cannot be read.
+        """
+        read = (
+            self._jobs.get_custom_job
+            if isinstance(job, CustomJob)
+            else self._jobs.get_hyperparameter_tuning_job
+        )
+        with _errors(f'cannot read {job.name}, which may still run'):
+            return read(name=job.name, retry=self._retry, timeout=_REQUEST_SECONDS)
+
+    def cancel(self, job: Job) -> None:
+        """Asks for the job to be cancelled; it ends some time later.
+
+        Raises:
+          UserError: If Vertex AI refuses.
+        """
+        stop = (
+            self._jobs.cancel_custom_job
+            if isinstance(job, CustomJob)
+            else self._jobs.cancel_hyperparameter_tuning_job
+        )
+        with _errors(f'cannot cancel {job.name}'):
+            stop(name=job.name, retry=self._retry, timeout=_REQUEST_SECONDS)
+
+
+@contextlib.contextmanager
+def _errors(what: str) -> Iterator[None]:
+    try:
+        yield
+    except exceptions.GoogleAPICallError as error:
+        message = _REQUEST.sub('', str(error.message))
+        raise UserError(f'Vertex AI: {what}: {message}') from error
+    except (exceptions.RetryError, GoogleAuthError, OSError) as error:  # requests' are OSErrors
+        raise UserError(f'Vertex AI: {what}: {error}') from error
