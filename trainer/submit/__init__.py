@@ -9,6 +9,7 @@
 | `vertex_client` | requests to Vertex AI |
 | `vertex_logs` | the logs of a job |
 | `follow` | state and logs of a job until it ends |
+| `results` | how a job ended, and the trials of a search |
 | `jobset` | the JobSet of Kubernetes |
 
 The training process itself is `trainer.task`; what it reads from its environment is in
