@@ -86,7 +86,7 @@ def _build_pod(job: TrainingJob) -> dict[str, Any]:
         'image': job.image,
         'command': [*COMMAND, *job.arguments],
         # GPUs exchange gradients through it; the default of 64 MiB is too small.
-        'volumeMounts': [{'name': 'shared-memory', 'mountPath': '/dev/shm'}],  # noqa: S108
+        'volumeMounts': [{'name': 'shared-memory', 'mountPath': '/dev/shm'}],  # noqa: S108  # nosec B108
     }
     if machine.devices:
         resource = 'google.com/tpu' if machine.is_tpu else 'nvidia.com/gpu'

@@ -60,24 +60,24 @@ class JobLogs:
           The lines, and the reason why no more could be read; empty if there is none.
         """
         lines: list[LogLine] = []
-        token = ''
+        page_key = ''
         try:
             while True:
-                page = self._read_page(token)
+                page = self._read_page(page_key)
                 lines += self._unseen(page.get('entries', []))
-                token = page.get('nextPageToken', '')
-                if not token:
+                page_key = page.get('nextPageToken', '')
+                if not page_key:
                     break
         except (RequestException, GoogleAuthError, ValueError) as error:
             return lines, str(error)
         self._forget()
         return lines, ''
 
-    def _read_page(self, token: str) -> dict[str, Any]:
+    def _read_page(self, page_key: str) -> dict[str, Any]:
         since = f' AND timestamp>="{_earlier(self._newest)}"' if self._newest else ''
         body = {**self._request, 'filter': self._filter + since}
-        if token:
-            body['pageToken'] = token
+        if page_key:
+            body['pageToken'] = page_key
         url = f'{self._address}/v2/entries:list'
         response = self._http.post(url, json=body, timeout=_REQUEST_SECONDS)
         response.raise_for_status()
