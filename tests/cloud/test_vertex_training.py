@@ -88,7 +88,7 @@ def submit(
 
 
 def _wait_for_line(bucket: Bucket, name: str, *, line: int, process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + LIMIT_SECONDS
+    deadline = time.monotonic() + LIMIT_SECONDS * 4
     blob = bucket.blob(name)
     while not blob.exists() or blob.download_as_bytes().count(b'\n') < line:
         assert process.poll() is None, process.communicate()

@@ -18,6 +18,7 @@ from trainer.submit.training_job import COMMAND, TrainingJob
 
 _JOB = 'worker'
 _PORT = 2222
+_SHARED_MEMORY = '/dev/shm'  # noqa: S108  # nosec B108
 _MOST_RESTARTS = 100  # Spot hosts come and go
 _SAVE_SECONDS = 120  # from SIGTERM to SIGKILL, to save a checkpoint
 _INDEX_ANNOTATION = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
@@ -86,7 +87,7 @@ def _build_pod(job: TrainingJob) -> dict[str, Any]:
         'image': job.image,
         'command': [*COMMAND, *job.arguments],
         # GPUs exchange gradients through it; the default of 64 MiB is too small.
-        'volumeMounts': [{'name': 'shared-memory', 'mountPath': '/dev/shm'}],  # noqa: S108  # nosec B108
+        'volumeMounts': [{'name': 'shared-memory', 'mountPath': _SHARED_MEMORY}],
     }
     if machine.devices:
         resource = 'google.com/tpu' if machine.is_tpu else 'nvidia.com/gpu'
