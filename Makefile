@@ -86,7 +86,7 @@ test-images: $(READY)  ## builds the images with docker or podman, runs them and
 	$(PY) -m pytest -q -s tests/images/built_images.py
 
 test-vertex: $(READY)  ## runs training jobs on a stand-in for Vertex AI, some minutes
-	VERTEX_TESTS=1 $(PY) -m pytest -q tests/cloud/test_vertex_training.py
+	$(PY) -m pytest -q tests/cloud/vertex_trainings.py
 
 lint: $(READY)  ## checks style, types, security and configuration files
 	$(VENV)/bin/ruff format --check .

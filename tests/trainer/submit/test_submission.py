@@ -1,6 +1,6 @@
 """`python -m trainer.submit` against a stand-in for Vertex AI, whose replicas are small programs.
 
-The training itself is in `tests/cloud/test_vertex_training.py`.
+The training itself is in `tests/cloud/vertex_trainings.py`.
 """
 
 import os
