@@ -143,7 +143,7 @@ def test_each_trial_of_a_search_trains_in_its_own_workdir(
     )
     output, errors = process.communicate(timeout=LIMIT_SECONDS * 4)
     assert process.returncode == 0, output + errors
-    table = output[output.index('trial') :].splitlines()
+    table = output[output.index('\ntrial  ') + 1 :].splitlines()
     results = {}
     for number in (1, 2):
         folder = f'search/trials/{number:05d}'
