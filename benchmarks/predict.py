@@ -18,14 +18,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import tensorflow as tf
 from absl import flags
 
 from catalog import command_line
+from catalog.predictions.decoding import DecodedPictures, decode_pictures
 from trainer.export import loading
 from trainer.export.loading import ExportedModels
-from trainer.predict import decoding, dump_predictions, dump_stream
-from trainer.predict.decoding import DecodedPictures
+from trainer.predict import dump_predictions, dump_stream
 from trainer.predict.dump_stream import DumpPosition
 
 _MODEL = flags.DEFINE_string('model', None, 'Version folder of an exported model.', required=True)
@@ -46,16 +45,14 @@ def timed(run: Callable[[], object]) -> float:
 def decode(chunks: list[Chunk], models: ExportedModels) -> list[DecodedPictures]:
     """Decodes all chunks on all cores."""
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        return list(
-            pool.map(lambda chunk: decoding.decode_pictures(chunk, models.decoders), chunks)
-        )
+        return list(pool.map(lambda chunk: decode_pictures(chunk, models.decode), chunks))
 
 
 def run_model(decoded: list[DecodedPictures], models: ExportedModels) -> None:
     """Computes the probabilities of all chunks."""
     for chunk in decoded:
         _, numbers = np.unique(chunk.product, return_inverse=True)
-        models.probabilities(chunk.images, tf.constant(numbers, tf.int64)).numpy()
+        models.probabilities(chunk.images, numbers)
 
 
 def predict() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from catalog import pixels
+from catalog.networks.network import Precision, RuntimeName
 from configs import thesis_inception_v3_conv
-from serving.networks.network import Precision, RuntimeName
 from serving.shard_pictures import labelled
 
 CLASSES = 5270

@@ -19,6 +19,10 @@
 | `manifest` | `manifest.json`, which makes a folder a data set |
 | `sources/` | reading products from BSON files, MongoDB and photo files |
 | `source_flags/` | the flags of commands that read a source |
+| `inputs/` | opening inputs whose products are to be predicted, and their parts |
+| `predictions/` | predictions of products: from their pictures to the rows of a file |
+| `model_folders/` | version folders of exported models |
+| `networks/` | converted networks: images in, probabilities out |
 | `listings/` | the products, photos, ids and categories in folders and lists |
 | `schema/` | what a shop's fields are called; products of BSON documents |
 | `photos/` | reading folders, lists and photos from outside, within limits |

@@ -65,6 +65,11 @@ class Categories:
         """The node above each category at the levels 1 to N-1: dense labels, int64 [C] each."""
         return tuple(_dense(path[:level] for path in self.names) for level in range(1, self.levels))
 
+    @cached_property
+    def depths(self) -> Int64s:
+        """The number of names in the path of each category, int64 [C]."""
+        return np.array([len(path) for path in self.names], np.int64)
+
     def level_names(self, level: int) -> list[str]:
         """Returns the name of each category at a level, from 1; '' below the end of its path."""
         return [path[level - 1] if level <= len(path) else '' for path in self.names]

@@ -12,10 +12,9 @@ In production the server is the official TensorFlow Serving image with the files
 | 3 | `transports/` | connections of clients: deadlines, retries, TLS | operations, protocol |
 | 4 | `clients/` | the clients, sync and async, and predictions | transports and below |
 | 2 | `rest_json/` | JSON bodies of the REST API to arrays and back | protocol |
-| 1 | `networks/` | converted networks: images in, probabilities out | - |
 | 1 | `shard_pictures/` | labelled pictures of a data set | - |
-| 2 | `runtimes/` | a loaded model: numpy in, numpy out | networks, protocol |
-| 3 | `convert/` | `python -m serving.convert` | networks, runtimes, shard_pictures |
+| 2 | `runtimes/` | a loaded model: numpy in, numpy out | protocol |
+| 3 | `convert/` | `python -m serving.convert` | runtimes, shard_pictures |
 | 4 | `measure/` | `python -m serving.measure` | convert and below |
 | 2 | `config/` | TensorFlow Serving's config files, as checked values | - |
 | 2 | `monitoring/` | metrics and their Prometheus text | protocol |

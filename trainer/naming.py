@@ -1,5 +1,7 @@
 """The name of every file and folder that the trainer writes: workdir, report, export."""
 
+from catalog.model_folders import version_folder
+
 # workdir/
 CONFIG = 'config.json'
 DATA = 'data.json'
@@ -19,8 +21,8 @@ PREDICTIONS = 'predictions.parquet'
 LABEL_ERRORS = 'suspects.csv'
 
 # export
-SAVED_MODEL = 'saved_model.pb'
-MODEL_CARD = 'model_card.json'
+SAVED_MODEL = version_folder.SAVED_MODEL
+MODEL_CARD = version_folder.MODEL_CARD
 
 
 def trial(number: int) -> str:

@@ -20,7 +20,7 @@ def compute(folder: str) -> dict[str, str]:
 
     Leaves out the digests and their signature.
     """
-    names = sorted(set(_files(folder)) - {FILE_NAME, SIGNATURE_NAME})
+    names = sorted(set(list_files(folder)) - {FILE_NAME, SIGNATURE_NAME})
     return {name: storage.sha256(storage.join(folder, name)) for name in names}
 
 
@@ -82,7 +82,7 @@ def _parse(document: bytes, path: str) -> dict[str, str]:
 
 
 def _compare(folder: str, *, expected: Mapping[str, str]) -> None:
-    files = set(_files(folder)) - {FILE_NAME, SIGNATURE_NAME}
+    files = set(list_files(folder)) - {FILE_NAME, SIGNATURE_NAME}
     for name in sorted(files - set(expected)):  # such as a warm-up file, which would be run
         raise UserError(
             f'{storage.join(folder, name)}: must be listed in {FILE_NAME}; delete it, or copy the '
@@ -94,7 +94,7 @@ def _compare(folder: str, *, expected: Mapping[str, str]) -> None:
             raise UserError(f'{path}: must have the SHA-256 of {FILE_NAME}; copy the folder again')
 
 
-def _files(folder: str) -> list[str]:
+def list_files(folder: str) -> list[str]:
     """Returns the relative path of each file, hidden ones and links included."""
     if storage.is_remote(folder):
         prefix = folder.rstrip('/') + '/'

@@ -15,12 +15,12 @@ import numpy.typing as npt
 
 from catalog import categories, pixels, storage
 from catalog.categories import Categories
+from catalog.networks import spec
+from catalog.networks.network import IMAGES, OUTPUTS, PRODUCT, Outputs
+from catalog.networks.spec import NetworkSpec
 from serving.backends import inference_tensors
 from serving.backends.backend import Answer
 from serving.clients import readiness
-from serving.networks import spec
-from serving.networks.network import IMAGES, OUTPUTS, PRODUCT, Outputs
-from serving.networks.spec import NetworkSpec
 from serving.operations.endpoint import Endpoint
 from serving.operations.errors import ServingError
 from serving.operations.predict import Outputs as Arrays

@@ -18,9 +18,9 @@ from absl import flags
 
 from catalog import command_line
 from catalog.errors import UserError
+from catalog.networks.network import PRECISIONS, RUNTIMES
 from catalog.process import startup_messages
 from serving.convert.options import Conversion, check_folders
-from serving.networks.network import PRECISIONS, RUNTIMES
 
 _MODEL = flags.DEFINE(
     command_line.LOCAL_FOLDER, 'model', None, 'Version folder of an exported model.', required=True

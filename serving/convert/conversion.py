@@ -10,10 +10,11 @@ import numpy as np
 
 from catalog import atomic_folder, pixels
 from catalog.digests import folder as digests
+from catalog.model_folders.version_folder import MODEL_CARD
 from serving.convert import agreement, networks, surroundings
 from serving.convert.agreement import Agreement
 from serving.convert.options import Conversion, check_folders
-from serving.convert.source import MODEL_CARD, Source, open_source
+from serving.convert.source import Source, open_source
 from serving.runtimes.converted_model import ConvertedModel
 from serving.runtimes.saved_model import SavedModel
 from serving.shard_pictures import labelled

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from catalog.networks.network import FILES, IMAGES, PRODUCT, Precision, RuntimeName
 from serving.convert.source import Source, freeze
-from serving.networks.network import FILES, IMAGES, PRODUCT, Precision, RuntimeName
 
 ONNX_OPSET = 18
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from catalog import atomic_folder, categories, storage
 from catalog.errors import UserError
 from catalog.model_versions import names
-from serving.networks.network import Precision, RuntimeName
+from catalog.networks.network import Precision, RuntimeName
 from serving.shard_pictures import labelled
 
 SAVED_MODEL = 'saved_model.pb'

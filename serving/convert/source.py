@@ -10,9 +10,8 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from catalog import storage
 from catalog.digests import folder as digests
 from catalog.errors import UserError
+from catalog.model_folders.version_folder import MODEL_CARD
 from serving.convert.options import check_exported
-
-MODEL_CARD = 'model_card.json'
 
 
 @dataclass(frozen=True)

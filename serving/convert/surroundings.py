@@ -8,10 +8,10 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2
 
 from catalog import categories, storage
+from catalog.networks import spec
+from catalog.networks.network import Precision, RuntimeName
+from catalog.networks.spec import NetworkSpec
 from serving.convert.source import Source, count_flops
-from serving.networks import spec
-from serving.networks.network import Precision, RuntimeName
-from serving.networks.spec import NetworkSpec
 from serving.runtimes import warmup
 from serving.runtimes.converted_model import SIGNATURES_FILE
 

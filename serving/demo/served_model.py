@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from catalog.model_versions import names
-from serving.networks import spec
+from catalog.networks import spec
 from serving.similar import index_info
 from serving.similar.published_index import newest_version
 

@@ -18,10 +18,10 @@ Example:
 from absl import flags
 
 from catalog import command_line, manifest
+from catalog.networks import spec
 from serving.convert.options import check_exported
 from serving.measure.isolated import measure_alone
 from serving.measure.table import format_table
-from serving.networks import spec
 
 _MODEL = flags.DEFINE(command_line.FOLDERS, 'model', None, 'Version folders.', required=True)
 _DATA = flags.DEFINE(

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from catalog import categories, storage
+from catalog.networks import spec
 from serving.convert.source import count_flops, open_source
 from serving.measure.result import BATCHES, Measurement
-from serving.networks import spec
 from serving.runtimes import opening
 from serving.runtimes.model import Model
 from serving.shard_pictures import labelled

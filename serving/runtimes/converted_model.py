@@ -13,8 +13,8 @@ import numpy.typing as npt
 from tensorflow_serving.apis import get_model_metadata_pb2
 
 from catalog import categories, storage
-from serving.networks import opening, spec
-from serving.networks.network import Outputs
+from catalog.networks import opening, spec
+from catalog.networks.network import Outputs
 from serving.protocol.names import DEFAULT_SIGNATURE
 from serving.protocol.status import Code, RequestError, invalid_argument
 from serving.runtimes import signatures

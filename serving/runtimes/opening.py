@@ -1,6 +1,6 @@
 """Opens a version folder: its files say which runtime it is for."""
 
-from serving.networks import spec
+from catalog.networks import spec
 from serving.runtimes.converted_model import ConvertedModel
 from serving.runtimes.model import Model
 from serving.runtimes.saved_model import SavedModel

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from catalog.errors import UserError
+from catalog.model_folders import literal_path
 from catalog.samples import dump
 from tests.trainer.conftest import jpeg
-from trainer.workdir import checkpoint, literal_path
+from trainer.workdir import checkpoint
 
 ROOT = Path(__file__).parents[2]
 ODD = 'a [b] *c, é'

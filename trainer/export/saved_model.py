@@ -10,6 +10,7 @@ from catalog import atomic_folder, categories, storage
 from catalog.digests import folder as digests
 from catalog.digests.keys import PrivateKey
 from catalog.errors import UserError
+from catalog.model_folders import literal_path
 from catalog.model_versions import names
 from trainer import naming
 from trainer.export import model_card, warmup
@@ -17,7 +18,7 @@ from trainer.export.serving_module import ServingModule
 from trainer.export.target_prior import read_shift
 from trainer.export.temperatures import ExportCalibration, read_calibration
 from trainer.inference.runs import open_run
-from trainer.workdir import literal_path, run_files
+from trainer.workdir import run_files
 
 
 def export(

@@ -27,6 +27,9 @@ Examples:
 from absl import flags
 
 from catalog import command_line
+from catalog.inputs.options import SourceOptions, parse_fields
+from catalog.predictions import predicting
+from catalog.predictions.columns import Columns
 from catalog.source_flags import definitions
 from catalog.sources import mongo_read
 from catalog.terminal import counted
@@ -57,7 +60,9 @@ _TRUE_CATEGORY = flags.DEFINE_bool(
 _THRESHOLD = flags.DEFINE_float(
     'threshold', None, "Minimum summed confidence of a level; by default the first model's."
 )
-_CHUNK_PRODUCTS = flags.DEFINE_integer('chunk_products', 128, 'Products in a batch.')
+_CHUNK_PRODUCTS = flags.DEFINE_integer(
+    'chunk_products', predicting.CHUNK_PRODUCTS, 'Products in a batch.'
+)
 _OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Replace an existing or incomplete output.')
 
 
@@ -66,8 +71,6 @@ def main(argv: list[str]) -> None:
     del argv
     startup.start(run_operation=True)
     from trainer.predict import dump_predictions  # TensorFlow takes seconds: not for --help
-    from trainer.predict.source_options import SourceOptions, parse_fields
-    from trainer.predict.submission import Columns
 
     counts = dump_predictions.predict(
         models=_MODEL.value,

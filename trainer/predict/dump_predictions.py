@@ -5,32 +5,30 @@ same pictures to the model together and writes the same bytes. Chunks are decode
 the models predict the previous one.
 """
 
-import collections
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from catalog import terminal
 from catalog.errors import UserError
+from catalog.inputs.options import SourceOptions
+from catalog.model_folders import version_folder
+from catalog.predictions import csv_rows, predicting
+from catalog.predictions.columns import Columns, Row
+from catalog.predictions.predicting import Predicted
+from catalog.predictions.truth import count_correct, true_category
 from catalog.process.progress import Progress
 from trainer.export import loading
 from trainer.export.loading import ExportedModels
-from trainer.export.serving_module import deepest_level
-from trainer.predict import decoding, inputs, resumable_file, submission
-from trainer.predict.decoding import DecodedPictures
+from trainer.predict import inputs, resumable_file
 from trainer.predict.dump_stream import DumpPosition, DumpProduct
 from trainer.predict.inputs import ProductStream
 from trainer.predict.resumable_file import ResumableFile
-from trainer.predict.source_options import SourceOptions
-from trainer.predict.submission import Columns, ProductPrediction
 
 _NAMED_PICTURES = 100
 
@@ -48,7 +46,7 @@ class PredictOptions:
 
     columns: Columns = field(default_factory=Columns)
     threshold: float | None = None
-    chunk_products: int = 128
+    chunk_products: int = predicting.CHUNK_PRODUCTS
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -121,7 +119,7 @@ def _identity(
     models: Sequence[str], stream: ProductStream, options: PredictOptions, source: SourceOptions
 ) -> str:
     parts = [
-        loading.fingerprint(models),
+        version_folder.fingerprint(models),
         stream.fingerprint(),
         asdict(replace(options, overwrite=False)),
         source.product_folders,
@@ -135,31 +133,29 @@ def _write(
 ) -> Counts:
     position, counts = _restore(file.state)
     if file.state is None:
-        file.write(options.columns.header().encode(), _state(position, counts))
+        header = csv_rows.format_header(options.columns).encode()
+        file.write(header, _state(position, counts))
     progress = Progress('predict', total=stream.total_bytes(), unit='bytes')
-    ahead = _decode_ahead(stream.read(position), models, chunk=options.chunk_products)
-    for products, decoded in ahead:
-        predictions = _predict_products(products, decoded, models, options)
-        truth = [_true_category(product, models) for product in products]
-        _name_undecodable(products, decoded, stream, before=counts.unusable_pictures)
+    chunks = _chunks(stream.read(position), options.chunk_products)
+    for predicted in predicting.predict_chunks(
+        chunks, models, options.columns, threshold=options.threshold
+    ):
+        products = predicted.products
+        truth = [true_category(product.category, models.tree) for product in products]
+        _name_undecodable(predicted, stream, before=counts.unusable_pictures)
         _name_unlabelled(products, truth, stream, counts, options)
-        counts = _add(counts, products, decoded, predictions, truth)
-        rows = ''.join(
-            submission.format_row(
-                product.key or product.product_id, prediction, true, options.columns
+        counts = _add(counts, predicted, truth)
+        rows = [
+            Row(product.key or product.product_id, prediction, true)
+            for product, prediction, true in zip(
+                products, predicted.predictions, truth, strict=True
             )
-            for product, prediction, true in zip(products, predictions, truth, strict=True)
-        )
-        file.write(rows.encode(errors='surrogateescape'), _state(products[-1].end, counts))
+        ]
+        data = csv_rows.encode_rows(rows, options.columns)
+        file.write(data, _state(products[-1].end, counts))
         progress.update(products[-1].read_bytes, note=f'{counts.products:,} products')
     progress.close()
     return counts
-
-
-def _true_category(product: DumpProduct, models: ExportedModels) -> int | str | None:
-    """Returns the category id that the input gives, None if the model's tree does not have it."""
-    label = None if product.category is None else models.tree.find(product.category)
-    return None if label is None else models.tree.shown_id(label)
 
 
 def _name_unlabelled(
@@ -195,15 +191,11 @@ def _name_unlabelled(
 
 
 def _name_undecodable(
-    products: Sequence[DumpProduct],
-    decoded: DecodedPictures,
-    stream: ProductStream,
-    *,
-    before: int,
+    predicted: Predicted[DumpProduct], stream: ProductStream, *, before: int
 ) -> None:
     """Names the first undecodable pictures of a run on standard error; the others are counted."""
-    for number, (row, picture) in enumerate(decoded.unusable, before + 1):
-        product = products[row]
+    for number, (row, picture) in enumerate(predicted.decoded.unusable, before + 1):
+        product = predicted.products[row]
         if number <= _NAMED_PICTURES:
             print(
                 f'warning: {stream.file_name(product.end.file)}: product '
@@ -226,19 +218,15 @@ def _restore(state: Mapping[str, Any] | None) -> tuple[DumpPosition, Counts]:
 
 
 def _add(
-    counts: Counts,
-    products: Sequence[DumpProduct],
-    decoded: DecodedPictures,
-    predictions: Sequence[ProductPrediction],
-    truth: Sequence[int | str | None],
+    counts: Counts, predicted: Predicted[DumpProduct], truth: Sequence[int | str | None]
 ) -> Counts:
-    pairs = zip(predictions, truth, strict=True)
-    correct = [prediction.category_ids[0] == true for prediction, true in pairs if true is not None]
+    products, decoded = predicted.products, predicted.decoded
+    labelled, correct = count_correct(predicted.predictions, truth)
     categories = sum(product.category is not None for product in products)
     return Counts(
-        unknown=counts.unknown + categories - len(correct),
-        labelled=counts.labelled + len(correct),
-        correct=counts.correct + sum(correct),
+        unknown=counts.unknown + categories - labelled,
+        labelled=counts.labelled + labelled,
+        correct=counts.correct + correct,
         products=counts.products + len(products),
         pictures=counts.pictures + sum(len(product.pictures) for product in products),
         unusable_pictures=counts.unusable_pictures + len(decoded.unusable),
@@ -246,31 +234,11 @@ def _add(
     )
 
 
-def _decode_ahead(
-    stream: Iterator[DumpProduct], models: ExportedModels, *, chunk: int
-) -> Iterator[tuple[list[DumpProduct], DecodedPictures]]:
-    """Chunks of products, decoded a few ahead of the model."""
-    cores = len(os.sched_getaffinity(0))
-    decoders = models.decoders
-    ahead: collections.deque[tuple[list[DumpProduct], Future[DecodedPictures]]]
-    ahead = collections.deque()
-    with ThreadPoolExecutor(cores) as pool:
-        for products in _chunks(stream, chunk):
-            pictures = [product.pictures for product in products]
-            ahead.append((products, pool.submit(decoding.decode_pictures, pictures, decoders)))
-            if len(ahead) > cores + 1:
-                products, future = ahead.popleft()
-                yield products, future.result()
-        while ahead:
-            products, future = ahead.popleft()
-            yield products, future.result()
-
-
 def _chunks(stream: Iterator[DumpProduct], size: int) -> Iterator[list[DumpProduct]]:
-    """Chunks of `size` products; a chunk also ends where a file ends."""
+    """Chunks of `size` products; a chunk also ends where a part of a file ends."""
     chunk: list[DumpProduct] = []
     for product in stream:
-        if chunk and (len(chunk) == size or product.end.file != chunk[-1].end.file):
+        if chunk and (len(chunk) == size or _part(product) != _part(chunk[-1])):
             yield chunk
             chunk = []
         chunk.append(product)
@@ -278,35 +246,5 @@ def _chunks(stream: Iterator[DumpProduct], size: int) -> Iterator[list[DumpProdu
         yield chunk
 
 
-def _predict_products(
-    products: Sequence[DumpProduct],
-    decoded: DecodedPictures,
-    models: ExportedModels,
-    options: PredictOptions,
-) -> list[ProductPrediction]:
-    """Returns the predictions of a chunk."""
-    seen, numbers = np.unique(decoded.product, return_inverse=True)
-    category_id, share = models.most_common
-    predictions = [ProductPrediction([category_id], [share], level=0)] * len(products)
-    if len(seen):
-        probabilities = models.probabilities(decoded.images, tf.constant(numbers, tf.int64))
-        for row, prediction in zip(
-            seen.tolist(), _predictions(probabilities, models, options), strict=True
-        ):
-            predictions[row] = prediction
-    return predictions
-
-
-def _predictions(
-    probabilities: tf.Tensor, models: ExportedModels, options: PredictOptions
-) -> list[ProductPrediction]:
-    """The predictions of P products from their probabilities, float32 [P, C]."""
-    k = min(options.columns.top_k, len(models.tree))
-    confidence, label = tf.math.top_k(probabilities, k)
-    level = [0] * len(label)
-    if options.columns.level:
-        threshold = models.threshold if options.threshold is None else options.threshold
-        level = deepest_level(probabilities, models.tree, threshold=threshold).numpy().tolist()
-    category_ids = models.tree.shown_ids[label.numpy()].tolist()
-    rows = zip(category_ids, confidence.numpy().tolist(), level, strict=True)
-    return [ProductPrediction(*row) for row in rows]
+def _part(product: DumpProduct) -> tuple[int, int]:
+    return product.end.file, product.part

@@ -16,6 +16,7 @@ from catalog import storage
 from catalog.errors import UserError
 from catalog.formats import bson_document
 from catalog.formats.bson_document import BadDocument
+from catalog.inputs import parts
 from catalog.schema import product_document
 from catalog.storage import Reader
 
@@ -40,6 +41,7 @@ class DumpProduct:
       pictures: Encoded, in source order; empty if they cannot be found.
       end: Where the next document starts.
       read_bytes: Bytes read of all files, compressed, at least up to `end`.
+      part: Number of the part of the file that it is in.
       key: The id as in the source if it is not an integer, else ''.
       category: Its category id or a text, None if it has none.
     """
@@ -48,6 +50,7 @@ class DumpProduct:
     pictures: tuple[bytes, ...]
     end: DumpPosition
     read_bytes: int
+    part: int = 0
     key: str = ''
     category: int | str | None = None
 
@@ -148,7 +151,8 @@ def read_products(paths: Sequence[str], *, start: DumpPosition) -> Iterator[Dump
                 end = DumpPosition(file, position + len(data))
                 product_id, category, pictures = _product(data, position, path=paths[file])
                 read_bytes = before + source.raw_bytes
-                yield DumpProduct(product_id, pictures, end, read_bytes, category=category)
+                part = parts.part_of(position)
+                yield DumpProduct(product_id, pictures, end, read_bytes, part, category=category)
         before += storage.size(paths[file])
 
 

@@ -10,12 +10,14 @@ import numpy as np
 from catalog import categories, storage
 from catalog.categories import Categories
 from catalog.errors import UserError
+from catalog.inputs import opening
+from catalog.inputs.options import SourceOptions
 from catalog.listings.listing import LIST_SUFFIXES
-from catalog.sources import bson_files, first_look, mongo_read, opening
-from trainer.predict import dump_stream, photo_source, shard_stream
+from catalog.sources import mongo_read
+from catalog.sources import opening as sources
+from trainer.predict import dump_stream, shard_stream
 from trainer.predict.dump_stream import DumpFiles, DumpPosition, DumpProduct
 from trainer.predict.shard_stream import ShardStream
-from trainer.predict.source_options import SourceOptions
 from trainer.predict.source_stream import SourceStream
 
 _MANIFEST = 'manifest.json'
@@ -55,19 +57,16 @@ def open_stream(
       UserError: If nothing is found, or several kinds of input.
     """
     names = [inputs] if isinstance(inputs, str) else list(inputs)
-    if names and names[0].startswith(mongo_read.SCHEMES):
-        source = opening.open_source(names, tree=tree, fields=options.fields)
-        first_look.check_products(source, None, options.fields)
-        return SourceStream(source, tuple(names))
-    paths = [path for name in names for path in _expand(name)]
-    if paths and all(path.endswith(shard_stream.SUFFIXES) for path in paths):
-        return ShardStream(tuple(paths), labelled=_have_tree(paths, tree))
-    if not any(map(_is_other, paths)):
-        return _open_dump(dump_stream.find_files(inputs), options)
-    dumps, _ = opening.find_inputs(names)
-    if dumps:
-        return _open_dump(dumps, options)
-    source, labelled = photo_source.open_photos(names, tree, options)
+    if names and not names[0].startswith(mongo_read.SCHEMES):
+        paths = [path for name in names for path in _expand(name)]
+        if paths and all(path.endswith(shard_stream.SUFFIXES) for path in paths):
+            return ShardStream(tuple(paths), labelled=_have_tree(paths, tree))
+        if not any(map(_is_other, paths)):
+            return _open_dump(dump_stream.find_files(inputs), options)
+        dumps, _ = sources.find_inputs(names)
+        if dumps:
+            return _open_dump(dumps, options)
+    source, labelled = opening.open_source(names, tree, options)
     return SourceStream(source, tuple(names), labelled=labelled)
 
 
@@ -98,10 +97,7 @@ def _open_dump(paths: Sequence[str], options: SourceOptions) -> ProductStream:
         with contextlib.suppress(UserError):  # perhaps ids of another type
             dump.check()
             return dump
-    source = bson_files.open_files(
-        paths, fields=options.fields, max_unpack_ratio=options.max_unpack_ratio
-    )
-    first_look.check_products(source, None, options.fields)
+    source = opening.open_dumps(paths, options)
     usual = not (options.fields.renamed or source.schema.text_ids)
     return dump if usual else SourceStream(source, tuple(paths))
 
@@ -123,7 +119,7 @@ def check_exists(inputs: str | Sequence[str], options: SourceOptions) -> None:
 def _is_other(path: str) -> bool:
     """Returns whether a path is not a BSON file."""
     suffixes = (*LIST_SUFFIXES, *shard_stream.SUFFIXES)
-    return opening.is_folder(path) or path.lower().endswith(suffixes)
+    return sources.is_folder(path) or path.lower().endswith(suffixes)
 
 
 def _expand(name: str) -> list[str]:

@@ -12,13 +12,14 @@ import tensorflow as tf
 
 from catalog import storage
 from catalog.errors import UserError
+from catalog.model_folders import literal_path
 from catalog.process.folder_lock import own_folder
 from trainer import naming
 from trainer.config import TrainConfig
 from trainer.data.data_set import DataInfo, DataSet
 from trainer.distribution.workers import Workers
 from trainer.training.state import State
-from trainer.workdir import checkpoint, literal_path, run_files
+from trainer.workdir import checkpoint, run_files
 
 
 def save(state: State, workdir: str, *, step: int, keep: int, workers: Workers) -> None:

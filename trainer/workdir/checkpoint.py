@@ -16,8 +16,8 @@ import tensorflow as tf
 
 from catalog import categories, storage
 from catalog.errors import UserError
+from catalog.model_folders.literal_path import literal_path
 from trainer import naming
-from trainer.workdir.literal_path import literal_path
 
 _PREFIX = 'ckpt-'
 _PARTIAL = 'partial-'

@@ -12,10 +12,10 @@ from PIL import Image
 from tritonclient.grpc import service_pb2
 
 from catalog.errors import UserError
+from catalog.networks import spec
+from catalog.networks.spec import NetworkSpec
 from serving.backends.backend import Answer
 from serving.backends.open_inference import OpenInference, read_network
-from serving.networks import spec
-from serving.networks.spec import NetworkSpec
 from serving.operations.endpoint import Endpoint
 from serving.operations.errors import ServingError
 from serving.protocol import inference_messages

@@ -10,11 +10,11 @@ import pytest
 
 from catalog.digests import folder as digests
 from catalog.errors import UserError
+from catalog.networks.network import FILES, RuntimeName
 from serving.convert import agreement
 from serving.convert.agreement import Agreement
 from serving.convert.conversion import convert
 from serving.convert.options import Conversion
-from serving.networks.network import FILES, RuntimeName
 from serving.runtimes import opening
 from serving.shard_pictures import labelled
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from catalog.networks.network import RuntimeName
 from serving.clients import Client, requests
 from serving.convert.conversion import convert
 from serving.convert.options import Conversion
-from serving.networks.network import RuntimeName
 from serving.runtimes import opening
 from tests.serving.running import start_server
 from tests.trainer import fused

@@ -19,13 +19,14 @@ from beam_pipelines.scan.pictures import inspect_picture
 from beam_pipelines.table import CONVERT
 from catalog import pixels
 from catalog.formats.image_header import MAX_PIXELS
+from catalog.predictions.decoding import Decode, decode_pictures
 from tests import pictures
 from tests.pictures import HEIGHT, WIDTH, save
 from trainer.config import InputConfig
 from trainer.data import preprocess
 from trainer.export import serving_module
+from trainer.export.loading import decode_all
 from trainer.pixels import decoding
-from trainer.predict.decoding import decode_pictures
 
 MAX_MEAN_DIFFERENCE = 3.5  # of 255: JPEG of quality 95 with 4:2:0, at the edges of four colours
 
@@ -54,6 +55,10 @@ def refusal(name: str) -> str | None:
 
 def reference(data: bytes) -> np.ndarray:
     return np.asarray(pixels.decode(data)).astype(int)
+
+
+def decoder(decode: Callable[[tf.Tensor], tf.Tensor]) -> Decode:
+    return lambda pictures: decode_all(tf.constant(list(pictures)), {(HEIGHT, WIDTH): decode})
 
 
 _graph = tf.function(decoding.decode, input_signature=[tf.TensorSpec([], tf.string)])
@@ -121,8 +126,8 @@ def test_a_saved_model_decodes_the_same_pixels_in_one_batch(saved) -> None:
 
 def test_prediction_converts_what_a_model_refuses_to_the_same_pixels(saved) -> None:
     products = [[data] for _, data, _ in CASES]
-    decoded = decode_pictures([*products, [b'no picture']], {(HEIGHT, WIDTH): saved})
-    assert decoded.unusable == ((len(CASES), 0),)
+    decoded = decode_pictures([*products, [b'no picture']], decoder(saved))
+    assert list(decoded.unusable) == [(len(CASES), 0)]
     assert decoded.product.tolist() == list(range(len(CASES)))
     for (name, data, _), image in zip(CASES, decoded.images[HEIGHT, WIDTH], strict=True):
         np.testing.assert_array_equal(image, reference(data), err_msg=name)
@@ -149,7 +154,7 @@ def test_cmyk_without_an_adobe_marker_is_refused_and_inverted_by_prediction(save
     unmarked = data[:at] + data[at + 16 :]
     with pytest.raises(tf.errors.InvalidArgumentError, match='CMYK JPEG without an Adobe marker'):
         decode_in_graph(unmarked)
-    decoded = decode_pictures([[unmarked]], {(HEIGHT, WIDTH): saved})
+    decoded = decode_pictures([[unmarked]], decoder(saved))
     np.testing.assert_array_equal(decoded.images[HEIGHT, WIDTH][0], reference(data))
 
 

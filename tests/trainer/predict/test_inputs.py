@@ -8,11 +8,11 @@ import pytest
 
 from catalog import categories
 from catalog.errors import UserError
+from catalog.inputs.options import SourceOptions, parse_fields
 from tests.shop import jpeg, write_photo
 from tests.trainer.conftest import category_names
 from trainer.predict import inputs
 from trainer.predict.dump_stream import DumpPosition, DumpProduct
-from trainer.predict.source_options import SourceOptions, parse_fields
 
 TREE = categories.parse(category_names(4), path='category_names.csv')  # 1000, 1007, 1014, 1021
 

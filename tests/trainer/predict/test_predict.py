@@ -20,17 +20,15 @@ import pytest
 import tensorflow as tf
 
 from catalog.errors import UserError
+from catalog.inputs.options import SourceOptions
+from catalog.predictions.columns import Columns
 from catalog.samples import dump
 from tests.trainer.conftest import jpeg
-from trainer.config import InputConfig, ModelConfig, OptimizerConfig, TrainConfig
-from trainer.data import data_set
-from trainer.export import loading, saved_model
+from tests.trainer.exported import export_model
+from trainer.export import loading
 from trainer.predict import dump_predictions, inputs
 from trainer.predict.dump_predictions import Counts, PredictOptions
 from trainer.predict.dump_stream import DumpPosition
-from trainer.predict.source_options import SourceOptions
-from trainer.predict.submission import Columns
-from trainer.training import loop
 
 MOST_COMMON = 1000  # of conftest's data set: the first class has 46 of 98 products
 GENUINE = Path(__file__).parents[4] / 'shared' / 'data'
@@ -38,36 +36,15 @@ GENUINE = Path(__file__).parents[4] / 'shared' / 'data'
 Product = tuple[int, list[bytes]]
 
 
-def _export(data_folder: str, folder: Path, *, size: int, seed: int, version: int) -> Path:
-    """A calibrated model of a few training steps."""
-    workdir = folder / f'workdir-{version}'
-    config = TrainConfig(
-        seed=seed,
-        batch_size=8,
-        total_steps=12,
-        model=ModelConfig(channels=4),
-        input=InputConfig(height=size, width=size),
-        optimizer=OptimizerConfig(learning_rate=0.01),
-    )
-    loop.train(config, data_set.open_data_set(data_folder), str(workdir))
-    (workdir / 'report').mkdir()
-    temperature = {'picture': 1.5, 'product': 0.8, 'fitted_on': 'validation', 'fitted_products': 9}
-    document = {'step': 12, 'temperature': temperature}
-    (workdir / 'report' / 'evaluation.json').write_text(json.dumps(document))
-    output = folder / 'models' / str(version)
-    saved_model.export(workdir=str(workdir), output=str(output), top_k=4, threshold=0.5)
-    return output
-
-
 @pytest.fixture(scope='module')
 def model(data_folder: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return _export(data_folder, tmp_path_factory.mktemp('a'), size=28, seed=0, version=1)
+    return export_model(data_folder, tmp_path_factory.mktemp('a'), size=28, seed=0, version=1)
 
 
 @pytest.fixture(scope='module')
 def smaller(data_folder: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Another model of the same categories with a smaller image size."""
-    return _export(data_folder, tmp_path_factory.mktemp('b'), size=16, seed=1, version=2)
+    return export_model(data_folder, tmp_path_factory.mktemp('b'), size=16, seed=1, version=2)
 
 
 @pytest.fixture(scope='module')
@@ -313,7 +290,7 @@ def test_an_existing_output_is_only_replaced_with_overwrite(
         ({'pattern': 'photo.jpg'}, r'photo\.jpg: must be BSON documents, got a JPEG image'),
         ({'pattern': 'other.bson'}, r'other\.bson, byte 0: must be a product'),
         ({'pattern': 'cut.bson.gz'}, r'cut\.bson\.gz: must be an intact gzip file'),
-        ({'models': ['nowhere']}, 'nowhere: --model must be a local version folder'),
+        ({'models': ['nowhere']}, 'nowhere: --model must be a version folder'),
     ],
 )
 def test_overwrite_with_a_wrong_input_keeps_the_existing_output(
@@ -354,9 +331,9 @@ def test_a_damaged_model_is_refused(model: Path, products: list[Product], tmp_pa
     [
         (
             {'model': 'models'},
-            r'must be a local version folder .*; it holds the versions 1',
+            r'must be a version folder .*; it holds the versions 1',
         ),
-        ({'model': 'nowhere'}, 'nowhere: --model must be a local version folder'),
+        ({'model': 'nowhere'}, 'nowhere: --model must be a version folder'),
         ({'input': 'nowhere-*.bson'}, "--input must name existing files, got 'nowhere-"),
         ({'output': 'gs://bucket/submission.csv'}, 'must be a local file'),
         ({'top_k': 0}, '--top_k must be at least 1, got 0'),

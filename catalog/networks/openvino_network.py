@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import openvino
 
-from serving.networks.network import IMAGES, OUTPUTS, PRODUCT, Outputs, Precision
+from catalog.networks.network import IMAGES, OUTPUTS, PRODUCT, Outputs, Precision
 
 # int8 networks have their scales inside; what is not quantized in them runs as float32.
 _HINTS: dict[Precision, str] = {'fp32': 'f32', 'bf16': 'bf16', 'int8': 'f32'}

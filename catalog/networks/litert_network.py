@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter
 
-from serving.networks.network import IMAGES, OUTPUTS, PRODUCT, Outputs
+from catalog.networks.network import IMAGES, OUTPUTS, PRODUCT, Outputs
 
 
 class LiteRtNetwork:

@@ -2,8 +2,8 @@
 
 from catalog import storage
 from catalog.errors import UserError
-from serving.networks.network import FILES, Network
-from serving.networks.spec import NetworkSpec
+from catalog.networks.network import FILES, Network
+from catalog.networks.spec import NetworkSpec
 
 
 def open_network(folder: str, spec: NetworkSpec, *, threads: int = 0) -> Network:
@@ -23,15 +23,15 @@ def open_network(folder: str, spec: NetworkSpec, *, threads: int = 0) -> Network
     try:
         match spec.runtime:
             case 'openvino':
-                from serving.networks.openvino_network import OpenVinoNetwork
+                from catalog.networks.openvino_network import OpenVinoNetwork
 
                 return OpenVinoNetwork(path, precision=spec.precision, threads=threads)
             case 'onnx':
-                from serving.networks.onnx_network import OnnxNetwork
+                from catalog.networks.onnx_network import OnnxNetwork
 
                 return OnnxNetwork(path, threads=threads)
             case 'litert':
-                from serving.networks.litert_network import LiteRtNetwork
+                from catalog.networks.litert_network import LiteRtNetwork
 
                 return LiteRtNetwork(path, threads=threads)
     except ModuleNotFoundError as error:

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 from catalog import storage
 from catalog.errors import UserError
+from catalog.networks.network import PRECISIONS, RUNTIMES, Precision, RuntimeName
 from catalog.typed_json import reader
-from serving.networks.network import PRECISIONS, RUNTIMES, Precision, RuntimeName
 
 FILE_NAME = 'network.json'
 SCHEMA_VERSION = 1

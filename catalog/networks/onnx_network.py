@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from serving.networks.network import IMAGES, OUTPUTS, PRODUCT, Outputs
+from catalog.networks.network import IMAGES, OUTPUTS, PRODUCT, Outputs
 
 
 class OnnxNetwork:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from catalog import categories, storage
 from catalog.categories import Categories
 from catalog.errors import UserError
+from catalog.inputs.options import SourceOptions
 from catalog.listings import folder_photos, list_photos
 from catalog.listings.listing import LIST_SUFFIXES, NoKnownCategory
 from catalog.sources import opening, photo_files
 from catalog.sources.source import Source
-from trainer.predict.source_options import SourceOptions
 
 _MOST_VIEWS = 4  # of a product, on average; a folder with more photos may be a category
 

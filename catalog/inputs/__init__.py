@@ -1,0 +1,1 @@
+"""Opens inputs whose products are to be predicted, and reads them part by part."""

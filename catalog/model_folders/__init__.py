@@ -1,0 +1,1 @@
+"""Owns the version folders of exported models: what is beside the network, and their paths."""
