@@ -119,10 +119,10 @@ setup(
     ),
     extras_require={
         'beam': BEAM,
+        'predict': PREDICT,
         'train': TRAIN,
         'train-gpu': TRAIN_GPU,
         'train-tpu': TRAIN_TPU,
-        'predict': PREDICT,
         'serve': SERVE,
         'client': CLIENT,
         'index': INDEX,

@@ -1,4 +1,4 @@
-"""Turns a dump of products into class-balanced TFRecord shards with Apache Beam. No TensorFlow.
+"""Apache Beam jobs: a dump to class-balanced TFRecord shards, and predictions of every product.
 
 A room imports only the rooms above it, and `catalog`.
 
@@ -15,6 +15,8 @@ A room imports only the rooms above it, and `catalog`.
 | `write` | shard files, the files about rejected pieces, the commit |
 | `pipeline` | the Beam steps and their order |
 | `summary` | the printed summary |
-| `shard` | the command line |
+| `shard` | the command line of the shard job |
 | `template` | the flags as the parameters of a flex template |
+| `inference` | loaded models; the only room that loads TensorFlow, in workers of `predict` |
+| `predict` | `python -m beam_pipelines.predict`: predictions of every product |
 """

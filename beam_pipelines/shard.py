@@ -23,15 +23,10 @@ from collections.abc import Callable
 
 import apache_beam as beam
 from absl import flags
-from apache_beam.options.pipeline_options import (
-    PipelineOptions,
-    StandardOptions,
-    _BeamArgumentParser,
-)
 
 from beam_pipelines import summary
 from beam_pipelines.dataflow import checks
-from beam_pipelines.local import meter, runner
+from beam_pipelines.local import arguments, meter, runner
 from beam_pipelines.local.runner import Ending
 from beam_pipelines.options import (
     BALANCES,
@@ -163,31 +158,6 @@ flags.DEFINE_enum(
 flags.DEFINE_bool('unlabelled', _DEFAULTS.unlabelled, 'The input has no categories.')
 
 _OPTION_NAMES = tuple(ShardOptions.__dataclass_fields__)
-
-
-def parse(argv: list[str]) -> list[str]:
-    """Parses the flags of this job. Returns Beam's arguments, program name first."""
-    left = command_line.parse_flags(argv, known_only=True)
-    name = PipelineOptions(left[1:]).view_as(StandardOptions).runner
-    try:
-        beam.runners.create_runner(name or runner.LOCAL_RUNNER)  # imports the runner's own flags
-    except (ValueError, ImportError, AttributeError):
-        command_line.exit_with_error(
-            '--runner must be a runner of Beam, such as '
-            f'{runner.LOCAL_RUNNER} or DataflowRunner, got {name!r}'
-        )
-    parser = _BeamArgumentParser(allow_abbrev=False)
-    for options in (PipelineOptions, *PipelineOptions.__subclasses__()):
-        options._add_argparse_args(parser)
-    _, unknown = parser.parse_known_args(left[1:])
-    if unknown:
-        beam_flags = [option.lstrip('-') for option in parser._option_string_actions]
-        near = command_line.flag_suggestion(unknown[0], beam_flags)
-        command_line.exit_with_error(
-            f'{unknown[0]!r} is neither a flag of this job nor of Beam{near}. '
-            '--help lists the flags'
-        )
-    return left
 
 
 def open_job() -> tuple[job.Job, DerivedTree | None]:
@@ -369,4 +339,4 @@ def _run(
 
 
 if __name__ == '__main__':
-    command_line.run(main, parse=parse)
+    command_line.run(main, parse=arguments.parse)

@@ -30,7 +30,7 @@ In production the server is the official TensorFlow Serving image with the files
 | 3 | `intake/` | what a request to the gateway must pass: keys, limits | observation, operations |
 | 6 | `gateway/` | `python -m serving.gateway` | backends, intake, listening, similar and below |
 | 7 | `web/` | `python -m serving.web`, the page for people | listening |
-| 7 | `demo/` | `python -m serving.demo`: all on one machine | listening, networks, similar |
+| 7 | `demo/` | `python -m serving.demo`: all on one machine | listening, similar |
 
 The rooms of clients, `query`, `similar`, `web`, `demo` and those of the gateway import neither
 TensorFlow nor tensorflow_serving, whose modules import all of TensorFlow. `tf_serving/` and

@@ -41,6 +41,16 @@ def categories_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope='session')
+def exported_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A version folder of a model that is trained for a few steps, of images of 28 pixels."""
+    from tests.trainer.conftest import make_data_set  # loads TensorFlow, which other tests need not
+    from tests.trainer.exported import export_model
+
+    folder = tmp_path_factory.mktemp('exported')
+    return export_model(make_data_set(folder / 'data'), folder)
+
+
 @pytest.fixture
 def write_bson(tmp_path: Path) -> Callable[..., Path]:
     """Writes documents to a BSON file."""

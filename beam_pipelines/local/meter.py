@@ -1,4 +1,4 @@
-"""Shows the progress of a run on this machine: one bar over the source's bytes, read twice.
+"""Shows the progress of a run on this machine: one bar over the source's bytes.
 
 Workers may be separate processes: each appends a line to one file for a range that it scanned or a
 shard that it wrote, and a thread of the driver shows the sum. Without a terminal, nothing is shown.
@@ -19,7 +19,7 @@ from catalog.process.progress import Progress
 _EVERY_SECONDS = 0.5
 _MB = 1e6
 
-_Event = Literal['scanned_bytes', 'planned_shards', 'written_shards']
+_Event = Literal['scanned_bytes', 'planned_shards', 'written_shards', 'predicted_bytes']
 
 
 @dataclass(frozen=True)
@@ -45,17 +45,21 @@ class Meter:
 
 
 @contextlib.contextmanager
-def show_progress(source_bytes: int, *, local: bool) -> Iterator[Meter]:
+def show_progress(
+    source_bytes: int, *, local: bool, name: str = 'shard', passes: int = 2
+) -> Iterator[Meter]:
     """Shows the progress that a meter collects, while the block runs.
 
     Args:
-      source_bytes: Size of the source, to be scanned and then to be written.
+      source_bytes: Size of the source.
       local: Whether the workers see the driver's files.
+      name: Name of the job.
+      passes: How often the source is read: two passes are a scan and then writing.
     """
     if not (local and sys.stderr.isatty()):
         yield Meter()
         return
-    bar = Progress('shard', total=2 * source_bytes / _MB, unit='MB')
+    bar = Progress(name, total=passes * source_bytes / _MB, unit='MB')
     ended = threading.Event()
     with tempfile.TemporaryDirectory(prefix='shard-meter-') as folder:
         meter = Meter(os.path.join(folder, 'done'))
@@ -72,7 +76,7 @@ def show_progress(source_bytes: int, *, local: bool) -> Iterator[Meter]:
 def _watch(meter: Meter, bar: Progress, source_bytes: int, ended: threading.Event) -> None:
     done: Counter[str] = Counter()
     cut = b''  # a line that is not complete yet
-    bar.update(0, 'scan')
+    bar.update(0)
     with open(meter.path, 'a+b') as file:
         file.seek(0)
         while True:
@@ -88,6 +92,8 @@ def _watch(meter: Meter, bar: Progress, source_bytes: int, ended: threading.Even
 
 def _done_bytes(done: Counter[str], source_bytes: int) -> float:
     """Returns the bytes scanned, and those written in proportion to the shards."""
+    if predicted := done['predicted_bytes']:
+        return min(predicted, source_bytes)
     shards = done['planned_shards']
     if not shards:
         return min(done['scanned_bytes'], source_bytes)
@@ -96,6 +102,8 @@ def _done_bytes(done: Counter[str], source_bytes: int) -> float:
 
 
 def _phase(done: Counter[str]) -> str:
+    if done['predicted_bytes']:
+        return 'predict'
     return 'write' if done['planned_shards'] else 'scan'
 
 

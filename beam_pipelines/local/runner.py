@@ -194,8 +194,8 @@ def _expected_error(error: Exception) -> Exception | None:
         return UserError(str(error).split(' [while running ')[0])
     if _WORKER_LOST in str(error):
         return UserError(
-            'a worker process was killed, perhaps because memory ran out. Use --resume to '
-            'continue, if necessary with fewer --direct_num_workers'
+            'a worker process was killed, perhaps because memory ran out. Run again, the shard job '
+            'with --resume, if necessary with fewer --direct_num_workers'
         )
     matches = _ERROR.findall(str(error))
     if not matches:

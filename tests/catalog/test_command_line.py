@@ -7,6 +7,7 @@ import pytest
 from catalog import command_line
 
 COMMANDS = [
+    'beam_pipelines.predict',
     'beam_pipelines.shard',
     'catalog.samples',
     'serving.model_server',
@@ -63,6 +64,7 @@ def test_help_in_a_pipe_that_is_closed_is_no_error():
 
 
 PATH_FLAGS = {
+    'beam_pipelines.predict': ['model', 'input', 'output'],
     'beam_pipelines.shard': ['input', 'categories', 'output'],
     'catalog.samples': ['output'],
     'serving.model_server': ['model_base_path'],

@@ -3,20 +3,27 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from beam_pipelines.predict import opening as batch
+from beam_pipelines.predict import running
+from beam_pipelines.predict.options import PredictOptions
 from catalog.digests import folder as digests
 from catalog.errors import UserError
 from catalog.networks.network import FILES, RuntimeName
+from catalog.predictions.columns import Columns
 from serving.convert import agreement
 from serving.convert.agreement import Agreement
 from serving.convert.conversion import convert
 from serving.convert.options import Conversion
 from serving.runtimes import opening
 from serving.shard_pictures import labelled
+from tests.shop import product
+from tests.trainer.conftest import jpeg
 
 
 def _run(*flags: object) -> subprocess.CompletedProcess[str]:
@@ -131,3 +138,27 @@ def test_a_mistake_is_reported_before_tensorflow_is_imported(
     assert message in error
     assert any(line.endswith(' serving.convert.options') for line in imports)
     assert not [line for line in imports if line.split('|')[-1].strip() == 'tensorflow']
+
+
+def test_batch_predictions_of_a_converted_model_are_those_of_the_saved_model(
+    exported: Path, converted: Callable[..., Path], tmp_path: Path
+) -> None:
+    random = np.random.default_rng(3)
+    pictures = [jpeg(random, label=number % 4) for number in range(40)]
+    documents = [product(n, None, pictures[n : n + 1 + n % 3]) for n in range(38)]
+    (tmp_path / 'test.bson').write_bytes(b''.join(documents))
+    rows = []
+    for number, model in enumerate((exported, converted('onnx'))):
+        opened = batch.open_job(
+            model=str(model),
+            inputs=[str(tmp_path / 'test.bson')],
+            output=str(tmp_path / str(number)),
+            options=PredictOptions(Columns(confidence=True, level=True)),
+        )
+        running.run(opened, overwrite=False)
+        path = tmp_path / str(number) / 'predictions-00000-of-00001.csv'
+        rows.append(np.loadtxt(path, delimiter=',', skiprows=1))
+    of_saved_model, of_network = rows
+    assert len(of_network) == 38
+    assert len(set(of_network[:, 1])) > 1
+    np.testing.assert_allclose(of_network, of_saved_model, atol=2e-5)

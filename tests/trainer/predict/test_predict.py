@@ -37,8 +37,8 @@ Product = tuple[int, list[bytes]]
 
 
 @pytest.fixture(scope='module')
-def model(data_folder: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return export_model(data_folder, tmp_path_factory.mktemp('a'), size=28, seed=0, version=1)
+def model(exported_model: Path) -> Path:
+    return exported_model
 
 
 @pytest.fixture(scope='module')
