@@ -15,8 +15,9 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.dataflow.dataflow_runner import DataflowPipelineResult
 from apache_beam.runners.dataflow.internal import apiclient
 
+from beam_pipelines import shard
 from beam_pipelines.dataflow import checks
-from beam_pipelines.local import arguments, meter, runner
+from beam_pipelines.local import meter, runner
 from beam_pipelines.local.runner import Ending
 from catalog.errors import UserError
 from tests import gcs_emulator
@@ -218,7 +219,8 @@ def test_options_that_cannot_work_are_refused_first(arguments: list[str], error:
 def test_a_runner_brings_its_own_flags() -> None:
     dask = ['--runner=apache_beam.runners.dask.dask_runner.DaskRunner', '--dask_client_address=h:1']
     with flagsaver.flagsaver():
-        assert arguments.parse(['shard', '--input=in', '--output=out', *dask]) == ['shard', *dask]
+        parsed = shard.arguments.parse(['shard', '--input=in', '--output=out', *dask])
+    assert parsed == ['shard', *dask]
 
 
 def test_paths_that_workers_do_not_have_are_refused(
