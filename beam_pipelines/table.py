@@ -71,6 +71,8 @@ CONTENT = _columns('product_id', 'hash_high', 'hash_low', 'label', 'shard', 'ind
 DEALT = _columns(
     'product_id', 'hash_low', 'offset', 'length', 'label', 'file', 'index', 'copy', 'traits'
 )
+# What a part of the source is copied for: which bytes go to which shard.
+CUT = _columns('offset', 'length', 'file', 'shard', 'split')
 # Identifies a picture of a shard that train contains too.
 LEAKED = _columns('product_id', 'index', 'leaked')
 

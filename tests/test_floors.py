@@ -59,7 +59,7 @@ ROOMS = {
         'predict': 'dataflow inference ledger local scan write',
         'pipeline': 'ledger local near_duplicates options packing plan scan table write',
         'summary': 'ledger write',
-        'write': 'ledger options plan scan table',
+        'write': 'ledger options packing plan scan table',
         'plan': 'ledger options table',
         'scan': 'ledger near_duplicates packing table',
         'near_duplicates': 'table',

@@ -24,7 +24,7 @@ from beam_pipelines.plan import classes, repeats, rules
 from beam_pipelines.plan.classes import Layout
 from beam_pipelines.scan.rejected_pieces import DEFAULT_LIMIT, RejectedPieces
 from beam_pipelines.table import Table, join
-from beam_pipelines.write import commit, rejected
+from beam_pipelines.write import commit, cuts, rejected
 from beam_pipelines.write.shard_writer import ShardWriter, WrittenShard
 from catalog import storage
 from catalog.categories import Categories
@@ -268,9 +268,11 @@ def _written_shards(
         output=job.output,
         ownership=job.ownership,
     )
+    is_cut = cuts.is_cut(job.source, job.options)
     marks = leaked | 'PackLeakedByShard' >> beam.FlatMap(
-        steps.pack_by_shard, AsSingleton(layout), job.source, table.LEAKED
+        steps.pack_by_shard, AsSingleton(layout), job.source, table.LEAKED, is_cut
     )
+    shard_runs = [AsMultiMap(_written_parts(dealt, writer))] if is_cut else []
     return (
         dealt
         | 'PackByShard'
@@ -279,9 +281,21 @@ def _written_shards(
             AsSingleton(layout),
             job.source,
             table.with_key(table.DEALT, job.source.key_bytes()),
+            is_cut,
         )
         | 'GroupByShard' >> beam.GroupByKey()  # group, [ShardRows]
-        | 'WriteShards' >> beam.FlatMap(steps.write_shards, AsMultiMap(marks), writer, job.meter)
+        | 'WriteShards'
+        >> beam.FlatMap(steps.write_shards, AsMultiMap(marks), writer, job.meter, *shard_runs)
+    )
+
+
+def _written_parts(dealt: PCollection, writer: ShardWriter) -> PCollection:
+    """Cuts the source, and writes its parts: group, Run."""
+    return (
+        dealt
+        | 'SplitIntoParts' >> beam.FlatMap(cuts.split_into_parts)
+        | 'GroupByPart' >> beam.GroupByKey()
+        | 'WriteParts' >> beam.FlatMap(cuts.write_part, writer.source, writer.staging)
     )
 
 

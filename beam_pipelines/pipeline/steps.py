@@ -1,6 +1,7 @@
 """The functions that Beam calls, elements in and elements out. Other modules do the work."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -17,7 +18,8 @@ from beam_pipelines.plan.classes import Layout, ProductGroups
 from beam_pipelines.scan.rejected_pieces import RejectedPieces
 from beam_pipelines.scan.scan import Scan, rejected_picture
 from beam_pipelines.table import BLANK, Table, join
-from beam_pipelines.write import products, rejected, shard_groups, shard_writer
+from beam_pipelines.write import cuts, products, rejected, shard_groups, shard_writer
+from beam_pipelines.write.cuts import Run
 from beam_pipelines.write.shard_groups import Group
 from beam_pipelines.write.shard_writer import ShardWriter, WrittenShard
 from catalog.categories import Categories
@@ -186,10 +188,11 @@ def pack_by_shard(
     layout: Layout,
     source: Source,
     kept: Any,  # a dtype; Beam mistakes its type for another
+    is_cut: bool,
 ) -> Iterator[tuple[Group, ShardRows]]:
     """Yields the packed rows of each shard, keyed by the shard's group."""
     for name, shard_rows in shard_writer.group_by_shard(rows, layout.shards):
-        group = shard_groups.shard_group(name, layout.shards, source=source)
+        group = shard_groups.shard_group(name, layout.shards, source=source, is_cut=is_cut)
         yield group, (dataclasses.astuple(name), packing.pack(shard_rows, kept))
 
 
@@ -198,9 +201,13 @@ def write_shards(
     leaked_by_group: Mapping[Group, Iterable[ShardRows]],
     writer: ShardWriter,
     meter: Meter,
+    runs_by_group: Mapping[Group, Iterable[Run]] | None = None,
 ) -> Iterator[WrittenShard]:
-    """Writes the shards of a group."""
+    """Writes the shards of a group; from the parts of the source, if it is cut."""
     group, parts = element
+    if runs_by_group is not None:
+        fetch = functools.partial(cuts.fetch, list(runs_by_group[group]), writer.staging)
+        writer = dataclasses.replace(writer, fetch=fetch)
     rows = _unpack_shards(parts, table.with_key(table.DEALT, writer.source.key_bytes()))
     for shard, leaked in _unpack_shards(leaked_by_group[group], table.LEAKED).items():
         rows[shard] = repeats.mark_leaked(rows[shard], leaked)

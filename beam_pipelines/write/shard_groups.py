@@ -23,8 +23,10 @@ _KEPT_BYTES = 256 << 20  # pictures in memory for later shards
 Group = tuple[str, int]
 
 
-def shard_group(name: ShardName, counts: Mapping[str, int], *, source: Source) -> Group:
-    """Returns the group of a shard: a group of its own, unless the source has joint reads.
+def shard_group(
+    name: ShardName, counts: Mapping[str, int], *, source: Source, is_cut: bool = False
+) -> Group:
+    """Returns the group of a shard: of its own, unless the source has joint reads and is not cut.
 
     Shards of a group read about the same part of the source.
 
@@ -32,8 +34,9 @@ def shard_group(name: ShardName, counts: Mapping[str, int], *, source: Source) -
       name: Name of the shard.
       counts: Number of shards by split.
       source: The source that is read.
+      is_cut: Whether shards read from parts of the source (`cuts`).
     """
-    if not source.joint_read_bytes():
+    if is_cut or not source.joint_read_bytes():
         return name.split, name.index
     groups = max(min(counts.values()), -(-max(counts.values()) // _MAX_SHARDS))
     return '', name.index * groups // name.count

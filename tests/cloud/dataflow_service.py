@@ -36,7 +36,7 @@ _MAX_REQUEST_BYTES = 10 << 20  # Dataflow's limit of a job
 _NAME = r'[a-z]([-a-z0-9]{0,1022}[a-z0-9])?'
 _LOCATION = r'/v1b3/projects/([^/]+)/locations/([^/]+)'
 _FLOATS = {'profile_sample_rate'}  # options
-_ENDED = ('JOB_STATE_DONE', 'JOB_STATE_FAILED', 'JOB_STATE_CANCELLED')
+ENDED = ('JOB_STATE_DONE', 'JOB_STATE_FAILED', 'JOB_STATE_CANCELLED')
 _LAUNCHER = '/opt/google/dataflow/python_template_launcher'
 
 # The packages that Beam's image has, without those that are installed from a checkout.
@@ -70,7 +70,7 @@ class Job:
 
     def change_state(self, name: str) -> None:
         """Changes the state, unless the job has ended."""
-        if self.state not in _ENDED:
+        if self.state not in ENDED:
             self.proto.current_state = dataflow.JobState[name]
 
     def report(self, importance: str, text: str) -> None:
@@ -154,7 +154,7 @@ class Service(http.server.ThreadingHTTPServer):
         if not re.fullmatch(_NAME, proto.name):
             raise Refusal(400, 'INVALID_ARGUMENT', f'bad job name {proto.name!r}')
         for other in self.jobs.values():
-            if other.proto.name == proto.name and other.state not in _ENDED:
+            if other.proto.name == proto.name and other.state not in ENDED:
                 raise Refusal(409, 'ALREADY_EXISTS', f'active job named {proto.name}')
         proto.id = time.strftime('%Y-%m-%d_%H_%M_%S-') + str(uuid.uuid4().int)[:18]
         proto.project_id, proto.location = project, location
