@@ -13,6 +13,7 @@ from apache_beam.options.pipeline_options import (
 
 from catalog import storage
 from catalog.errors import UserError
+from catalog.sources import gzip_copies, mongo_read, opening
 
 _RUNNER = 'DataflowRunner'
 _LOCAL = 'is a local path, which workers on other machines do not have'
@@ -73,18 +74,15 @@ def check_paths(inputs: Sequence[str], output: str) -> None:
     """
     if not storage.is_remote(output):
         raise UserError(f'--output: {output} {_LOCAL}; on Dataflow, use a folder of a bucket')
+    if inputs[0].startswith(mongo_read.SCHEMES):
+        return
     for path in inputs:
-        if '://' not in path:
+        if not storage.is_remote(path):
             raise UserError(f'--input: {path} {_LOCAL}; on Dataflow, copy it to a bucket')
-        packed = [name for name in _files(path) if name.lower().endswith('.gz')]
-        if packed:
-            raise UserError(
-                f'--input: {packed[0]} is gzip, which cannot be read by range, so each worker '
-                'would unpack all of it; unpack it once: gcloud storage cat '
-                f'{packed[0]} | gunzip | gcloud storage cp - {packed[0][: -len(".gz")]}'
-            )
-
-
-def _files(path: str) -> list[str]:
-    """Returns the files that a path or glob of a bucket names, or the path itself."""
-    return (storage.glob(path) if storage.is_remote(path) else []) or [path]
+    bson, _ = opening.find_inputs(inputs)
+    for path in filter(gzip_copies.is_gzip, bson):
+        raise UserError(
+            f'--input: {path} is gzip, which cannot be read by range, so each worker would unpack '
+            f'all of it; unpack it once: gcloud storage cat {path} | gunzip | '
+            f'gcloud storage cp - {path[: -len(".gz")]}'
+        )

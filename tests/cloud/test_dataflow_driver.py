@@ -234,6 +234,7 @@ def test_paths_that_workers_do_not_have_are_refused(
         ('train.bson', 'gs://shop/out', '--input: train.bson is a local path'),
         ('gs://shop/dump/*', 'out', '--output: out is a local path'),
         ('gs://shop/dump/*', 'gs://shop/out', '--input: gs://shop/dump/train.bson.gz is gzip'),
+        ('gs://shop/dump', 'gs://shop/out', '--input: gs://shop/dump/train.bson.gz is gzip'),
     ):
         with pytest.raises(UserError) as caught:
             checks.check_paths([inputs], output)
