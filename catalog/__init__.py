@@ -5,8 +5,10 @@
 | `errors` | the exception for a user's mistake |
 | `command_line` | flags, one-line errors and exit codes of every command |
 | `terminal` | escaping text from outside for output |
-| `storage` | local and `gs://` paths: reads, range reads, atomic writes |
-| `object_store` | `gs://` objects: the client, its retries and its errors |
+| `storage` | local paths and objects: reads, range reads, atomic writes |
+| `object_store` | objects of every store, `gs://`, `s3://`, `az://` |
+| `stores/` | the client of each store, its retries and its errors |
+| `local_copies/` | local copies of objects, for libraries that need files |
 | `atomic_folder` | folders that are published by a rename |
 | `digests/` | `digests.json` of a model folder: written, signed, verified |
 | `categories` | the category tree and its dense labels |
@@ -28,5 +30,6 @@
 | `photos/` | reading folders, lists and photos from outside, within limits |
 | `formats/` | byte formats: BSON documents, image headers, EXIF, tf.Example, TFRecord |
 | `process/` | memory allocator, startup messages, progress line |
+| `download/` | `python -m catalog.download`: Kaggle's files, checked |
 | `samples/` | sample data sets, real and synthetic |
 """

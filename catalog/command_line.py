@@ -4,6 +4,7 @@ Exit codes: 0 on success and after `--help`, 2 on a user's mistake or an error o
 after Ctrl-C, 141 if the reader of standard output has ended.
 """
 
+import atexit
 import csv
 import os
 import re
@@ -42,7 +43,7 @@ class PathParser(flags.ArgumentParser):  # type: ignore[misc]
     syntactic_help = 'a path'
 
     def __init__(
-        self, schemes: Sequence[str] = (object_store.GS,), *, existing: Existing | None = None
+        self, schemes: Sequence[str] = object_store.SCHEMES, *, existing: Existing | None = None
     ) -> None:
         super().__init__()
         self._schemes = schemes
@@ -65,7 +66,7 @@ class PathsParser(flags.ArgumentParser):  # type: ignore[misc]
     syntactic_help = 'comma-separated paths'
 
     def __init__(
-        self, schemes: Sequence[str] = (object_store.GS,), *, existing: Existing | None = None
+        self, schemes: Sequence[str] = object_store.SCHEMES, *, existing: Existing | None = None
     ) -> None:
         super().__init__()
         self._path = PathParser(schemes, existing=existing)
@@ -95,6 +96,9 @@ LOCAL_FOLDER = PathParser(schemes=(), existing='folder')
 PATH = PathParser()
 FILE = PathParser(existing='file')
 FOLDER = PathParser(existing='folder')
+TENSORFLOW_PATH = PathParser(schemes=('gs://',))  # TensorFlow opens these itself
+TENSORFLOW_FOLDER = PathParser(schemes=('gs://',), existing='folder')
+TENSORFLOW_FOLDERS = PathsParser(schemes=('gs://',), existing='folder')
 PATHS = PathsParser()
 FOLDERS = PathsParser(existing='folder')
 
@@ -254,4 +258,17 @@ def run(
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')  # errors only, before TensorFlow loads
     logging.set_verbosity(logging.WARNING)
     flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS['billing_project'])
-    app.run(report_errors(main), flags_parser=parse)
+    try:
+        app.run(report_errors(main), flags_parser=parse)
+    except SystemExit as error:
+        if 'tensorflow_io' in sys.modules:
+            _leave(error.code)
+        raise
+
+
+def _leave(code: object) -> NoReturn:
+    """Ends the process without C++'s destructors, in which tensorflow-io's S3 client aborts."""
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))

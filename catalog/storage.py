@@ -1,4 +1,4 @@
-"""Reads and writes local and `gs://` paths. Writes are atomic.
+"""Reads and writes local paths and objects (`gs://`, `s3://`, `az://`). Writes are atomic.
 
 A local file is written under a random temporary name in the same folder, then renamed. Neither
 name is followed if it is a link. An object is written to a local temporary file, then uploaded by
@@ -15,12 +15,15 @@ import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from catalog import object_store
 from catalog.errors import UserError
+from catalog.stores import names
+
+SCHEMES = object_store.SCHEMES
 
 _SCHEME = re.compile(r'[A-Za-z][A-Za-z0-9+.-]+:/+')
 _TEMPORARY = '.partial-'
@@ -39,7 +42,7 @@ class Reader(Protocol):
         """Releases the file."""
 
 
-def checked_path(path: str, *, schemes: Collection[str] = (object_store.GS,)) -> str:
+def checked_path(path: str, *, schemes: Sequence[str] = object_store.SCHEMES) -> str:
     """Returns a path that a user gave, with `~` expanded.
 
     Args:
@@ -47,23 +50,25 @@ def checked_path(path: str, *, schemes: Collection[str] = (object_store.GS,)) ->
       schemes: The schemes that are valid, such as `gs://`.
 
     Raises:
-      UserError: If it is empty or has another scheme.
+      UserError: If it is empty or has another scheme, or the library for its scheme is missing.
     """
     if not path.strip():
         raise UserError('must name a file or folder, got an empty value (an unset variable?)')
     scheme = _SCHEME.match(path)
     if scheme and not path.startswith(tuple(schemes)):
-        valid = ''.join(f' or begin with {valid}' for valid in schemes)
-        raise UserError(
-            f'must be a local path{valid}, got {scheme[0]!r}; a local folder of such a name is '
-            f'./{path}'
-        )
+        raise UserError(names.unknown_scheme(path, scheme[0], schemes))
+    if scheme and path.startswith(names.SCHEMES):
+        object_store.check_available(path)
     return path if scheme else os.path.expanduser(path)
 
 
 def is_remote(path: str) -> bool:
-    """Returns whether a path is on an object store."""
-    return path.startswith(object_store.GS)
+    """Returns whether a path is on an object store.
+
+    Raises:
+      UserError: If it has a scheme of no store, such as `s3a://`.
+    """
+    return names.is_object(path)
 
 
 def is_temporary(name: str) -> bool:
@@ -198,12 +203,18 @@ def prefetch(path: str, pieces: Iterable[tuple[int, int]]) -> None:
 def sha256(path: str) -> str:
     """Computes the SHA-256 of a file, in hex, without holding the file in memory."""
     digest = hashlib.sha256()
+    for piece in read_in_pieces(path):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def read_in_pieces(path: str) -> Iterator[bytes]:
+    """Yields the bytes of a file in order, at most 16 MiB at a time."""
     with open_reader(path) as reader:
         offset = 0
         while piece := reader.read_at(offset, _PIECE_BYTES):
-            digest.update(piece)
+            yield piece
             offset += len(piece)
-    return digest.hexdigest()
 
 
 @contextlib.contextmanager
@@ -304,11 +315,13 @@ def write_bytes(path: str, data: bytes, *, synced: bool = True, private: bool = 
 
 
 def make_folder(folder: str) -> None:
-    """Makes a local folder and its parents, if they do not exist.
+    """Makes a local folder and its parents, if they do not exist. Does nothing on an object store.
 
     Raises:
       UserError: If one of them exists as a file.
     """
+    if is_remote(folder):
+        return
     try:
         os.makedirs(folder or '.', exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
@@ -316,7 +329,8 @@ def make_folder(folder: str) -> None:
 
 
 def make_private_folder(folder: str) -> None:
-    """Makes a local folder, and its parents, that only its owner may read. Does nothing on `gs://`.
+    """Makes a local folder, and its parents, that only its owner may read. Does nothing
+    on an object store.
 
     Raises:
       UserError: If it exists as a link or a file, or belongs to another user.

@@ -1,4 +1,4 @@
-"""An object store on loopback, and a proxy in front of it that counts requests and injects faults.
+"""An object store on loopback, and a proxy in front of any store: counts requests, injects faults.
 
 The store is fsouza/fake-gcs-server, whose binary is in a test dependency. Clients that honour
 `STORAGE_EMULATOR_HOST` use it like Google Cloud Storage.
@@ -22,7 +22,7 @@ from google.cloud import storage
 
 from tests import ports
 
-_HOP_HEADERS = frozenset({'transfer-encoding', 'content-length', 'connection', 'date'})
+_HOP_HEADERS = frozenset({'transfer-encoding', 'content-length', 'connection'})
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,13 @@ class Request:
     @property
     def reads_media(self) -> bool:
         """Whether it downloads bytes of an object."""
-        return self.method == 'GET' and 'alt=media' in self.path
+        of_object = self.path.startswith(('/shop/', '/devstoreaccount1/shop/'))  # Amazon, Azure
+        return self.method == 'GET' and (of_object or 'alt=media' in self.path)
 
     @property
     def uploads(self) -> bool:
         """Whether it uploads bytes of an object."""
-        return '/upload/' in self.path and self.body_bytes > 0
+        return self.body_bytes > 0 and (self.method == 'PUT' or '/upload/' in self.path)
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         response = connection.getresponse()
         data = bytearray(response.read())
         connection.close()
-        headers = {k: v for k, v in response.getheaders() if k.lower() not in _HOP_HEADERS}
+        headers = {
+            k: v for k, v in response.getheaders() if k.lower() not in {*_HOP_HEADERS, 'date'}
+        }
         for name, value in headers.items():  # a resumable upload continues at this location
             headers[name] = value.replace(self.server.store_url, self.server.url)
         if request.reads_media:

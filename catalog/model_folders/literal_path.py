@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from catalog import storage
 from catalog.errors import UserError
+from catalog.local_copies import tensorflow_paths
 
 _WILDCARDS = frozenset('*?[]\\')
 _DESCRIPTORS = '/proc/self/fd'
@@ -37,6 +38,8 @@ def check_readable(path: str) -> None:
 def literal_path(path: str) -> Iterator[str]:
     """Yields another path of a file or folder, which holds no wildcards, for the block.
 
+    Files on an object store that TensorFlow cannot read are copied for the block.
+
     Linux names an open folder by the number of its descriptor. The name of the file itself, the
     last part of the path, must have no wildcards.
 
@@ -44,7 +47,8 @@ def literal_path(path: str) -> Iterator[str]:
       UserError: If there is no such path.
     """
     if not has_wildcards(path):
-        yield path
+        with tensorflow_paths.readable(path) as readable:
+            yield readable
         return
     check_readable(path)
     folder, name = os.path.split(path.rstrip('/'))

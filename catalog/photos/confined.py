@@ -37,7 +37,7 @@ class Rules:
 
 def is_absolute(name: str) -> bool:
     """Returns whether a name in a list is a path of its own, not relative to the list's folder."""
-    return name.startswith('/') or storage.is_remote(name)
+    return name.startswith(('/', *storage.SCHEMES))
 
 
 def is_inside(path: str, root: str) -> bool:

@@ -56,7 +56,8 @@ class Ownership:
           UserError: If it is not.
         """
         try:
-            found = storage.read_bytes(storage.join(self.folder, FILE_NAME))
+            path = storage.join(self.folder, FILE_NAME)
+            found = object_lease.owner_text(storage.read_bytes(path))
         except FileNotFoundError:
             found = b''
         if found != self.text:
@@ -79,7 +80,7 @@ def own_folder(
     is alive, or until its lease expires: at most `object_lease.EXPIRY_SECONDS`.
 
     Args:
-      path: Folder, local or gs://.
+      path: Folder, local or on an object store.
       owner: Name of this program, for the message to others.
       stays: Returns at the end whether `.lock` stays, for workers on other machines that write
         after this process has ended. Then another process may take the folder over, after

@@ -3,12 +3,14 @@
 The store writes an object only if it has the expected generation, so one process at a time can
 create or replace it. Whoever finds it watches it: a new generation shows that the owner is alive;
 none for `EXPIRY_SECONDS` shows that it was killed, and the lease is taken over. No clocks are
-compared.
+compared. Every write has another stamp after the text, because in some stores the generation of an
+object is a digest of its bytes.
 """
 
 import contextlib
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 
 from catalog import object_store
@@ -29,7 +31,7 @@ def hold(
 
     Args:
       path: The object.
-      text: Its contents, different for each owner.
+      text: Its contents before the stamp, one line, different for each owner.
       on_held: Returns the exception to raise if another owner, who wrote this text, is alive.
       stays: Returns at the end whether the object stays, without further renewal.
     """
@@ -46,23 +48,33 @@ def hold(
                 _release(path, text)
 
 
-def _acquire(path: str, text: bytes, *, on_held: Callable[[bytes], Exception]) -> int:
+def owner_text(found: bytes) -> bytes:
+    """Returns the contents of a lease without the stamp."""
+    return found.partition(b'\n')[0]
+
+
+def _stamped(text: bytes) -> bytes:
+    return text + b'\n' + uuid.uuid4().hex.encode()
+
+
+def _acquire(path: str, text: bytes, *, on_held: Callable[[bytes], Exception]) -> str:
     """Returns the generation of the object after this owner wrote it."""
-    expected, expiry = 0, time.monotonic() + EXPIRY_SECONDS
+    expected: str | None = None
+    expiry = time.monotonic() + EXPIRY_SECONDS
     while True:
         if not expected or time.monotonic() > expiry:
             written = object_store.write_generation(
-                path, text, replaced=expected, seconds=EXPIRY_SECONDS
+                path, _stamped(text), replaced=expected, seconds=EXPIRY_SECONDS
             )
             if written is not None:
                 return written
         try:
             found, generation = object_store.read_generation(path)
         except FileNotFoundError:
-            expected = 0  # its owner has just ended
+            expected = None  # its owner has just ended
             continue
         if expected and generation != expected:
-            raise on_held(found)
+            raise on_held(owner_text(found))
         if not expected:
             expected, expiry = generation, time.monotonic() + EXPIRY_SECONDS
         time.sleep(HEARTBEAT_SECONDS / 10)
@@ -71,7 +83,7 @@ def _acquire(path: str, text: bytes, *, on_held: Callable[[bytes], Exception]) -
 def _release(path: str, text: bytes) -> None:
     """Deletes the object unless another process has taken it over."""
     found, generation = object_store.read_generation(path)
-    if found == text:
+    if owner_text(found) == text:
         object_store.delete_generation(path, generation)
 
 
@@ -82,10 +94,10 @@ class _Lease:
       ended: Set to end `renew`.
     """
 
-    def __init__(self, path: str, text: bytes, generation: int) -> None:
+    def __init__(self, path: str, text: bytes, generation: str) -> None:
         self._path = path
         self._text = text
-        self._generation: int | None = generation  # None if another process took over
+        self._generation: str | None = generation  # None if another process took over
         self.ended = threading.Event()
 
     def renew(self) -> None:
@@ -95,7 +107,7 @@ class _Lease:
             with contextlib.suppress(OSError):
                 self._generation = object_store.write_generation(
                     self._path,
-                    self._text,
+                    _stamped(self._text),
                     replaced=self._generation,
                     seconds=EXPIRY_SECONDS / 2,
                 )

@@ -73,7 +73,7 @@ def _parse_model(message: Any) -> ModelConfig:
     where = f'model {message.name}'
     text_file.refuse(where, message, 'logging_config')
     _check_platform(message, where=where)
-    if not storage.is_remote(message.base_path) and not os.path.isabs(message.base_path):
+    if not message.base_path.startswith('gs://') and not os.path.isabs(message.base_path):
         raise UserError(
             f'{where}: base_path must be an absolute path or begin with gs://, '
             f'got {message.base_path!r}'

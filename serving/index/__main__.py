@@ -23,7 +23,7 @@ from catalog.process.progress import duration
 from serving.index import building, summary
 
 _MODEL = flags.DEFINE(
-    command_line.FOLDER,
+    command_line.TENSORFLOW_FOLDER,
     'model',
     None,
     'Version folder of an exported model, DIR/MODEL/VERSION; local or gs://.',

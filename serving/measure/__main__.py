@@ -23,7 +23,9 @@ from serving.convert.options import check_exported
 from serving.measure.isolated import measure_alone
 from serving.measure.table import format_table
 
-_MODEL = flags.DEFINE(command_line.FOLDERS, 'model', None, 'Version folders.', required=True)
+_MODEL = flags.DEFINE(
+    command_line.TENSORFLOW_FOLDERS, 'model', None, 'Version folders.', required=True
+)
 _DATA = flags.DEFINE(
     command_line.FOLDER, 'data', None, 'Data set to measure the accuracy on (validation).'
 )

@@ -41,7 +41,7 @@ from serving.server.options import (
 )
 
 _BASE_PATH = flags.DEFINE(
-    command_line.PATH,
+    command_line.TENSORFLOW_PATH,
     'model_base_path',
     None,
     'Folder that contains the version folders 1, 2, ...; local or gs://. Ignored if '

@@ -7,8 +7,6 @@ it may name only folders within the folders that hold the operator's models.
 import os
 from collections.abc import Iterable
 
-from catalog import storage
-
 
 def root(base_path: str) -> str:
     """Returns the folder that holds a model; the model itself below the root or in a bucket."""
@@ -25,7 +23,7 @@ def is_within(base_path: str, roots: Iterable[str]) -> bool:
 
 
 def _normalized(path: str) -> str:
-    if not storage.is_remote(path):
+    if not path.startswith('gs://'):
         return os.path.realpath(path)
     parts = [part for part in path.removeprefix('gs://').split('/') if part not in ('', '.', '..')]
     return 'gs://' + '/'.join(parts)

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from catalog import object_store
-from tests import gcs_emulator
+from catalog.stores import limits
+from tests import buckets, gcs_emulator
 from tests.beam_pipelines.running import files, run_command, run_job
 from tests.gcs_emulator import CutDownload, CutUpload, Fault, Proxy, Refuse, Request
 from tests.shop import CATEGORY_IDS, photo, product
@@ -46,7 +46,7 @@ def store(dump: bytes, categories_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def through(store: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Through]:
-    monkeypatch.setattr(object_store, 'FIRST_WAIT_SECONDS', 0.05)
+    monkeypatch.setattr(limits, 'FIRST_WAIT_SECONDS', 0.05)
     with contextlib.ExitStack() as stack:
 
         def start(fault: Callable[[Request], Fault | None] = lambda request: None) -> Proxy:
@@ -131,7 +131,7 @@ def test_a_store_that_fails_for_long_ends_the_run_and_resume_gives_the_same_byte
     def third() -> bool:
         return sum('train-0' in name for name in objects(store, 'out')) >= 4  # two, with receipts
 
-    monkeypatch.setattr(object_store, 'RETRY_SECONDS', 1.0)
+    monkeypatch.setattr(limits, 'RETRY_SECONDS', 1.0)
     through(third_shard)
     with pytest.raises(OSError, match='The object store failed for 1 s') as caught:
         shard('gs://shop/raw/train.bson', categories_path, 'gs://shop/out')
@@ -141,12 +141,51 @@ def test_a_store_that_fails_for_long_ends_the_run_and_resume_gives_the_same_byte
     for name in ('train-00000-of-00004.tfrecord', 'train-00001-of-00004.tfrecord'):
         assert left[f'_staging/{name}'] == files(local)[name]
 
-    monkeypatch.setattr(object_store, 'RETRY_SECONDS', 60.0)
+    monkeypatch.setattr(limits, 'RETRY_SECONDS', 60.0)
     proxy = through()
     shard('gs://shop/raw/train.bson', categories_path, 'gs://shop/out', resume=True)
     assert objects(store, 'out') == files(local)
     uploaded = [r.body_bytes for r in proxy.log.requests if r.uploads and r.body_bytes > 1 << 20]
     assert len(uploaded) == 2  # of four train shards
+
+
+@pytest.mark.parametrize('scheme', ['s3://', 'az://'])
+def test_other_stores_that_fail_sometimes_and_then_for_long_give_the_same_bytes(
+    scheme: str,
+    dump: bytes,
+    local: Path,
+    categories_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    turn = itertools.count()
+
+    def now_and_then(request: Request) -> Fault | None:
+        cut = CutUpload(after_bytes=1000) if request.uploads else None
+        cut = CutDownload(after_bytes=1000) if request.reads_media else cut
+        return [Refuse(503), cut, None, Refuse(429), None, None, None][next(turn) % 7]
+
+    def second_shard(request: Request) -> Fault | None:
+        is_second = request.uploads and '_staging/train-00001' in request.path
+        return CutUpload(after_bytes=100_000) if is_second else now_and_then(request)
+
+    monkeypatch.setattr(limits, 'FIRST_WAIT_SECONDS', 0.02)
+    monkeypatch.setattr(limits, 'RETRY_SECONDS', 1.0)
+    with buckets.running(scheme) as bucket:
+        bucket.write('raw/train.bson', dump)
+        with gcs_emulator.running_proxy(bucket.url, second_shard) as proxy:
+            for name, value in bucket.environment(proxy.url).items():
+                monkeypatch.setenv(name, value)
+            source, output = bucket.path('raw/*.bson'), bucket.path('out')
+            with pytest.raises(OSError, match='The object store failed for 1 s') as caught:
+                shard(source, categories_path, output)
+            assert 'out/_staging/train-00001-of-00004.tfrecord' in str(caught.value.filename)
+            assert {name.split('/')[0] for name in bucket.objects('out')} == {'_staging'}
+
+            monkeypatch.setattr(limits, 'RETRY_SECONDS', 60.0)
+            proxy.fault = now_and_then
+            shard(source, categories_path, output, resume=True)
+            assert bucket.objects('out') == files(local)
+            assert next(turn) > 50
 
 
 def test_the_job_requests_no_credentials_for_an_emulator(

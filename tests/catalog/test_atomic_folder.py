@@ -1,11 +1,16 @@
 """Folders are published complete or not at all."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from catalog import atomic_folder
 from catalog.errors import UserError
+from catalog.stores import limits
+from tests import buckets, gcs_emulator
+from tests.buckets import Bucket
+from tests.gcs_emulator import CutUpload, Fault, Refuse, Request
 
 
 def test_a_folder_becomes_visible_when_it_is_complete(tmp_path: Path) -> None:
@@ -77,3 +82,59 @@ def test_planted_links_are_not_followed(tmp_path: Path) -> None:
     ):
         pass
     assert list(elsewhere.iterdir()) == []
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    monkeypatch.setattr(limits, 'FIRST_WAIT_SECONDS', 0.05)
+    monkeypatch.setattr(limits, 'RETRY_SECONDS', 0.5)
+    with buckets.running('s3://') as bucket:
+        for name, value in bucket.environment(bucket.url).items():
+            monkeypatch.setenv(name, value)
+        yield bucket
+
+
+def test_in_a_bucket_the_file_that_makes_a_folder_complete_comes_last_or_nothing_does(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(path: str, *, last: str = 'z.json') -> None:
+        with atomic_folder.create(path, last=last) as partial:
+            (partial / 'assets').mkdir()
+            (partial / 'assets' / 'b').write_bytes(b'2')
+            (partial / 'z.json').write_bytes(b'3')
+            (partial / 'a').write_bytes(b'1')
+
+    complete = {'assets/b': b'2', 'z.json': b'3', 'a': b'1'}
+    for fault in (None, Refuse(503), CutUpload(0)):
+
+        def last_file(request: Request, fault: Fault | None = fault) -> Fault | None:
+            return fault if request.uploads and request.path.endswith('z.json') else None
+
+        with gcs_emulator.running_proxy(bucket.url, last_file) as proxy:
+            monkeypatch.setenv('AWS_ENDPOINT_URL', proxy.url)
+            if fault is None:
+                write(bucket.path('m/1'))
+                uploaded = [r.path for r in proxy.log.requests if r.uploads]
+                assert uploaded[-1] == '/shop/m/1/z.json'
+                with pytest.raises(UserError, match=r's3://shop/m/1: must not exist yet'):
+                    write(bucket.path('m/1'))
+            else:
+                with pytest.raises(OSError, match='The object store failed'):
+                    write(bucket.path('m/2'))
+    assert bucket.objects('m') == {f'1/{name}': data for name, data in complete.items()}
+
+
+def test_in_a_bucket_a_folder_of_known_files_is_replaced(bucket: Bucket) -> None:
+    files = frozenset({'report.json', 'old.html', 'new.html'})
+    for name in ('old.html', 'new.html'):
+        with atomic_folder.replace(bucket.path('r'), files=files, last='report.json') as partial:
+            (partial / name).write_bytes(name.encode())
+            (partial / 'report.json').write_bytes(b'{}')
+    assert bucket.objects('r') == {'new.html': b'new.html', 'report.json': b'{}'}
+    bucket.write('r/mine.txt', b'precious')
+    with (
+        pytest.raises(UserError, match=r's3://shop/r: must be new, or contain only .*mine.txt'),
+        atomic_folder.replace(bucket.path('r'), files=files, last='report.json'),
+    ):
+        pass
+    assert bucket.read('r/mine.txt') == b'precious'

@@ -100,7 +100,7 @@ for argument in sys.argv[2:]:
 @pytest.mark.parametrize('module', COMMANDS)
 def test_path_flags_refuse_empty_values_and_unknown_schemes_and_expand_the_home(module):
     names = PATH_FLAGS[module]
-    values = ['', 's3://bucket/x', 's3:/x', 'gs:/bucket/x', '~/x', 'x y']
+    values = ['', 's5://bucket/x', 's3:/x', 'gs:/bucket/x', '~/x', 'x y']
     arguments = [f'{name}={value}' for name in names for value in values]
     done = subprocess.run(
         [sys.executable, '-c', PARSE, module, *arguments], capture_output=True, text=True
@@ -109,9 +109,9 @@ def test_path_flags_refuse_empty_values_and_unknown_schemes_and_expand_the_home(
     lines = done.stdout.splitlines()
     assert len(lines) == len(arguments)
     for row in range(0, len(lines), len(values)):
-        empty, s3, s3_once, gs_once, home, plain = lines[row : row + len(values)]
+        empty, s5, s3_once, gs_once, home, plain = lines[row : row + len(values)]
         assert empty.startswith('error: must name a file or folder, got an empty value')
-        for line, scheme in [(s3, 's3://'), (s3_once, 's3:/'), (gs_once, 'gs:/')]:
+        for line, scheme in [(s5, 's5://'), (s3_once, 's3:/'), (gs_once, 'gs:/')]:
             assert line.startswith('error: must be a local path')
             assert f'got {scheme!r}' in line
         for line, path in [(home, os.path.expanduser('~/x')), (plain, 'x y')]:
@@ -133,8 +133,8 @@ def test_path_flags_refuse_empty_values_and_unknown_schemes_and_expand_the_home(
             'error: --output must name a file or folder, got an empty value (an unset variable?)',
         ),
         (
-            ['--workdir=w', '--data=s3://b/d', '--output=o'],
-            "error: --data must be a local path or begin with gs://, got 's3://'",
+            ['--workdir=w', '--data=ftp://b/d', '--output=o'],
+            'error: --data must be a local path or begin with gs:// or s3:// or az://, got ',
         ),
         (['--workdir=w'], 'error: --data, --output must be given. --help lists the flags'),
         (
@@ -157,7 +157,7 @@ def test_a_mistake_names_what_was_meant(arguments, message):
 def test_an_address_with_a_password_is_never_shown():
     done = run_command('beam_pipelines.shard', '--input=mongo://me:secret@host/db.c', '--output=o')
     assert done.returncode == 2
-    assert 'error: --input must be a local path or begin with gs://' in (done.stderr)
+    assert 'error: --input must be a local path or begin with gs:// or s3://' in (done.stderr)
     assert 'secret' not in done.stderr
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from catalog.errors import UserError
 from catalog.process import folder_lock, object_lease
-from tests import gcs_emulator
+from tests import buckets, gcs_emulator
 
 OWNER = """
 import sys
@@ -100,6 +100,34 @@ def test_a_killed_owner_does_not_lock_the_folder(
     first.communicate()
     with folder_lock.own_folder(folder, owner='the second') as ownership:
         ownership.require()
+
+
+@pytest.mark.parametrize('scheme', ['s3://', 'az://'])
+def test_other_stores_lock_folders_too(
+    scheme: str, start: Callable[[str], subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(object_lease, 'HEARTBEAT_SECONDS', 0.5)
+    monkeypatch.setattr(object_lease, 'EXPIRY_SECONDS', 3.0)
+    with buckets.running(scheme) as bucket:
+        for name, value in bucket.environment(bucket.url).items():
+            monkeypatch.setenv(name, value)
+        folder = bucket.path('a folder [1]')
+        first = start(folder)
+        assert first_line(first) == 'owned'
+        with (
+            pytest.raises(UserError, match=r'only one process at a time .* the first \(process'),
+            folder_lock.own_folder(folder, owner='the second'),
+        ):
+            pass
+        first.communicate('')
+        assert bucket.names() == []
+        killed = start(folder)
+        assert first_line(killed) == 'owned'
+        killed.kill()
+        with folder_lock.own_folder(folder, owner='the second') as ownership:
+            ownership.require()
+            assert bucket.names() == ['a folder [1]/.lock']
+        assert bucket.names() == []
 
 
 def test_one_of_many_owners_that_start_together_succeeds(

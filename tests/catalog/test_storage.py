@@ -1,5 +1,7 @@
 """Local files: atomic writes, range reads, listings."""
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -98,3 +100,33 @@ def test_a_file_in_the_place_of_a_folder_is_an_error_that_names_it(tmp_path: Pat
     for path in (tmp_path / 'README.md' / 'x', tmp_path / 'README.md' / 'a' / 'x'):
         with pytest.raises(UserError, match=r'README\.md.*: must be a folder, got a file'):
             storage.write_bytes(str(path), b'')
+
+
+@pytest.mark.parametrize(
+    'use',
+    [
+        storage.exists,
+        storage.read_bytes,
+        storage.size,
+        storage.list_files,
+        storage.delete_folder,
+        lambda path: storage.glob(f'{path}*'),
+        lambda path: storage.write_bytes(path, b''),
+        lambda path: storage.make_folder(path),
+        lambda path: storage.rename(path, path),
+    ],
+)
+def test_an_unknown_scheme_is_never_a_local_folder(
+    use: Callable[[str], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"or begin with gs:// or s3:// or az://, got 's3a://'"):
+        use('s3a://shop/x')
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_scheme_whose_library_is_missing_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, 'obstore', None)
+    with pytest.raises(UserError, match=r"s3://b/x: needs the package obstore; .*'\.\[buckets\]'"):
+        storage.checked_path('s3://b/x')
+    assert storage.checked_path('gs://b/x') == 'gs://b/x'

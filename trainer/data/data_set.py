@@ -8,6 +8,7 @@ from typing import Literal
 
 from catalog import categories, manifest, product_key, storage
 from catalog.errors import UserError
+from catalog.local_copies import shard_cache, tensorflow_paths
 from catalog.manifest import Shard, Split
 
 SAMPLED_SHARDS = 4  # in addition to the first and the last of each split
@@ -47,8 +48,17 @@ class DataSet:
         return manifest.get_split(self.manifest, name, folder=self.folder)
 
     def paths(self, name: str) -> list[str]:
-        """Returns the paths of a split's shards, in order."""
-        return [storage.join(self.folder, shard.file) for shard in self.split(name).shards]
+        """Returns the paths of a split's shards, in order, as TensorFlow can read them.
+
+        If it cannot read from `folder`, they are those of a local copy, which is made first.
+
+        Raises:
+          UserError: If a copied shard differs from the manifest.
+        """
+        folder, shards = self.folder, self.split(name).shards
+        if not tensorflow_paths.are_opened(folder):
+            folder = shard_cache.fill(folder, shards, digest=self.digest)
+        return [storage.join(folder, shard.file) for shard in shards]
 
 
 @dataclass(frozen=True)
@@ -73,7 +83,7 @@ def open_data_set(folder: str, *, verify: Verify = 'sampled') -> DataSet:
     """Opens a data set and checks the files, sizes and digests of every split.
 
     Args:
-      folder: A local folder or `gs://`.
+      folder: A local folder or one on an object store.
       verify: `full` reads every shard; `sampled` the first, the last and a few between.
 
     Raises:
@@ -91,7 +101,8 @@ def open_data_set(folder: str, *, verify: Verify = 'sampled') -> DataSet:
     for split in document.splits.values():
         manifest.check_files(folder, split)
         checked = split.shards if verify == 'full' else _sample(split.shards, seed=digest)
-        check_digests(folder, checked)
+        if verify == 'full' or tensorflow_paths.are_opened(folder):  # a copy is always checked
+            check_digests(folder, checked)
     return DataSet(folder, document, tree, digest)
 
 

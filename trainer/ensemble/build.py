@@ -97,7 +97,7 @@ def build_ensemble(
     data = data_set.open_data_set(data_folder)
     members = runs.open_members(workdirs)
     split_scores.check_split(data, workdir=workdirs[0], split=split)
-    with atomic_folder.create(output) as partial:
+    with atomic_folder.create(output, last=naming.ENSEMBLE) as partial:
         sample = _score_sample(members, data, split)
         held_out = np.arange(len(sample.labels)) % _HOLD_OUT_EVERY == 0
         rules = {name: fit(sample.select(~held_out)) for name, fit in METHODS.items()}

@@ -83,7 +83,7 @@ def evaluate(
     run = open_run(workdir, tta=options.tta)
     data = data_set.open_data_set(data_folder)
     split_scores.check_split(data, workdir=workdir, split=split)
-    with atomic_folder.replace(output, files=FILES) as partial:
+    with atomic_folder.replace(output, files=FILES, last=naming.EVALUATION) as partial:
         undecodable = UndecodableLog(data.paths(split))
         temperatures, pieces = split_scores.score_calibrated(
             run, data, split, undecodable=undecodable

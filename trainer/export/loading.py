@@ -12,11 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from catalog import storage
 from catalog.categories import Categories
 from catalog.errors import UserError
 from catalog.formats.bad_picture import BadPicture
-from catalog.model_folders import version_folder
+from catalog.model_folders import local_copy, version_folder
 from catalog.model_folders.literal_path import literal_path
 from catalog.model_folders.version_folder import VersionFolder
 
@@ -121,9 +120,8 @@ def load(folders: Sequence[str]) -> ExportedModels:
 
 
 def _open(folder: str) -> VersionFolder:
-    if storage.is_remote(folder):
-        raise UserError(f'{folder}: --model must be a local version folder; copy it first')
-    return version_folder.open_folder(folder)
+    version_folder.check_folder(folder)  # of an object store, before it is copied
+    return version_folder.open_folder(local_copy.local_path(folder))
 
 
 def _load(folder: VersionFolder) -> ExportedModel:

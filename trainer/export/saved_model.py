@@ -4,6 +4,8 @@ It holds the SavedModel, warm-up requests, `model_card.json`, and, written last,
 with a key its signature (`catalog.digests`).
 """
 
+import tempfile
+
 import tensorflow as tf
 
 from catalog import atomic_folder, categories, storage
@@ -56,8 +58,15 @@ def export(
         raise UserError(f'--top_k must be at least 1, got {top_k}')
     if not 0 <= threshold <= 1:
         raise UserError(f'--threshold must be in [0, 1], got {threshold}')
-    with atomic_folder.create(output) as partial:
+    with (
+        atomic_folder.create(output, last=naming.SAVED_MODEL) as partial,
+        tempfile.TemporaryDirectory() as assets,
+    ):
         run, tree = open_run(workdir, tta=tta), run_files.restore_categories(workdir)
+        names_file = storage.join(assets, categories.FILE_NAME)  # TensorFlow copies it
+        storage.write_bytes(
+            names_file, storage.read_bytes(storage.join(workdir, categories.FILE_NAME))
+        )
         calibration = read_calibration(workdir, step=run.step, tta=tta)
         module = ServingModule(
             run.predictor(),
@@ -65,7 +74,7 @@ def export(
             input_config=run.config.input,
             temperatures=calibration.temperatures,
             prior_shift=read_shift(target_prior, run, tree, workdir=workdir),
-            names_file=storage.join(workdir, categories.FILE_NAME),
+            names_file=names_file,
             top_k=top_k,
             threshold=threshold,
         )

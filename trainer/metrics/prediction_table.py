@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from catalog import storage
 from catalog.errors import UserError
 
 _ROW_GROUP = 65_536  # rows
@@ -130,7 +131,8 @@ def read(path: str) -> Predictions:
       UserError: If the file is not such a table.
     """
     try:
-        table = pq.read_table(path, schema=SCHEMA).combine_chunks()
+        file = pa.BufferReader(storage.read_bytes(path)) if storage.is_remote(path) else path
+        table = pq.read_table(file, schema=SCHEMA).combine_chunks()
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise UserError(f'{path}: must be a table of predictions, got: {error}') from error
     columns = {name: table.column(name) for name in SCHEMA.names}

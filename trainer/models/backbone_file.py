@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from catalog import storage
 from catalog.errors import UserError
+from catalog.local_copies import tensorflow_paths
 
 _NAME = 'backbone'
 
@@ -24,7 +25,8 @@ def digest(model: keras.Model) -> str:
 
 def save(model: keras.Model, folder: str) -> None:
     """Writes `folder/backbone.index` and `folder/backbone.data-…`."""
-    tf.train.Checkpoint(weights=_variables(model)).write(storage.join(folder, _NAME))
+    with tensorflow_paths.writable(storage.join(folder, _NAME)) as path:
+        tf.train.Checkpoint(weights=_variables(model)).write(path)
 
 
 def restore(model: keras.Model, folder: str, *, sha256: str) -> None:
@@ -35,7 +37,8 @@ def restore(model: keras.Model, folder: str, *, sha256: str) -> None:
     """
     path = storage.join(folder, _NAME)
     try:
-        tf.train.Checkpoint(weights=_variables(model)).read(path).assert_consumed()
+        with tensorflow_paths.readable(path) as copy:
+            tf.train.Checkpoint(weights=_variables(model)).read(copy).assert_consumed()
     except (tf.errors.OpError, ValueError, AssertionError, IndexError) as error:
         # A truncated file raises IndexError.
         reason = str(error).strip().splitlines()[0]

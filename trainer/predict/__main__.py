@@ -26,7 +26,7 @@ Examples:
 
 from absl import flags
 
-from catalog import command_line
+from catalog import command_line, storage
 from catalog.inputs.options import SourceOptions, parse_fields
 from catalog.predictions import predicting
 from catalog.predictions.columns import Columns
@@ -41,7 +41,7 @@ _MODEL = flags.DEFINE(
     command_line.PATHS, 'model', None, 'Version folders of exported models.', required=True
 )
 _INPUT = flags.DEFINE(
-    command_line.PathsParser(schemes=('gs://', *mongo_read.SCHEMES)),
+    command_line.PathsParser(schemes=(*storage.SCHEMES, *mongo_read.SCHEMES)),
     'input',
     None,
     'What the shard job reads: BSON files, a MongoDB collection, a folder or a list of photos; or '

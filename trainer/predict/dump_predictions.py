@@ -92,7 +92,7 @@ def predict(
     Args:
       models: Version folders.
       pattern: What `inputs.open_stream` opens, or one string with commas between BSON files.
-      output: A local file, which appears when it is complete.
+      output: A file, local or on an object store, which appears when it is complete.
       options: What to write, and how.
       source: How the input is read.
 

@@ -3,6 +3,9 @@
 While incomplete it is named `.partial-NAME`. `.progress-NAME` holds the number of committed bytes,
 their SHA-256, and the writer's state after them. Bytes beyond these were being written when the
 writer was killed; they are discarded.
+
+A file on an object store is written to the same names in a folder of `~/.cache` (`XDG_CACHE_HOME`
+replaces it), and uploaded when it is complete: a run resumes on the same machine.
 """
 
 import hashlib
@@ -14,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from catalog import storage
+from catalog import object_store, storage
 from catalog.errors import UserError
 
 COMMIT_SECONDS = 1.0  # minimum time between two commits
@@ -43,7 +46,8 @@ class ResumableFile:
         Raises:
           UserError: If the interrupted run has another identity, or its bytes were changed.
         """
-        self._path = Path(path)
+        self._object = path if storage.is_remote(path) else None
+        self._path = _local_path(path)
         self._partial = self._path.with_name(f'.partial-{self._path.name}')
         self._progress = self._path.with_name(f'.progress-{self._path.name}')
         self._identity = identity
@@ -112,24 +116,36 @@ class ResumableFile:
         """Gives the complete file its name."""
         self._file.flush()
         os.fsync(self._file.fileno())
-        os.replace(self._partial, self._path)
+        if self._object:
+            with self._partial.open('rb') as file:
+                object_store.upload(self._object, file)
+            self._partial.unlink()
+        else:
+            os.replace(self._partial, self._path)
         self._progress.unlink(missing_ok=True)
+
+
+def _local_path(path: str) -> Path:
+    if not storage.is_remote(path):
+        return Path(path)
+    base = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache')
+    folder = hashlib.sha256(path.encode()).hexdigest()[:16]
+    return base / 'product-categories' / 'predictions' / folder / path.rpartition('/')[2]
 
 
 def check_output(path: str, *, overwrite: bool) -> None:
     """Checks that a file can be written.
 
     Raises:
-      UserError: If it exists and must not be overwritten, or is on an object store.
+      UserError: If it exists and must not be overwritten.
     """
-    if storage.is_remote(path):
-        raise UserError(f'{path}: must be a local file; copy it to the object store afterwards')
-    if Path(path).exists() and not overwrite:
+    if storage.exists(path) and not overwrite:
         raise UserError(f'{path}: must not exist yet, got a file; add --overwrite')
 
 
 def delete_output(path: str) -> None:
     """Deletes a file, complete or incomplete, if it exists."""
-    target = Path(path)
+    storage.delete(path)
+    target = _local_path(path)
     for name in (target.name, f'.partial-{target.name}', f'.progress-{target.name}'):
         target.with_name(name).unlink(missing_ok=True)

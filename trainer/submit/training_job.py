@@ -8,7 +8,6 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from catalog import storage
 from catalog.errors import UserError
 from trainer.config import TrainConfig, files
 from trainer.distribution.batch_division import check_batch
@@ -54,7 +53,7 @@ class TrainingJob:
         if not self.image or re.search(r'\s', self.image):
             raise UserError(f'--image must be a container image, got {self.image!r}')
         for flag, path in (('data', self.data), ('workdir', self.workdir)):
-            if not storage.is_remote(path):
+            if not path.startswith('gs://'):
                 raise UserError(
                     f'--{flag} must begin with gs://, got {path}: the hosts do not see local files'
                 )

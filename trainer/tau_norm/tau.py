@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from catalog import atomic_folder, categories, storage
 from catalog.errors import UserError
+from catalog.local_copies import tensorflow_paths
 from catalog.process.progress import Progress
 from trainer import naming
 from trainer.data.batches import picture_batches
@@ -129,6 +130,7 @@ def write_normalized(
         'workdir': workdir,
         'tried': [dataclasses.asdict(metrics) for metrics in evaluated],
     }
+    tensorflow_paths.check_opened(output, flag='output')
     if storage.is_remote(output):  # no folder can be renamed there; config.json is written last
         _write(_open(workdir), document, source=workdir, output=output)
         return

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from catalog import storage
 from catalog.errors import UserError
+from catalog.local_copies import tensorflow_paths
 from catalog.model_folders import literal_path
 from catalog.process.folder_lock import own_folder
 from trainer import naming
@@ -89,6 +90,7 @@ def own_workdir(workdir: str, *, workers: Workers) -> Iterator[Callable[[], None
     Raises:
       UserError: If another process owns it, or TensorFlow cannot read from such a path.
     """
+    tensorflow_paths.check_opened(workdir, flag='workdir')
     literal_path.check_readable(workdir)
     with contextlib.ExitStack() as stack:
         check: Callable[[], None] = _nothing

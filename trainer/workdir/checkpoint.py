@@ -125,7 +125,11 @@ def _reason(error: tf.errors.OpError) -> str:
 def _sweep(workdir: str, partial: str) -> None:
     """Deletes the files that a run left when it was killed while saving."""
     folder = storage.join(workdir, naming.CHECKPOINTS)
-    for name in tf.io.gfile.listdir(folder):  # not glob: a workdir may have wildcards in its path
+    try:
+        names = tf.io.gfile.listdir(folder)  # not glob: a workdir may have wildcards in its path
+    except tf.errors.NotFoundError:  # a store without empty folders
+        return
+    for name in names:
         path = storage.join(folder, name.rstrip('/'))
         if not name.startswith(partial):
             continue

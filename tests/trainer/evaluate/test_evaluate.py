@@ -315,7 +315,6 @@ def test_a_failure_keeps_the_earlier_evaluation(
         ({'split': 'predict'}, "evaluation needs labels, split 'predict' has none"),
         ({'split': 'tset'}, r"split must be one of [a-z, ]*validation[a-z, ]*, got 'tset'"),
         ({'workdir': '/nowhere'}, '/nowhere: a workdir must have a config.json'),
-        ({'output': 'gs://bucket/report'}, 'gs://bucket/report: must be a local folder'),
     ],
 )
 def test_a_wrong_argument_is_named(

@@ -87,7 +87,6 @@ def test_a_server_that_watches_the_folder_never_sees_an_incomplete_version(
     [
         ({'output': 'clothes/latest'}, 'must be DIR/MODEL/VERSION with an integer version'),
         ({'output': '5'}, 'must be DIR/MODEL/VERSION'),
-        ({'output': 'gs://bucket/clothes/1'}, 'must be a local folder'),
         ({'top_k': 0}, '--top_k must be at least 1, got 0'),
         ({'threshold': 1.5}, r'--threshold must be in \[0, 1\], got 1.5'),
         ({'workdir': '/nowhere'}, '/nowhere: a workdir must have a config.json'),

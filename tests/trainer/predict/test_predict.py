@@ -335,7 +335,6 @@ def test_a_damaged_model_is_refused(model: Path, products: list[Product], tmp_pa
         ),
         ({'model': 'nowhere'}, 'nowhere: --model must be a version folder'),
         ({'input': 'nowhere-*.bson'}, "--input must name existing files, got 'nowhere-"),
-        ({'output': 'gs://bucket/submission.csv'}, 'must be a local file'),
         ({'top_k': 0}, '--top_k must be at least 1, got 0'),
         ({'threshold': 2}, r'--threshold must be in \[0, 1\], got 2'),
         ({'chunk_products': 0}, '--chunk_products must be at least 1, got 0'),
