@@ -72,19 +72,20 @@ class Address:
     collection: str
 
 
-def parse_address(address: str) -> Address:
+def parse_address(address: str, *, flag: str = 'input') -> Address:
     """Parses `mongodb://[USER:PASSWORD@]HOST[:PORT]/DATABASE.COLLECTION[?OPTIONS]`.
 
     Args:
       address: The URI, or `mongodb+env://NAME` or `mongodb+file://PATH` of a variable or a file
         that contains it.
+      flag: Name of the flag that gave it, for messages.
 
     Raises:
       UserError: If the address is invalid. The library's message is included only where it cannot
         contain a password.
     """
     uri = _resolve(address)
-    parts = _parse(uri, named=address != uri)
+    parts = _parse(uri, flag=flag, named=address != uri)
     collection = f'{parts["database"]}.{parts["collection"]}'
     if address != uri:
         name = f'{address} ({collection})'
@@ -95,9 +96,9 @@ def parse_address(address: str) -> Address:
     return Address(address, name, str(parts['database']), str(parts['collection']))
 
 
-def _parse(uri: str, *, named: bool) -> dict[str, Any]:
+def _parse(uri: str, *, flag: str, named: bool) -> dict[str, Any]:
     """Returns the parts of a URI. `named` hides its hosts in errors."""
-    rule = 'must be mongodb://[USER:PASSWORD@]HOST[:PORT]/DATABASE.COLLECTION'
+    rule = f'--{flag}: must be mongodb://[USER:PASSWORD@]HOST[:PORT]/DATABASE.COLLECTION'
     if '@' in re.split('[/?#]', uri.partition('://')[2], maxsplit=1)[-1] and _has_path(uri):
         raise _escape_error(rule)
     try:
@@ -106,13 +107,13 @@ def _parse(uri: str, *, named: bool) -> dict[str, Any]:
             parts = uris.parse_uri(uri)
     except (ConfigurationError, Warning) as error:
         if named:
-            raise UserError(f'--input: {rule}, got a named address that is not') from None
-        raise UserError(f'--input: {rule}, got: {error}') from None
+            raise UserError(f'{rule}, got a named address that is not') from None
+        raise UserError(f'{rule}, got: {error}') from None
     except (PyMongoError, ValueError):
         raise _escape_error(rule) from None
     if not parts['database'] or not parts['collection']:
         shown = 'one' if named else f'{_hosts(parts)}/{parts["database"] or ""}'
-        raise UserError(f'--input: {rule}, got {shown} without a collection')
+        raise UserError(f'{rule}, got {shown} without a collection')
     return parts
 
 
@@ -121,9 +122,7 @@ def _has_path(uri: str) -> bool:
 
 
 def _escape_error(rule: str) -> UserError:
-    return UserError(
-        f'--input: {rule}, user and password percent-encoded; got another mongodb address'
-    )
+    return UserError(f'{rule}, user and password percent-encoded; got another mongodb address')
 
 
 def _hosts(parts: Mapping[str, Any]) -> str:
@@ -172,7 +171,7 @@ def _resolve(reference: str) -> str:
 
 def collection_size(address: Address) -> tuple[int, int]:
     """Returns the number of documents and their size in bytes, as the server counts them."""
-    with _user_errors(address):
+    with user_errors(address):
         database = _client(address).get_database(address.database)
         try:
             stats = database.command('collStats', address.collection)
@@ -185,8 +184,8 @@ def collection_size(address: Address) -> tuple[int, int]:
 
 def count_documents(address: Address, condition: Condition) -> int:
     """Returns the number of documents that meet the condition."""
-    with _user_errors(address):
-        return _collection(address).count_documents({'_id': dict(condition)})
+    with user_errors(address):
+        return open_collection(address).count_documents({'_id': dict(condition)})
 
 
 def find_id(address: Address, condition: Condition, *, skip: int = 0, last: bool = False) -> Any:
@@ -200,8 +199,8 @@ def find_id(address: Address, condition: Condition, *, skip: int = 0, last: bool
       skip: Number of ids to skip.
       last: Whether to begin at the last id instead of the first.
     """
-    with _user_errors(address):
-        found = _collection(address).find(
+    with user_errors(address):
+        found = open_collection(address).find(
             {'_id': dict(condition)}, {'_id': 1}, sort=[('_id', -1 if last else 1)], skip=skip
         )
         for fields in found.limit(1):
@@ -211,8 +210,8 @@ def find_id(address: Address, condition: Condition, *, skip: int = 0, last: bool
 
 def is_indexed(address: Address, field: str) -> bool:
     """Returns whether the server finds documents by a field without reading all of them."""
-    with _user_errors(address):
-        indexes = _collection(address).index_information().values()
+    with user_errors(address):
+        indexes = open_collection(address).index_information().values()
     return field == '_id' or any(index['key'][0][0] == field for index in indexes)
 
 
@@ -260,8 +259,8 @@ def read_documents(
 
 def first_documents(address: Address, count: int) -> Iterator[bytes]:
     """Yields the first documents with all their fields."""
-    with _user_errors(address):
-        for data in _collection(address).find_raw_batches({}, limit=count):
+    with user_errors(address):
+        for data in open_collection(address).find_raw_batches({}, limit=count):
             for start, end in _bounds(data):
                 yield data[start:end]
 
@@ -281,7 +280,7 @@ def _remaining(condition: Condition, seen: int, last: Any) -> tuple[dict[str, An
 def _batches(
     address: Address, query: Mapping[str, Any], projection: Mapping[str, int], skip: int
 ) -> Iterator[bytes]:
-    found = _collection(address).find_raw_batches(
+    found = open_collection(address).find_raw_batches(
         query, dict(projection), sort=[('_id', 1)], skip=skip
     )
     with found:
@@ -298,7 +297,8 @@ def _bounds(data: bytes) -> Iterator[tuple[int, int]]:
         start = end
 
 
-def _collection(address: Address) -> Collection:
+def open_collection(address: Address) -> Collection:
+    """Returns the collection; a client is shared within a process."""
     return _client(address).get_database(address.database).get_collection(address.collection)
 
 
@@ -315,7 +315,7 @@ def _client_of(uri: str, process: int) -> MongoClient:
 
 
 @contextmanager
-def _user_errors(address: Address) -> Iterator[None]:
+def user_errors(address: Address) -> Iterator[None]:
     """Turns the library's errors into one line that names the server."""
     try:
         yield
