@@ -8,6 +8,7 @@ SHELL := /bin/bash
 PYTHON ?= python3.11
 VENV := .venv
 READY := $(VENV)/.ready
+TFIO := .venv-tfio
 PY := $(VENV)/bin/python
 RUN := run
 WORK := $(RUN)/work
@@ -24,7 +25,7 @@ export PYTHONUNBUFFERED := 1
 
 title = @printf '\n== %s\n'
 
-.PHONY: help setup run web test test-images test-vertex lint template fuzz study clean
+.PHONY: help setup run web test test-images test-tfio test-vertex lint template fuzz study clean
 
 help:  ## prints this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -87,6 +88,16 @@ test-images: $(READY)  ## builds the images with docker or podman, runs them and
 
 test-vertex: $(READY)  ## runs training jobs on a stand-in for Vertex AI, some minutes
 	$(PY) -m pytest -q tests/cloud/vertex_trainings.py
+
+$(TFIO)/.ready: setup.py constraints-tfio.txt
+	$(title) 'environment: creating $(TFIO) with TensorFlow 2.17 and tensorflow-io, once, about 2 GB'
+	$(PYTHON) -m venv $(TFIO)
+	$(TFIO)/bin/python -m pip install --quiet --disable-pip-version-check --use-pep517 \
+	  --constraint constraints-tfio.txt '.[tfio]'
+	@touch $@
+
+test-tfio: $(READY) $(TFIO)/.ready  ## trains with data and workdir on s3:// by tensorflow-io
+	TFIO_PYTHON=$(CURDIR)/$(TFIO)/bin/python $(PY) -m pytest -q tests/trainer/test_tensorflow_io.py
 
 lint: $(READY)  ## checks style, types, security and configuration files
 	$(VENV)/bin/ruff format --check .

@@ -1,5 +1,6 @@
 """Loads TensorFlow for a command line, which takes seconds: --help and typos do not wait for it."""
 
+import contextlib
 import os
 
 from catalog.process import allocator, startup_messages
@@ -20,6 +21,18 @@ def start(*, run_operation: bool = False) -> None:
     with startup_messages.hide():
         import tensorflow as tf
 
+        with contextlib.suppress(ModuleNotFoundError):  # an environment of its own, for s3://
+            _name_s3_server()
+            import tensorflow_io  # noqa: F401
+
         tf.config.list_physical_devices()  # prints notes on missing devices
         if run_operation:
             tf.constant(0, tf.float16)
+
+
+def _name_s3_server() -> None:
+    """Names the server of `AWS_ENDPOINT_URL` in tensorflow-io's own variables too."""
+    url = os.environ.get('AWS_ENDPOINT_URL')
+    if url:
+        os.environ.setdefault('S3_ENDPOINT', url)
+        os.environ.setdefault('S3_USE_HTTPS', str(int(url.startswith('https://'))))

@@ -103,7 +103,11 @@ def _refuse(encoded: tf.Tensor) -> _Decoded:
     for text, starts in _NOT_READ.items():
         found = _parts(padded, [0] * len(starts), [*map(len, starts)]) == tf.constant(starts)
         name = tf.where(tf.reduce_any(found), text, name)
-    message = tf.strings.join([name, ' cannot be decoded', _REMEDY])
+    return _refusal(tf.strings.join([name, ' cannot be decoded', _REMEDY]))
+
+
+def _refusal(message: tf.Tensor | str) -> _Decoded:
+    """Raises an error with the message."""
     image = tf.fill([1, 1, 3], tf.cast(_check(tf.constant(False), message), tf.uint8))
     return image, tf.constant([0, 0], tf.int64)
 
@@ -143,6 +147,8 @@ def _png(encoded: tf.Tensor, data: tf.Tensor) -> _Decoded:
 
 
 def _webp(encoded: tf.Tensor, data: tf.Tensor) -> _Decoded:
+    if not hasattr(tf.io, 'decode_webp'):  # before TensorFlow 2.20
+        return _refusal(f'WebP cannot be decoded by TensorFlow {tf.__version__}{_REMEDY}')
     head = headers.read_webp(data)
     encoded = _checked(encoded, [_check_size(head.width, head.height)])
     animated = head.kind & _WEBP_ANIMATION != 0
