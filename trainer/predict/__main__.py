@@ -1,7 +1,7 @@
 r"""Predicts the category of every product of an input, as a CSV file.
 
 --model is one exported version folder, or several, comma-separated: several predict with the mean
-of their calibrated probabilities. --input is what the shard job reads: BSON files, local or gs://,
+of their calibrated probabilities. --input is what the shard job reads: BSON files, local or remote,
 comma-separated, with wildcards (.gz files are decompressed); a MongoDB collection; a folder or a
 list of photos; or shards. A product without a decodable picture gets the most common category
 (confidence: its share; level 0) and is counted. If the input has categories of the model's tree,
