@@ -12,7 +12,7 @@ from trainer import naming
 from trainer.evaluate import rows
 from trainer.evaluate.result import EvaluationResult
 from trainer.metrics.calibration import BINS, Reliability
-from trainer.metrics.label_errors import LEAST_CONFIDENCE, LEAST_KAPPA
+from trainer.metrics.label_errors import LEAST_KAPPA
 from trainer.metrics.subset_metrics import SubsetMetrics
 
 LABEL_ERRORS_HEADER = [
@@ -48,8 +48,7 @@ DEFINITIONS = {
     'roc_curves': 'The mean true positive rate of the classes, or of the nodes of a level, at each '
     'false positive rate.',
     'suspects': 'Suspected label errors, by confident learning (Northcutt et al., 2021). None '
-    "if the 95 % interval of Cohen's kappa is not above least_kappa; the suggested class has at "
-    'least the confidence least_confidence.',
+    "if the 95 % interval of Cohen's kappa is not above least_kappa.",
     'undecodable': 'Pictures that no decoder reads are left out. A product is evaluated on its '
     'other pictures, or not at all if it has none.',
     'without_leaked': 'Without the products, or pictures, whose bytes are also in train.',
@@ -106,7 +105,6 @@ def build_document(evaluation: EvaluationResult, tree: Categories) -> dict[str, 
             'file': naming.LABEL_ERRORS,
             'has_learned': evaluation.label_errors.has_learned,
             'least_kappa': LEAST_KAPPA,
-            'least_confidence': LEAST_CONFIDENCE,
         },
         'without_leaked': _subset(evaluation.products_without_leaked),
         'pictures': {

@@ -185,7 +185,6 @@ def _evaluation(
         own=np.exp(predictions.label_log_probability),
         predicted=predictions.predicted,
         probability=predictions.probability,
-        confidence=predictions.confidence,
         kappa=intervals['kappa'][0],
         num_classes=data.num_classes,
     )

@@ -9,9 +9,8 @@ the smallest probability of their label (the paper's ranking by self-confidence)
 likeliest class is not their label.
 
 The paper takes a model that has learned for granted: by a model that guesses, most
-products are confidently of a wrong class. So there is a floor. Without a Cohen's kappa of at
-least `LEAST_KAPPA` no label is suspected, and no class is confident below a calibrated confidence
-of `LEAST_CONFIDENCE`: it must be more probable than all other classes together.
+products are confidently of a wrong class. So there is a floor: without a Cohen's kappa of at
+least `LEAST_KAPPA` no label is suspected.
 
 Only a product's likeliest k classes and its label's probability are known. A class beyond the k is
 never confident, so with many classes the count is slightly lower than the paper's.
@@ -24,8 +23,7 @@ import numpy.typing as npt
 
 from trainer.metrics.classification import Floats, Ints
 
-LEAST_KAPPA = 0.2  # below it, agreement is at most slight (Landis and Koch, 1977)
-LEAST_CONFIDENCE = 0.5
+LEAST_KAPPA = 0.4  # below it, agreement is at most fair (Landis and Koch, 1977)
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,6 @@ def find_label_errors(
     own: npt.NDArray[np.floating],
     predicted: Ints,
     probability: npt.NDArray[np.floating],
-    confidence: npt.NDArray[np.floating],
     kappa: float,
     num_classes: int,
 ) -> LabelErrors:
@@ -68,7 +65,6 @@ def find_label_errors(
       own: Probability of the label, float [N].
       predicted: int64 [N, k], the likeliest first.
       probability: Of the predicted classes, float [N, k].
-      confidence: The same, calibrated, float [N, k].
       kappa: Cohen's kappa of the predictions: the lower end of its confidence interval, since that
         of a few products may be high by chance.
       num_classes: C.
@@ -76,15 +72,14 @@ def find_label_errors(
     if kappa < LEAST_KAPPA:
         nothing = np.zeros(0, np.int64)
         return LabelErrors(row=nothing, suggested=nothing, kappa=kappa)
-    enough = confidence >= LEAST_CONFIDENCE  # [N, k]
     least = class_thresholds(label, own, num_classes=num_classes)
     # The threshold of a class with one product is that product's own probability, up to rounding.
-    confident = enough & (probability >= least[predicted] * (1 - 1e-6))  # the first one counts
+    confident = probability >= least[predicted] * (1 - 1e-6)  # [N, k]; the first one counts
     place = confident.argmax(axis=1)
     rows = np.arange(len(label))
     confidently = np.where(confident[rows, place], predicted[rows, place], label)
     count = int((confidently != label).sum())
-    other = np.flatnonzero((predicted[:, 0] != label) & enough[:, 0])
+    other = np.flatnonzero(predicted[:, 0] != label)
     chosen = other[np.argsort(own[other], kind='stable')[:count]]
     return LabelErrors(row=chosen, suggested=predicted[chosen, 0], kappa=kappa)
 

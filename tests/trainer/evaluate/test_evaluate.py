@@ -250,7 +250,9 @@ def test_the_printed_table_has_the_metrics(output: Path) -> None:
     assert 'ECE, calibrated' in stdout
     assert re.search(r'^many-shot +2 of 2 ', stdout, re.MULTILINE)
     assert 'auto-classified at 95 % accuracy' in stdout
-    assert 'suspected label error' in stdout
+    learned = document['suspects']['has_learned']
+    assert ('suspected label error' if learned else 'No label is suspected: ') in stdout
+    assert learned is (document['intervals']['kappa'][0] >= 0.4)
     lines = stdout.splitlines()
     (accuracy,) = [line for line in lines if line.startswith('accuracy ')]
     assert f'{100 * document["accuracy"]:.1f} %' in accuracy
