@@ -6,9 +6,10 @@ FROM ${PYTHON_IMAGE}
 RUN useradd --uid 10001 --create-home app
 WORKDIR /app
 # One layer for all images with TensorFlow: a registry and a host keep it once.
-COPY constraints.txt pyproject.toml setup.py ./
+COPY constraints.txt ./
 RUN pip install --no-cache-dir --constraint constraints.txt setuptools tensorflow
 # Requirements first: a change of the code installs none of them again.
+COPY pyproject.toml setup.py ./
 ARG EXTRA=train
 RUN pip install --no-cache-dir --constraint constraints.txt --no-build-isolation ".[${EXTRA}]"
 COPY LICENSE README.md ./

@@ -7,6 +7,7 @@ from them and exports, the servers and the batch job answer with the export.
 import hashlib
 import json
 import math
+import os
 import socket
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from tests.images.engine import Container, Engine
 MODEL = 'product_categories'
 STEPS = 20
 PYTHON = '--entrypoint=python'
+TAG = os.environ.get('IMAGE_TAG', 'test')
 
 
 @dataclass
@@ -38,13 +40,14 @@ class Images:
     asked: dict[str, tuple[str, float]] = field(default_factory=dict)
 
     def get(self, name: str) -> str:
-        """Builds an image once. Returns its tag."""
-        tag = f'{engines.PREFIX}/{name}:test'
+        """Builds an image once, unless IMAGE_TAG says that it exists. Returns its name."""
+        image = f'{engines.PREFIX}/{name}:{TAG}'
         if name not in self.seconds:
             start = time.monotonic()
-            self.engine.build(name, tag=tag, arguments=['--build-arg=REVISION=test'])
+            if 'IMAGE_TAG' not in os.environ:
+                self.engine.build(name, tag=image, arguments=[f'--build-arg=REVISION={TAG}'])
             self.seconds[name] = time.monotonic() - start
-        return tag
+        return image
 
     def ask(self, name: str, question: str, start: float) -> None:
         """Notes what an image was asked, and how long that took since `start`."""
@@ -231,7 +234,7 @@ def test_an_image_has_the_user_and_the_labels_of_its_dockerfile(images: Images, 
     assert [user.strip()] == values(name, 'USER')
     labels = images.engine.inspect(image)['Config']['Labels']
     assert labels['org.opencontainers.image.title'].startswith('product-categories-')
-    assert labels['org.opencontainers.image.revision'] == 'test'
+    assert labels['org.opencontainers.image.revision'] == os.environ.get('REVISION', TAG)
 
 
 @pytest.mark.parametrize('name', ['beam', 'predict'])
@@ -311,9 +314,9 @@ def test_compose_brings_up_the_page_the_gateway_and_the_stand_in(
     images: Images, models: Path, photo: Path
 ) -> None:
     need_ports(8080, 8090, 8500, 8501)
-    images.get('serving_gateway')
+    gateway = images.get('serving_gateway')
     start = time.monotonic()
-    with compose.running(images.engine, models) as network:
+    with compose.running(images.engine, models, gateway=gateway) as network:
         wait(lambda: is_ready('http://127.0.0.1:8080/readyz'), [])
         assert classify('http://127.0.0.1:8080', photo)['category_id']
         status = f'http://127.0.0.1:8501/v1/models/{MODEL}'

@@ -26,14 +26,15 @@ def command(engine: Engine) -> list[str]:
 
 
 @contextmanager
-def running(engine: Engine, models: Path) -> Iterator[str]:
+def running(engine: Engine, models: Path, *, gateway: str) -> Iterator[str]:
     """Runs the services with the stand-in for TensorFlow Serving. Yields which network they have.
 
     Args:
       engine: The engine of this machine.
       models: The folder of the exported models.
+      gateway: The image of the gateway, with which the network is tried.
     """
-    network = 'bridge' if engine.has_bridge() else 'host'
+    network = 'bridge' if engine.has_bridge(gateway) else 'host'
     files = [*FILES, *([HOST_NETWORK] if network == 'host' else [])]
     base = [
         *command(engine),

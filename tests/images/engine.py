@@ -47,10 +47,9 @@ class Engine:
         self._run('run', '--detach', f'--name={name}', NETWORK, *options, image, *arguments)
         return Container(self, name)
 
-    def has_bridge(self) -> bool:
-        """Whether containers may have a network of their own."""
+    def has_bridge(self, image: str) -> bool:
+        """Whether a container of an image with Python may have a network of its own."""
         test = [self.command, 'run', '--rm', '--network=bridge', '--entrypoint=python']
-        image = f'{PREFIX}/serving_gateway:test'
         return subprocess.run([*test, image, '-c', ''], capture_output=True).returncode == 0
 
     def remove(self, name: str) -> None:

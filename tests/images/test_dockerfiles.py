@@ -15,6 +15,7 @@ from tests.images.dockerfiles import (
     ROOT,
     defaults,
     extra,
+    instructions,
     normalize,
     packages,
     pins,
@@ -144,3 +145,13 @@ def test_servers_publish_and_check_the_default_port_of_their_command(name: str) 
     assert values(name, 'EXPOSE') == [str(port)]
     assert f'http://127.0.0.1:{port}/' in values(name, 'HEALTHCHECK')[0]
     assert '--host=0.0.0.0' in values(name, 'ENTRYPOINT')[0]
+
+
+def test_the_images_with_tensorflow_share_its_layer() -> None:
+    starts = set()
+    for name in ('train', 'predict', 'model_server'):
+        lines = instructions(name)
+        last = next(i for i, (_, value) in enumerate(lines) if value.endswith(' tensorflow'))
+        first = lines.index(('FROM', '${PYTHON_IMAGE}'))
+        starts.add(tuple(lines[first : last + 1]))
+    assert len(starts) == 1
