@@ -327,19 +327,23 @@ def test_compose_brings_up_the_page_the_gateway_and_the_stand_in(
     wait(lambda: not is_listening(8080), [])
 
 
-def test_cloud_build_builds_an_image_and_the_template(images: Images, tmp_path: Path) -> None:
+def test_cloud_build_builds_images_and_describes_the_template(images: Images) -> None:
     build = cloud_build.read(ROOT / 'cloudbuild.yaml')
-    given = {'_REPOSITORY': engines.PREFIX, '_TAG': 'cloud-build', '_TRAIN_EXTRA': 'train'}
-    cloud_build.run(
-        *(build,),
-        only=['serving_gateway', 'web', 'deploy'],
-        given=given,
-        docker=images.engine.command,
-        source=ROOT,
-    )
-    for name in ('serving_gateway', 'web'):
-        made = images.engine.inspect(f'{engines.PREFIX}/{name}:cloud-build')
-        assert made['Config']['Entrypoint'][:2] == ['python', '-m']
+    described = ROOT / 'template_metadata.json'
+    try:
+        cloud_build.run(
+            build,
+            only=['beam', 'serving_gateway', 'metadata', 'deploy'],
+            given={'_REPOSITORY': engines.PREFIX, '_TAG': 'cloud-build'},
+            docker=images.engine.command,
+            source=ROOT,
+        )
+        parameters = {one['name'] for one in json.loads(described.read_text())['parameters']}
+    finally:
+        described.unlink(missing_ok=True)
+    assert {'input', 'categories', 'output'} <= parameters
+    gateway = images.engine.inspect(f'{engines.PREFIX}/serving_gateway:cloud-build')
+    assert gateway['Config']['Entrypoint'][:3] == ['python', '-m', 'serving.gateway']
 
 
 def test_the_batch_job_answers_in_its_image(images: Images, folder: Path, models: Path) -> None:

@@ -98,28 +98,28 @@ def run(
     for step in build.steps:
         if step.id not in only:
             continue
+        name = fill(step.name, values)
         args = [fill(argument, values) for argument in step.args]
+        env = [fill(one, values) for one in build.options.env]
         start = time.monotonic()
-        command = _command(step, args, docker, source, [fill(e, values) for e in build.options.env])
-        print(f'step {step.id}: {step.name} {" ".join(args)[:160]}', flush=True)
+        print(f'step {step.id}: {name} {" ".join(args)[:160]}', flush=True)
+        command = [*_program(step, name, docker, source, env), *args]
         code = subprocess.run(command, cwd=source / step.dir_).returncode
         assert code == 0, f'step {step.id} ended with {code}'
         print(f'step {step.id}: done in {time.monotonic() - start:.1f} s', flush=True)
 
 
-def _command(
-    step: Any, args: Sequence[str], docker: str, source: Path, env: Sequence[str]
-) -> list[str]:
+def _program(step: Any, name: str, docker: str, source: Path, env: Sequence[str]) -> list[str]:
     entrypoint = [step.entrypoint] if step.entrypoint else []
-    if step.name == DOCKER:
-        return [*(entrypoint or [docker]), *args]
-    if step.name.startswith(CLOUD_SDK):
-        return [*entrypoint, *args]
+    if name == DOCKER:
+        return entrypoint or [docker]
+    if name.startswith(CLOUD_SDK):
+        return entrypoint
     return [
         *(docker, 'run', '--rm', '--network=host', f'--volume={source}:/workspace'),
         *(f'--workdir=/workspace/{step.dir_}', *(f'--env={one}' for one in env)),
         *(f'--entrypoint={one}' for one in entrypoint),
-        *(step.name, *args),
+        name,
     ]
 
 
