@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import keras
 import pytest
 
 from catalog.digests import folder as digests
@@ -18,6 +19,7 @@ from trainer.config import InputConfig, ModelConfig, TrainConfig
 from trainer.data.data_set import open_data_set
 from trainer.evaluate.evaluation import evaluate
 from trainer.export.saved_model import export
+from trainer.models import backbone_file
 from trainer.predict.dump_predictions import predict
 from trainer.summary import artifacts
 from trainer.training.loop import train
@@ -77,6 +79,19 @@ def test_a_damaged_shard_in_a_bucket_is_named_and_never_in_the_cache(
     with pytest.raises(UserError, match=r's3://shop/damaged/train-00001-.*: SHA-256 must be'):
         data_set.paths('train')
     assert not list((tmp_path / 'cache').rglob('*train-00001*'))
+
+
+def test_the_backbone_of_a_feature_cache_is_written_and_read(bucket: Bucket) -> None:
+    def build(seed: int) -> keras.Model:
+        kernel = keras.initializers.RandomNormal(seed=seed)
+        return keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, None, True, kernel)])
+
+    written, read = build(0), build(1)
+    backbone_file.save(written, bucket.path('features'))
+    digest = backbone_file.digest(written)
+    assert backbone_file.digest(read) != digest
+    backbone_file.restore(read, bucket.path('features'), sha256=digest)
+    assert backbone_file.digest(read) == digest
 
 
 def test_a_workdir_in_a_bucket_needs_tensorflow_io(bucket: Bucket, data_folder: str) -> None:
