@@ -236,6 +236,7 @@ def test_a_wrong_shape_has_the_same_error_in_every_runtime(
     source: Model, converted: Callable[..., Path]
 ) -> None:
     openvino = opening.open_model(str(converted('openvino')))
+    assert [source.runtime, openvino.runtime] == ['TF1', 'openvino fp32']
     for signature, given, array in FEEDS.values():
         size = 'N' if given == 'image_bytes' else 'N, 28, 28, 3'
         message = f'{given} must have shape [{size}], got {list(array.shape)}'

@@ -67,6 +67,19 @@ def test_names_from_requests_never_become_labels() -> None:
     ]
 
 
+def test_a_run_has_the_runtime_of_its_model() -> None:
+    metrics = ServerMetrics()
+    for name, runtime in (('a', 'TF1'), ('b', 'openvino int8')):
+        with metrics.for_model(name, runtime=runtime).observe_run(1, thread_pool_name='pool'):
+            pass
+    counts = [line for line in metrics.text().splitlines() if 'runtime_latency_count{' in line]
+    assert counts == [
+        ':tensorflow:serving:runtime_latency_count'
+        f'{{model_name="{name}",API="Predict",runtime="{runtime}"}} 1'
+        for name, runtime in (('a', 'TF1'), ('b', 'openvino int8'))
+    ]
+
+
 def test_a_server_counts_requests_runs_and_loads(
     start: Callable[..., RunningServer], tmp_path: Path
 ) -> None:
