@@ -15,7 +15,7 @@ WORKDIR /app
 # Requirements first: a change of the code installs none of them again.
 COPY constraints.txt pyproject.toml setup.py ./
 RUN pip install --no-cache-dir --constraint constraints.txt setuptools && \
-    pip install --no-cache-dir --constraint constraints.txt --no-build-isolation '.[beam]'
+    pip install --no-cache-dir --constraint constraints.txt --no-build-isolation '.[beam,buckets]'
 COPY LICENSE README.md ./
 COPY catalog catalog
 COPY beam_pipelines beam_pipelines

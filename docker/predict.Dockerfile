@@ -16,7 +16,7 @@ COPY constraints.txt ./
 RUN pip install --no-cache-dir --constraint constraints.txt setuptools tensorflow
 # Requirements first: a change of the code installs none of them again.
 COPY pyproject.toml setup.py ./
-RUN pip install --no-cache-dir --constraint constraints.txt --no-build-isolation '.[predict]'
+RUN pip install --no-cache-dir --constraint constraints.txt --no-build-isolation '.[predict,buckets]'
 COPY --from=beam /opt/apache/beam /opt/apache/beam
 COPY --from=launcher /opt/google/dataflow/python_template_launcher /opt/google/dataflow/
 COPY LICENSE README.md ./

@@ -11,7 +11,7 @@ RUN pip install --no-cache-dir --constraint constraints.txt setuptools tensorflo
 # Requirements first: a change of the code installs none of them again.
 COPY pyproject.toml setup.py ./
 ARG EXTRA=train
-RUN pip install --no-cache-dir --constraint constraints.txt --no-build-isolation ".[${EXTRA}]"
+RUN pip install --no-cache-dir --constraint constraints.txt --no-build-isolation ".[${EXTRA},buckets]"
 COPY LICENSE README.md ./
 COPY catalog catalog
 COPY trainer trainer

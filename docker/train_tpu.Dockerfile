@@ -8,7 +8,7 @@ COPY constraints.txt pyproject.toml setup.py docker/constraints_tpu.txt ./
 RUN sed -i "/^tensorboard==/d" constraints.txt && \
     pip install --no-cache-dir --constraint constraints.txt setuptools && \
     pip install --no-cache-dir --constraint constraints.txt --constraint constraints_tpu.txt \
-      --no-build-isolation '.[train-tpu]'
+      --no-build-isolation '.[train-tpu,buckets]'
 COPY LICENSE README.md ./
 COPY catalog catalog
 COPY trainer trainer

@@ -30,12 +30,12 @@ def defaults(name: str) -> dict[str, str]:
     return dict(value.split('=', 1) for value in values(name, 'ARG'))
 
 
-def extra(name: str) -> str:
-    """The extra of setup.py that an image installs."""
+def extras(name: str) -> list[str]:
+    """The extras of setup.py that an image installs."""
     [found] = re.findall(r"""['"]\.\[(\S+)\]['"]""", '\n'.join(values(name, 'RUN')))
     for argument, default in defaults(name).items():
         found = found.replace(f'${{{argument}}}', default)
-    return found
+    return found.split(',')
 
 
 def pins(file: str = 'constraints.txt') -> dict[str, str]:
@@ -61,7 +61,8 @@ def setup() -> Distribution:
 
 def requirements(name: str) -> list[str]:
     """What an image installs, as setup.py says it."""
-    return [*setup().install_requires, *setup().extras_require[extra(name)]]
+    wanted = [line for extra in extras(name) for line in setup().extras_require[extra]]
+    return [*setup().install_requires, *wanted]
 
 
 @functools.cache

@@ -14,7 +14,7 @@ from tests.images.dockerfiles import (
     NAMES,
     ROOT,
     defaults,
-    extra,
+    extras,
     instructions,
     normalize,
     packages,
@@ -36,8 +36,13 @@ def test_the_images_are_those_of_the_docs() -> None:
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_each_image_installs_an_extra_of_setup_py(name: str) -> None:
-    assert extra(name) in setup().extras_require
+def test_each_image_installs_extras_of_setup_py(name: str) -> None:
+    assert set(extras(name)) <= set(setup().extras_require)
+
+
+@pytest.mark.parametrize('name', ['beam', 'predict', 'train', 'train_tpu'])
+def test_jobs_and_trainers_can_reach_buckets_of_any_kind(name: str) -> None:
+    assert 'buckets' in extras(name)
 
 
 @pytest.mark.parametrize('name', [name for name in NAMES if name != 'train_tpu'])
