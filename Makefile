@@ -25,7 +25,7 @@ export PYTHONUNBUFFERED := 1
 
 title = @printf '\n== %s\n'
 
-.PHONY: help setup run web test test-images test-tfio test-vertex lint template fuzz study clean
+.PHONY: help setup run web test test-images test-tfio test-vertex lint template fuzz xla study clean
 
 help:  ## prints this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -118,6 +118,10 @@ template: $(READY)  ## writes a flex template of Dataflow: IMAGE=REGISTRY/beam:T
 fuzz: $(READY)  ## fuzzes the readers of BSON and of pictures (a million mutants), an hour
 	HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -q tests/beam_pipelines/scan/test_bson_scans.py -k any_damage --timeout=1800
 	HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -q tests/catalog/test_pixels_fuzz.py
+
+xla: $(READY)  ## compiles the training step of all options and configs with XLA, minutes
+	XLA_ALL=1 $(PY) -m pytest -q tests/trainer/training/test_xla.py --timeout=1800
+	$(PY) -m benchmarks.xla_configs
 
 study: $(READY)  ## runs the ablation study of docs/study.md, an hour of training
 	$(PY) -m benchmarks.study --output=$(RUN)/study

@@ -24,9 +24,10 @@ its name: `python -m trainer.export`.
 | `optim` | optimizer, learning rate, weight averages |
 | `models` | the networks and their weights |
 | `data` | a data set, batches, image sizes |
+| `epochs` | what an epoch reads, in which order |
 | `pixels` | decoding of pictures, the same as `catalog.pixels` |
 | `workdir` | the folder of a run: config and checkpoints |
-| `distribution` | devices and processes |
+| `distribution` | devices and processes, and the batches of each |
 | `monitoring` | metrics.jsonl, TensorBoard, profiler |
 | `report` | charts, tables and pages |
 | `metrics` | metrics from labels and probabilities, in numpy |

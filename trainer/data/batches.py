@@ -1,6 +1,7 @@
-"""Shards to batches: order, epochs and parts of workers.
+"""Shards to batches: epochs, blocks of shuffled examples, and the parts of workers and devices.
 
-What a batch holds is in `pictures` and `products`.
+What a batch holds is in `pictures` and `products`, which records are read in
+`trainer.epochs`.
 
 Records travel serialized and are parsed by the thousand; pictures travel encoded and are decoded
 by the batch, several batches at a time: fewer and larger elements cost tf.data less.
@@ -24,15 +25,18 @@ from trainer.data.examples import BatchSpec, ExampleSpec
 from trainer.data.pictures import Decode
 from trainer.data.sampling import Sampler
 from trainer.data.sources import Columns, Source
+from trainer.epochs import reading_order
 from trainer.undecodable.log import UndecodableLog
 
 Map = Callable[[Any], Columns]
 Group = Callable[[Columns], Columns]
 MakeBatch = Callable[[Columns, Decode], Columns]
+Position = tuple[int, int, int]
 
 PREFETCHED_BATCHES = 2
 
-_OPEN_SHARDS = 16
+START = (0, 0, 0)  # the position of the first example
+
 _EPOCHS = 1 << 40  # without end
 _MIN_SAMPLED_PRODUCTS = 20  # the chance that an epoch is empty is then 2e-9
 _SHARE_SEED = 1  # of a share of products to evaluate
@@ -44,6 +48,9 @@ def train_batches(
     *,
     worker: int = 0,
     num_workers: int = 1,
+    devices: int = 1,
+    start: Position = START,
+    first_step: int = 0,
     undecodable: UndecodableLog | None = None,
 ) -> tf.data.Dataset:
     """Returns the train split without end: each example once an epoch, shuffled anew in each epoch.
@@ -52,41 +59,51 @@ def train_batches(
     same examples for any number of workers; there may be fewer shards than workers.
 
     The last batch of an epoch is filled from the next epoch, so that no example is dropped. The
-    stream is a function of shards, seed and batch size alone, and its iterator can be checkpointed:
-    reading is deterministic and every draw is stateless.
+    stream is a function of shards, seed and batch size alone: reading is deterministic and every
+    draw is stateless. It starts at any position, and reads at most the shards that are open there
+    from their beginning.
 
     Args:
       data: A data set with a train split.
       spec: What a batch holds.
       worker: Index of this worker.
       num_workers: Number of workers that share each batch.
+      devices: Devices of this worker, each of which takes an equal part of the worker's.
+      start: The `position` of the batch before the first one: epoch, block of the epoch, and
+        number of the block's examples that were in batches.
+      first_step: The step that takes the first batch.
       undecodable: Where undecodable pictures are logged. Their examples have no label, whatever
         else is in the batch.
 
     Returns:
-      A dataset of `pictures.batch` or `products.batch`, b = batch_size / num_workers; H and W are
-      None if the config has several sizes.
+      A dataset of `pictures.batch` or `products.batch`, b = batch_size / (num_workers * devices),
+      with `position` int64 [3], where the stream resumes after the batch; for each step one element
+      for each device in turn. H and W are None if the config has several sizes.
     """
     source = sources.train_source(data, spec.input, undecodable=undecodable)
     _, make_batch = _example_functions(spec.example)
-    part = spec.batch_size // num_workers
-    own_part = slice(worker * part, (worker + 1) * part)
+    own_size = spec.batch_size // num_workers
+    own_part = slice(worker * own_size, (worker + 1) * own_size)
 
-    def decode_part(step: tf.Tensor, examples: Columns) -> Columns:
-        return make_batch(
-            {name: column[own_part] for name, column in examples.items()},
-            lambda encoded: source.decode(encoded, step),
-        )
+    def select_part(examples: Columns) -> Columns:
+        part = {name: column[own_part] for name, column in examples.items()}
+        end = tf.broadcast_to(examples['position'][-1], [own_size, len(START)])
+        return {**part, 'position': end}
 
-    batches = encoded_batches(data, spec, source=source).enumerate()
-    batches = batches.map(
+    def decode_part(number: tf.Tensor, examples: Columns) -> Columns:
+        step = first_step + number // devices
+        position = examples.pop('position')[0]
+        batch = make_batch(examples, lambda encoded: source.decode(encoded, step))
+        return {**batch, 'position': position}
+
+    batches = encoded_batches(data, spec, source=source, start=start).map(select_part)
+    if devices > 1:
+        batches = batches.rebatch(own_size // devices, drop_remainder=True)
+    batches = batches.enumerate().map(
         decode_part,
         num_parallel_calls=_parallel_decoders(),
         deterministic=spec.input.deterministic,
     )
-    # An iterator's checkpoint holds what is read ahead, about two blocks of encoded pictures.
-    # Symbolic checkpoints would be 12 KB, but TensorFlow 2.21 sometimes ends in a segmentation
-    # fault when an iterator with them is deleted.
     return _prefetched(batches)
 
 
@@ -99,18 +116,22 @@ def _example_functions(example: ExampleSpec) -> tuple[Group, MakeBatch]:
     )
 
 
-def encoded_batches(data: DataSet, spec: BatchSpec, *, source: Source) -> tf.data.Dataset:
+def encoded_batches(
+    data: DataSet, spec: BatchSpec, *, source: Source, start: Position = START
+) -> tf.data.Dataset:
     """Returns the global batches of `train_batches` before they are decoded, epoch after epoch.
 
     Returns:
-      A dataset of {'encoded': [B, …], 'label': int64 [B]}.
+      A dataset of {'encoded': [B, …], 'label': int64 [B], 'position': int64 [B, 3]}.
     """
     _check_fraction(data, spec.input)
     group, _ = _example_functions(spec.example)
     sampler = sampling.build_sampler(data, spec)
-    epochs = tf.data.Dataset.range(_EPOCHS)
+    epochs = tf.data.Dataset.range(start[0], _EPOCHS)
     blocks = epochs.flat_map(
-        lambda epoch: _epoch(spec, source=source, group=group, sampler=sampler, epoch=epoch)
+        lambda epoch: _epoch(
+            spec, source=source, group=group, sampler=sampler, epoch=epoch, start=start
+        )
     )
     return blocks.prefetch(1).rebatch(spec.batch_size, drop_remainder=True)
 
@@ -126,18 +147,34 @@ def _check_fraction(data: DataSet, config: InputConfig) -> None:
 
 
 def _epoch(
-    spec: BatchSpec, *, source: Source, group: Group, sampler: Sampler, epoch: tf.Tensor
+    spec: BatchSpec,
+    *,
+    source: Source,
+    group: Group,
+    sampler: Sampler,
+    epoch: tf.Tensor,
+    start: Position,
 ) -> tf.data.Dataset:
-    """Returns one epoch in blocks of shuffled examples, encoded."""
+    """Returns what `start` leaves of an epoch, in blocks of shuffled examples, encoded."""
     seed = tf.stack([tf.constant(spec.seed, tf.int64), epoch])
-    order = tf.random.experimental.stateless_shuffle(tf.range(len(source.parts[0])), seed)
-    parts = tf.data.Dataset.from_tensor_slices(tuple(tf.gather(x, order) for x in source.parts))
-    records = parts.interleave(
-        source.read,
-        cycle_length=_OPEN_SHARDS,
-        num_parallel_calls=_parallel_decoders(),
-        deterministic=spec.input.deterministic,
+    shuffle_records = spec.input.shuffle_records
+    is_first = epoch == start[0]
+    first_block = tf.where(is_first, tf.constant(start[1], tf.int64), 0)
+    pieces = reading_order.after(
+        reading_order.shuffled(source.records, seed=seed, part=(0, 1)),
+        first_block * shuffle_records,
     )
+
+    def read_group(*pieces: tf.Tensor) -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensor_slices(pieces).interleave(
+            source.read,
+            cycle_length=reading_order.OPEN_SHARDS,
+            num_parallel_calls=_parallel_decoders(),
+            deterministic=spec.input.deterministic,
+        )
+
+    groups = tf.data.Dataset.from_tensor_slices((pieces.shard, pieces.first, pieces.end))
+    records = groups.flat_map(read_group)
 
     def shuffle(number: tf.Tensor, block: tf.Tensor) -> Columns:
         """Shuffles the examples of a block, the views of a product separately.
@@ -148,9 +185,14 @@ def _epoch(
         rows = sampler.sample(examples['label'], examples['product_id'], epoch=epoch)
         block_seed = tf.random.experimental.stateless_fold_in(seed, number)
         rows = tf.random.experimental.stateless_shuffle(rows, block_seed)
-        return {name: tf.gather(examples[name], rows) for name in ('encoded', 'label')}
+        used = tf.where(is_first & (number == start[1]), start[2], 0)
+        ends = tf.range(used, tf.size(rows), dtype=tf.int64) + 1
+        position = tf.stack([tf.fill(tf.shape(ends), n) for n in (epoch, number)] + [ends], axis=1)
+        kept = rows[used:]
+        columns = {name: tf.gather(examples[name], kept) for name in ('encoded', 'label')}
+        return {**columns, 'position': position}
 
-    return records.batch(spec.input.shuffle_records).enumerate().map(shuffle)
+    return records.batch(shuffle_records).enumerate(first_block).map(shuffle)
 
 
 def evaluation_batches(

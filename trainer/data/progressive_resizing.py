@@ -1,7 +1,7 @@
 """The image size by step: small images first, which cost less.
 
 The order of the examples does not depend on the size: a batch's number decides what it is decoded
-to, so one iterator, and its checkpoint, serves the entire run. Evaluation uses the last size.
+to, so one iterator serves the entire run. Evaluation uses the last size.
 Touvron et al., 2019, arXiv:1906.06423; Tan and Le, 2021, arXiv:2104.00298, section 4.2.
 """
 

@@ -44,8 +44,8 @@ class Source:
     """Records, and functions that turn them into images or features.
 
     Attributes:
-      parts: The arguments of `read` for each shard: tensors [S].
-      read: Returns the records of a shard.
+      records: Records of each shard, int64 [S].
+      read: Returns a piece of a shard, from its index, its first record and the one after its last.
       parse: Parses records to columns: `encoded`, ragged [R, (views)], `label` and `product_id`,
         int64 [R].
       decode: Decodes `encoded` [N] for a step, int64 [], to images uint8 [N, h, w, 3] or features
@@ -54,8 +54,8 @@ class Source:
     `encoded` is padded with the zero of its dtype.
     """
 
-    parts: tuple[tf.Tensor, ...]
-    read: Callable[..., tf.data.Dataset]
+    records: tf.Tensor
+    read: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.data.Dataset]
     parse: Callable[[tf.Tensor], Columns]
     decode: Callable[[tf.Tensor, tf.Tensor], Decoded]
 
@@ -70,9 +70,19 @@ def train_source(
     """
     if config.cache:
         return _memory(data, config, undecodable)
+    paths, records = shards(data, 'train')
+    read_shard = reader(data, 'train')
+
+    def read(shard: tf.Tensor, first: tf.Tensor, end: tf.Tensor) -> tf.data.Dataset:
+        count = records[shard]
+        # To the end of the file, so that a shard with more records than in the manifest is noticed.
+        is_last = (end == count) & (end > first)
+        taken = tf.where(is_last, tf.constant(-1, tf.int64), end - first)
+        return read_shard(paths[shard], count).skip(first).take(taken)
+
     return Source(
-        parts=shards(data, 'train'),
-        read=reader(data, 'train'),
+        records=records,
+        read=read,
         parse=parser(config),
         decode=decoder(data, config, undecodable=undecodable),
     )
@@ -154,8 +164,12 @@ def _memory(data: DataSet, config: InputConfig, undecodable: UndecodableLog | No
     _check_memory(data, config)
     columns, images, decodable = _read_all(data, config, undecodable)
     _, records = shards(data, 'train')
-    ends = tf.cumsum(records)
+    starts_of_shards = tf.cumsum(records, exclusive=True)
     views = tf.cumsum(columns['views'])
+
+    def read(shard: tf.Tensor, first: tf.Tensor, end: tf.Tensor) -> tf.data.Dataset:
+        start = starts_of_shards[shard]
+        return tf.data.Dataset.range(start + first, start + end)
 
     def rows(numbers: tf.Tensor) -> Columns:
         limits = tf.gather(views, numbers)
@@ -164,8 +178,8 @@ def _memory(data: DataSet, config: InputConfig, undecodable: UndecodableLog | No
         return {'encoded': tf.ragged.range(starts + 1, limits + 1), **others}
 
     return Source(
-        parts=(ends - records, ends),
-        read=tf.data.Dataset.range,
+        records=records,
+        read=read,
         parse=rows,
         decode=lambda numbers, step: (
             tf.gather(images, numbers - 1),

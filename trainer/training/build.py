@@ -12,10 +12,7 @@ import tensorflow as tf
 from catalog.errors import UserError
 from trainer.config import StartConfig, StepConfig, TrainConfig
 from trainer.data import feature_shards
-from trainer.data.batches import train_batches
 from trainer.data.data_set import DataInfo, DataSet
-from trainer.data.examples import batch_spec
-from trainer.distribution.cluster import Cluster
 from trainer.inference.runs import restore_member
 from trainer.models import backbone_file, batch_norm, heads, weights
 from trainer.models.model import build_model, feature_model
@@ -24,7 +21,6 @@ from trainer.optim.optimizers import build_optimizer
 from trainer.optim.plateau import Plateau
 from trainer.training.distillation import restore_teacher
 from trainer.training.state import Best, State, Window
-from trainer.undecodable.log import UndecodableLog
 
 _POLICIES = {'float32': 'float32', 'float16': 'mixed_float16', 'bfloat16': 'mixed_bfloat16'}
 
@@ -35,8 +31,6 @@ def build_state(
     info: DataInfo,
     *,
     strategy: tf.distribute.Strategy,
-    cluster: Cluster,
-    undecodable: UndecodableLog | None = None,
 ) -> State:
     """Builds the state of a run before its first step; the config's seed decides every weight.
 
@@ -44,14 +38,6 @@ def build_state(
       UserError: If initial weights, the teacher or the backbone of a feature cache cannot be read.
     """
     keras.utils.set_random_seed(config.seed)
-    batches = train_batches(
-        data,
-        batch_spec(config),
-        worker=cluster.index,
-        num_workers=cluster.count,
-        undecodable=undecodable,
-    )
-    iterator = iter(batches)
     # Keras draws the seeds of layers from Python's generator, which threads share: the retries of
     # an object store draw from it too.
     random.seed(config.seed)
@@ -68,7 +54,6 @@ def build_state(
     return State(
         model,
         optimizer,
-        iterator,
         Window(),
         ema=averages,
         best=Best(),

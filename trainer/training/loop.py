@@ -8,18 +8,20 @@ import contextlib
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import tensorflow as tf
 
 from catalog.errors import UserError
 from trainer.config import SizeConfig, TrainConfig, files
 from trainer.data import progressive_resizing, sources
+from trainer.data.batches import train_batches
 from trainer.data.data_set import DataInfo, DataSet
-from trainer.data.examples import example_spec
+from trainer.data.examples import batch_spec, example_spec
 from trainer.data.info import data_info
-from trainer.distribution import signals
+from trainer.distribution import replica_batches, signals
 from trainer.distribution.strategy import build_strategy, find_cluster
 from trainer.distribution.workers import Workers, lost_workers_named
 from trainer.losses import objective
@@ -31,6 +33,7 @@ from trainer.monitoring.profiler import Profiler
 from trainer.optim import stretched
 from trainer.training import resume
 from trainer.training.build import build_state, load_initial_weights
+from trainer.training.model_inputs import model_inputs
 from trainer.training.reporter import Reporter
 from trainer.training.state import State, check_loss, check_weights
 from trainer.training.step import compile_steps
@@ -109,11 +112,8 @@ def train(
             before = resume.claim_workdir(
                 workdir, config=config, data=data, info=info, workers=workers
             )
-            with sources.input_errors_named(data, split='train'):  # a cached set is read here
-                undecodable = UndecodableLog(data.paths('train'))
-                state = build_state(
-                    config, data, info, strategy=strategy, cluster=cluster, undecodable=undecodable
-                )
+            undecodable = UndecodableLog(data.paths('train'))
+            state = build_state(config, data, info, strategy=strategy)
             run = _Run(
                 config,
                 data,
@@ -145,13 +145,14 @@ def _train_to_end(run: _Run, strategy: tf.distribute.Strategy) -> tuple[int, int
             f'{config.total_steps}'
         )
     loss = objective.build_objective(config.loss, info=run.info, tree=data.categories)
-    num_workers = run.workers.cluster.count
+    with sources.input_errors_named(data, split='train'):  # a cached set is read here
+        batches = _batches(run, strategy, step=step)
 
     @functools.cache
     def steps_of(stage: SizeConfig) -> Callable[[tf.Tensor], None]:
         stage_input = progressive_resizing.input_at(config.input, stage=stage)
         stage_config = dataclasses.replace(config, input=stage_input)
-        return compile_steps(state, strategy, stage_config, objective=loss, num_workers=num_workers)
+        return compile_steps(state, strategy, stage_config, batches=batches, objective=loss)
 
     evaluator = Evaluator(state, config, data, strategy=strategy, workers=run.workers)
     silent = not run.is_chief
@@ -211,6 +212,27 @@ def _report_start(run: _Run, reporter: Reporter, *, step: int) -> None:
         reporter.message(stretched.describe(config, step=step, before=before, now=now))
 
 
+def _batches(run: _Run, strategy: tf.distribute.Strategy, *, step: int) -> Iterator[Any]:
+    """Returns the batches from the position of the state on."""
+    epoch, block, used = run.state.position.numpy().tolist()
+    spec = batch_spec(run.config)
+
+    def make_parts(worker: int, num_workers: int, devices: int) -> tf.data.Dataset:
+        return train_batches(
+            run.data,
+            spec,
+            worker=worker,
+            num_workers=num_workers,
+            devices=devices,
+            start=(epoch, block, used),
+            first_step=step,
+            undecodable=run.undecodable,
+        )
+
+    draw = model_inputs(run.config).draw
+    return replica_batches.iterate(make_parts, strategy, draw=draw, spec=spec, first_step=step)
+
+
 def _check_pictures(run: _Run, *, step: int) -> None:
     """Names undecodable pictures, and checks that they are few.
 
@@ -262,7 +284,7 @@ def _use_evaluation(
         state.plateau.observe(getattr(evaluation.metrics, metric), config.optimizer.schedule)
     if state.best.observe(evaluation.metrics, config.validation, step=step) and run.is_chief:
         with reporter.saving(f'the best weights, those of step {step:,},'):
-            checkpoint.save_best(state.shared_checkpoint(), run.workdir, step=step)
+            checkpoint.save_best(state.checkpoint(), run.workdir, step=step)
     if run.observe:
         run.observe(step, evaluation.metrics)
 

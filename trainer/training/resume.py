@@ -1,14 +1,11 @@
 """Claims a workdir for a run, and saves and restores the state of all its workers together.
 
-The chief saves what all workers share. Every other worker saves its own iterator before that, so
-that a checkpoint is complete once it appears. All workers must be able to read it; otherwise the
-one before it is used.
+The chief saves what all workers share. All workers must be able to read it; otherwise the
+checkpoint before it is used.
 """
 
 import contextlib
 from collections.abc import Callable, Iterator
-
-import tensorflow as tf
 
 from catalog import storage
 from catalog.errors import UserError
@@ -29,11 +26,8 @@ def save(state: State, workdir: str, *, step: int, keep: int, workers: Workers) 
     Raises:
       UserError: If it cannot be written; the earlier ones are unchanged.
     """
-    cluster = workers.cluster
-    if not cluster.is_chief:
-        checkpoint.save_part(_iterator_checkpoint(state), workdir, step=step, worker=cluster.index)
-    workers.wait()
-    if cluster.is_chief:
+    workers.wait()  # for the same step
+    if workers.cluster.is_chief:
         checkpoint.save(state.checkpoint(), workdir, step=step, keep=keep)
 
 
@@ -52,7 +46,7 @@ def restore(state: State, workdir: str, *, workers: Workers) -> int:
         step = int(workers.value_of_chief(_newest(workdir) if workers.cluster.is_chief else 0))
         if not step:
             return 0
-        if workers.all_true(_read(state, workdir, step=step, workers=workers)):
+        if workers.all_true(checkpoint.read(state.checkpoint(), workdir, step=step)):
             return step
         if workers.cluster.is_chief:
             checkpoint.set_aside(workdir, step=step, reason='a worker cannot read it')
@@ -63,19 +57,6 @@ def _newest(workdir: str) -> int:
     if not steps:
         checkpoint.refuse_restart(workdir)
     return steps[0] if steps else 0
-
-
-def _read(state: State, workdir: str, *, step: int, workers: Workers) -> bool:
-    cluster = workers.cluster
-    if cluster.is_chief:
-        return checkpoint.read(state.checkpoint(), workdir, step=step)
-    return checkpoint.read(state.shared_checkpoint(), workdir, step=step) and checkpoint.read_part(
-        _iterator_checkpoint(state), workdir, step=step, worker=cluster.index
-    )
-
-
-def _iterator_checkpoint(state: State) -> tf.train.Checkpoint:
-    return tf.train.Checkpoint(iterator=state.iterator)
 
 
 @contextlib.contextmanager

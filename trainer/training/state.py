@@ -5,13 +5,13 @@ The names of attributes and of `State.checkpoint` are part of the checkpoint for
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
 
 import keras
 import tensorflow as tf
 
 from catalog.errors import UserError
 from trainer.config.loop import ValidationConfig
+from trainer.data.batches import START
 from trainer.metrics.classification import Metrics
 from trainer.models import heads
 from trainer.optim.plateau import Plateau
@@ -102,7 +102,6 @@ class State:
     Attributes:
       model: The model that is evaluated and exported.
       optimizer: The optimizer; its `iterations` counts the steps.
-      iterator: The iterator of the batches.
       window: Sums for the metrics.
       ema: Exponential moving averages of the weights; empty if the run keeps none.
       best: The best evaluation so far.
@@ -112,11 +111,12 @@ class State:
       input_seconds: Time that the steps of this process waited for batches, float64 []; not in the
         checkpoint, since it depends on a clock.
       pictures: Numbers of pictures read and passed over.
+      position: Where the input resumes after the last step: `position` of `data.batches`, int64
+        [3].
     """
 
     model: keras.Model
     optimizer: keras.optimizers.Optimizer
-    iterator: Any
     window: Window
     ema: list[tf.Variable] = field(default_factory=list)
     best: Best = field(default_factory=Best)
@@ -127,31 +127,28 @@ class State:
         default_factory=lambda: tf.Variable(0.0, dtype=tf.float64, trainable=False)
     )
     pictures: PictureCounts = field(default_factory=PictureCounts)
+    position: tf.Variable = field(
+        default_factory=lambda: tf.Variable(START, dtype=tf.int64, trainable=False)
+    )
 
     def checkpoint(self) -> tf.train.Checkpoint:
         """Returns everything that the next step depends on, bit for bit."""
-        return tf.train.Checkpoint(**self._shared(), iterator=self.iterator)
-
-    def shared_checkpoint(self) -> tf.train.Checkpoint:
-        """Returns the same without the iterator: the part that all workers share."""
-        return tf.train.Checkpoint(**self._shared())
-
-    def _shared(self) -> dict[str, Any]:
         # Seed states are variables but not weights of Keras, and tf.train.Checkpoint lacks them.
         seeds = [v for v in self.model.variables if all(v is not w for w in self.model.weights)]
-        return {
-            'model': self.model,
-            'heads': heads.level_head_layers(self.network),
-            'optimizer': self.optimizer,
-            'means': self.ema,
-            'window': self.window,
-            'pictures': self.pictures,
-            'best': self.best,
+        return tf.train.Checkpoint(
+            model=self.model,
+            heads=heads.level_head_layers(self.network),
+            optimizer=self.optimizer,
+            means=self.ema,
+            window=self.window,
+            pictures=self.pictures,
+            position=self.position,
+            best=self.best,
             **({'plateau': self.plateau} if self.plateau else {}),
             # Keras does not track the scale of the loss: without these the checkpoint lacks it.
-            'optimizer_variables': [variable.value for variable in self.optimizer.variables],
-            'seeds': [seed.value for seed in seeds],
-        }
+            optimizer_variables=[variable.value for variable in self.optimizer.variables],
+            seeds=[seed.value for seed in seeds],
+        )
 
     @property
     def network(self) -> keras.Model:

@@ -1,30 +1,20 @@
 """Training steps on the devices: one compiled call takes several. Knows no disk and no clock."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from trainer.config import StepConfig, TrainConfig
+from trainer.distribution.replica_batches import DRAWS, POSITION
 from trainer.losses.objective import Objective
 from trainer.optim import ema
 from trainer.training.model_inputs import Batch, ModelInputs, model_inputs
 from trainer.training.state import State
 
 Gradients = Callable[..., tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]]
-
-
-def _slice(number: tf.Tensor, size: int) -> slice:
-    return slice(number * size, (number + 1) * size)
-
-
-def _take_rows(batch: Batch, rows: slice, *, count: int) -> Batch:
-    """Returns `count` examples of a batch."""
-    return {
-        name: tf.ensure_shape(column[rows], [count, *column.shape[1:]])
-        for name, column in batch.items()
-    }
+ReplicaStep = Callable[[Batch, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
 def _build_gradients(
@@ -77,9 +67,11 @@ def _accumulate(compute: Gradients, *, parts: int, size: int) -> Gradients:
         batch: Batch, draws: tf.Tensor, step: tf.Tensor
     ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
         def part(number: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
-            rows = _slice(number, size)
-            part_draws = tf.ensure_shape(draws[rows], [size, *draws.shape[1:]])
-            return compute(_take_rows(batch, rows, count=size), part_draws, step)
+            def rows(column: tf.Tensor) -> tf.Tensor:
+                start = [number * size, *[0] * (column.shape.rank - 1)]
+                return tf.slice(column, start, [size, *column.shape[1:]])
+
+            return compute(tf.nest.map_structure(rows, batch), rows(draws), step)
 
         def add(number: tf.Tensor, sums: Any) -> tuple[tf.Tensor, Any]:
             return number + 1, tf.nest.map_structure(tf.add, sums, part(number))
@@ -102,47 +94,49 @@ def _clip(gradients: list[tf.Tensor], max_norm: tf.Tensor, *, replicas: int) -> 
     return [gradient / replicas for gradient in clipped]  # Keras sums them again
 
 
-def _next_batch(state: State, *, after: tf.Tensor, image_size: tuple[int, int]) -> Batch:
+def _next_batch(state: State, batches: Iterator[Any], *, after: tf.Tensor) -> dict[str, Any]:
     """Returns the next batch and adds the time that it took to `input_seconds`.
 
     Args:
-      state: The state, with the iterator.
+      state: The state.
+      batches: The batches.
       after: A tensor that must be computed before.
-      image_size: Height and width of the images of the batch, in pixels.
     """
     with tf.control_dependencies([after]):
         start = tf.timestamp()
     with tf.control_dependencies([start]):
-        batch: Batch = next(state.iterator)
-    with tf.control_dependencies(tf.nest.flatten(batch)):
+        batch: dict[str, Any] = next(batches)
+    with tf.control_dependencies(tf.nest.flatten(batch, expand_composites=True)):
         state.input_seconds.assign_add(tf.timestamp() - start)
+    return batch
+
+
+def _with_image_size(batch: Batch, *, height: int, width: int) -> Batch:
+    """Returns a batch whose image size is known when it is compiled, also if a run has several."""
     if 'image' not in batch:  # cached features
         return batch
     images = batch['image']
-    return {**batch, 'image': tf.ensure_shape(images, [*images.shape[:-3], *image_size, 3])}
+    return {**batch, 'image': tf.ensure_shape(images, [*images.shape[:-3], height, width, 3])}
 
 
-def compile_steps(
-    state: State,
-    strategy: tf.distribute.Strategy,
-    config: TrainConfig,
-    *,
-    objective: Objective,
-    num_workers: int = 1,
-) -> Callable[[tf.Tensor], None]:
-    """Returns a function of a number of steps, int32 [], that takes them.
+def build_replica_step(
+    state: State, strategy: tf.distribute.Strategy, config: TrainConfig, *, objective: Objective
+) -> ReplicaStep:
+    """Returns what a replica computes in a step.
+
+    It takes the replica's part of a batch of `replica_batches` and the step, int64 [], changes the
+    weights, and returns the replica's share of the mean loss, float32 [], and the numbers of
+    correct examples, pictures and undecodable pictures, int64 [3]. It has no operation of the host:
+    with `step.xla` or on a TPU, all shapes are fixed, and XLA compiles it.
 
     Args:
       state: The state that the steps change.
-      strategy: Each replica takes its part of the batch; gradients are summed over all replicas.
+      strategy: The strategy of the run.
       config: Config of the run, with the image size of these steps.
       objective: The loss to minimize.
-      num_workers: Processes of the run; each iterator returns the part of its worker.
     """
     optimizer = state.optimizer
     replica_batch = config.batch_size // strategy.num_replicas_in_sync
-    local_replicas = strategy.num_replicas_in_sync // num_workers
-    image_size = (config.input.height, config.input.width)
     inputs = model_inputs(config)
     network = inputs.network(state.network)
     compute_gradients = _build_gradients(
@@ -155,13 +149,11 @@ def compile_steps(
         replica_batch=replica_batch,
     )
 
-    def on_replica(batch: Batch, draws: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        with tf.device('cpu:0'):  # so that no replica is sent more than its part
-            rows = _slice(replica % local_replicas, replica_batch)  # in this worker's batch
-            batch = _take_rows(batch, rows, count=replica_batch)
-            draws = draws[_slice(replica, replica_batch)]  # of the global batch
-            pictures = inputs.picture_counts(batch)
+    def on_replica(batch: Batch, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        draws = batch[DRAWS]
+        batch = {name: column for name, column in batch.items() if name != DRAWS}
+        batch = _with_image_size(batch, height=config.input.height, width=config.input.width)
+        pictures = inputs.picture_counts(batch)
         batch = inputs.augmented(batch, draws)
         gradients, share, hits = compute_gradients(batch, draws, step)
         if config.step.clip_norm is not None:
@@ -171,15 +163,36 @@ def compile_steps(
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return share, tf.concat([[hits], pictures], axis=0)
 
+    return on_replica
+
+
+def compile_steps(
+    state: State,
+    strategy: tf.distribute.Strategy,
+    config: TrainConfig,
+    *,
+    batches: Iterator[Any],
+    objective: Objective,
+) -> Callable[[tf.Tensor], None]:
+    """Returns a function of a number of steps, int32 [], that takes them.
+
+    Args:
+      state: The state that the steps change.
+      strategy: Each replica takes its part of the batch; gradients are summed over all replicas.
+      config: Config of the run, with the image size of these steps.
+      batches: The batches, from `replica_batches.iterate`.
+      objective: The loss to minimize.
+    """
+    optimizer = state.optimizer
+    on_replica = build_replica_step(state, strategy, config, objective=objective)
+
     def one_step(done: tf.Tensor) -> list[tf.Tensor]:
         # A tensor: a cast to the variable's own dtype would return the variable, read after the
         # update.
         step = tf.cast(tf.convert_to_tensor(optimizer.iterations.value), tf.int64)
-        seed = tf.stack([tf.constant(config.seed, tf.int64), step])
-        with tf.device('cpu:0'):  # the same numbers for any kind of device
-            draws = inputs.draw(config.batch_size, seed=seed)
-        batch = _next_batch(state, after=done, image_size=image_size)
-        shares, counts = strategy.run(on_replica, args=(batch, draws, step))
+        batch = _next_batch(state, batches, after=done)
+        position = strategy.experimental_local_results(batch.pop(POSITION))[0]  # all are equal
+        shares, counts = strategy.run(on_replica, args=(batch, step))
         if state.ema:
             decay = config.step.ema_decay
             ema.update(state.ema, state.model, decay=decay, step=step, strategy=strategy)
@@ -190,6 +203,7 @@ def compile_steps(
         state.window.correct.assign_add(counts[0])
         state.pictures.read.assign_add(counts[1])
         state.pictures.undecodable.assign_add(counts[2])
+        state.position.assign(position)
         return [done + 1]
 
     def take_steps(count: tf.Tensor) -> None:

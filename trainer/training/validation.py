@@ -5,6 +5,7 @@ An example is what the model learns: a picture, or a product whose views it fuse
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -46,7 +47,6 @@ def compile_forward(
     strategy: tf.distribute.Strategy,
     *,
     batch_size: int,
-    batches: tf.data.Dataset,
     num_workers: int,
 ) -> Forward:
     """Returns a function from a batch of at most `batch_size` examples to logits float32 [B, C].
@@ -58,32 +58,37 @@ def compile_forward(
       inputs: How batches become inputs.
       strategy: The strategy of the run.
       batch_size: The global batch size.
-      batches: The batches that it will take.
       num_workers: Processes of the run.
     """
     replicas = strategy.num_replicas_in_sync // num_workers
     replica_batch = batch_size // replicas
     forward_views = predictor.logits_of_features if inputs.example.is_cached else predictor.logits
 
-    def on_replica(batch: Batch) -> tf.Tensor:
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group % replicas
-        with tf.device('cpu:0'):  # so that no replica is sent more than its part
-            part = {
-                name: column[replica * replica_batch : (replica + 1) * replica_batch]
-                for name, column in batch.items()
-            }
+    def on_replica(part: Batch) -> tf.Tensor:
         return forward_views(inputs.views(part), part.get('mask'))
 
-    def forward(batch: Batch) -> tf.Tensor:
-        count = tf.shape(tf.nest.flatten(batch)[0])[0]
-        rows = tf.range(replica_batch * replicas) % count  # padded with examples of the batch
-        padded = {name: tf.gather(column, rows) for name, column in batch.items()}
-        logits = strategy.experimental_local_results(strategy.run(on_replica, args=(padded,)))
-        return tf.concat(logits, axis=0)[:count]
+    @functools.partial(tf.function, autograph=False)
+    def compute(parts: Batch) -> tf.Tensor:
+        logits = strategy.experimental_local_results(strategy.run(on_replica, args=(parts,)))
+        return tf.concat(logits, axis=0)
 
-    signature = without_labels(batches.element_spec)
-    compiled = tf.function(forward, input_signature=[signature], autograph=False)
-    return lambda batch: compiled(without_labels(batch))
+    def part_of(batch: Batch, context: tf.distribute.experimental.ValueContext) -> Batch:
+        first = context.replica_id_in_sync_group % replicas * replica_batch
+        return {name: column[first : first + replica_batch] for name, column in batch.items()}
+
+    def forward(batch: Batch) -> tf.Tensor:
+        count = len(batch['label'])
+        with tf.device('cpu:0'):  # so that no replica is sent more than its part
+            rows = tf.range(replica_batch * replicas) % count  # padded with examples of the batch
+            padded = {
+                name: tf.gather(column, rows) for name, column in without_labels(batch).items()
+            }
+            parts = strategy.experimental_distribute_values_from_function(
+                functools.partial(part_of, padded)
+            )
+        return compute(parts)[:count]
+
+    return forward
 
 
 def measure(
@@ -195,7 +200,6 @@ class Evaluator:
             self._inputs,
             strategy,
             batch_size=config.batch_size,
-            batches=self._batches,
             num_workers=cluster.count,
         )
 

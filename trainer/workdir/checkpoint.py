@@ -4,8 +4,7 @@
 are written under a temporary name and renamed, the index last, which makes them a checkpoint. There
 is no pointer file: the newest checkpoint that can be read is used (TensorFlow keeps a CRC of every
 tensor). A run that resumes renames one that cannot be read to `.damaged`; commands that only read a
-workdir pass over it. The chief writes these files; the iterators of other workers are in
-`worker-1-ckpt-00001000.…` beside them.
+workdir pass over it. The chief writes these files.
 """
 
 import contextlib
@@ -64,7 +63,7 @@ def save(state: tf.train.Checkpoint, workdir: str, *, step: int, keep: int) -> N
     Raises:
       UserError: If it cannot be written; the earlier ones are unchanged.
     """
-    _write(state, workdir, name=_name(step), partial=_PARTIAL)
+    _write(state, workdir, name=_name(step))
     for old in steps(workdir)[keep:]:
         _delete(workdir, _name(old))
 
@@ -72,8 +71,7 @@ def save(state: tf.train.Checkpoint, workdir: str, *, step: int, keep: int) -> N
 def save_best(state: tf.train.Checkpoint, workdir: str, *, step: int) -> None:
     """Writes the state of the best evaluation to `workdir/best`.
 
-    The folder can be evaluated and exported like a workdir. It has no iterator: no run resumes from
-    it.
+    The folder can be evaluated and exported like a workdir.
 
     Raises:
       UserError: If it cannot be written; the one before is unchanged.
@@ -87,34 +85,21 @@ def save_best(state: tf.train.Checkpoint, workdir: str, *, step: int) -> None:
     save(state, best, step=step, keep=1)
 
 
-def save_part(state: tf.train.Checkpoint, workdir: str, *, step: int, worker: int) -> None:
-    """Writes the part of a checkpoint that belongs to a worker other than the chief.
-
-    Raises:
-      UserError: If it cannot be written.
-    """
-    _write(state, workdir, name=_part_name(step, worker), partial=f'worker-{worker}-{_PARTIAL}')
-
-
-def _part_name(step: int, worker: int) -> str:
-    return f'worker-{worker}-{_name(step)}'
-
-
-def _write(state: tf.train.Checkpoint, workdir: str, *, name: str, partial: str) -> None:
+def _write(state: tf.train.Checkpoint, workdir: str, *, name: str) -> None:
     try:
         tf.io.gfile.makedirs(storage.join(workdir, naming.CHECKPOINTS))
-        _sweep(workdir, partial)
-        state.write(_path(workdir, partial + name))
+        _sweep(workdir)
+        state.write(_path(workdir, _PARTIAL + name))
     except tf.errors.OpError as error:
         with contextlib.suppress(tf.errors.OpError):
-            _sweep(workdir, partial)
+            _sweep(workdir)
         raise UserError(
             f'{_path(workdir, name)}: must be writable, got: {_reason(error)}; '
             'free space or choose another folder; the earlier checkpoints are intact'
         ) from error
-    written = [file for file in _names(workdir) if file.startswith(f'{partial}{name}.')]
+    written = [file for file in _names(workdir) if file.startswith(f'{_PARTIAL}{name}.')]
     for file in sorted(written):  # .data-… before .index
-        storage.rename(_path(workdir, file), _path(workdir, file.removeprefix(partial)))
+        storage.rename(_path(workdir, file), _path(workdir, file.removeprefix(_PARTIAL)))
 
 
 def _reason(error: tf.errors.OpError) -> str:
@@ -122,7 +107,7 @@ def _reason(error: tf.errors.OpError) -> str:
     return re.sub(r'\{\{.*?\}\} ?| ?\[Op:\w*\]', '', error.message).strip()
 
 
-def _sweep(workdir: str, partial: str) -> None:
+def _sweep(workdir: str) -> None:
     """Deletes the files that a run left when it was killed while saving."""
     folder = storage.join(workdir, naming.CHECKPOINTS)
     try:
@@ -131,7 +116,7 @@ def _sweep(workdir: str, partial: str) -> None:
         return
     for name in names:
         path = storage.join(folder, name.rstrip('/'))
-        if not name.startswith(partial):
+        if not name.startswith(_PARTIAL):
             continue
         if tf.io.gfile.isdir(path):
             tf.io.gfile.rmtree(path)
@@ -190,11 +175,6 @@ def read_newest(state: tf.train.Checkpoint, workdir: str) -> int | None:
 def read(state: tf.train.Checkpoint, workdir: str, *, step: int) -> bool:
     """Restores the checkpoint of a step; returns False if it is damaged."""
     return _read(state, _path(workdir, _name(step)))
-
-
-def read_part(state: tf.train.Checkpoint, workdir: str, *, step: int, worker: int) -> bool:
-    """Restores what `save_part` wrote; returns False if it is damaged."""
-    return _read(state, _path(workdir, _part_name(step, worker)))
 
 
 def _read(state: tf.train.Checkpoint, path: str) -> bool:

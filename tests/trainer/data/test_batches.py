@@ -73,6 +73,7 @@ def test_training_batches_are_full_and_uint8(data: DataSet) -> None:
     spec = train_batches(data, batch_spec(_config())).element_spec
     assert spec['image'] == tf.TensorSpec([20, 28, 28, 3], tf.uint8)
     assert spec['label'] == tf.TensorSpec([20], tf.int64)
+    assert spec['position'] == tf.TensorSpec([3], tf.int64)
 
 
 def test_every_epoch_has_each_picture_once_in_another_order(data: DataSet) -> None:
@@ -112,23 +113,22 @@ def test_views_of_a_product_are_not_adjacent(make_data_set: MakeDataSet, tmp_pat
     assert neighbours < 15
 
 
-@pytest.mark.parametrize('batches', [0, 3, 11])
-def test_an_iterator_resumes_from_its_checkpoint(
-    data: DataSet, tmp_path: Path, batches: int
+@pytest.mark.parametrize('shuffle_records', [1, 7, 30, 1000])
+def test_the_stream_starts_at_the_position_of_any_batch(
+    make_data_set: MakeDataSet, tmp_path: Path, shuffle_records: int
 ) -> None:
-    stream = train_batches(data, batch_spec(_config()))
-    iterator = iter(stream)
-    for _ in range(batches):
-        next(iterator)
-    path = tf.train.Checkpoint(iterator=iterator).write(str(tmp_path / 'iterator'))
-    expected = [next(iterator) for _ in range(12)]
-
-    resumed = iter(train_batches(data, batch_spec(_config())))
-    tf.train.Checkpoint(iterator=resumed).read(path).assert_consumed()
-    for batch in expected:
-        actual = next(resumed)
-        np.testing.assert_array_equal(actual['image'], batch['image'])
-        np.testing.assert_array_equal(actual['label'], batch['label'])
+    data = open_data_set(make_data_set(tmp_path, counts=(30, 20, 9), shards=19, size=8))
+    sampled = {'sampling_power': 0.3, 'sample_fraction': 0.9}
+    given = InputConfig(height=8, width=8, shuffle_records=shuffle_records, **sampled)
+    spec = batch_spec(_config(input=given, batch_size=10))
+    batches = list(train_batches(data, spec).take(26).as_numpy_iterator())  # some epochs
+    assert batches[-1]['position'][0] >= 2
+    for number in range(0, 24, 3):
+        start = tuple(batches[number]['position'].tolist())
+        resumed = train_batches(data, spec, start=start, first_step=number + 1)
+        for actual, expected in zip(resumed.take(2), batches[number + 1 :], strict=False):
+            for name, column in expected.items():
+                np.testing.assert_array_equal(actual[name], column)
 
 
 @pytest.mark.parametrize('kind', ['product', 'image'])
@@ -191,9 +191,23 @@ def test_the_parts_of_all_workers_form_the_batches_of_one(data_folder: str) -> N
         for w in range(3)
     ]
     for step, batch in enumerate(batches_of_one):
-        for name, expected in batch.items():
+        for name in ('image', 'label'):
             actual = np.concatenate([part[step][name] for part in parts])
-            np.testing.assert_array_equal(actual, expected)
+            np.testing.assert_array_equal(actual, batch[name])
+        for part in parts:
+            np.testing.assert_array_equal(part[step]['position'], batch['position'])
+
+
+def test_the_devices_of_a_worker_take_its_part_in_turn(data: DataSet) -> None:
+    spec = batch_spec(_config(batch_size=24))
+    part = train_batches(data, spec, worker=1, num_workers=2)
+    devices = train_batches(data, spec, worker=1, num_workers=2, devices=3)
+    assert devices.element_spec['image'].shape == (4, 28, 28, 3)
+    for batch, parts in zip(part.take(15), devices.batch(3), strict=False):
+        for name in ('image', 'label'):
+            actual = parts[name].numpy().reshape(batch[name].shape)
+            np.testing.assert_array_equal(actual, batch[name])
+        np.testing.assert_array_equal(parts['position'], [batch['position']] * 3)
 
 
 def test_workers_share_the_evaluation_batches_of_one(data_folder: str) -> None:

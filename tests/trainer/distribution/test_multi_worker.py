@@ -94,10 +94,12 @@ from trainer.data.batches import train_batches
 from trainer.data.data_set import open_data_set
 from trainer.data.examples import batch_spec
 from trainer.data.info import data_info
-from trainer.distribution.strategy import build_strategy, find_cluster
+from trainer.distribution import replica_batches
+from trainer.distribution.strategy import build_strategy
 from trainer.losses import objective
 from trainer.models.fusion import fuse_views
 from trainer.optim.optimizers import build_optimizer
+from trainer.training.model_inputs import model_inputs
 from trainer.training.state import State, Window
 from trainer.training.step import compile_steps
 
@@ -120,19 +122,20 @@ def make_model(config):
     return keras.Model(inputs, keras.layers.Dense(4)(x))
 
 def losses(strategy, config):
-    cluster = find_cluster(config.strategy)
     keras.utils.set_random_seed(0)
     with strategy.scope():
         model = make_model(config)
         optimizer = build_optimizer(config.optimizer, total_steps=12)
         optimizer.build(model.trainable_variables)
     data = open_data_set(sys.argv[1])
-    batches = train_batches(
-        data, batch_spec(config), worker=cluster.index, num_workers=cluster.count)
-    state = State(model, optimizer, iter(batches), Window())
+    batches = replica_batches.iterate(
+        lambda worker, workers, devices: train_batches(
+            data, batch_spec(config), worker=worker, num_workers=workers, devices=devices),
+        strategy, draw=model_inputs(config).draw, spec=batch_spec(config), first_step=0)
+    state = State(model, optimizer, Window())
     info = data_info(data, config)
     goal = objective.build_objective(config.loss, info=info, tree=data.categories)
-    take = compile_steps(state, strategy, config, objective=goal, num_workers=cluster.count)
+    take = compile_steps(state, strategy, config, batches=batches, objective=goal)
     losses_per_step = []
     for _ in range(12):
         take(tf.constant(1))

@@ -71,7 +71,6 @@ def test_validation_predicts_like_an_evaluation(
         model_inputs(member.config),
         tf.distribute.OneDeviceStrategy('cpu:0'),
         batch_size=member.config.batch_size,
-        batches=batches,
         num_workers=1,
     )
     actual = np.concatenate([special.softmax(forward(batch), axis=1) for batch in batches])

@@ -87,6 +87,14 @@ def test_tensorboard_has_the_same_metrics_and_the_speed(workdir: str) -> None:
     assert all(tf.make_ndarray(e.tensor_proto) > 0 for e in events.Tensors('pictures_per_second'))
 
 
+def test_a_checkpoint_holds_weights_and_optimizer_but_no_pictures(workdir: str) -> None:
+    member, _ = restore_member(workdir)
+    files = (Path(workdir) / naming.CHECKPOINTS).glob('ckpt-00000040.*')
+    size = sum(file.stat().st_size for file in files)
+    with_two_moments = 3 * 4 * member.model.count_params()
+    assert with_two_moments < size < with_two_moments + 100_000
+
+
 def test_a_finished_run_is_left_unchanged(workdir: str, data: DataSet) -> None:
     before = (Path(workdir) / 'metrics.jsonl').read_bytes()
     outcome = train(CONFIG, data, workdir)

@@ -94,7 +94,7 @@ def _interrupt(
 
 
 def _final_tensors(workdir: Path) -> dict[str, np.ndarray]:
-    """Returns all numbers in the last checkpoint, without the iterator."""
+    """Returns all numbers in the last checkpoint."""
     newest = workdir / naming.CHECKPOINTS / f'ckpt-{checkpoint.steps(str(workdir))[0]:08d}'
     reader = tf.train.load_checkpoint(str(newest))
     names = [

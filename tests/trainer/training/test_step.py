@@ -22,9 +22,12 @@ from trainer.config import (
 )
 from trainer.data import preprocess
 from trainer.data.data_set import DataInfo
+from trainer.data.examples import batch_spec
+from trainer.distribution import replica_batches
 from trainer.distribution.strategy import build_strategy
 from trainer.losses import objective
 from trainer.optim import ema
+from trainer.training.model_inputs import model_inputs
 from trainer.training.state import State, Window
 from trainer.training.step import compile_steps
 
@@ -46,6 +49,14 @@ OBJECTIVE = objective.build_objective(
 )
 
 
+def _batches(worker: int, num_workers: int, devices: int) -> tf.data.Dataset:
+    assert (worker, num_workers, devices) == (0, 1, 1)
+    options = tf.data.Options()
+    options.autotune.enabled = False  # as in the trainer's input pipeline
+    batch = {'image': IMAGES, 'label': LABELS, 'position': np.array([0, 0, 8])}
+    return tf.data.Dataset.from_tensors(batch).repeat().with_options(options)
+
+
 def _state(config: TrainConfig, *, dtype: str = 'float32') -> State:
     keras.utils.set_random_seed(3)
     model = keras.Sequential(
@@ -60,12 +71,8 @@ def _state(config: TrainConfig, *, dtype: str = 'float32') -> State:
     if config.step.precision == 'float16':
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=2.0**30)
     optimizer.build(model.trainable_variables)
-    options = tf.data.Options()
-    options.autotune.enabled = False  # as in the trainer's input pipeline
-    batches = tf.data.Dataset.from_tensors({'image': IMAGES, 'label': LABELS}).repeat()
-    batches = batches.with_options(options)
     means = ema.create_averages(model) if config.step.ema_decay else []
-    return State(model, optimizer, iter(batches), Window(), means)
+    return State(model, optimizer, Window(), means)
 
 
 def _weights(model: keras.Model) -> list[np.ndarray]:
@@ -79,7 +86,11 @@ def _steps(count: int, **options: object) -> tuple[State, list[list[np.ndarray]]
         config.step.precision, 'float32'
     )
     state = _state(config, dtype=dtype)
-    take = compile_steps(state, build_strategy(config), config, objective=OBJECTIVE)
+    strategy = build_strategy(config)
+    batches = replica_batches.iterate(
+        _batches, strategy, draw=model_inputs(config).draw, spec=batch_spec(config), first_step=0
+    )
+    take = compile_steps(state, strategy, config, batches=batches, objective=OBJECTIVE)
     history = [_weights(state.model)]
     for _ in range(count):
         take(tf.constant(1))
@@ -178,11 +189,14 @@ from catalog import categories
 from trainer.config import (
     AugmentConfig, FusionConfig, InputConfig, LossConfig, ModelConfig, StepConfig, TrainConfig)
 from trainer.data.data_set import DataInfo
+from trainer.data.examples import batch_spec
+from trainer.distribution import replica_batches
 from trainer.distribution.strategy import build_strategy
 from trainer.losses import objective
 from trainer.models import batch_norm
 from trainer.models.fusion import fuse_views
 from trainer.optim import ema
+from trainer.training.model_inputs import model_inputs
 from trainer.training.state import State, Window
 from trainer.training.step import compile_steps
 
@@ -198,10 +212,18 @@ def make_config(devices, fusion='none', **step):
         augment=AugmentConfig(flip=False), step=StepConfig(**step), num_devices=devices,
         strategy='mirrored')
 
-def forever(batch):
+def forever(batch, strategy, config):
     options = tf.data.Options()
     options.autotune.enabled = False  # its thread can keep an iterator alive
-    return tf.data.Dataset.from_tensors(batch).repeat().with_options(options)
+
+    def make_parts(worker, num_workers, devices):
+        examples = tf.data.Dataset.from_tensor_slices(batch)
+        examples = examples.batch(8 // devices, drop_remainder=True)
+        parts = examples.map(lambda part: {**part, 'position': tf.constant([0, 0, 8], tf.int64)})
+        return parts.repeat().with_options(options)
+
+    draw, spec = model_inputs(config).draw, batch_spec(config)
+    return replica_batches.iterate(make_parts, strategy, draw=draw, spec=spec, first_step=0)
 
 @functools.cache  # two strategies of the same devices would share collective keys
 def strategy_of(devices):
@@ -224,9 +246,9 @@ def weights(*, norm, devices, **step):
         optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
         optimizer.build(model.trainable_variables)
         means = ema.create_averages(model) if config.step.ema_decay else []
-    batches = forever({'image': images, 'label': labels})
-    state = State(model, optimizer, iter(batches), Window(), means)
-    take = compile_steps(state, strategy, config, objective=goal)
+    batches = forever({'image': images, 'label': labels}, strategy, config)
+    state = State(model, optimizer, Window(), means)
+    take = compile_steps(state, strategy, config, batches=batches, objective=goal)
     take(tf.constant(4))
     return np.concatenate([np.ravel(w.numpy()) for w in model.trainable_weights])
 
@@ -244,9 +266,10 @@ def weights_of_products(devices, **step):
         model = keras.Model([image, mask], logits)
         optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
         optimizer.build(model.trainable_variables)
-    batches = forever(products)
-    state = State(model, optimizer, iter(batches), Window())
-    compile_steps(state, strategy, config, objective=goal)(tf.constant(4))
+    batches = forever(products, strategy, config)
+    state = State(model, optimizer, Window())
+    take = compile_steps(state, strategy, config, batches=batches, objective=goal)
+    take(tf.constant(4))
     return np.concatenate([np.ravel(w.numpy()) for w in model.trainable_weights])
 
 def assert_close(left, right):
