@@ -87,6 +87,9 @@ def commit(
       document: Content of `predictions.json`.
       schema: Content of `schema.json`.
       staged_rejected: Names of the staged files about rejected pieces.
+
+    Raises:
+      UserError: If someone deleted a staged file.
     """
     staging = staging_folder(output)
     renames = {
@@ -99,6 +102,9 @@ def commit(
     # Files that an earlier attempt to commit has renamed are no longer staged.
     staged = {storage.join(staging, name) for name in storage.list_files(staging)}
     pending = {old: new for old, new in renames.items() if old in staged}
+    lost = [new for old, new in renames.items() if old not in staged and not storage.exists(new)]
+    if lost:
+        raise UserError(f'{lost[0]}: was deleted before it was complete; run the job again')
     if staged_rejected:
         storage.make_private_folder(storage.join(output, rejected.FOLDER))
     with ThreadPoolExecutor(object_store.REQUESTS_AT_ONCE) as pool:

@@ -17,7 +17,7 @@ from catalog.process import folder_lock
 def run(
     opened: Job, beam_arguments: Sequence[str] = (), *, overwrite: bool
 ) -> dict[str, Any] | None:
-    """Runs a job. A failed one leaves nothing but what was there before.
+    """Runs a job. A failed one leaves no file under a final name.
 
     Args:
       opened: The job.
@@ -43,7 +43,8 @@ def run(
         try:
             ending = _run(dataclasses.replace(opened, ownership=ownership), beam_arguments)
         except BaseException:
-            storage.delete_folder(staging_folder(opened.output))
+            if runner.is_local(beam_arguments):  # elsewhere, workers may still write
+                storage.delete_folder(staging_folder(opened.output))
             raise
         if ending is Ending.FINISHED:
             return commit.read(opened.output)
