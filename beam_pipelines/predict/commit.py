@@ -122,9 +122,10 @@ def commit(
 def read(output: str) -> dict[str, Any]:
     """Returns the content of `predictions.json`."""
     path = storage.join(output, FILE_NAME)
-    content = reader.parse(storage.read_bytes(path), path=path).content
-    assert isinstance(content, dict)
-    return content
+    document = reader.parse(storage.read_bytes(path), path=path)
+    if not isinstance(document.content, dict):
+        raise document.error('be an object')
+    return document.content
 
 
 def _old_files(output: str) -> list[str]:
