@@ -186,7 +186,7 @@ def test_weights_of_another_network_are_rejected(tmp_path: Path) -> None:
         ({'weights': 'imagenet'}, r"weights of small_cnn must be None, got 'imagenet'"),
         (
             {'name': 'efficientnet_lite0', 'weights': 'imagenet'},
-            r'must be a file, .*; trainer\.lite_weights --network=efficientnet_lite0 makes it',
+            r'must be a file, .*; python -m trainer\.lite_weights --network=efficientnet_lite0 ',
         ),
     ],
 )
