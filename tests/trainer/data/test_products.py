@@ -98,6 +98,9 @@ def test_the_parts_of_all_workers_form_the_batches_of_one(data: DataSet) -> None
         for w in range(2)
     ]
     for step, batch in enumerate(batches_of_one):
+        position = batch.pop('position')
+        for part in parts:
+            np.testing.assert_array_equal(part[step]['position'], position)
         for name, expected in batch.items():
             actual = np.concatenate([part[step][name] for part in parts])
             np.testing.assert_array_equal(actual, expected)
