@@ -1,5 +1,6 @@
 """What a run writes for people: TensorBoard's curves, images, histograms, profile; wandb's copy."""
 
+import argparse
 import dataclasses
 import importlib.util
 import io
@@ -174,12 +175,17 @@ def test_each_run_is_a_trial_of_its_own_in_the_hparams_plugin(tmp_path: Path) ->
 def _hparams_rows(logdir: Path, *, metric: str) -> list[tuple[str, float]]:
     """Returns the rows that TensorBoard's HParams page asks its server for: trial and metric."""
     board = program.TensorBoard()
-    board.configure(argv=['tensorboard', f'--logdir={logdir}'])
-    ingester = data_ingester.LocalDataIngester(board.flags)
+    parser = argparse.ArgumentParser()  # TensorBoard's own has the flags of absl too
+    for loader in board.plugin_loaders:
+        loader.define_flags(parser)
+    flags = parser.parse_args([f'--logdir={logdir}'])
+    for loader in board.plugin_loaders:
+        loader.fix_flags(flags)
+    ingester = data_ingester.LocalDataIngester(flags)
     ingester.deprecated_multiplexer.AddRunsFromDirectory(str(logdir))
     ingester.deprecated_multiplexer.Reload()
     app = application.TensorBoardWSGIApp(
-        board.flags,
+        flags,
         board.plugin_loaders,
         ingester.data_provider,
         board.assets_zip_provider,
