@@ -59,8 +59,10 @@ from trainer.data.batches import train_batches
 from trainer.data.data_set import open_data_set
 from trainer.data.examples import batch_spec
 from trainer.data.info import data_info
+from trainer.distribution import replica_batches
 from trainer.distribution.strategy import build_strategy
 from trainer.losses import objective
+from trainer.training.model_inputs import model_inputs
 from trainer.optim.optimizers import build_optimizer
 from trainer.training.state import State, Window
 from trainer.training.step import compile_steps
@@ -81,10 +83,14 @@ def run(**devices):
         optimizer = build_optimizer(config.optimizer, total_steps=12)
         optimizer.build(model.trainable_variables)
     data = open_data_set(sys.argv[1])
-    state = State(model, optimizer, iter(train_batches(data, batch_spec(config))), Window())
+    batches = replica_batches.iterate(
+        lambda worker, workers, devices: train_batches(
+            data, batch_spec(config), worker=worker, num_workers=workers, devices=devices),
+        strategy, draw=model_inputs(config).draw, spec=batch_spec(config), first_step=0)
+    state = State(model, optimizer, Window())
     info = data_info(data, config)
     goal = objective.build_objective(config.loss, info=info, tree=data.categories)
-    take = compile_steps(state, strategy, config, objective=goal)
+    take = compile_steps(state, strategy, config, batches=batches, objective=goal)
     losses = []
     for _ in range(12):
         take(tf.constant(1))
