@@ -50,8 +50,8 @@ def test_a_large_body_gives_what_a_small_one_gives(decoder: Decoder) -> None:
 def test_the_main_module_is_not_run_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     script = tmp_path / 'main.py'
     script.write_text('raise SystemExit("the main module was run again")')
-    monkeypatch.setattr(sys.modules['__main__'], '__file__', str(script))
-    monkeypatch.setattr(sys.modules['__main__'], '__spec__', None)
+    monkeypatch.setattr(sys.modules['__main__'], '__file__', str(script), raising=False)
+    monkeypatch.setattr(sys.modules['__main__'], '__spec__', None, raising=False)
     decoder = Decoder()
     assert decoder.decode(body({'instances': ['x']}), SIGNATURES).inputs['text'].tolist() == [b'x']
     decoder.close()
