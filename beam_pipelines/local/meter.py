@@ -76,7 +76,7 @@ def show_progress(
 def _watch(meter: Meter, bar: Progress, source_bytes: int, ended: threading.Event) -> None:
     done: Counter[str] = Counter()
     cut = b''  # a line that is not complete yet
-    bar.update(0)
+    bar.update(0, _phase(done))
     with open(meter.path, 'a+b') as file:
         file.seek(0)
         while True:

@@ -62,7 +62,7 @@ def test_a_terminal_shows_the_bytes_that_are_done(
     total = f'{2 * path.stat().st_size / 1e6:,.0f}'
     assert lines[0] == f'shard:   0% 0/{total} MB scan'
     last = lines[-1].rstrip()
-    assert re.fullmatch(rf'shard: 100% {total}/{total} MB, [\d,]+/s, 0s left write', last)
+    assert re.fullmatch(rf'shard: 100% {total}/{total} MB, [\d,.]+/s, 0s left write', last)
     shares = [int(line.split('%')[0].removeprefix('shard:')) for line in lines]
     assert shares == sorted(shares)
 
