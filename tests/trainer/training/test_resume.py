@@ -177,7 +177,7 @@ def test_two_mirrored_devices_resume_exactly(
 
 
 _SMALL_THEN_LARGER_DISK = """
-mount -t tmpfs -o size=1m small "$1"; workdir=$1; shift
+mount -t tmpfs -o size=256k small "$1"; workdir=$1; shift
 "$@" --config.keep_checkpoints=99 && exit 99
 mount -o remount,size=64m "$workdir"
 "$@" >&2; cat "$workdir/metrics.jsonl"
