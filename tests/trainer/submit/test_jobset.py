@@ -10,24 +10,15 @@ import pytest
 import yaml
 
 from catalog.errors import UserError
+from tests.trainer.submit.jobs import training_job
 from trainer.submit import jobset
 from trainer.submit.machines import MACHINES
-from trainer.submit.training_job import TrainingJob
-
-
-def _job(machine: str, **changes: object) -> TrainingJob:
-    given = {
-        'name': 'shop',
-        'image': 'eu-docker.pkg.dev/p/shop/train:1',
-        'config_path': 'configs/tiny.py',
-        'data': 'gs://shop/shards',
-        'workdir': 'gs://shop/work',
-    }
-    return TrainingJob(**{**given, 'machine': MACHINES[machine], **changes})
 
 
 def test_each_pod_of_a_jobset_gets_its_place_in_the_cluster() -> None:
-    text = jobset.to_yaml(_job('l4x8', hosts=2, spot=True), labels={}, service_account='trainer')
+    text = jobset.to_yaml(
+        training_job('l4x8', hosts=2, spot=True), labels={}, service_account='trainer'
+    )
     document = yaml.safe_load(text)
     (replicated,) = document['spec']['replicatedJobs']
     job = replicated['template']['spec']
@@ -52,7 +43,7 @@ def test_each_pod_of_a_jobset_gets_its_place_in_the_cluster() -> None:
 
 
 def test_one_host_needs_no_cluster() -> None:
-    text = jobset.to_yaml(_job('v5ex8'), labels={'kueue.x-k8s.io/queue-name': 'tpu'})
+    text = jobset.to_yaml(training_job('v5ex8'), labels={'kueue.x-k8s.io/queue-name': 'tpu'})
     document = yaml.safe_load(text)
     assert document['metadata'] == {
         'name': 'shop',
@@ -66,7 +57,7 @@ def test_one_host_needs_no_cluster() -> None:
 
 def test_an_invalid_label_is_an_error() -> None:
     with pytest.raises(UserError, match='--labels must be labels of Kubernetes, got a b=c'):
-        jobset.to_yaml(_job('l4'), labels={'a b': 'c'})
+        jobset.to_yaml(training_job('l4'), labels={'a b': 'c'})
 
 
 def _closed(schema: Any) -> Any:
@@ -98,7 +89,9 @@ def test_a_jobset_is_valid_by_the_schema_of_its_resource(machine: str) -> None:
     validator = jsonschema.Draft7Validator(schema)
     for hosts in {1, 1 if MACHINES[machine].is_tpu else 2}:
         text = jobset.to_yaml(
-            _job(machine, hosts=hosts, spot=True), labels={'a': 'b'}, service_account='trainer'
+            training_job(machine, hosts=hosts, spot=True),
+            labels={'a': 'b'},
+            service_account='trainer',
         )
         document = yaml.safe_load(text)
         assert [error.message for error in validator.iter_errors(document)] == []

@@ -8,29 +8,17 @@ from google.protobuf import json_format
 
 from catalog.errors import UserError
 from tests.cloud import vertex_rules
+from tests.trainer.submit.jobs import training_job
 from trainer.submit.machines import MACHINES
-from trainer.submit.training_job import TrainingJob
 from trainer.submit.vertex_job import Search, VertexOptions, build_job, to_json
 from trainer.tune.search_space import Choice, Range
-
-
-def _job(machine: str, **changes: object) -> TrainingJob:
-    given = {
-        'name': 'shop',
-        'image': 'eu-docker.pkg.dev/p/shop/train:1',
-        'config_path': 'configs/tiny.py',
-        'data': 'gs://shop/shards',
-        'workdir': 'gs://shop/work',
-    }
-    return TrainingJob(**{**given, 'machine': MACHINES[machine], **changes})
-
 
 OPTIONS = VertexOptions(project='p', region='europe-west4')
 
 
 @pytest.mark.parametrize('machine', MACHINES)
 def test_each_machine_is_one_that_vertex_ai_offers(machine: str) -> None:
-    job = build_job(_job(machine), OPTIONS)
+    job = build_job(training_job(machine), OPTIONS)
     vertex_rules.check(job.job_spec)
     parsed = json_format.Parse(to_json(job), CustomJob.pb(CustomJob()))
     assert parsed == CustomJob.pb(job)
@@ -45,7 +33,7 @@ def test_the_hosts_of_a_spot_job_start_again_together() -> None:
         labels={'team': 'shop'},
         timeout_hours=1.5,
     )
-    document = json.loads(to_json(build_job(_job('l4x8', hosts=4, spot=True), options)))
+    document = json.loads(to_json(build_job(training_job('l4x8', hosts=4, spot=True), options)))
     spec = document['jobSpec']
     assert (document['displayName'], document['labels']) == ('shop', {'team': 'shop'})
     machine = {
@@ -79,7 +67,7 @@ def test_the_hosts_of_a_spot_job_start_again_together() -> None:
 
 
 def test_a_tpu_has_a_topology_and_no_accelerator_type() -> None:
-    document = json.loads(to_json(build_job(_job('v5ex4'), OPTIONS)))
+    document = json.loads(to_json(build_job(training_job('v5ex4'), OPTIONS)))
     (pool,) = document['jobSpec']['workerPoolSpecs']
     assert pool['machineSpec'] == {'machineType': 'ct5lp-hightpu-4t', 'tpuTopology': '2x2'}
 
@@ -92,7 +80,7 @@ def test_a_search_has_the_fields_of_its_space() -> None:
         'model.channels': Range(8, 32),
         'augment.flip': Choice((True, False)),
     }
-    job = _job('l4', overrides=('validation.every_steps=300', 'validation.metric=loss'))
+    job = training_job('l4', overrides=('validation.every_steps=300', 'validation.metric=loss'))
     typed = build_job(job, OPTIONS, Search(space=space, trials=20, parallel=4))
     assert isinstance(typed, HyperparameterTuningJob)
     document = json.loads(to_json(typed))
@@ -114,7 +102,7 @@ def test_a_search_has_the_fields_of_its_space() -> None:
 def test_a_search_needs_evaluations() -> None:
     search = Search(space={'model.channels': Range(8, 32)}, trials=2, parallel=1)
     with pytest.raises(UserError, match=r'validation\.every_steps must be above 0 for a search'):
-        build_job(_job('l4'), OPTIONS, search)
+        build_job(training_job('l4'), OPTIONS, search)
 
 
 @pytest.mark.parametrize(
