@@ -8,6 +8,8 @@ from catalog.formats import bson_document, tfrecord
 HEAD_BYTES = 512
 
 GZIP = b'\x1f\x8b'
+PARQUET = b'PAR1'
+TEXT = 'text'  # the name of a format that may be a list
 
 _PHOTOS = 'photos are read from a folder DIR/CATEGORY/..., or from a list (.csv, .parquet)'
 _EXPORT = 'export the products with mongodump'
@@ -33,7 +35,7 @@ _KINDS = (
         'an archive of mongodump',
         'run mongodump without --archive, or mongorestore --archive and then mongodump',
     ),
-    (b'PAR1', 'a Parquet file', 'a list of photos has a name that ends with .parquet'),
+    (PARQUET, 'a Parquet file', 'a list of photos has a name that ends with .parquet'),
     (b'\xff\xd8\xff', 'a JPEG image', _PHOTOS),
     (b'\x89PNG\r\n\x1a\n', 'a PNG image', _PHOTOS),
     (b'GIF8', 'a GIF image', _PHOTOS),
@@ -100,7 +102,7 @@ def recognize(head: bytes) -> tuple[str, str] | None:
             'as CSV',
         )
     if head.startswith(_MARKS) or _is_text(text):
-        return 'text', 'a list of photos has a name that ends with .csv'
+        return TEXT, 'a list of photos has a name that ends with .csv'
     return None if _may_be_bson(head) else _recognize_ambiguous(head)
 
 

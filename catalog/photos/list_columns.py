@@ -9,7 +9,9 @@
 | `group` | only by `--fields` | what products share that must be in one split |
 
 Names are compared without case, and without spaces, `-` and `_`. A column is of integers (also
-`7.0`) if all its cells are and none has leading zeros; otherwise it is text.
+`7.0`) if all its cells are and none has leading zeros; otherwise it is text. Numbers that have lost
+digits, as spreadsheets and floating-point columns do to long ids, are errors: they would make one
+product of several.
 """
 
 import difflib
@@ -38,6 +40,8 @@ _OPTIONAL = ('split', 'group')  # read only under a name that the user gave
 
 _URL = re.compile('(?!gs:|file:)[a-z][a-z0-9+.-]*://', re.IGNORECASE)
 _DRIVE = re.compile(r'[a-z]:[/\\]', re.IGNORECASE)
+_SHORTENED = r'^[+-]?[0-9]+([.,][0-9]+)?[Ee]\+[0-9]{2,}$'  # as spreadsheets show long numbers
+_EXACT_BITS = {16: 11, 32: 24, 64: 53}  # of integers, in floating-point numbers by their bits
 
 
 def choose(found: Sequence[str], names: Mapping[str, str], *, path: str) -> dict[str, str]:
@@ -64,9 +68,11 @@ def choose(found: Sequence[str], names: Mapping[str, str], *, path: str) -> dict
         if given is not None and given in found:
             hits = [given]
         if len(hits) > 1 or (hits and list(found).count(hits[0]) > 1):
+            different = list(dict.fromkeys(map(repr, hits)))
+            several = ' and '.join(different) if len(different) > 1 else f'{different[0]} twice'
             raise UserError(
-                f'{path}: a column must be there once, got {hits[0]!r} twice; rename one of them '
-                f'or use --fields={ours}=COLUMN'
+                f'{path}: a column must be there once, got {several}; rename one of them or use '
+                f'--fields={ours}=COLUMN'
             )
         if not hits and given is not None:
             near = difflib.get_close_matches(given, found, 1)
@@ -123,7 +129,7 @@ def convert(
         if name == 'path':
             columns[name] = _path_column(column, path=path)
         else:
-            columns[name] = _id_column(column, name, path=path)
+            columns[name] = _id_column(column, name, rows, path=path)
     table = pa.table(columns)
     kept = np.arange(table.num_rows)
     if table.num_rows and table['path'].null_count:
@@ -147,32 +153,43 @@ def _path_column(column: Any, *, path: str) -> Any:
     import pyarrow as pa
     from pyarrow import compute
 
-    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
-        return column.cast(pa.list_(pa.large_string()))
-    if not (_is_text(column.type) or pa.types.is_null(column.type)):
-        raise UserError(f'{path}: the column path must be text, got {column.type}')
+    kind = column.type
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    if not (_is_text(kind.value_type if is_list else kind) or pa.types.is_null(kind)):
+        raise UserError(f'{path}: the column path must be text or lists of text, got {kind}')
+    if is_list:
+        empty = compute.equal(compute.list_value_length(column), 0)
+        column = column.cast(pa.list_(pa.large_string()))
+        return compute.if_else(empty, pa.scalar(None, column.type), column)
     column = _stripped(column)
     if compute.any(compute.match_substring(column, '|')).as_py():
         return compute.split_pattern(column, '|').cast(pa.list_(pa.large_string()))
     return column
 
 
-def _id_column(column: Any, name: str, *, path: str) -> Any:
+def _id_column(column: Any, name: str, rows: npt.NDArray[np.int64], *, path: str) -> Any:
     """Returns ids as int64 if all of them are integers, else as text."""
     import pyarrow as pa
     from pyarrow import compute
 
     kind = column.type
-    if pa.types.is_integer(kind) or pa.types.is_null(kind):
-        return column.cast(pa.int64())
     if pa.types.is_floating(kind):
         column = compute.if_else(compute.is_nan(column), pa.scalar(None, kind), column)
-        if compute.all(compute.equal(compute.floor(column), column)).as_py() is not False:
+        limit = pa.scalar(2.0 ** _EXACT_BITS[kind.bit_width])
+        lost = compute.greater_equal(compute.abs(column.cast(pa.float64())), limit)
+        _check_digits(column, lost, name, rows, path=path)
+    if pa.types.is_primitive(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind):
+        if pa.types.is_temporal(kind) or pa.types.is_boolean(kind):
+            raise UserError(f'{path}: the column {name} must be integers or text, got {kind}')
+        try:
             return column.cast(pa.int64())
-        return column.cast(pa.large_string())
+        except pa.ArrowInvalid:  # not all are integers of 64 bits
+            return column.cast(pa.large_string())
     if not _is_text(kind):
         raise UserError(f'{path}: the column {name} must be integers or text, got {kind}')
     column = _stripped(column)
+    lost = compute.match_substring_regex(column, _SHORTENED)
+    _check_digits(column, lost, name, rows, path=path)
     # With leading zeros, it is text: `007` is another product than `7`.
     are_integers = compute.match_substring_regex(column, r'^-?(0|[1-9][0-9]{0,17})(\.0+)?$')
     if compute.all(are_integers).as_py() is False:
@@ -180,10 +197,28 @@ def _id_column(column: Any, name: str, *, path: str) -> Any:
     return compute.replace_substring_regex(column, r'\.0+$', '').cast(pa.int64())
 
 
+def _check_digits(
+    column: Any, lost: Any, name: str, rows: npt.NDArray[np.int64], *, path: str
+) -> None:
+    """Checks that no cell has lost digits, so that different ids would be one."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    first = compute.index(lost, pa.scalar(value=True)).as_py()
+    if first >= 0:
+        raise UserError(
+            f'{path}: the column {name} must have complete numbers, but row {rows[first]} has '
+            f'{column[first].as_py()!r}, which has lost digits; format the column as text, and '
+            'save it again'
+        )
+
+
 def _is_text(kind: Any) -> bool:
     import pyarrow as pa
 
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    # Some writers do not mark the text of Parquet files as text.
+    is_binary = pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+    return bool(is_binary or pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _stripped(column: Any) -> Any:

@@ -1,9 +1,9 @@
 """Reads a list of photos, CSV or Parquet, within a limit of memory.
 
 Sizes are checked before anything is unpacked: a Parquet file of some KB may unpack to many GB, and
-a CSV file may consist of one line. CSV may have commas, semicolons or tabs between its fields, and
-is UTF-8, UTF-16 with a byte order mark, or else Windows-1252. What the cells mean is documented in
-`catalog.photos.list_columns`.
+a CSV file may consist of one line. CSV may have commas, semicolons, tabs or `|` between its fields,
+and is UTF-8, UTF-16 with a byte order mark, or else Windows-1252. What the cells mean is documented
+in `catalog.photos.list_columns`.
 """
 
 import codecs
@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from catalog import storage
 from catalog.errors import UserError
+from catalog.formats import containers
 from catalog.photos import list_columns
 from catalog.photos.confined import Rules
 
@@ -61,6 +62,7 @@ def read(path: str, rules: Rules, names: Mapping[str, str] | None = None) -> Pho
 
     try:
         with _open(path, rules) as file:
+            _check_format(file, path)
             if path.lower().endswith('.parquet'):
                 found = _read_parquet(file, path, rules, names or {})
             else:
@@ -72,7 +74,9 @@ def read(path: str, rules: Rules, names: Mapping[str, str] | None = None) -> Pho
         if 'straddling' in message:
             message = f'a line of more than {_LINE_BYTES} bytes; is a quote not closed?'
         elif 'Empty CSV file' in message:
-            message = 'an empty file'
+            message = 'no rows'
+        elif 'magic bytes not found' in message:
+            message = 'a truncated Parquet file; get it again'
         raise UserError(f'{path}: must be a list of photos, got: {message}') from error
 
 
@@ -98,21 +102,46 @@ def _open(path: str, rules: Rules) -> Iterator[Any]:
         os.close(file)
 
 
+def _check_format(file: Any, path: str) -> None:
+    """Checks that a list is not in another format than its name says, by its first bytes."""
+    head = file.read(containers.HEAD_BYTES)
+    if not head:
+        raise UserError(f'{path}: must be a list of photos, got: an empty file')
+    name, remedy = containers.recognize(head) or ('', '')
+    if head.startswith(containers.GZIP):
+        remedy = 'unpack it first'
+    is_parquet = path.lower().endswith('.parquet')
+    if is_parquet and not head.startswith(containers.PARQUET):
+        raise UserError(
+            f'{path}: must be Parquet, as its name says, got {name or "another format"}'
+            f'{remedy and "; "}{remedy}'
+        )
+    if name and name != containers.TEXT and not is_parquet:
+        raise UserError(f'{path}: must be a list of photos, got {name}; {remedy}')
+    if not is_parquet and not _is_utf16(head) and b'\0' in head.partition(b'\n')[0]:
+        raise UserError(_describe_encoding(path))
+    file.seek(0)
+
+
 def _read_csv(file: Any, path: str, rules: Rules, names: Mapping[str, str]) -> PhotoList:
     encoding = _encoding(file)
     try:
         return _read_decoded(file, encoding, path, rules, names)
     except UnicodeDecodeError as error:
-        raise UserError(
-            f'{path}: must be UTF-8, UTF-16 with a byte order mark or Windows-1252, got another '
-            'encoding; save it as "CSV UTF-8"'
-        ) from error
+        raise UserError(_describe_encoding(path)) from error
+
+
+def _describe_encoding(path: str) -> str:
+    return (
+        f'{path}: must be UTF-8, UTF-16 with a byte order mark or Windows-1252, got another '
+        'encoding; save it as "CSV UTF-8"'
+    )
 
 
 def _encoding(file: Any) -> str:
     """Returns the encoding of a CSV file, from all of its bytes."""
     file.seek(0)
-    if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+    if _is_utf16(file.read(4)):
         return 'utf-16'
     file.seek(0)
     decoder = codecs.getincrementaldecoder('utf-8')()
@@ -123,6 +152,12 @@ def _encoding(file: Any) -> str:
     except UnicodeDecodeError:
         return 'cp1252'
     return 'utf-8'
+
+
+def _is_utf16(head: bytes) -> bool:
+    """Returns whether text begins with a byte order mark of UTF-16, and none of UTF-32."""
+    marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    return head.startswith(marks) and not head.startswith(codecs.BOM_UTF32_LE)
 
 
 def _read_decoded(
@@ -207,7 +242,7 @@ def _join(batches: list[Any]) -> Any:
 def _separator(head: bytes, encoding: str) -> tuple[str, int]:
     """Returns the character between the fields, and the number of lines before the header.
 
-    It is the most frequent of three in the header outside of quotes. A line such as `sep=;`, which
+    It is the most frequent of four in the header outside of quotes. A line such as `sep=;`, which
     Excel reads and other programs write for it, names the separator.
     """
     lines = head.decode(encoding, errors='replace').removeprefix('\ufeff').splitlines()
@@ -216,7 +251,7 @@ def _separator(head: bytes, encoding: str) -> tuple[str, int]:
     if first.lower().startswith('sep=') and len(first) == len('sep=;'):
         return first[-1], blank + 1
     unquoted = ''.join(first.split('"')[::2])
-    return max(',;\t', key=unquoted.count), blank
+    return max(',;\t|', key=unquoted.count), blank
 
 
 def _read_parquet(file: Any, path: str, rules: Rules, names: Mapping[str, str]) -> PhotoList:

@@ -234,3 +234,40 @@ def test_a_split_that_is_not_named_is_noted(tmp_path: Path) -> None:
     note = f'the column Split of {path} is not used; --fields=split=Split uses it'
     assert list_file.read(str(path), Rules()).notes == (note,)
     assert list_file.read(str(path), Rules(), {'split': 'Split'}).notes == ()
+
+
+@pytest.mark.parametrize(
+    ('name', 'data', 'error'),
+    [
+        ('list.csv', b'', 'must be a list of photos, got: an empty file'),
+        ('list.csv', b'path,category', 'must be a list of photos, got: no rows'),
+        ('list.csv', b'<!DOCTYPE html><p>sign in', 'got an HTML page; the download failed'),
+        ('list.csv', b'{"path": "1.jpg"}\n', 'got JSON text'),
+        ('list.csv', b'PAR1', 'got a Parquet file; a list of photos has a name that ends with'),
+        ('list.csv', b'\x1f\x8b\x08\0', 'got a gzip file; unpack it first'),
+        ('list.csv', 'path\n1.jpg\n'.encode('utf-16-le'), 'got another encoding; save it as'),
+        ('list.csv', '\ufeffpath\n1.jpg\n'.encode('utf-32-le'), 'got another encoding'),
+        (
+            'list.parquet',
+            b'path,category\n1.jpg,7\n',
+            'must be Parquet, as its name says, got text',
+        ),
+        ('list.parquet', b'PAR1 and no end', 'got: a truncated Parquet file; get it again'),
+    ],
+)
+def test_a_file_that_is_no_list_is_named(
+    name: str, data: bytes, error: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(data)
+    with pytest.raises(UserError) as raised:
+        list_file.read(str(path), Rules())
+    assert str(raised.value).startswith(f'{path}: ')
+    assert error in str(raised.value)
+
+
+def test_fields_may_be_separated_by_bars(tmp_path: Path) -> None:
+    path = tmp_path / 'list.csv'
+    path.write_text('path|category|note\n1.jpg|7|red, new\n')
+    table = list_file.read(str(path), Rules()).table
+    assert table.to_pylist() == [{'path': '1.jpg', 'category': 7}]
