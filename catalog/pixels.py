@@ -42,6 +42,7 @@ _DECODER_ERRORS = (
     struct.error,
 )
 _ADDRESS = re.compile(r' ?<_io\.\w+ object at \w+>')  # differs in every run
+_SHORT_SAMPLES = {'L;2': 3, 'L;4': 15}  # the largest sample, by how Pillow calls the layout
 _WEBP_ANIMATION, _WEBP_ALPHA = 0x02, 0x10  # flags of the chunk VP8X
 
 _TRANSPOSITIONS = {
@@ -202,12 +203,22 @@ def _rgb(picture: Image.Image) -> Image.Image:
         return _from_numbers(picture, transparent)
     if isinstance(transparent, tuple) and _has_16_bits(picture):
         picture.info['transparency'] = tuple(value >> 8 for value in transparent)
+    if isinstance(transparent, int) and (most := _SHORT_SAMPLES.get(_layout(picture))):
+        picture.info['transparency'] = (
+            (transparent & most) * 255 // most
+        )  # as Pillow scales samples
     if transparent is None and picture.mode not in ('RGBA', 'LA', 'PA', 'RGBa', 'La'):
         return picture.convert('RGB')
     visible = picture.convert('RGBA')
     ground = Image.new('RGB', visible.size, 'white')
     ground.paste(visible.convert('RGB'), mask=visible.getchannel('A'))  # rounds exactly
     return ground
+
+
+def _layout(picture: Image.Image) -> str:
+    """Returns how Pillow calls the layout of the samples of a PNG."""
+    tile = picture.info['tile']
+    return str(tile[3]) if tile else ''
 
 
 def _has_16_bits(picture: Image.Image) -> bool:
@@ -223,7 +234,8 @@ def _from_numbers(picture: Image.Image, transparent: object) -> Image.Image:
     numbers = np.asarray(picture)
     if picture.mode == 'F':
         numbers = np.nan_to_num(numbers, nan=0)
-        scaled = np.rint(np.clip(numbers * (255 if numbers.max() <= 1 else 1), 0, 255))
+        top = 1 if numbers.max() <= 1 else 255
+        scaled = np.rint(np.clip(numbers, 0, top) * (255 // top))
     else:
         wide = numbers.dtype.itemsize > 2 and numbers.max() > 0xFFFF
         scaled = np.maximum(numbers, 0) >> (23 if wide else 8)  # int32 has 31 bits

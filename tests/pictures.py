@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -38,6 +39,23 @@ def save(image: Image.Image, form: str, **options: object) -> bytes:
     file = io.BytesIO()
     image.save(file, form, **options)
     return file.getvalue()
+
+
+def grey_png(samples: np.ndarray, *, bits: int, transparent: int) -> bytes:
+    """A grey PNG of 2 or 4 bits with a transparent sample, which Pillow does not write."""
+    rows, columns = samples.shape
+    parts = samples.reshape(rows, -1, 8 // bits)
+    packed = (parts << np.arange(8 - bits, -1, -bits)).sum(axis=2).astype(np.uint8)
+    chunks = {
+        b'IHDR': struct.pack('>IIBBBBB', columns, rows, bits, 0, 0, 0, 0),
+        b'tRNS': struct.pack('>H', transparent),
+        b'IDAT': zlib.compress(b''.join(b'\0' + row.tobytes() for row in packed)),
+        b'IEND': b'',
+    }
+    return b'\x89PNG\r\n\x1a\n' + b''.join(
+        struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
+        for kind, data in chunks.items()
+    )
 
 
 def exif(orientation: int, *, order: str = '>') -> bytes:
@@ -98,6 +116,11 @@ def lossless() -> Iterator[tuple[str, bytes, np.ndarray]]:
     hidden = grey()
     hidden[HEIGHT // 2 :, WIDTH // 2 :] = 255
     yield 'png L tRNS', save(levels, 'PNG', transparency=LEVELS[3]), hidden
+    for depth, samples in ((2, (0, 1, 2, 3)), (4, (1, 5, 9, 12))):
+        data = grey_png(quadrants(samples), bits=depth, transparent=samples[2])
+        shown = tuple(255 * sample // (2**depth - 1) for sample in samples)
+        pixels = quadrants((*shown[:2], 255, shown[3]))[..., np.newaxis].repeat(3, axis=2)
+        yield f'png L tRNS {depth}-bit', data, pixels
     yield 'png RGBA', save(rgba, 'PNG'), on_white
     yield 'png LA', save(la, 'PNG'), grey_on_white
     yield 'png I;16', save(deep, 'PNG'), grey()

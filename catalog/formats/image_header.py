@@ -6,7 +6,7 @@ PNG: ISO/IEC 15948. GIF: GIF89a. WebP: RFC 9649. BMP: BITMAPINFOHEADER.
 import struct
 from typing import Literal, NamedTuple, get_args
 
-from catalog.formats import jpeg, other_headers
+from catalog.formats import containers, jpeg, other_headers
 from catalog.formats.bad_picture import BadPicture
 from catalog.formats.other_headers import OtherFormat
 
@@ -131,7 +131,9 @@ def _parse(data: bytes) -> Header:
         return Header('bmp', width, abs(height), 3)
     if other := other_headers.read_header(data):
         return Header(*other, channels=0)
-    raise BadPicture('not_a_picture', f'no known image format starts with {data[:4].hex()}')
+    known = containers.recognize(data[: containers.HEAD_BYTES])
+    got = known[0] if known else f'bytes that start with {data[:4].hex()}'
+    raise BadPicture('not_a_picture', f'an image must have a known format, got {got}')
 
 
 def _png(data: bytes) -> Header:
@@ -143,13 +145,16 @@ def _png(data: bytes) -> Header:
 
 
 def _check_palette(png: bytes) -> None:
-    """Checks that a palette comes before the data: Pillow draws an image without one in grey."""
+    """Checks that a palette comes first: Pillow draws an image without one in grey.
+
+    Transparency before it is used by some decoders, and ignored by others.
+    """
     at, kind = 33, b''  # behind IHDR
-    while kind not in (b'PLTE', b'IDAT'):
+    while kind not in (b'PLTE', b'tRNS', b'IDAT'):
         length, kind = struct.unpack_from('>I4s', png, at)
         at += 12 + length
-    if kind == b'IDAT' or length % 3 or not length:
-        raise BadPicture('corrupt', 'a PNG with palette indices must have a palette')
+    if kind != b'PLTE' or length % 3 or not length:
+        raise BadPicture('corrupt', 'a PNG with palette indices must begin with a palette')
 
 
 def _gif(data: bytes) -> Header:

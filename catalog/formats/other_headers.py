@@ -13,6 +13,7 @@ OtherFormat = Literal[
     'avif', 'jpeg2000', 'tiff', 'ppm', 'psd', 'ico', 'qoi', 'dds', 'sgi', 'sun', 'pcx', 'tga'
 ]  # fmt: skip
 
+_JPEG_XL = (b'\xff\x0a', b'\0\0\0\x0cJXL \r\n\x87\n')
 _TAG_BYTES = {3: 2, 4: 4, 16: 8}  # SHORT, LONG, LONG8
 _HEIC_BRANDS = frozenset(
     {b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'hevm', b'hevs', b'mif1', b'msf1'}
@@ -34,11 +35,13 @@ def read_header(data: bytes) -> OtherHeader | None:
     """Reads the header of an image. Returns None if no format is recognised.
 
     Raises:
-      BadPicture: `heic`, or `corrupt`.
+      BadPicture: `heic`, `corrupt`, or `unsupported`.
       struct.error, IndexError: If the header is truncated.
     """
     if data[4:8] == b'ftyp':
         return _isobmff(data)
+    if data.startswith(_JPEG_XL):
+        raise BadPicture('unsupported', 'a JPEG XL image: no decoder reads it; convert it to JPEG')
     if data.startswith((b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')):
         return _tiff(data)
     if data.startswith(b'\0\0\0\x0cjP  \r\n\x87\n'):

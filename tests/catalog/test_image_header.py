@@ -70,6 +70,9 @@ def test_format_size_and_channels_are_read_from_the_header(
         (b'\x89PNG\r\n\x1a\n' + bytes(8) + struct.pack('>IIBB', 0, 5, 8, 2), 'corrupt'),
         (indexed_png(), 'corrupt'),
         (indexed_png(chunk(b'PLTE', b'')), 'corrupt'),
+        (indexed_png(chunk(b'tRNS', b'\0'), chunk(b'PLTE', bytes(6))), 'corrupt'),
+        (b'\xff\x0a\x7f' + bytes(9), 'unsupported'),
+        (b'\0\0\0\x0cJXL \r\n\x87\n' + bytes(9), 'unsupported'),
         (indexed_png(chunk(b'PLTE', bytes(7))), 'corrupt'),
         (indexed_png(chunk(b'tEXt', bytes(7)))[:60], 'corrupt'),
     ],
@@ -78,6 +81,21 @@ def test_an_unusable_image_is_rejected_with_a_reason(data: bytes, reason: str) -
     with pytest.raises(BadPicture) as caught:
         read_header(data)
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ('data', 'got'),
+    [
+        (b'<!DOCTYPE html><p>not found', 'an HTML page'),
+        (b'{"error": "not found"}', 'JSON text'),
+        (b'%PDF-1.7 ', 'a PDF file'),
+        (b'\0\0\0\x18ftypisom\0\0\2\0isommp41', 'a HEIC or AVIF image, or a video'),
+        (b'none', 'bytes that start with 6e6f6e65'),
+    ],
+)
+def test_bytes_of_another_format_are_named(data: bytes, got: str) -> None:
+    with pytest.raises(BadPicture, match=f'an image must have a known format, got {got}$'):
+        read_header(data)
 
 
 def test_a_palette_may_follow_other_chunks() -> None:

@@ -107,7 +107,7 @@ REFUSED = {
     'bytes that are no picture': (
         '',
         {'image_bytes': _objects([b'none'])},
-        'no known image format starts with 6e6f6e65: convert it to JPEG',
+        'known format, got bytes that start with 6e6f6e65: convert it to JPEG',
     ),
     'a bomb': ('', {'image_bytes': _objects([PICTURE, _bomb()])}, '67108864 pixels, got 23000x'),
     'tiff': (
