@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from catalog import storage
 from catalog.errors import UserError
+from catalog.formats import containers
 from catalog.trees import csv_tree, google, ids, rows
 from catalog.trees.name_search import NameSearch
 
@@ -154,6 +155,9 @@ def parse_file(data: bytes, *, path: str) -> tuple[Categories, bytes]:
     without byte order mark and no blank lines. Otherwise, they are the same tree in that form.
     Raises as `load` does.
     """
+    known = containers.recognize(data[: containers.HEAD_BYTES])
+    if known and known[0] != containers.TEXT:
+        raise UserError(f'{path}: must be a category tree as text, got {known[0]}; save it as CSV')
     text = rows.decode(data, path=path)
     if google.recognize(text):
         found, canonical = google.parse(text, path=path), False

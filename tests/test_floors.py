@@ -39,7 +39,7 @@ ROOMS = {
         'manifest': 'categories errors shards storage typed_json',
         'atomic_folder': 'errors object_store storage',
         'digests': 'errors object_store storage',
-        'categories': 'errors storage trees',
+        'categories': 'errors formats storage trees',
         'trees': 'errors product_key terminal',
         'process': 'errors object_store storage terminal',
         'model_versions': 'errors',

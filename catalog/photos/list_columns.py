@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import UserError
+from catalog.trees import ids
 
 # Our names, each with other names that it is known by, the most certain first.
 _KNOWN_NAMES = {
@@ -40,7 +41,7 @@ _OPTIONAL = ('split', 'group')  # read only under a name that the user gave
 
 _URL = re.compile('(?!gs:|file:)[a-z][a-z0-9+.-]*://', re.IGNORECASE)
 _DRIVE = re.compile(r'[a-z]:[/\\]', re.IGNORECASE)
-_SHORTENED = r'^[+-]?[0-9]+([.,][0-9]+)?[Ee]\+[0-9]{2,}$'  # as spreadsheets show long numbers
+_SHORTENED = f'^{ids.SHORTENED_NUMBER}$'
 _EXACT_BITS = {16: 11, 32: 24, 64: 53}  # of integers, in floating-point numbers by their bits
 
 

@@ -8,8 +8,7 @@ from catalog.formats.bson_document import BadDocument
 from catalog.schema.fields import Fields
 
 _DOCUMENT, _ARRAY, _BINARY = 0x03, 0x04, 0x05
-_CATEGORY_TYPES = frozenset({0x01, 0x02, 0x10, 0x12, 0x13})
-_ID_TYPES = _CATEGORY_TYPES | {0x05, 0x07}
+_ID_TYPES = frozenset({0x01, 0x02, 0x05, 0x07, 0x10, 0x12, 0x13})
 _MOST_DEPTH = 2  # documents within the document
 _MOST_FIELDS = 100
 _CATEGORY_WORDS = ('categor', 'cat', 'class', 'label', 'taxonomy', 'leaf')  # the likeliest first
@@ -59,7 +58,7 @@ def _candidates(documents: Sequence[bytes], fields: Fields, *, labelled: bool) -
                 kept['_id'] = min(ids, key=_id_likelihood)
         categories: list[str] = [fields['category_id']]
         if labelled:
-            others = [name for name, kind, _ in found if kind in _CATEGORY_TYPES and name != '_id']
+            others = [name for name, kind, _ in found if kind in _ID_TYPES and name != '_id']
             categories += sorted(others, key=_likelihood)
         for category in categories:
             for imgs, picture in pictures:

@@ -46,12 +46,10 @@ def read_id(data: bytes, at: int, *, kind: int, name: str, text_ids: bool) -> Id
     number = read_integer(data, at, kind=kind, name=name)
     if number is not None:
         return Id(number, '')
-    if kind == _OBJECT_ID:
-        key, text = product_key.OBJECT_ID, data[at : at + 12].hex()
-    elif kind == _STRING:
+    if kind == _STRING:
         key, text = product_key.STRING, read_text(data, at, name=name)
-    elif kind == _BINARY and data[at + 4] in _UUID_SUBTYPES and _length(data, at) == 16:
-        key, text = product_key.UUID, str(uuid.UUID(bytes=data[at + 5 : at + 21]))
+    elif found := _read_reference(data, at, kind=kind):
+        key, text = found
     else:
         got = bson_document.type_name(kind)
         rule = 'must be an integer, string, ObjectId or UUID'
@@ -69,19 +67,33 @@ def read_id(data: bytes, at: int, *, kind: int, name: str, text_ids: bool) -> Id
     return Id(product_key.product_id(key, text), text)
 
 
+def _read_reference(data: bytes, at: int, *, kind: int) -> tuple[str, str] | None:
+    """Returns the kind of key and the text of an ObjectId or a UUID, or None if it is neither."""
+    if kind == _OBJECT_ID:
+        return product_key.OBJECT_ID, data[at : at + 12].hex()
+    if kind == _BINARY and data[at + 4] in _UUID_SUBTYPES and _length(data, at) == 16:
+        return product_key.UUID, str(uuid.UUID(bytes=data[at + 5 : at + 21]))
+    return None
+
+
 def read_category(data: bytes, at: int, *, kind: int, name: str) -> int | str:
     """Reads a category: an integer, or a text that the tree resolves.
 
+    An ObjectId or a UUID, which refers to a document of another collection, is its text.
+
     Raises:
-      BadDocument: `wrong_type` if it is neither.
+      BadDocument: `wrong_type` if it has another type.
     """
     number = read_integer(data, at, kind=kind, name=name)
     if number is not None:
         return number
     if kind == _STRING:
         return read_text(data, at, name=name)
+    if found := _read_reference(data, at, kind=kind):
+        return found[1]
     got = bson_document.type_name(kind)
-    raise BadDocument('wrong_type', f'{name} must be an integer or a string, got {got}')
+    rule = 'must be an integer, string, ObjectId or UUID'
+    raise BadDocument('wrong_type', f'{name} {rule}, got {got}')
 
 
 def read_integer(data: bytes, at: int, *, kind: int, name: str) -> int | None:

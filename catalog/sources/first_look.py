@@ -22,6 +22,7 @@ _MOST_DOCUMENTS = 2_000
 _PROPOSED_FROM = 20  # documents
 _MOST_TYPES = 4  # different ones of a field, in a message
 
+_ID_TYPES = 'integer, string, ObjectId or UUID'
 _CONVERT = 'convert the fields, for example with a view of MongoDB, and export them again'
 
 
@@ -147,11 +148,11 @@ def _has_group(document: bytes, schema: Schema) -> bool:
 def _expected(fields: Fields, *, labelled: bool) -> str:
     """Returns the fields of a product, as `bson_fields.format_fields` shows them."""
     expected = {
-        fields['_id']: 'integer, string, ObjectId or UUID',
+        fields['_id']: _ID_TYPES,
         fields['imgs']: f'[{{{fields["picture"]}: binary}}]',
     }
     if labelled:
-        expected[fields['category_id']] = 'integer or string'
+        expected[fields['category_id']] = _ID_TYPES
     return bson_fields.format_fields(expected)
 
 

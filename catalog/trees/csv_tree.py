@@ -1,4 +1,7 @@
-"""Category trees as CSV: an id, then a column for each level, or one for the whole path."""
+"""Category trees as CSV: an id, then a column for each level, or one for the whole path.
+
+Or a table of nodes, each with the id of its parent.
+"""
 
 import csv
 import io
@@ -6,10 +9,11 @@ import re
 from collections.abc import Iterable, Sequence
 
 from catalog.errors import UserError
-from catalog.trees import rows
+from catalog.trees import parents, rows
 from catalog.trees.rows import MAX_LEVELS, Row
 
 _DELIMITERS = ',;\t|'
+_SEPARATOR_LINE = re.compile('sep=(.)', re.IGNORECASE)  # which Excel reads and programs write
 _ID_NAMES = ('categoryid', 'catid', 'id', 'code', 'categorycode', 'category', 'leafid', 'number')
 # A column for the whole path, with `>` between the names, or else `/` in the first ones.
 _PATH_NAMES = ('path', 'categorypath', 'fullpath', 'pathname', 'breadcrumb')
@@ -49,14 +53,15 @@ def parse(text: str, *, path: str) -> tuple[list[Row], bool]:
       UserError: With the line number, if the file is not such a tree.
     """
     first = next((line for line in text.splitlines() if line.strip(' ,;\t|')), '')
-    delimiter = max(_DELIMITERS, key=first.count)
+    named = _SEPARATOR_LINE.fullmatch(first)
+    delimiter = named[1] if named else max(_DELIMITERS, key=first.count)
     reader = csv.reader(io.StringIO(text, newline=''), delimiter=delimiter, strict=True)
     lines: list[tuple[int, list[str]]] = []
     columns: list[str] | None = None
     blank = False
     try:
         for cells in reader:
-            if not any(cell.strip() for cell in cells):
+            if not any(cell.strip() for cell in cells) or (named and reader.line_num == 1):
                 blank = True
             elif columns is None:
                 columns = cells
@@ -69,7 +74,9 @@ def parse(text: str, *, path: str) -> tuple[list[Row], bool]:
     if columns is None:
         _check_header([], path=path, line=1)
     names = columns or []
-    if len(names) == 2:
+    if nodes := parents.find_columns([_form(name) for name in names], _ID_NAMES):
+        lines = parents.join_paths(lines, nodes, path=path)
+    elif len(names) == 2:
         lines = _split_paths(lines, _form(names[1]))
     found = [rows.row(cells[0], cells[1:], path=path, line=line) for line, cells in lines]
     canonical = delimiter == ',' and not blank and names == header(len(names) - 1)
@@ -84,11 +91,14 @@ def _check_header(cells: list[str], *, path: str, line: int) -> None:
     numbered = levels == [*range(1, len(levels) + 1)]
     named = all(_LEVEL_WORD.fullmatch(name) for name in names[1:])
     named = named or (len(levels) == 1 and names[1] in _PATH_NAMES)
+    if parents.find_columns(names, _ID_NAMES):
+        return
     if few and names[0] in _ID_NAMES and (numbered or named):
         return
     raise UserError(
         f'{path}, line {line}: the header must be category_id,category_level1,… with 1 to '
-        f'{MAX_LEVELS} levels, got {",".join(cells)!a}; one column for all is category_id,path'
+        f'{MAX_LEVELS} levels, got {",".join(cells)!a}; one column for all is category_id,path, '
+        'and a table of nodes category_id,parent_id,name'
     )
 
 

@@ -8,7 +8,9 @@ from catalog.errors import UserError
 from catalog.trees.rows import Row
 
 _INTEGER = re.compile(r'([+-]?[0-9]+)(\.0+)?')  # spreadsheets write 7 as 7.0
+_OBJECT_ID = re.compile(r'ObjectId\(["\']?([0-9a-f]{24})["\']?\)')  # as mongoexport writes it
 _NUMBER_LIKE = re.compile(r'[-+0-9_.,\' ]+')
+SHORTENED_NUMBER = r'[+-]?[0-9]+(?:[.,][0-9]+)?[Ee]\+[0-9]{2,}'  # as spreadsheets show long ones
 _MAX_CODE = 256  # characters
 _RULE_64_BITS = 'fit in 64 bits, or be a code with a letter'
 
@@ -20,8 +22,9 @@ def parse_integer(text: str) -> int | None:
 
 
 def normalize_code(text: str) -> str:
-    """Returns a code in the form in which codes compare."""
-    return product_key.normalize(text.strip())
+    """Returns a code in the form in which codes compare; that of an ObjectId is its digits."""
+    object_id = _OBJECT_ID.fullmatch(text.strip())
+    return object_id[1] if object_id else product_key.normalize(text.strip())
 
 
 def code_number(code: str) -> int:
@@ -48,6 +51,9 @@ def parse_ids(rows: Sequence[Row], *, path: str) -> tuple[list[int], tuple[str, 
         mixed = len(numbers) > numbers.count(None)
         if mixed and integer is None and _NUMBER_LIKE.fullmatch(code):
             raise _error(row, 'be an integer, as others of this file', row.id, path=path)
+        if re.fullmatch(SHORTENED_NUMBER, code):
+            rule = 'be complete, so formatted as text'
+            raise _error(row, rule, row.id, path=path, more=', which has lost digits')
         if not 1 <= len(code) <= _MAX_CODE:
             raise _error(row, f'have 1 to {_MAX_CODE} characters', row.id, path=path)
     _check_unique(rows, codes, path=path)

@@ -52,9 +52,14 @@ def decode(data: bytes, *, path: str) -> str:
     """Returns the text of a file in UTF-8, or in UTF-16 with a byte order mark.
 
     Raises:
-      UserError: With the line, if the file is in another encoding.
+      UserError: With the line, if the file is in another encoding, or is no text.
     """
     encoding = 'utf-16' if data.startswith((b'\xff\xfe', b'\xfe\xff')) else 'utf-8-sig'
+    if encoding != 'utf-16' and b'\0' in data:
+        raise UserError(
+            f'{path}: must be text in UTF-8, or in UTF-16 with a byte order mark, got binary data; '
+            'save it as CSV'
+        )
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:

@@ -129,9 +129,10 @@ def test_a_dump_of_another_schema_ends_the_job_before_the_scan_in_one_line(
     assert code == 2
     assert error == (
         f'error: {path}: must contain products {{_id: integer, string, ObjectId or UUID, imgs: '
-        '[{picture: binary}], category_id: integer or string}, got 200 documents without a usable '
-        'one, {_id: string, images: [], category_id: int32}: a product must have pictures, got '
-        'none; convert the fields, for example with a view of MongoDB, and export them again'
+        '[{picture: binary}], category_id: integer, string, ObjectId or UUID}, got 200 documents '
+        'without a usable one, {_id: string, images: [], category_id: int32}: a product must '
+        'have pictures, got none; convert the fields, for example with a view of MongoDB, and '
+        'export them again'
     )
     assert not (tmp_path / 'out').exists()
 

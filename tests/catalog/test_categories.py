@@ -73,7 +73,6 @@ def test_a_parent_is_identified_by_its_path() -> None:
             b'# Google_Product_Taxonomy_Version: 1\nA > B\n1 - C > D',
             "line 3: a line of Google's taxonomy must be 'NAME > NAME, without an id' as the first",
         ),
-        (b'id,name,parent_id\n1,A,\n', "levels, got 'id,name,parent_id'; one column for all is"),
         (b'id,name,products\n1,A,7\n', "levels, got 'id,name,products'; one column for all is"),
         (b'1 - A >  > B\n', 'line 1: a name must not be empty'),
         (('1 - ' + ' > '.join('ABCDEFGHI')).encode(), 'a category must have 1 to 8 names, got 9'),
@@ -89,6 +88,19 @@ def test_a_parent_is_identified_by_its_path() -> None:
         (b'1,A,B,C\n', 'line 1: the header must be category_id,category_level1'),
         (b'', 'line 1: the header must be'),
         (HEADER.encode(), 'must contain at least one category'),
+        (HEADER.encode('utf-16-le'), 'must be text in UTF-8, or in UTF-16 with a byte order mark'),
+        (b'PK\x03\x04' + bytes(40), 'must be a category tree as text, got a zip archive; save it'),
+        (b'[{"id": 7}]', 'must be a category tree as text, got JSON text; save it as CSV'),
+        (b'id,name\n1.2E+12,A\n', "got '1.2E+12', which has lost digits"),
+        (
+            b'id,parent_id,name\n1,3,A\n3,1,B\n',
+            "line 2: a category must not be its own parent, got '",
+        ),
+        (b'id,parent_id,name\n1,1,A\n', "line 2: a category must not be its own parent, got '1'"),
+        (
+            b'id,parent_id,name\n1,,A\n2,9,B\n',
+            'line 3: the parent of a category must be in the file',
+        ),
     ],
 )
 def test_an_invalid_file_is_an_error_with_its_line(data: bytes, message: str) -> None:
@@ -126,6 +138,7 @@ def test_a_tree_has_one_to_eight_levels(levels: int) -> None:
         TREE.replace('\n', '\n\n').encode(),
         TREE.replace('\n', '\n,,,\n').encode(),
         ('\n' + TREE).encode(),
+        ('sep=,\n' + TREE).encode(),
         TREE.replace('category_', '').encode(),
         TREE.replace('category_level', 'L').replace('category_id', ' Code').encode(),
         TREE.replace('category_level', 'Level ').replace('category_id', 'Category ID').encode(),
@@ -167,6 +180,27 @@ def test_a_tree_has_paths_in_one_column_or_levels_with_words(
     assert tree.names == names
     assert tree.ids.tolist() == [1, 2]
     assert categories.parse(written, path='category_names.csv').names == names
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        'id,parent_id,name\n1,,A\n2,1.0,B\n3,2.0,C\n',
+        'Name;ID;slug;Parent\nA;1;a;0\nB;2;b;1\nC;3;c;2\n',
+        'category_id,category_name,parent_category_id\n1,A,NULL\n2,B,1\n3,C,2\n',
+    ],
+)
+def test_a_table_of_nodes_with_parents_is_a_tree(text: str) -> None:
+    tree = categories.parse(text.encode(), path='tree.csv')
+    assert tree.ids.tolist() == [1, 2, 3]
+    assert tree.names == (('A',), ('A', 'B'), ('A', 'B', 'C'))
+
+
+def test_object_ids_are_codes_as_mongoexport_writes_them() -> None:
+    rows = ('5f' * 12, f'ObjectId({"6e" * 12})')
+    tree = categories.parse(f'_id,name\n{rows[0]},A\n{rows[1]},B\n'.encode(), path='tree.csv')
+    assert tree.codes == ('5f' * 12, '6e' * 12)
+    assert tree.find_id('6e' * 12) == tree.find_id(rows[1]) == 1
 
 
 def test_googles_taxonomy_without_ids_has_its_paths_as_codes() -> None:

@@ -38,6 +38,19 @@ def test_keys_may_be_in_any_order_and_numbers_of_either_width(fields: SON) -> No
     assert pictures_of(data, product) == [b'first', b'second picture']
 
 
+@pytest.mark.parametrize(
+    ('value', 'text'),
+    [
+        ('shoes', 'shoes'),
+        (ObjectId('5f' * 12), '5f' * 12),
+        (Binary(bytes(range(16)), 4), '00010203-0405-0607-0809-0a0b0c0d0e0f'),
+    ],
+)
+def test_a_category_may_be_a_text_or_refer_to_a_document(value: object, text: str) -> None:
+    product = product_document.parse(bson.encode({'_id': 7, 'imgs': IMGS, 'category_id': value}))
+    assert (product.category, product.category_id) == (text, None)
+
+
 def test_the_category_is_optional() -> None:
     assert product_document.parse(bson.encode({'_id': 7, 'imgs': IMGS})).category_id is None
 
