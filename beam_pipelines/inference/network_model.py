@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog import pixels
-from catalog.categories import Categories
 from catalog.model_folders.version_folder import VersionFolder
 from catalog.networks import opening, spec
 
@@ -21,24 +20,9 @@ class NetworkModel:
         Raises:
           UserError: If a file is damaged, or the runtime is not installed.
         """
-        self._folder = folder
+        self.folder = folder
         self._spec = spec.read(folder.path)
         self._network = opening.open_network(folder.path, self._spec)
-
-    @property
-    def tree(self) -> Categories:
-        """The category tree."""
-        return self._folder.tree
-
-    @property
-    def threshold(self) -> float:
-        """Summed confidence from which a level is trusted."""
-        return self._folder.threshold
-
-    @property
-    def most_common(self) -> tuple[int | str, float]:
-        """The most frequent category and its share."""
-        return self._folder.most_common
 
     def decode(self, pictures: Sequence[bytes]) -> npt.NDArray[np.uint8]:
         """Decodes pictures: string [N] -> uint8 [N, H, W, 3].

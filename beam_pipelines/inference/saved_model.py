@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from catalog.categories import Categories
 from catalog.errors import UserError
 from catalog.formats.bad_picture import BadPicture
 from catalog.model_folders.literal_path import literal_path
@@ -23,7 +22,7 @@ class SavedModel:
         Raises:
           UserError: If it was exported by an older version.
         """
-        self._folder = folder
+        self.folder = folder
         with literal_path(folder.path) as readable:
             self._loaded = tf.saved_model.load(readable)
         if not hasattr(self._loaded, 'product_probabilities') or not hasattr(
@@ -33,21 +32,6 @@ class SavedModel:
                 f'{folder.path}: was exported by an older version of trainer.export; export it '
                 'again'
             )
-
-    @property
-    def tree(self) -> Categories:
-        """The category tree."""
-        return self._folder.tree
-
-    @property
-    def threshold(self) -> float:
-        """Summed confidence from which a level is trusted."""
-        return self._folder.threshold
-
-    @property
-    def most_common(self) -> tuple[int | str, float]:
-        """The most frequent category and its share."""
-        return self._folder.most_common
 
     def decode(self, pictures: Sequence[bytes]) -> Any:
         """Decodes pictures: string [N] -> uint8 [N, H, W, 3], a tensor.

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable, Sequence
 
 import apache_beam as beam
@@ -49,6 +50,25 @@ class Ending(enum.Enum):
     def runs_later(self) -> bool:
         """Whether workers write after this process has ended."""
         return self in (Ending.TEMPLATE, Ending.SUBMITTED, Ending.LEFT)
+
+
+def check_start(arguments: Sequence[str], *, inputs: Sequence[str], output: str) -> None:
+    """Checks a command before it reads anything, and prepares how this process reports errors.
+
+    Args:
+      arguments: Beam's command line arguments.
+      inputs: Paths, globs, or addresses of a database.
+      output: Folder of what the job writes.
+
+    Raises:
+      UserError: If the runner lacks an argument, or its workers would not reach a path.
+    """
+    if is_local(arguments):
+        # The exception that ends a thread of Beam's is part of the error that ends the run. Printed
+        # by the thread too, it might appear after that error.
+        threading.excepthook = lambda arguments: None
+    checks.check_options(arguments)
+    checks.check_paths(arguments, inputs=inputs, output=output)
 
 
 def run(

@@ -25,20 +25,17 @@ Flags that are not listed here are passed to Beam (--runner, --direct_num_worker
 is unknown to Beam too is an error. Without --runner, the job runs on this machine.
 """
 
-import threading
 import time
 
 from absl import flags
 
-from beam_pipelines.dataflow import checks
 from beam_pipelines.local import arguments, runner
 from beam_pipelines.predict import opening, running, summary
 from beam_pipelines.predict.job import Job
 from beam_pipelines.predict.options import PredictOptions
 from beam_pipelines.scan import rejected_pieces
 from catalog import command_line
-from catalog.inputs.options import SourceOptions, parse_fields
-from catalog.predictions.columns import Columns
+from catalog.predictions import row_flags
 from catalog.predictions.formats import FORMATS
 from catalog.source_flags import definitions
 from catalog.sources import mongo_read
@@ -46,6 +43,7 @@ from catalog.sources import mongo_read
 _DEFAULTS = PredictOptions()
 
 flags.adopt_module_key_flags(definitions)
+flags.adopt_module_key_flags(row_flags)
 
 _MODEL = flags.DEFINE(
     command_line.PATH, 'model', None, 'Version folder of an exported model.', required=True
@@ -63,14 +61,6 @@ _OUTPUT = flags.DEFINE(
 _FORMAT = flags.DEFINE_enum('format', 'csv', FORMATS, 'Format of the files of rows.')
 _SHARDS = flags.DEFINE_integer(
     'shards', _DEFAULTS.shards, 'Number of files of rows; 0: one for each 8 GiB of the source.'
-)
-_TOP_K = flags.DEFINE_integer('top_k', 1, 'Number of categories for each product.')
-_CONFIDENCE = flags.DEFINE_bool('confidence', False, 'Also write the confidence of each category.')
-_LEVEL = flags.DEFINE_bool(
-    'level', False, 'Also write the deepest level that reaches the threshold.'
-)
-_TRUE_CATEGORY = flags.DEFINE_bool(
-    'true_category', False, 'Also write the category that the input gives, if it is labelled.'
 )
 _THRESHOLD = flags.DEFINE_float(
     'threshold', None, "Minimum summed confidence of a level; by default the model's."
@@ -99,30 +89,18 @@ def open_job() -> Job:
     Raises:
       UserError: If a flag, a file or the model is invalid.
     """
-    columns = Columns(
-        _TOP_K.value,
-        confidence=_CONFIDENCE.value,
-        level=_LEVEL.value,
-        true_category=_TRUE_CATEGORY.value,
-    )
     return opening.open_job(
         model=_MODEL.value,
         inputs=_INPUT.value,
         output=_OUTPUT.value,
         options=PredictOptions(
-            columns=columns,
+            columns=row_flags.columns(),
             threshold=_THRESHOLD.value,
             chunk_products=_CHUNK_PRODUCTS.value,
             shards=_SHARDS.value,
             max_rejected_fraction=_MAX_REJECTED_FRACTION.value,
         ),
-        source=SourceOptions(
-            fields=parse_fields(definitions.FIELDS.value),
-            rules=definitions.rules(),
-            product_folders=definitions.PRODUCT_FOLDERS.value,
-            folder_in_key=definitions.FOLDER_IN_KEY.value,
-            max_unpack_ratio=definitions.MAX_UNPACK_RATIO.value,
-        ),
+        source=definitions.source_options(),
         form=_FORMAT.value,
         keep_rejected=_KEEP_REJECTED.value,
     )
@@ -131,13 +109,7 @@ def open_job() -> Job:
 def main(argv: list[str]) -> None:
     """Runs the job and prints a summary."""
     start = time.monotonic()
-    if runner.is_local(argv[1:]):
-        # The exception that ends a thread of Beam's is part of the error that ends the run. Printed
-        # by the thread too, it might appear after that error.
-        threading.excepthook = lambda arguments: None
-    checks.check_options(argv[1:])
-    if checks.is_used(argv[1:]):
-        checks.check_paths(_INPUT.value, _OUTPUT.value)
+    runner.check_start(argv[1:], inputs=_INPUT.value, output=_OUTPUT.value)
     opened = open_job()
     made = running.run(opened, argv[1:], overwrite=_OVERWRITE.value)
     if made is None:

@@ -97,7 +97,7 @@ class Answerer:
         """Returns the rows of a chunk, and counts the correct ones."""
         products = predicted.products
         categories = [product.category if self.labelled else None for product in products]
-        truth = [true_category(category, model.tree) for category in categories]
+        truth = [true_category(category, model.folder.tree) for category in categories]
         labelled, correct = count_correct(predicted.predictions, truth)
         counts.documents[PREDICTED] += len(products)
         counts.notes[LABELLED] += labelled

@@ -6,23 +6,15 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from catalog.categories import Categories
+from catalog.model_folders.version_folder import VersionFolder
 
 
 class Model(Protocol):
     """A loaded model. Its methods may be called from many threads."""
 
     @property
-    def tree(self) -> Categories:
-        """The category tree, with C categories."""
-
-    @property
-    def threshold(self) -> float:
-        """Summed confidence from which a level is trusted."""
-
-    @property
-    def most_common(self) -> tuple[int | str, float]:
-        """The most frequent category and its share: for products without a decodable picture."""
+    def folder(self) -> VersionFolder:
+        """The version folder: its category tree with C categories, and what its card says."""
 
     def decode(self, pictures: Sequence[bytes]) -> Any:
         """Decodes pictures, at least one, to images for `probabilities`, on one thread.

@@ -94,18 +94,18 @@ def _predict(
 ) -> list[ProductPrediction]:
     """Returns the predictions of a chunk; without a decodable picture, the most common category."""
     seen, numbers = np.unique(decoded.product, return_inverse=True)
-    category_id, share = model.most_common
+    category_id, share = model.folder.most_common
     predictions = [ProductPrediction([category_id], [share], level=0)] * count
     if not len(seen):
         return predictions
     probabilities = model.probabilities(decoded.images, numbers.astype(np.int64))
-    label = ranking.top_labels(probabilities, min(columns.top_k, len(model.tree)))
+    label = ranking.top_labels(probabilities, min(columns.top_k, len(model.folder.tree)))
     confidence = np.take_along_axis(probabilities, label, axis=1)
     level = np.zeros(len(seen), np.int64)
     if columns.level:
-        limit = model.threshold if threshold is None else threshold
-        level = ranking.deepest_level(probabilities, model.tree, threshold=limit)
-    found = (model.tree.shown_ids[label], confidence, level)
+        limit = model.folder.threshold if threshold is None else threshold
+        level = ranking.deepest_level(probabilities, model.folder.tree, threshold=limit)
+    found = (model.folder.tree.shown_ids[label], confidence, level)
     rows = zip(*(column.tolist() for column in found), strict=True)
     for row, prediction in zip(seen.tolist(), rows, strict=True):
         predictions[row] = ProductPrediction(*prediction)

@@ -2,6 +2,7 @@
 
 from absl import flags
 
+from catalog.inputs.options import SourceOptions, parse_fields
 from catalog.photos.confined import Rules
 from catalog.schema.fields import DOCUMENT_FIELDS, EXAMPLE, LIST_FIELDS
 from catalog.sources import bson_files
@@ -51,4 +52,19 @@ def rules() -> Rules:
         allow_outside=_ALLOW_OUTSIDE.value,
         max_picture_mb=_MAX_PICTURE_MB.value,
         max_list_mb=_MAX_LIST_MB.value,
+    )
+
+
+def source_options() -> SourceOptions:
+    """Returns how a command that predicts reads its products, from the flags.
+
+    Raises:
+      UserError: If --fields is invalid.
+    """
+    return SourceOptions(
+        fields=parse_fields(FIELDS.value),
+        rules=rules(),
+        product_folders=PRODUCT_FOLDERS.value,
+        folder_in_key=FOLDER_IN_KEY.value,
+        max_unpack_ratio=MAX_UNPACK_RATIO.value,
     )

@@ -1,11 +1,9 @@
 """A large source on an object store is cut into parts: the same bytes, each byte read once."""
 
 import functools
-import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from beam_pipelines.write import cuts
@@ -13,7 +11,7 @@ from catalog.stores import limits
 from tests import gcs_emulator
 from tests.beam_pipelines.running import files, run_job
 from tests.gcs_emulator import Fault, Proxy, Refuse, Request
-from tests.shop import CATEGORY_IDS, photo, product
+from tests.shop import photo_dump
 
 SHARDS = {'shards': 20, 'test_fraction': 0.1}
 PART_BYTES = 256 << 10
@@ -21,17 +19,7 @@ PART_BYTES = 256 << 10
 
 @pytest.fixture(scope='module')
 def dump() -> bytes:
-    """2.4 MB of products, their classes in random order."""
-    random = np.random.default_rng(0)
-    photos = map(photo, itertools.count())
-    return b''.join(
-        product(
-            number,
-            CATEGORY_IDS[random.choice(4, p=[0.6, 0.25, 0.1, 0.05])],
-            list(itertools.islice(photos, int(random.integers(1, 5)))),
-        )
-        for number in range(240)
-    )
+    return photo_dump(240)
 
 
 @pytest.fixture

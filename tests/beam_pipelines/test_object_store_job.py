@@ -1,38 +1,24 @@
 """The shard job from an object store to an object store: the same bytes, few requests."""
 
-import contextlib
 import itertools
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from catalog.stores import limits
 from tests import buckets, gcs_emulator
 from tests.beam_pipelines.running import files, run_command, run_job
-from tests.gcs_emulator import CutDownload, CutUpload, Fault, Proxy, Refuse, Request
-from tests.shop import CATEGORY_IDS, photo, product
+from tests.gcs_emulator import CutDownload, CutUpload, Fault, Proxies, Refuse, Request
+from tests.shop import photo_dump
 
 OPTIONS = {'shards': 4, 'validation_fraction': 0.1, 'test_fraction': 0.05}
-
-Through = Callable[..., Proxy]
 
 
 @pytest.fixture(scope='module')
 def dump() -> bytes:
-    """8 MB of products in order of `_id`, their classes in random order."""
-    random = np.random.default_rng(0)
-    photos = map(photo, itertools.count())
-    return b''.join(
-        product(
-            number,
-            CATEGORY_IDS[random.choice(4, p=[0.6, 0.25, 0.1, 0.05])],
-            list(itertools.islice(photos, int(random.integers(1, 5)))),
-        )
-        for number in range(900)
-    )
+    return photo_dump(900)
 
 
 @pytest.fixture
@@ -45,15 +31,9 @@ def store(dump: bytes, categories_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def through(store: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Through]:
+def through(store: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxies]:
     monkeypatch.setattr(limits, 'FIRST_WAIT_SECONDS', 0.05)
-    with contextlib.ExitStack() as stack:
-
-        def start(fault: Callable[[Request], Fault | None] = lambda request: None) -> Proxy:
-            proxy = stack.enter_context(gcs_emulator.running_proxy(store, fault))
-            monkeypatch.setenv('STORAGE_EMULATOR_HOST', proxy.url)
-            return proxy
-
+    with gcs_emulator.proxies(store, monkeypatch) as start:
         yield start
 
 
@@ -77,7 +57,7 @@ def objects(store: str, folder: str) -> dict[str, bytes]:
 
 @pytest.mark.parametrize('balance', ['none', 'sqrt'])
 def test_pictures_are_read_in_few_requests_and_about_once(
-    balance: str, store: str, through: Through, categories_path: Path
+    balance: str, store: str, through: Proxies, categories_path: Path
 ) -> None:
     proxy = through()
     shard('gs://shop/raw/train.bson', categories_path, 'gs://shop/out', balance=balance)
@@ -90,7 +70,7 @@ def test_pictures_are_read_in_few_requests_and_about_once(
 
 
 def test_the_bytes_are_those_of_a_local_run(
-    local: Path, store: str, through: Through, categories_path: Path
+    local: Path, store: str, through: Proxies, categories_path: Path
 ) -> None:
     through()
     shard('gs://shop/raw/train.bson', categories_path, 'gs://shop/out')
@@ -98,7 +78,7 @@ def test_the_bytes_are_those_of_a_local_run(
 
 
 def test_a_store_that_fails_sometimes_gives_the_same_bytes(
-    local: Path, store: str, through: Through, categories_path: Path
+    local: Path, store: str, through: Proxies, categories_path: Path
 ) -> None:
     turn = itertools.count()
 
@@ -121,7 +101,7 @@ def test_a_store_that_fails_for_long_ends_the_run_and_resume_gives_the_same_byte
     fault: Fault,
     local: Path,
     store: str,
-    through: Through,
+    through: Proxies,
     categories_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -189,7 +169,7 @@ def test_other_stores_that_fail_sometimes_and_then_for_long_give_the_same_bytes(
 
 
 def test_the_job_requests_no_credentials_for_an_emulator(
-    local: Path, store: str, through: Through, monkeypatch: pytest.MonkeyPatch
+    local: Path, store: str, through: Proxies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     through()
     with socket.create_server(('127.0.0.1', 0)) as metadata_server:

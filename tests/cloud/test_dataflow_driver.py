@@ -229,7 +229,9 @@ def test_paths_that_workers_do_not_have_are_refused(
     monkeypatch.setenv('STORAGE_EMULATOR_HOST', store)
     blob = gcs_emulator.client(store).bucket('shop').blob('dump/train.bson.gz')
     blob.upload_from_string(b'')
-    checks.check_paths(['mongodb://host/shop.products'], 'gs://shop/out')
+    runner = ON_DATAFLOW[:1]
+    checks.check_paths(runner, inputs=['mongodb://host/shop.products'], output='gs://shop/out')
+    checks.check_paths([], inputs=['train.bson'], output='out')
     for inputs, output, error in (
         ('train.bson', 'gs://shop/out', '--input: train.bson is a local path'),
         ('gs://shop/dump/*', 'out', '--output: out is a local path'),
@@ -237,5 +239,5 @@ def test_paths_that_workers_do_not_have_are_refused(
         ('gs://shop/dump', 'gs://shop/out', '--input: gs://shop/dump/train.bson.gz is gzip'),
     ):
         with pytest.raises(UserError) as caught:
-            checks.check_paths([inputs], output)
+            checks.check_paths(runner, inputs=[inputs], output=output)
         assert str(caught.value).startswith(error)

@@ -9,6 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from trainer.data.batches import PREFETCHED_BATCHES
 from trainer.data.examples import BatchSpec
 
 DRAWS = 'draws'
@@ -64,4 +65,13 @@ def iterate(
         # Of a data set that may end, all workers would ask each other before each step.
         return parts.enumerate().map(add_draws).apply(endless)
 
+    if _is_one_cpu(strategy):
+        return iter(make_dataset(tf.distribute.InputContext()).prefetch(PREFETCHED_BATCHES))
     return iter(strategy.distribute_datasets_from_function(make_dataset))
+
+
+def _is_one_cpu(strategy: tf.distribute.Strategy) -> bool:
+    """Returns whether a batch stays where it is; the strategy's iterator takes time to copy it."""
+    devices = strategy.extended.worker_devices
+    kinds = [tf.DeviceSpec.from_string(device).device_type for device in devices]
+    return strategy.num_replicas_in_sync == 1 and kinds == ['CPU']

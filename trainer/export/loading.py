@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from catalog.categories import Categories
 from catalog.errors import UserError
 from catalog.formats.bad_picture import BadPicture
 from catalog.model_folders import local_copy, version_folder
@@ -46,19 +45,9 @@ class ExportedModels:
     models: tuple[ExportedModel, ...]
 
     @property
-    def tree(self) -> Categories:
-        """The category tree."""
-        return self.models[0].folder.tree
-
-    @property
-    def threshold(self) -> float:
-        """Summed confidence from which a level is trusted, of the first model."""
-        return self.models[0].folder.threshold
-
-    @property
-    def most_common(self) -> tuple[int | str, float]:
-        """The most frequent category and its share, from the card of the first model."""
-        return self.models[0].folder.most_common
+    def folder(self) -> VersionFolder:
+        """The version folder of the first model, whose threshold and most common category count."""
+        return self.models[0].folder
 
     def decode(self, pictures: Sequence[bytes]) -> Images:
         """Decodes pictures for each image size, by the first model with this size.

@@ -27,15 +27,14 @@ Examples:
 from absl import flags
 
 from catalog import command_line, storage
-from catalog.inputs.options import SourceOptions, parse_fields
-from catalog.predictions import predicting
-from catalog.predictions.columns import Columns
+from catalog.predictions import predicting, row_flags
 from catalog.source_flags import definitions
 from catalog.sources import mongo_read
 from catalog.terminal import counted
 from trainer import startup
 
 flags.adopt_module_key_flags(definitions)
+flags.adopt_module_key_flags(row_flags)
 
 _MODEL = flags.DEFINE(
     command_line.PATHS, 'model', None, 'Version folders of exported models.', required=True
@@ -49,14 +48,6 @@ _INPUT = flags.DEFINE(
     required=True,
 )
 _OUTPUT = flags.DEFINE(command_line.PATH, 'output', None, 'CSV file to write.', required=True)
-_TOP_K = flags.DEFINE_integer('top_k', 1, 'Number of categories for each product.')
-_CONFIDENCE = flags.DEFINE_bool('confidence', False, 'Also write the confidence of each category.')
-_LEVEL = flags.DEFINE_bool(
-    'level', False, 'Also write the deepest level that reaches the threshold.'
-)
-_TRUE_CATEGORY = flags.DEFINE_bool(
-    'true_category', False, 'Also write the category that the input gives, if it is labelled.'
-)
 _THRESHOLD = flags.DEFINE_float(
     'threshold', None, "Minimum summed confidence of a level; by default the first model's."
 )
@@ -77,23 +68,12 @@ def main(argv: list[str]) -> None:
         pattern=_INPUT.value,
         output=_OUTPUT.value,
         options=dump_predictions.PredictOptions(
-            columns=Columns(
-                _TOP_K.value,
-                confidence=_CONFIDENCE.value,
-                level=_LEVEL.value,
-                true_category=_TRUE_CATEGORY.value,
-            ),
+            columns=row_flags.columns(),
             threshold=_THRESHOLD.value,
             chunk_products=_CHUNK_PRODUCTS.value,
             overwrite=_OVERWRITE.value,
         ),
-        source=SourceOptions(
-            fields=parse_fields(definitions.FIELDS.value),
-            rules=definitions.rules(),
-            product_folders=definitions.PRODUCT_FOLDERS.value,
-            folder_in_key=definitions.FOLDER_IN_KEY.value,
-            max_unpack_ratio=definitions.MAX_UNPACK_RATIO.value,
-        ),
+        source=definitions.source_options(),
     )
     read = f'{counted(counts.products, "product")}, {counted(counts.pictures, "picture")}'
     print(f'written to {_OUTPUT.value}: {read}')

@@ -104,7 +104,7 @@ def predict(
     resumable_file.check_output(output, overwrite=options.overwrite)
     inputs.check_exists(pattern, source)  # before the models are loaded, which takes seconds
     loaded = loading.load(models)
-    stream = inputs.open_stream(pattern, loaded.tree, source)
+    stream = inputs.open_stream(pattern, loaded.folder.tree, source)
     stream.check()
     identity = _identity(models, stream, options, source)
     if options.overwrite:
@@ -141,7 +141,7 @@ def _write(
         chunks, models, options.columns, threshold=options.threshold
     ):
         products = predicted.products
-        truth = [true_category(product.category, models.tree) for product in products]
+        truth = [true_category(product.category, models.folder.tree) for product in products]
         _name_undecodable(predicted, stream, before=counts.unusable_pictures)
         _name_unlabelled(products, truth, stream, counts, options)
         counts = _add(counts, predicted, truth)

@@ -1,8 +1,7 @@
 """What only Google's store has: checksums, its refusals, and buckets whose requester pays."""
 
-import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
@@ -11,12 +10,10 @@ import pytest
 from catalog import storage
 from catalog.stores import limits
 from tests import gcs_emulator
-from tests.gcs_emulator import Fault, FlipDownload, Proxy, Refuse, Request
+from tests.gcs_emulator import Fault, FlipDownload, Proxies, Refuse, Request
 
 DATA = np.random.default_rng(0).bytes(3 << 20)
 IN_CHUNKS = np.random.default_rng(1).bytes((32 << 20) + 1000)  # more than one request's worth
-
-Through = Callable[..., Proxy]
 
 
 @pytest.fixture(scope='module')
@@ -28,21 +25,15 @@ def store() -> Iterator[str]:
 
 
 @pytest.fixture
-def through(store: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Through]:
+def through(store: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxies]:
     """Starts a proxy to the store that injects a fault, and makes clients use it."""
     monkeypatch.setattr(limits, 'FIRST_WAIT_SECONDS', 0.05)
-    with contextlib.ExitStack() as stack:
-
-        def start(fault: Callable[[Request], Fault | None] = lambda request: None) -> Proxy:
-            proxy = stack.enter_context(gcs_emulator.running_proxy(store, fault))
-            monkeypatch.setenv('STORAGE_EMULATOR_HOST', proxy.url)
-            return proxy
-
+    with gcs_emulator.proxies(store, monkeypatch) as start:
         yield start
 
 
 def test_a_download_with_a_wrong_checksum_is_an_error(
-    through: Through, monkeypatch: pytest.MonkeyPatch
+    through: Proxies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, 'RETRY_SECONDS', 1.0)
     through(gcs_emulator.first(1000, FlipDownload(at=1000), lambda request: request.reads_media))
@@ -107,7 +98,7 @@ ACTIONS = {
     ids=['permission', 'closed', 'requester_pays', 'plain_text', 'html', 'controls'],
 )
 def test_a_refusal_comes_with_the_sentence_of_the_store(
-    action: str, fault: Refuse, message: str, through: Through
+    action: str, fault: Refuse, message: str, through: Proxies
 ) -> None:
     through(lambda request: fault)
     with pytest.raises(OSError, match='The object store') as caught:
@@ -116,7 +107,7 @@ def test_a_refusal_comes_with_the_sentence_of_the_store(
 
 
 def test_a_billing_project_pays_for_every_request(
-    through: Through, monkeypatch: pytest.MonkeyPatch
+    through: Proxies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def requester_pays(request: Request) -> Fault | None:
         query = parse_qs(urlsplit(request.path).query)
