@@ -1,11 +1,14 @@
 """What the service knows of a job: its state, messages and counters. Asks the service, no more."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
 from apache_beam.options.pipeline_options import GoogleCloudOptions
 from google.cloud import dataflow
+
+from beam_pipelines.dataflow import service_errors
 
 ENDED = ('DONE', 'FAILED', 'CANCELLED', 'UPDATED', 'DRAINED')
 _STATE = 'JOB_STATE_'
@@ -42,17 +45,27 @@ class SubmittedJob:
         return f'gcloud dataflow jobs {verb} {self.id} {where}'
 
     def state(self) -> str:
-        """Returns the state, such as `RUNNING`. Beam repeats the request for some minutes."""
-        state = self._client.get_job(self.id).current_state
+        """Returns the state, such as `RUNNING`. Beam repeats the request for some minutes.
+
+        Raises:
+          UserError: If the service still does not answer.
+        """
+        with self._reading():
+            state = self._client.get_job(self.id).current_state
         return dataflow.JobState(state).name.removeprefix(_STATE)
 
     def new_messages(self) -> Iterator[tuple[str, str]]:
-        """Yields the severity and text of each warning and error that was not yielded before."""
+        """Yields the severity and text of each warning and error that was not yielded before.
+
+        Raises:
+          UserError: If the service does not answer.
+        """
         token = None
         while True:
-            messages, token = self._client.list_messages(
-                self.id, page_token=token, minimum_importance='JOB_MESSAGE_WARNING'
-            )
+            with self._reading():
+                messages, token = self._client.list_messages(
+                    self.id, page_token=token, minimum_importance='JOB_MESSAGE_WARNING'
+                )
             for message in messages:
                 importance = dataflow.JobMessageImportance(message.message_importance).name
                 if message.id not in self._seen and importance in _SEVERITY:
@@ -72,8 +85,17 @@ class SubmittedJob:
         return found
 
     def cancel(self) -> None:
-        """Asks the service to cancel the job."""
-        self._client.modify_job_state(self.id, 'JOB_STATE_CANCELLED')
+        """Asks the service to cancel the job.
+
+        Raises:
+          UserError: If the service refuses, or does not answer.
+        """
+        with service_errors.reported(f'cannot cancel job {self.id}, see {self.page}'):
+            self._client.modify_job_state(self.id, 'JOB_STATE_CANCELLED')
+
+    def _reading(self) -> AbstractContextManager[None]:
+        what = f'cannot read job {self.id}, which may still run, see {self.page}'
+        return service_errors.reported(what)
 
     @property
     def _client(self) -> Any:

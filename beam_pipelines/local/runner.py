@@ -1,6 +1,7 @@
 """Runs a pipeline: chooses a runner if none is given, and reports errors in one line."""
 
 import builtins
+import contextlib
 import enum
 import logging
 import os
@@ -19,7 +20,7 @@ from apache_beam.options.pipeline_options import (
 )
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
-from beam_pipelines.dataflow import checks, following
+from beam_pipelines.dataflow import checks, following, service_errors
 from beam_pipelines.dataflow.job_state import SubmittedJob
 from beam_pipelines.local import dask_patch, loopback_patch, memory
 from catalog.errors import UserError
@@ -90,7 +91,7 @@ def run(
       How it ended.
 
     Raises:
-      UserError: If a step raised one, in any process.
+      UserError: If a step raised one, in any process; or if Dataflow refuses the job.
       OSError: If a step raised one, in any process.
     """
     checks.check_options(arguments)
@@ -100,7 +101,9 @@ def run(
     if on_dataflow:
         # Beam would wait without a word, and repeat in its log what `following` prints.
         options.view_as(StandardOptions).no_wait_until_finish = True
-        logging.getLogger('apache_beam').setLevel(logging.CRITICAL)
+        logging.getLogger('apache_beam').setLevel(
+            logging.CRITICAL + 1
+        )  # also of requests it repeats
     if options.view_as(StandardOptions).runner == LOCAL_RUNNER:
         # What a worker logs is part of the error that ends the run.
         logging.getLogger('apache_beam').setLevel(logging.CRITICAL)
@@ -111,8 +114,13 @@ def run(
             _warn_of_ports('Dask opens its dashboard, port 8787 if that is free,')
     if not loopback_patch.patch():
         _warn_of_ports(f'Beam {beam.__version__} opens the ports for its workers')
+    submitting = (
+        service_errors.reported('cannot submit the job')
+        if on_dataflow
+        else contextlib.nullcontext()
+    )
     try:
-        with _new_pipeline(options) as pipeline:
+        with submitting, _new_pipeline(options) as pipeline:
             build(pipeline)
         if on_dataflow:
             return finish_on_dataflow(pipeline.result, options, detached=detached, measure=measure)

@@ -1,4 +1,4 @@
-"""A store's own message in one printable line, from the body of its response."""
+"""A service's own message in one printable line, from its response or the error of its client."""
 
 import contextlib
 import html
@@ -7,6 +7,7 @@ import re
 
 _MOST_LETTERS = 300
 _XML_MESSAGE = re.compile(r'<Message>(.*?)</Message>', re.DOTALL)
+_REQUEST = re.compile(r'(\d{3} )?[A-Z]+ https?://\S+: ')  # with which Google's clients begin
 
 
 def from_body(body: str) -> str:
@@ -20,5 +21,14 @@ def from_body(body: str) -> str:
         body = str(json.loads(body)['error']['message'])
     if not body.strip() or body.lstrip().startswith(('<', '{', '[')):  # HTML, XML, other JSON
         return ''
-    printable = ''.join(letter if letter.isprintable() else ' ' for letter in body)
+    return _one_line(body)
+
+
+def from_google_error(error: BaseException) -> str:
+    """Returns the message in an error of Google's clients, without the status and the address."""
+    return _one_line(_REQUEST.sub('', str(getattr(error, 'message', None) or error), count=1))
+
+
+def _one_line(text: str) -> str:
+    printable = ''.join(letter if letter.isprintable() else ' ' for letter in text)
     return ' '.join(printable.split())[:_MOST_LETTERS].rstrip('.')

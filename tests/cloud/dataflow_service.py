@@ -37,7 +37,8 @@ _NAME = r'[a-z]([-a-z0-9]{0,1022}[a-z0-9])?'
 _LOCATION = r'/v1b3/projects/([^/]+)/locations/([^/]+)'
 _FLOATS = {'profile_sample_rate'}  # options
 ENDED = ('JOB_STATE_DONE', 'JOB_STATE_FAILED', 'JOB_STATE_CANCELLED')
-_LAUNCHER = '/opt/google/dataflow/python_template_launcher'
+# What Google's launcher does in the end; the launcher itself needs a machine of Google's.
+_LAUNCH = 'exec python "$FLEX_TEMPLATE_PYTHON_PY_FILE" "$@"'
 
 # The packages that Beam's image has, without those that are installed from a checkout.
 SITE_PACKAGES = Path(apache_beam.__file__).parents[1]
@@ -103,7 +104,8 @@ class Service(http.server.ThreadingHTTPServer):
       store_url: The emulated object store.
       bundle_repeat: How many times each bundle is run again.
       starts_jobs: Whether jobs are run, or wait for ever.
-      containers: Whether to run the images that jobs and templates name, by `docker` on the path.
+      containers: Whether to run the images that jobs and templates name, by `docker`.
+      path: The PATH on which `docker` is found; None for that of this process.
       launcher: The command that stands for the template's image where there are no containers.
     """
 
@@ -117,6 +119,7 @@ class Service(http.server.ThreadingHTTPServer):
         bundle_repeat: int = 0,
         starts_jobs: bool = True,
         containers: bool = False,
+        path: str | None = None,
         launcher: Sequence[str] = (),
     ) -> None:
         super().__init__(('127.0.0.1', 0), _Handler)
@@ -125,6 +128,11 @@ class Service(http.server.ThreadingHTTPServer):
         self.bundle_repeat = bundle_repeat
         self.starts_jobs = starts_jobs
         self.containers = containers
+        self.environment = {
+            **os.environ,
+            'STORAGE_EMULATOR_HOST': store_url,
+            **({'PATH': path} if path else {}),
+        }
         self.launcher = launcher
         self.jobs: dict[str, Job] = {}
         self.refuse_next: list[int] = []  # HTTP statuses of the next requests
@@ -200,7 +208,7 @@ class Service(http.server.ThreadingHTTPServer):
                 stdout=log,
                 stderr=log,
                 cwd=Path(__file__).parents[2],
-                env={**os.environ, 'STORAGE_EMULATOR_HOST': self.store_url},
+                env=self.environment,
                 start_new_session=True,
             )
         if job.process.wait():
@@ -234,14 +242,15 @@ class Service(http.server.ThreadingHTTPServer):
             flags['machine_type'] = environment.machine_type
         command = list(self.launcher)
         if self.containers:
-            command = ['docker', 'run', '--rm', '--network=host', '--entrypoint', _LAUNCHER]
-            command += ['--env=STORAGE_EMULATOR_HOST', specification.image]
+            command = ['docker', 'run', '--rm', '--network=host', '--entrypoint=sh']
+            command += ['--env=STORAGE_EMULATOR_HOST', specification.image, '-c', _LAUNCH, 'launch']
+        command.append('--no_auth')  # the emulated store has no accounts
         done = subprocess.run(
             [*command, *(f'--{name}={value}' for name, value in flags.items())],
             capture_output=True,
             text=True,
             check=False,
-            env={**os.environ, 'STORAGE_EMULATOR_HOST': self.store_url},
+            env=self.environment,
         )
         if done.returncode:
             raise Refusal(400, 'FAILED_PRECONDITION', f'Template launch failed: {done.stderr}')

@@ -14,6 +14,7 @@ from absl.testing import flagsaver
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.dataflow.dataflow_runner import DataflowPipelineResult
 from apache_beam.runners.dataflow.internal import apiclient
+from apache_beam.utils import retry
 
 from beam_pipelines import shard
 from beam_pipelines.dataflow import checks
@@ -22,7 +23,7 @@ from beam_pipelines.local.runner import Ending
 from catalog.errors import UserError
 from tests import gcs_emulator
 from tests.cloud import dataflow_service
-from tests.cloud.dataflow_service import Service
+from tests.cloud.dataflow_service import Job, Service
 
 ON_DATAFLOW = ['--runner=DataflowRunner', '--project=my-project', '--temp_location=gs://temp/tmp']
 
@@ -56,9 +57,13 @@ def run(service: Service, *more: str) -> Ending:
 
 
 def finish(service: Service) -> Ending:
+    """Follows a new job of the service."""
+    return follow(service, service.create('my-project', 'europe-west1', b'{"name": "waiting"}'))
+
+
+def follow(service: Service, job: Job) -> Ending:
     """Follows a job of the service."""
     options = PipelineOptions(beam_flags(service))
-    job = service.create('my-project', 'europe-west1', b'{"name": "waiting"}')
     client = apiclient.DataflowApplicationClient(options)
     result = DataflowPipelineResult(job.proto, SimpleNamespace(dataflow_client=client), options)
     return runner.finish_on_dataflow(result, options, detached=False, measure=None)
@@ -110,6 +115,54 @@ def test_a_job_that_is_not_waited_for_is_submitted_and_named(
     out, err = capsys.readouterr()
     assert f'job        {job_id}\n' in err
     assert f'gcloud dataflow jobs show {job_id} --region=europe-west1 --project=my-project' in out
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that Beam would have waited between its requests; none of them pass."""
+    found: list[float] = []
+    monkeypatch.setattr(retry.Clock, 'sleep', lambda clock, seconds: found.append(seconds))
+    return found
+
+
+def test_a_submission_survives_a_service_that_is_away_for_a_moment(
+    service: Service, waits: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.refuse_next = [503, 500]
+    assert run(service, '--no_wait_until_finish') is Ending.SUBMITTED
+    assert len(waits) == 2
+    assert len(service.jobs) == 1
+    assert capsys.readouterr().err.startswith('job        ')
+
+
+@pytest.mark.parametrize(('refusals', 'tries'), [([503] * 99, 4), ([403], 1)])
+def test_a_submission_that_is_refused_to_the_end_is_one_line(
+    service: Service, waits: list[float], refusals: list[int], tries: int
+) -> None:
+    service.refuse_next = list(refusals)
+    with pytest.raises(UserError) as caught:
+        run(service)
+    assert str(caught.value) == 'Dataflow: cannot submit the job: injected'
+    assert len(refusals) - len(service.refuse_next) == tries
+    assert not service.jobs
+
+
+def test_a_job_that_cannot_be_read_any_more_is_one_line_with_its_page(
+    service: Service, waits: list[float]
+) -> None:
+    service.refuse_next = [503, 503]
+    job = service.create('my-project', 'europe-west1', b'{"name": "waiting"}')
+    job.change_state('JOB_STATE_DONE')
+    assert follow(service, job) is Ending.FINISHED
+    assert len(waits) == 2
+    service.refuse_next = [503] * 99
+    with pytest.raises(UserError) as caught:
+        follow(service, job)
+    assert str(caught.value) == (
+        f'Dataflow: cannot read job {job.proto.id}, which may still run, see '
+        f'https://console.cloud.google.com/dataflow/jobs/europe-west1/{job.proto.id}'
+        '?project=my-project: injected'
+    )
 
 
 def test_the_error_of_a_step_is_the_error_of_the_run(

@@ -31,7 +31,7 @@ def service(categories_path: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         'sdkInfo': {'language': 'PYTHON'},
         'metadata': json.loads(template.as_text()),
     }
-    launcher = [sys.executable, '-m', 'beam_pipelines.shard', '--no_auth']
+    launcher = [sys.executable, '-m', 'beam_pipelines.shard']
     with gcs_emulator.running_store() as url:
         client = gcs_emulator.client(url)
         written = client.create_bucket('temp').blob('templates/shard.json')

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from google.cloud.aiplatform_v1.types import (
     CustomJob,
@@ -44,6 +44,7 @@ _KINDS = {
 _PATH = re.compile(
     r'/v1/(projects/[^/]+/locations/[^/]+)/(customJobs|hyperparameterTuningJobs)(?:/(\d+))?(:cancel)?'
 )
+_FILTER = re.compile(r'labels\.([a-z]\w*)=([-\w]+)')
 _ENDED = ('JOB_STATE_SUCCEEDED', 'JOB_STATE_FAILED', 'JOB_STATE_CANCELLED')
 
 
@@ -161,6 +162,7 @@ class VertexService(ThreadingHTTPServer):
       environment: The environment of the replicas, to which each gets its own variables.
       jobs: The jobs by name.
       refusals: Statuses that answer the next requests, for tests of errors.
+      lost_answers: Statuses that replace the answers of the next requests, which are carried out.
     """
 
     daemon_threads = True
@@ -170,6 +172,7 @@ class VertexService(ThreadingHTTPServer):
         self.environment = dict(environment)
         self.jobs: dict[str, RunningJob] = {}
         self.refusals: list[int] = []
+        self.lost_answers: list[int] = []
         self._numbers = itertools.count(4_700_000_000_000_000_001)
         self._entries: list[dict[str, Any]] = []
         self._lock = threading.Lock()
@@ -200,6 +203,18 @@ class VertexService(ThreadingHTTPServer):
         proto.state = JobState.JOB_STATE_QUEUED
         self.jobs[proto.name] = RunningJob(self, proto, getattr(proto, field))
         return proto
+
+    def find(self, parent: str, kind: str, query: str) -> list[Any]:
+        """Returns the jobs with a label. Raises `Refused` for another filter."""
+        found = _FILTER.fullmatch(query)
+        if not found:
+            raise Refused(f'filter must be labels.KEY=VALUE here, got {query!r}')
+        key, value = found.groups()
+        return [
+            job.proto
+            for name, job in self.jobs.items()
+            if name.startswith(f'{parent}/{kind}/') and job.proto.labels.get(key) == value
+        ]
 
     def log(self, job_id: str, task: str, line: str) -> None:
         """Keeps a line that a replica wrote."""
@@ -264,27 +279,29 @@ class _Handler(BaseHTTPRequestHandler):
     def _handle_job(
         self, body: bytes, parent: str, kind: str, number: str | None, cancel: str | None
     ) -> None:
-        if self.command == 'POST' and not number:
-            try:
-                self._answer_job(self.server.create(parent, kind, body))
-            except Refused as reason:
-                self._refuse(400, str(reason))
-        elif job := self.server.jobs.get(f'{parent}/{kind}/{number}'):
-            if cancel:
-                job.cancel()
-                self._answer(200, {})
+        try:
+            if not number and self.command == 'POST':
+                self._answer(200, _as_json(self.server.create(parent, kind, body)))
+            elif not number:
+                query = parse_qs(urlsplit(self.path).query)['filter'][0]
+                jobs = self.server.find(parent, kind, query)
+                self._answer(200, {kind: [_as_json(job) for job in jobs]})
+            elif job := self.server.jobs.get(f'{parent}/{kind}/{number}'):
+                if cancel:
+                    job.cancel()
+                self._answer(200, {} if cancel else _as_json(job.proto))
             else:
-                self._answer_job(job.proto)
-        else:
-            self._refuse(404, f'{kind} {number} is not found.')
-
-    def _answer_job(self, proto: Any) -> None:
-        self._answer(200, json.loads(type(proto).to_json(proto, use_integers_for_enums=False)))
+                self._refuse(404, f'{kind} {number} is not found.')
+        except Refused as reason:
+            self._refuse(400, str(reason))
 
     def _refuse(self, code: int, message: str) -> None:
         self._answer(code, {'error': {'code': code, 'message': message}})
 
     def _answer(self, code: int, document: dict[str, Any]) -> None:
+        if code == 200 and self.server.lost_answers:
+            self._refuse(self.server.lost_answers.pop(0), 'lost')
+            return
         data = json.dumps(document).encode()
         self.send_response(code)
         self.send_header('Content-Type', 'application/json')
@@ -294,6 +311,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the server's name)
         """Quiet."""
+
+
+def _as_json(proto: Any) -> dict[str, Any]:
+    return json.loads(type(proto).to_json(proto, use_integers_for_enums=False))
 
 
 @contextlib.contextmanager

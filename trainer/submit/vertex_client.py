@@ -5,11 +5,13 @@ The environment variable of gcloud that names another address of the API is read
 """
 
 import contextlib
+import itertools
 import os
-import re
+import uuid
 from collections.abc import Iterator
 
 import google.auth
+import requests
 from google.api_core import exceptions, retry
 from google.api_core.client_options import ClientOptions
 from google.auth import credentials
@@ -18,6 +20,7 @@ from google.cloud.aiplatform_v1.services.job_service import JobServiceClient
 from google.cloud.aiplatform_v1.types import CustomJob, JobState
 
 from catalog.errors import UserError
+from catalog.stores import sentences
 from trainer.submit.vertex_job import Job, VertexOptions
 
 SCOPE = 'https://www.googleapis.com/auth/cloud-platform'
@@ -33,8 +36,17 @@ ENDED = frozenset(
 )
 
 _RETRY_SECONDS = 300.0
-_REQUEST = re.compile(r'^[A-Z]+ https?://\S+: ')  # with which the client begins its messages
 _REQUEST_SECONDS = 60.0
+_SUBMISSION = 'trainer_submission'  # a label, by which a created job is found again
+_MAY_PASS = retry.if_exception_type(
+    exceptions.InternalServerError,
+    exceptions.BadGateway,
+    exceptions.ServiceUnavailable,
+    exceptions.GatewayTimeout,
+    exceptions.TooManyRequests,
+    requests.ConnectionError,
+    requests.Timeout,
+)
 
 
 def endpoint(variable: str, *, default: str) -> str:
@@ -63,8 +75,13 @@ def find_credentials(address: str) -> credentials.Credentials:
 class VertexClient:
     """The jobs of one project and region."""
 
-    def __init__(self, options: VertexOptions) -> None:
-        """Raises a `UserError` if there are no credentials."""
+    def __init__(self, options: VertexOptions, *, retry_seconds: float = _RETRY_SECONDS) -> None:
+        """Raises a `UserError` if there are no credentials.
+
+        Args:
+          options: The project and the region.
+          retry_seconds: How long a request is repeated that the service cannot answer.
+        """
         address = endpoint(
             'CLOUDSDK_API_ENDPOINT_OVERRIDES_AIPLATFORM',
             default=f'https://{options.region}-aiplatform.googleapis.com',
@@ -75,22 +92,49 @@ class VertexClient:
             transport='rest',
             client_options=ClientOptions(api_endpoint=address),
         )
-        self._retry = retry.Retry(timeout=_RETRY_SECONDS)
+        self._retry = retry.Retry(predicate=_MAY_PASS, timeout=retry_seconds)
 
     def create(self, job: Job) -> Job:
-        """Creates a job; a request is not repeated, because it could create two.
+        """Creates a job.
+
+        A request that fails may have created it all the same. It is repeated only if no job has its
+        random label: two jobs would write to one workdir.
 
         Raises:
           UserError: If Vertex AI refuses it.
         """
+        labelled = type(job)(job)
+        labelled.labels[_SUBMISSION] = uuid.uuid4().hex
+        attempts = itertools.count()
+
+        def create_or_find() -> Job:
+            found = self._find(labelled) if next(attempts) else None
+            return found or self._create(labelled)
+
         with _errors('cannot create the job'):
-            if isinstance(job, CustomJob):
-                return self._jobs.create_custom_job(
-                    parent=self._parent, custom_job=job, timeout=_REQUEST_SECONDS
-                )
-            return self._jobs.create_hyperparameter_tuning_job(
-                parent=self._parent, hyperparameter_tuning_job=job, timeout=_REQUEST_SECONDS
+            return self._retry(create_or_find)()
+
+    def _create(self, job: Job) -> Job:
+        if isinstance(job, CustomJob):
+            return self._jobs.create_custom_job(
+                parent=self._parent, custom_job=job, timeout=_REQUEST_SECONDS
             )
+        return self._jobs.create_hyperparameter_tuning_job(
+            parent=self._parent, hyperparameter_tuning_job=job, timeout=_REQUEST_SECONDS
+        )
+
+    def _find(self, job: Job) -> Job | None:
+        """Returns the created job with the label of `job`, if there is one."""
+        by_label = {
+            'parent': self._parent,
+            'filter': f'labels.{_SUBMISSION}={job.labels[_SUBMISSION]}',
+        }
+        read = (
+            self._jobs.list_custom_jobs
+            if isinstance(job, CustomJob)
+            else self._jobs.list_hyperparameter_tuning_jobs
+        )
+        return next(iter(read(request=by_label, timeout=_REQUEST_SECONDS)), None)
 
     def get(self, job: Job) -> Job:
         """Returns the job as it is now.
@@ -125,8 +169,8 @@ class VertexClient:
 def _errors(what: str) -> Iterator[None]:
     try:
         yield
-    except exceptions.GoogleAPICallError as error:
-        message = _REQUEST.sub('', str(error.message))
-        raise UserError(f'Vertex AI: {what}: {message}') from error
-    except (exceptions.RetryError, GoogleAuthError, OSError) as error:  # requests' are OSErrors
-        raise UserError(f'Vertex AI: {what}: {error}') from error
+    except exceptions.RetryError as error:
+        reason = sentences.from_google_error(error.cause or error)
+        raise UserError(f'Vertex AI: {what}, tried again and again: {reason}') from error
+    except (exceptions.GoogleAPICallError, GoogleAuthError, OSError) as error:  # requests' too
+        raise UserError(f'Vertex AI: {what}: {sentences.from_google_error(error)}') from error

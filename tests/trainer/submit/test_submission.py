@@ -12,9 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from google.cloud.aiplatform_v1.types import CustomJob
 
+from catalog.errors import UserError
 from tests import gcs_emulator
 from tests.cloud.vertex_service import ROOT, VertexService, running_service
+from trainer.submit import vertex_job
+from trainer.submit.vertex_client import VertexClient
 
 _FLAGS = [
     *('--config=configs/tiny.py', '--data=gs://shop/shards', '--workdir=gs://shop/work'),
@@ -129,3 +133,35 @@ def test_a_refused_job_and_missing_data_are_one_line(service: VertexService, sto
     assert code == 2
     assert errors.startswith('error: gs://shop/none')
     assert len(errors.splitlines()) == 1
+
+
+@pytest.mark.parametrize('faults', [{'refusals': [503]}, {'lost_answers': [503, 502]}])
+def test_a_service_that_is_away_for_a_moment_gets_one_job(
+    service: VertexService, store: str, faults: dict[str, list[int]]
+) -> None:
+    """Also where the service has created the job and its answer is lost."""
+    before = set(service.jobs)
+    for name, statuses in faults.items():
+        getattr(service, name).extend(statuses)
+    code, _, errors = _run(service, store, '--detach')
+    assert code == 0, errors
+    (name,) = set(service.jobs) - before
+    assert errors.startswith(f'submitted {name}\n')
+    assert not service.refusals
+    assert not service.lost_answers
+
+
+def test_a_service_that_stays_away_is_one_line(
+    service: VertexService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in service.client_environment.items():
+        monkeypatch.setenv(name, value)
+    options = vertex_job.VertexOptions(project='p', region='europe-west4')
+    client = VertexClient(options, retry_seconds=1)
+    service.refusals.extend([503] * 99)
+    with pytest.raises(UserError) as caught:
+        client.create(CustomJob(display_name='shop'))
+    assert len(service.refusals) < 98
+    service.refusals.clear()
+    reason = 'cannot create the job, tried again and again: injected'
+    assert str(caught.value) == f'Vertex AI: {reason}'
