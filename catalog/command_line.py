@@ -60,7 +60,8 @@ class PathParser(flags.ArgumentParser):  # type: ignore[misc]
 class PathsParser(flags.ArgumentParser):  # type: ignore[misc]
     """Parses a flag that names files or folders, comma-separated: `flags.DEFINE(PATHS, …)`.
 
-    The path of an existing local file or folder is one path, commas included.
+    The path of an existing local file or folder is one path, commas included, and so is a pattern
+    of files in such a folder.
     """
 
     syntactic_help = 'comma-separated paths'
@@ -75,7 +76,9 @@ class PathsParser(flags.ArgumentParser):  # type: ignore[misc]
         """Returns the paths."""
         if isinstance(argument, list):
             return argument
-        if os.path.exists(os.path.expanduser(argument)):
+        path = os.path.expanduser(argument)
+        folder = os.path.dirname(path)
+        if os.path.exists(path) or (',' in folder and os.path.isdir(folder)):
             return [self._path.parse(argument)]
         parts = next(csv.reader([argument], strict=True), []) or ['']
         return [self._path.parse(part.strip()) for part in parts]

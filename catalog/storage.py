@@ -96,14 +96,21 @@ def size(path: str) -> int:
 
 
 def glob(pattern: str) -> list[str]:
-    """Returns the sorted files that match a pattern; the path of a file matches only itself."""
+    """Returns the sorted files that match a pattern; the path of a file matches only itself.
+
+    So does the path of an existing local folder at the beginning of a pattern.
+    """
     if exists(pattern):
         return [pattern]
     if not local_glob.has_magic(pattern):
         return []
     if is_remote(pattern):
         return object_store.glob(pattern)
-    return sorted(local_glob.glob(pattern, recursive=True))
+    folder = os.path.dirname(pattern)
+    while folder and not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    literal = local_glob.escape(folder) + pattern[len(folder) :]
+    return sorted(local_glob.glob(literal, recursive=True))
 
 
 def glob_below(folder: str, pattern: str) -> list[str]:
@@ -117,7 +124,7 @@ def list_files(folder: str) -> list[str]:
         return object_store.list_files(folder)
     if not os.path.isdir(folder):
         return []
-    return sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
+    return sorted(entry.name for entry in os.scandir(folder) if os.path.isfile(entry.path))
 
 
 def list_names(folder: str) -> list[str]:
@@ -136,9 +143,22 @@ def read_bytes(path: str) -> bytes:
     return object_store.read_bytes(path) if is_remote(path) else Path(path).read_bytes()
 
 
+def _open_at_once(path: str, flags: int) -> int:
+    """Opens a file, or a FIFO without waiting for its writer."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 class _LocalReader:
     def __init__(self, path: str) -> None:
-        self._file = open(path, 'rb', buffering=0)  # noqa: SIM115  (closed by close)
+        self._file = open(  # noqa: SIM115  (closed by close)
+            path, 'rb', buffering=0, opener=_open_at_once
+        )
+        if not stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
+            self._file.close()
+            raise UserError(
+                f'{path}: must be a file, got a FIFO or device, which cannot be read in parts; '
+                'save its content as a file'
+            )
 
     def read_at(self, offset: int, length: int) -> bytes:
         pieces = []
@@ -155,7 +175,11 @@ class _LocalReader:
 
 @contextlib.contextmanager
 def open_reader(path: str) -> Iterator[Reader]:
-    """Opens a file for range reads."""
+    """Opens a file for range reads.
+
+    Raises:
+      UserError: If it is a FIFO or a device.
+    """
     reader: Reader = object_store.ObjectReader(path) if is_remote(path) else _LocalReader(path)
     try:
         yield reader

@@ -19,6 +19,7 @@ from catalog.photos import folder_contents
 from catalog.photos.category_folders import parse_number
 from catalog.photos.misspelled import find_misspelled
 from catalog.terminal import counted
+from catalog.trees.rows import MAX_LEVELS
 
 _MAX_DEPTH = 20
 _FEW_PHOTOS = 4  # of a folder, on average: it is rather a product than a category
@@ -136,6 +137,7 @@ def derive_from_folders(folders: Sequence[str], *, product_folders: bool | None)
                 beside[folder.within] = beside.get(folder.within, 0) + folder.photos
     if not photos:
         raise UserError(_no_categories(folders[0], product_folders=bool(product_folders)))
+    _check_levels(photos, path=folders[0])
     mean = sum(photos.values()) / len(photos)
     if product_folders is None and mean <= _FEW_PHOTOS and max(map(len, photos)) > 1:
         raise UserError(
@@ -190,7 +192,22 @@ def derive_from_texts(texts: Mapping[str, int], *, path: str) -> DerivedTree:
     for text, count in texts.items():
         names = _clean(text.split(separator))
         rows[names] = rows.get(names, 0) + count
+    _check_levels(rows, path=path)
     return DerivedTree(_format(rows), 'list', rows)
+
+
+def _check_levels(paths: Iterable[Names], *, path: str) -> None:
+    """Checks that a tree may have such paths.
+
+    Raises:
+      UserError: Naming the longest one.
+    """
+    longest = max(paths, key=len, default=())
+    if len(longest) > MAX_LEVELS:
+        raise UserError(
+            f'{path}: a category must have at most {MAX_LEVELS} names, got {len(longest)}: '
+            f'{" > ".join(longest)!r}; shorten the path, or give the tree with --categories'
+        )
 
 
 def _format(paths: Iterable[Names]) -> bytes:

@@ -86,8 +86,7 @@ def contents_below(
                     pending.append((name, linked))
                 elif (
                     not linked
-                    and entry.is_symlink()
-                    and entry.is_dir()
+                    and _is_folder(entry)
                     and (allow_outside or is_inside(entry.path, root or folder))
                 ):
                     pending.append((name, True))
@@ -103,7 +102,7 @@ def contents_of(folder: str) -> Contents:
     if storage.is_remote(folder):
         return _filter_names([name for name in storage.list_files(folder) if name])
     with os.scandir(folder) as entries:
-        return _filter_names([e.name for e in entries if _is_ignored(e.name) or not e.is_dir()])
+        return _filter_names([e.name for e in entries if _is_ignored(e.name) or not _is_folder(e)])
 
 
 def loose_photos(folder: str) -> Contents:
@@ -118,7 +117,13 @@ def folders_in(folder: str) -> list[str]:
     if storage.is_remote(folder):
         return sorted({n.partition('/')[0] for n in contents_below(folder).files if '/' in n})
     with os.scandir(folder) as entries:
-        return sorted(e.name for e in entries if e.is_dir() and not _is_ignored(e.name))
+        return sorted(e.name for e in entries if _is_folder(e) and not _is_ignored(e.name))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Returns whether an entry is a folder or leads to one. A link to itself does not."""
+    linked = entry.is_symlink() and os.path.isdir(entry.path)
+    return linked or entry.is_dir(follow_symlinks=False)
 
 
 def _filter_names(names: list[str]) -> Contents:

@@ -164,6 +164,7 @@ def test_an_address_with_a_password_is_never_shown():
 def test_a_path_with_a_comma_is_one_path_if_it_exists(tmp_path):
     (tmp_path / 'a, b').mkdir()
     assert command_line.PATHS.parse(f'{tmp_path}/a, b') == [f'{tmp_path}/a, b']
+    assert command_line.PATHS.parse(f'{tmp_path}/a, b/*.bson') == [f'{tmp_path}/a, b/*.bson']
     assert command_line.PATHS.parse('gs://b/x,y z') == ['gs://b/x', 'y z']
     with pytest.raises(ValueError, match='empty value'):
         command_line.PATHS.parse('x,,y')

@@ -1,5 +1,6 @@
 """Local files: atomic writes, range reads, listings."""
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +35,23 @@ def test_ranges_are_read_up_to_the_end_of_the_file(tmp_path: Path) -> None:
         assert reader.read_at(2, 3) == b'234'
         assert reader.read_at(8, 100) == b'89'
         assert reader.read_at(10, 1) == b''
+
+
+def test_a_fifo_is_refused_without_waiting_for_its_writer(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / 'train.bson')
+    with (
+        pytest.raises(UserError, match=r'train\.bson: must be a file, got a FIFO or device'),
+        storage.open_reader(f'{tmp_path}/train.bson'),
+    ):
+        pass
+
+
+def test_an_existing_folder_in_a_pattern_is_text(tmp_path: Path) -> None:
+    for name in ('photos [1]', 'photos 1'):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / 'a.bson').touch()
+    assert storage.glob(f'{tmp_path}/photos [1]/*.bson') == [f'{tmp_path}/photos [1]/a.bson']
+    assert storage.glob(f'{tmp_path}/photos [12]/*.bson') == [f'{tmp_path}/photos 1/a.bson']
 
 
 def test_patterns_and_folders_are_listed_in_order(tmp_path: Path) -> None:

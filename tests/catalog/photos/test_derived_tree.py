@@ -144,3 +144,14 @@ def test_a_typo_in_a_list_is_noted() -> None:
     assert derived_tree.derive_from_texts(many, path='list.csv').notes() == [
         "small categories that may be misspelled: 'Categori a0' (1) for 'Category a0' (50)"
     ]
+
+
+def test_a_path_of_more_than_eight_names_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as raised:
+        derive(tmp_path, 'a/b/c/d/e/f/g/h/i/1.jpg')
+    assert str(raised.value) == (
+        f"{tmp_path}: a category must have at most 8 names, got 9: 'a > b > c > d > e > f > g > h "
+        "> i'; shorten the path, or give the tree with --categories"
+    )
+    with pytest.raises(UserError, match='list: a category must have at most 8 names, got 9'):
+        derived_tree.derive_from_texts({'a/b/c/d/e/f/g/h/i': 1}, path='list')

@@ -32,3 +32,11 @@ def test_linked_folders_are_followed_once_and_only_inside(tmp_path: Path) -> Non
     assert folder_contents.contents_below(str(root)).files == found
     allowed = folder_contents.contents_below(str(root), allow_outside=True).files
     assert sorted({*found, 'out/secret.jpg'} - {'out'}) == allowed
+
+
+def test_a_link_to_itself_is_a_file_that_is_rejected_when_it_is_read(tmp_path: Path) -> None:
+    write_photo(tmp_path, 'a/1.jpg', b'x')
+    (tmp_path / 'a' / 'loop').symlink_to('loop')
+    assert folder_contents.contents_below(str(tmp_path)).files == ['a/1.jpg', 'a/loop']
+    assert folder_contents.contents_of(f'{tmp_path}/a').files == ['1.jpg', 'loop']
+    assert folder_contents.folders_in(f'{tmp_path}/a') == []
