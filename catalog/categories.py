@@ -67,6 +67,11 @@ class Categories:
         return tuple(_dense(path[:level] for path in self.names) for level in range(1, self.levels))
 
     @cached_property
+    def level_sizes(self) -> tuple[int, ...]:
+        """The number of nodes at the levels 1 to N-1."""
+        return tuple(int(nodes.max()) + 1 for nodes in self.parents)
+
+    @cached_property
     def depths(self) -> Int64s:
         """The number of names in the path of each category, int64 [C]."""
         return np.array([len(path) for path in self.names], np.int64)

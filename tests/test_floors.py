@@ -27,7 +27,7 @@ ROOMS = {
         'download': 'command_line errors process sources storage',
         'source_flags': 'inputs photos schema sources',
         'inputs': 'categories errors formats listings photos product_key schema sources storage',
-        'predictions': 'categories errors formats model_folders pixels product_key',
+        'predictions': 'categories errors formats model_folders pixels product_key storage',
         'model_folders': 'categories digests errors local_copies storage',
         'local_copies': 'errors manifest object_store process storage',
         'networks': 'errors storage typed_json',
@@ -86,7 +86,8 @@ ROOMS = {
         'features': 'config data inference models startup undecodable',
         'tau_norm': 'data inference metrics models naming optim startup undecodable workdir',
         'training': 'augmentation config data distribution inference losses metrics models'
-        ' monitoring naming optim undecodable workdir',
+        ' monitoring naming optim start undecodable workdir',
+        'start': 'data inference models workdir',
         'augmentation': 'config losses',
         'inference': 'config data metrics models naming optim undecodable workdir',
         'lite0_weights': 'lite_weights',

@@ -18,6 +18,7 @@ its name: `python -m trainer.export`.
 | `lite0_weights` | the earlier name of that command |
 | `summary` | `python -m trainer.summary`: one page about a complete run |
 | `training` | the training loop: steps, validation, logging, resuming |
+| `start` | the weights of another run, for the categories of a new one |
 | `inference` | what trained runs predict: one forward path, ensembles |
 | `augmentation` | random changes of training images |
 | `losses` | the loss and the class prior |

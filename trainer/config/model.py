@@ -91,7 +91,8 @@ class StartConfig:
         the run keeps it. None for no other run.
       pattern: Regular expression that is searched in the path of a weight, as in
         `optimizer.groups`. Matching weights are copied; `^(?!logits/)` copies all but those of the
-        last layer.
+        last layer. The rows of the last layer follow the ids of their categories, if the other run
+        had another category tree.
     """
 
     workdir: str | None = None

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
+from catalog.categories import Categories
 from catalog.errors import UserError
 from trainer.config import FusionConfig, TrainConfig
 from trainer.data.data_set import DataInfo
 from trainer.inference.combination import Combination
 from trainer.inference.ensemble import read_ensemble
 from trainer.inference.predictor import EnsemblePredictor, Predictor
+from trainer.models import heads
 from trainer.models.model import build_model
 from trainer.models.tta import build_tta_model
 from trainer.optim import ema
@@ -30,11 +32,13 @@ class Member:
       model: The model with its weights, with test-time augmentation if the run has it.
       config: Config of the run that trained it.
       step: Step of its checkpoint.
+      level_heads: The heads of the levels that were trained with it, if they are restored.
     """
 
     model: keras.Model
     config: TrainConfig
     step: int
+    level_heads: tuple[keras.layers.Layer, ...] = ()
 
     def predictor(self) -> Predictor:
         """Builds the forward path of the model."""
@@ -148,10 +152,14 @@ def _restore_member(workdir: str, *, tta: str = 'none') -> tuple[Member, DataInf
     return dataclasses.replace(member, model=model), info
 
 
-def restore_member(workdir: str) -> tuple[Member, DataInfo]:
+def restore_member(workdir: str, *, tree: Categories | None = None) -> tuple[Member, DataInfo]:
     """Restores the newest model of a run: its weights, or their EMA if the run keeps it.
 
     Reads the workdir only: a checkpoint that cannot be read is passed over, never renamed.
+
+    Args:
+      workdir: Workdir of the run.
+      tree: The tree that the run learned: its heads of the levels are restored too, if it has any.
 
     Raises:
       UserError: If the workdir has no checkpoint that can be read.
@@ -164,10 +172,15 @@ def restore_member(workdir: str) -> tuple[Member, DataInfo]:
         input_shape=(config.input.height, config.input.width, 3),
     )
     averages = ema.create_averages(model) if config.step.ema_decay else []
-    state = tf.train.Checkpoint(model=model, means=averages)
+    level_heads: list[keras.layers.Layer] = []
+    if tree is not None and config.loss.levels == 'heads':
+        level_heads = heads.level_head_layers(heads.add_level_heads(model, tree.level_sizes))
+    state = tf.train.Checkpoint(
+        model=model, means=averages, **({'heads': level_heads} if level_heads else {})
+    )
     step = checkpoint.read_newest(state, workdir)
     if step is None:
         raise UserError(f'{workdir}: there is no checkpoint yet; trainer.task writes them')
     if averages:
         ema.copy_to_model(averages, model)
-    return Member(model, config, step), info
+    return Member(model, config, step, tuple(level_heads)), info

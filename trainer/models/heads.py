@@ -5,6 +5,7 @@ logits. `add_level_heads` adds heads for the parents of the leaves; they are tra
 layer, and are no part of the model that is evaluated and exported.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -149,6 +150,23 @@ def add_level_heads(model: keras.Model, sizes: Sequence[int]) -> keras.Model:
         for level, size in enumerate(sizes, start=1)
     ]
     return keras.Model(model.inputs, [model.output, *heads], name=f'{model.name}_levels')
+
+
+def level_of_rows(path: str) -> int | None:
+    """Returns the level of the tree whose nodes are the last axis of a weight.
+
+    Args:
+      path: Path of the weight, see `weights`.
+
+    Returns:
+      0 for the last layer, whose rows are the leaves; from 1 for a head of a level; None for a
+      weight without rows of nodes.
+    """
+    layer = path.split('/')[0]
+    if layer == LOGITS:
+        return 0
+    match = re.fullmatch(rf'{_LEVEL_HEAD}(\d+)', layer)
+    return int(match[1]) if match else None
 
 
 def level_head_layers(network: keras.Model) -> list[layers.Layer]:

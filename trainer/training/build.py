@@ -3,22 +3,20 @@
 import contextlib
 import dataclasses
 import random
-import re
 from collections.abc import Iterator
 
 import keras
 import tensorflow as tf
 
-from catalog.errors import UserError
 from trainer.config import StartConfig, StepConfig, TrainConfig
 from trainer.data import feature_shards
 from trainer.data.data_set import DataInfo, DataSet
-from trainer.inference.runs import restore_member
-from trainer.models import backbone_file, batch_norm, heads, weights
+from trainer.models import backbone_file, batch_norm, heads
 from trainer.models.model import build_model, feature_model
 from trainer.optim import ema
 from trainer.optim.optimizers import build_optimizer
 from trainer.optim.plateau import Plateau
+from trainer.start import initial_weights
 from trainer.training.distillation import restore_teacher
 from trainer.training.state import Best, State, Window
 
@@ -101,8 +99,7 @@ def _freeze_backbone(model: keras.Model, data: DataSet) -> None:
 
 
 def _add_level_heads(model: keras.Model, data: DataSet) -> keras.Model:
-    sizes = [int(nodes.max()) + 1 for nodes in data.categories.parents]
-    return heads.add_level_heads(model, sizes)
+    return heads.add_level_heads(model, data.categories.level_sizes)
 
 
 def _build_optimizer(
@@ -120,35 +117,23 @@ def _build_optimizer(
     return optimizer
 
 
-def load_initial_weights(state: State, config: StartConfig) -> None:
+def load_initial_weights(state: State, config: StartConfig, data: DataSet) -> str:
     """Copies the weights of another run that the config names; their EMA restarts from them.
 
+    Returns:
+      What became of the rows of the categories, see `start.initial_weights`; '' for none.
+
     Raises:
-      UserError: If the workdir has no checkpoint, the pattern matches no weight, or the other run
-        has no weight of the same path and shape.
+      UserError: If they cannot be copied.
     """
     if config.workdir is None:
-        return
-    source, _ = restore_member(config.workdir)
-    _copy_weights(state.model, source.model, config)
+        return ''
+    mapped = initial_weights.copy_weights(
+        config.workdir,
+        state.model,
+        heads.level_head_layers(state.network),
+        pattern=config.pattern,
+        data=data,
+    )
     ema.reset(state.ema, state.model)
-
-
-def _copy_weights(model: keras.Model, source: keras.Model, config: StartConfig) -> None:
-    available = dict(weights.weight_paths(source))
-    selected = [
-        (path, weight)
-        for path, weight in weights.weight_paths(model)
-        if re.search(config.pattern, path)
-    ]
-    if not selected:
-        raise UserError(f'start.pattern must match a weight, {config.pattern!r} matches none')
-    for path, weight in selected:
-        other = available.get(path)
-        if other is None or other.shape != weight.shape:
-            got = 'none' if other is None else f'one of shape {tuple(other.shape)}'
-            raise UserError(
-                f'{config.workdir}: must have a weight {path} of shape {tuple(weight.shape)}, got '
-                f'{got}; start.pattern can exclude it'
-            )
-        weight.assign(other.numpy())
+    return mapped

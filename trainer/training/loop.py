@@ -136,8 +136,7 @@ def _train_to_end(run: _Run, strategy: tf.distribute.Strategy) -> tuple[int, int
     """Returns the step that the run started from or resumed at, and its last step."""
     config, state, data = run.config, run.state, run.data
     step = resume.restore(state, run.workdir, workers=run.workers)
-    if not step:
-        load_initial_weights(state, config.start)
+    mapped = '' if step else load_initial_weights(state, config.start, data)
     first = step
     if step > config.total_steps:
         raise UserError(
@@ -165,7 +164,7 @@ def _train_to_end(run: _Run, strategy: tf.distribute.Strategy) -> tuple[int, int
             Reporter(board, config=config, info=run.info, state=state, step=step, silent=silent)
         ) as reporter,
     ):
-        _report_start(run, reporter, step=step)
+        _report_start(run, reporter, step=step, mapped=mapped)
         board.log_config(files.flat(config), identity=files.identity(config))
         while step < config.total_steps and not run.is_over:
             profiler.on_step(step)
@@ -199,11 +198,20 @@ def _train_to_end(run: _Run, strategy: tf.distribute.Strategy) -> tuple[int, int
     return first, step
 
 
-def _report_start(run: _Run, reporter: Reporter, *, step: int) -> None:
-    """Says where the run begins or what it resumed, and whether its schedule has another end."""
+def _report_start(run: _Run, reporter: Reporter, *, step: int, mapped: str) -> None:
+    """Says where the run begins or what it resumed, and whether its schedule has another end.
+
+    Args:
+      run: The run.
+      reporter: Prints the lines.
+      step: Steps that are done.
+      mapped: What became of the rows of another run's categories; '' for none.
+    """
     now = run.config.total_steps
     if not step:
         reporter.message(f'starting at step 0 of {now:,} in {run.workdir}')
+        if mapped:
+            reporter.message(f'rows of categories from {run.config.start.workdir}: {mapped}')
         return
     reporter.message(f'resumed from the checkpoint of step {step:,} of {now:,} in {run.workdir}')
     before = run.before.total_steps if run.before else now

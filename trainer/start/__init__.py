@@ -1,0 +1,1 @@
+"""Where a run starts: the weights of another run, for the categories of this one."""
