@@ -85,7 +85,7 @@ def compute_level_metrics(
         LevelMetrics(
             level=number,
             nodes=level.num_nodes,
-            accuracy_by_leaf=classification.accuracy(merge_leaves(confusion, level.node_of)),
+            accuracy_by_leaf=accuracy_by_leaf(confusion, level.node_of),
             by_sum=classification.compute_metrics(accumulator),
         )
         for number, (level, accumulator) in enumerate(above, start=1)
@@ -97,6 +97,16 @@ def compute_level_metrics(
         by_sum=classification.compute_metrics(leaves),
     )
     return *parents, last
+
+
+def accuracy_by_leaf(confusion: Confusion, node_of: Ints) -> float:
+    """Returns the share of the examples whose likeliest leaf is under the label's node.
+
+    Args:
+      confusion: Of the leaves.
+      node_of: The node of a level above each leaf, int64 [C].
+    """
+    return classification.accuracy(merge_leaves(confusion, node_of))
 
 
 def merge_leaves(confusion: Confusion, node_of: Ints) -> Confusion:

@@ -37,7 +37,7 @@ from trainer.training.model_inputs import model_inputs
 from trainer.training.reporter import Reporter
 from trainer.training.state import State, check_loss, check_weights
 from trainer.training.step import compile_steps
-from trainer.training.validation import Evaluation, Evaluator, logged_metrics
+from trainer.training.validation import Evaluation, Evaluator
 from trainer.undecodable import limit
 from trainer.undecodable.log import UndecodableLog
 from trainer.workdir import checkpoint, metrics_file
@@ -178,7 +178,7 @@ def _train_to_end(run: _Run, strategy: tf.distribute.Strategy) -> tuple[int, int
             if _is_due(step, every=config.log_every_steps, last=config.total_steps):
                 reporter.log(
                     step=step,
-                    validation=logged_metrics(evaluation.metrics) if evaluation else {},
+                    validation=evaluation.measured.logged() if evaluation else {},
                 )
                 _check_pictures(run, step=step)
             if evaluation:
@@ -284,17 +284,17 @@ def _use_evaluation(
     run: _Run, evaluation: Evaluation, board: Board, reporter: Reporter, *, step: int
 ) -> None:
     """Logs the pictures of an evaluation, adapts the learning rate, and keeps the best weights."""
-    config, state = run.config, run.state
+    config, state, metrics = run.config, run.state, evaluation.measured.leaves
     if len(evaluation.pictures):
         board.log_images('samples', evaluation.pictures, step=step)
     if state.plateau:
         metric = config.optimizer.schedule.plateau_metric
-        state.plateau.observe(getattr(evaluation.metrics, metric), config.optimizer.schedule)
-    if state.best.observe(evaluation.metrics, config.validation, step=step) and run.is_chief:
+        state.plateau.observe(getattr(metrics, metric), config.optimizer.schedule)
+    if state.best.observe(metrics, config.validation, step=step) and run.is_chief:
         with reporter.saving(f'the best weights, those of step {step:,},'):
             checkpoint.save_best(state.checkpoint(), run.workdir, step=step)
     if run.observe:
-        run.observe(step, evaluation.metrics)
+        run.observe(step, metrics)
 
 
 def _save(run: _Run, board: Board, reporter: Reporter, *, step: int) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from catalog.categories import Categories
 from catalog.errors import UserError
 from trainer.config import TrainConfig
 from trainer.data import batches as input_batches
@@ -22,7 +23,7 @@ from trainer.data.examples import batch_spec
 from trainer.distribution import moving_statistics
 from trainer.distribution.workers import Workers
 from trainer.inference.predictor import Predictor
-from trainer.metrics import classification
+from trainer.metrics import classification, levels
 from trainer.metrics.classification import Metrics, MetricsAccumulator
 from trainer.monitoring import sample_images
 from trainer.optim import ema
@@ -35,10 +36,27 @@ Forward = Callable[[Batch], tf.Tensor]
 _LOGGED = ('accuracy', 'top5_accuracy', 'loss', 'macro_precision', 'macro_recall', 'macro_f1')
 
 
-def logged_metrics(metrics: Metrics) -> dict[str, float]:
-    """Returns the metrics under their names in metrics.jsonl, such as `validation_accuracy`."""
-    values = dataclasses.asdict(metrics)
-    return {f'validation_{name}': values[name] for name in _LOGGED}
+@dataclass(frozen=True)
+class Measured:
+    """Metrics over all examples of the split.
+
+    Attributes:
+      leaves: Metrics of the leaves.
+      level_accuracies: Of each level above the leaves, from 1: `levels.accuracy_by_leaf`, the
+        accuracy by level of `trainer.evaluate`.
+    """
+
+    leaves: Metrics
+    level_accuracies: tuple[float, ...]
+
+    def logged(self) -> dict[str, float]:
+        """Returns the metrics by their names in metrics.jsonl, such as `validation_accuracy`."""
+        values = dataclasses.asdict(self.leaves)
+        above = enumerate(self.level_accuracies, start=1)
+        return {
+            **{f'validation_{name}': values[name] for name in _LOGGED},
+            **{f'validation_level{level}_accuracy': value for level, value in above},
+        }
 
 
 def compile_forward(
@@ -92,8 +110,8 @@ def compile_forward(
 
 
 def measure(
-    forward: Forward, batches: Iterable[Batch], *, num_classes: int, examples: int, workers: Workers
-) -> Metrics:
+    forward: Forward, batches: Iterable[Batch], *, tree: Categories, examples: int, workers: Workers
+) -> Measured:
     """Computes the metrics over the examples of all workers; every worker gets the same.
 
     Examples without a decodable picture do not count.
@@ -101,24 +119,28 @@ def measure(
     Args:
       forward: A function of `compile_forward`.
       batches: The batches of this worker.
-      num_classes: C.
+      tree: The category tree.
       examples: Number of examples in the batches of all workers.
       workers: The processes of the run.
     """
-    top_k = min(classification.TOP, num_classes)
+    top_k = min(classification.TOP, len(tree))
     rows = [_rows(forward(batch), batch['label'], top_k=top_k) for batch in batches]
     own = np.concatenate([np.zeros([0, top_k + 2]), *rows])
     own = own[own[:, 0] >= 0]  # without the examples that have no decodable picture
     all_rows = _gather(own, total=examples, workers=workers)
     if not len(all_rows):
         raise UserError('validation.split must have a decodable picture, got none')
-    accumulator = MetricsAccumulator(num_classes)
+    accumulator = MetricsAccumulator(len(tree))
     accumulator.update(
         labels=all_rows[:, 0].astype(np.int64),
         predicted=all_rows[:, 1:-1].astype(np.int64),
         label_log_probability=all_rows[:, -1],
     )
-    return classification.compute_metrics(accumulator)
+    confusion = accumulator.confusion()
+    return Measured(
+        classification.compute_metrics(accumulator),
+        tuple(levels.accuracy_by_leaf(confusion, node_of) for node_of in tree.parents),
+    )
 
 
 def _rows(logits: tf.Tensor, labels: tf.Tensor, *, top_k: int) -> npt.NDArray[np.float64]:
@@ -150,12 +172,12 @@ class Evaluation:
     """The result of an evaluation while training.
 
     Attributes:
-      metrics: Metrics over all examples of the split.
+      measured: The metrics.
       pictures: Images of the first examples (of a product its first view) with the predictions of
         the model drawn below, uint8 [N, h, w, 3].
     """
 
-    metrics: Metrics
+    measured: Measured
     pictures: npt.NDArray[np.uint8]
 
 
@@ -215,15 +237,15 @@ class Evaluator:
             ema.swapped_in(state.ema, state.model),
             sources.input_errors_named(self._data, split=self._split),
         ):
-            metrics = measure(
+            measured = measure(
                 self._forward,
                 self._batches,
-                num_classes=self._data.num_classes,
+                tree=self._data.categories,
                 examples=self._inputs.example.count(self._data.split(self._split)),
                 workers=self._workers,
             )
             self._undecodable.report(at_once=False)
-            return Evaluation(metrics, self._sample())
+            return Evaluation(measured, self._sample())
 
     def _sample(self) -> npt.NDArray[np.uint8]:
         example = self._inputs.example

@@ -23,11 +23,18 @@ from catalog import categories, manifest, record, storage
 from catalog.errors import UserError
 from catalog.formats import tfrecord
 from tests.trainer.spoiled import draw_spoiled
-from trainer.config import InputConfig, ModelConfig, OptimizerConfig, TrainConfig
+from trainer.config import (
+    InputConfig,
+    ModelConfig,
+    OptimizerConfig,
+    TrainConfig,
+    ValidationConfig,
+)
 from trainer.data import data_set
 from trainer.evaluate import evaluation
 from trainer.inference.runs import restore_member
 from trainer.training import loop
+from trainer.workdir import metrics_file
 
 FILES = ['evaluation.html', 'evaluation.json', 'predictions.parquet', 'suspects.csv']
 
@@ -39,9 +46,11 @@ def workdir(data_folder: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     config = TrainConfig(
         batch_size=8,
         total_steps=12,
+        log_every_steps=12,
         model=ModelConfig(channels=4),
         input=InputConfig(height=28, width=28),
         optimizer=OptimizerConfig(learning_rate=0.01),
+        validation=ValidationConfig(every_steps=12),
     )
     loop.train(config, data_set.open_data_set(data_folder), folder)
     return folder
@@ -119,6 +128,17 @@ def _assert_levels(found: list[dict[str, Any]], labels: Any, probabilities: Any)
         assert level['accuracy_by_leaf'] == pytest.approx(by_leaf, abs=1e-9)
         by_sum = oracle.accuracy_score(node_of[labels], summed.argmax(axis=1))
         assert level['by_sum']['accuracy'] == pytest.approx(by_sum, abs=1e-9)
+
+
+def test_a_run_logs_the_accuracies_by_level_that_are_evaluated_after_it(
+    workdir: str, output: Path
+) -> None:
+    logged = metrics_file.read_metrics(workdir)[-1]
+    *above, leaves = json.loads((output / 'evaluation.json').read_text())['pictures']['levels']
+    assert logged['validation_accuracy'] == leaves['accuracy_by_leaf']
+    for level, evaluated in enumerate(above, start=1):
+        assert logged[f'validation_level{level}_accuracy'] == evaluated['accuracy_by_leaf']
+    assert sum('level' in name for name in logged) == len(above) == 2
 
 
 def test_the_metrics_are_those_of_scikit_learn(
