@@ -14,7 +14,14 @@ SPLIT_RULES = ('rank', 'hash')
 VERIFICATIONS = ('header', 'decode')
 
 # The manifest has these options only where they are not the default.
-_NEWER = ('near_duplicates', 'split_by', 'folder_in_key', 'fields')
+_NEWER = (
+    'near_duplicates',
+    'split_by',
+    'folder_in_key',
+    'fields',
+    'pseudo_labels',
+    'pseudo_threshold',
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,10 @@ class ShardOptions:
       verify: `header` reads headers only, `decode` decodes every picture.
       unlabelled: Whether the input has no categories; all of it becomes the split `predict`.
       fields: Names of the fields as OURS=THEIRS,... where they differ, also that of the group.
+      pseudo_labels: SHA-256 of the predictions that label products without a category, in hex; ''
+        if there are none.
+      pseudo_threshold: Their lowest confidence that counts, or the SHA-256 of the file that has it
+        by category; '' if there are none.
       folder_in_key: Whether the keys of photos in folders begin with the name of the input folder.
     """
 
@@ -67,6 +78,8 @@ class ShardOptions:
     unlabelled: bool = False
     folder_in_key: bool = False
     fields: str = ''
+    pseudo_labels: str = ''
+    pseudo_threshold: str = ''
 
     def __post_init__(self) -> None:
         for name in ('validation_fraction', 'test_fraction'):
@@ -97,6 +110,18 @@ class ShardOptions:
             self.near_duplicates == 'off' or not self.unlabelled,
             'near_duplicates',
             'be off with unlabelled, which has no splits',
+            self.near_duplicates,
+        )
+        _require(
+            not self.pseudo_labels or not self.unlabelled,
+            'pseudo_labels',
+            'not be given with unlabelled',
+            self.pseudo_labels,
+        )
+        _require(
+            not self.pseudo_labels or self.near_duplicates != 'group',
+            'near_duplicates',
+            'be off or mark with pseudo_labels, which are in train only',
             self.near_duplicates,
         )
         _ = self.balance_power

@@ -11,6 +11,10 @@ Examples:
   Data without categories:
     python -m beam_pipelines.shard --input=test.bson --output=test_shards --unlabelled
 
+  Some products without categories, labelled by the predictions of an earlier model:
+    python -m beam_pipelines.shard --input=train.bson,test.bson --categories=category_names.csv \
+      --output=shards --pseudo_labels=predictions.csv --pseudo_threshold=0.95
+
 Flags that are not listed here are passed to Beam (--runner, --direct_num_workers, ...). A flag that
 is unknown to Beam too is an error. Without --runner, the job runs on this machine.
 """
@@ -37,6 +41,11 @@ from beam_pipelines.options import (
 )
 from beam_pipelines.pipeline import comparison, job
 from beam_pipelines.scan import rejected_pieces
+from beam_pipelines.scan.pseudo_labels import (
+    DEFAULT_THRESHOLD,
+    PseudoLabels,
+    open_pseudo_labels,
+)
 from beam_pipelines.write import commit, rejected
 from catalog import categories, command_line, manifest, record, shards, storage
 from catalog.errors import UserError
@@ -156,7 +165,21 @@ flags.DEFINE_enum(
 )
 flags.DEFINE_bool('unlabelled', _DEFAULTS.unlabelled, 'The input has no categories.')
 
-_OPTION_NAMES = tuple(ShardOptions.__dataclass_fields__)
+_PSEUDO_LABELS = flags.DEFINE(
+    command_line.PATH,
+    'pseudo_labels',
+    None,
+    'Predictions of trainer.predict --confidence, CSV or Parquet: products without a category get '
+    'the predicted one, and are in train only.',
+)
+_PSEUDO_THRESHOLD = flags.DEFINE_string(
+    'pseudo_threshold',
+    DEFAULT_THRESHOLD,
+    'The lowest confidence of a pseudo-label, or a CSV file with the columns category_id,threshold '
+    'of the categories that get pseudo-labels.',
+)
+
+_OPTION_NAMES = frozenset(ShardOptions.__dataclass_fields__) - {'pseudo_labels', 'pseudo_threshold'}
 
 
 def open_job() -> tuple[job.Job, DerivedTree | None]:
@@ -181,10 +204,17 @@ def open_job() -> tuple[job.Job, DerivedTree | None]:
         max_unpack_ratio=definitions.MAX_UNPACK_RATIO.value,
         folder_in_key=options.folder_in_key,
     )
+    pseudo_labels = _open_pseudo_labels(tree)
+    if pseudo_labels:
+        options = dataclasses.replace(
+            options,
+            pseudo_labels=pseudo_labels.sha256,
+            pseudo_threshold=pseudo_labels.threshold,
+        )
     few = options.max_rejected_fraction <= _DEFAULTS.max_rejected_fraction
     if tree and few and derived is None:
         opening.check_folders(source, tree)
-    first_look.check_products(source, tree, renamed)
+    first_look.check_products(source, tree, renamed, unlabelled_too=pseudo_labels is not None)
     opened = job.Job(
         source=source,
         categories=tree,
@@ -192,6 +222,7 @@ def open_job() -> tuple[job.Job, DerivedTree | None]:
         options=options,
         output=_OUTPUT.value,
         range_bytes=max(int(_RANGE_MB.value * 2**20), 1),
+        pseudo_labels=pseudo_labels,
         keep_rejected=_KEEP_REJECTED.value,
         keep_rejected_bytes=int(_KEEP_REJECTED_MB.value * 1e6),
     )
@@ -241,6 +272,17 @@ def _load_tree(
     return categories.parse_file(storage.read_bytes(_CATEGORIES.value), path=_CATEGORIES.value)
 
 
+def _open_pseudo_labels(tree: categories.Categories | None) -> PseudoLabels | None:
+    path, threshold = _PSEUDO_LABELS.value, _PSEUDO_THRESHOLD.value
+    if path is None:
+        if _PSEUDO_THRESHOLD.present:
+            raise UserError(f'--pseudo_threshold: needs --pseudo_labels, got {threshold} alone')
+        return None
+    if tree is None:
+        raise UserError(f'--pseudo_labels: must not be given with --unlabelled, got {path}')
+    return open_pseudo_labels(path, threshold=threshold, tree=tree)
+
+
 def _field_names() -> Fields:
     """Returns the names of the fields.
 
@@ -264,6 +306,7 @@ def main(argv: list[str]) -> None:
     """Runs the job and prints a summary."""
     start = time.monotonic()
     runner.check_start(argv[1:], inputs=_INPUT.value, output=_OUTPUT.value)
+    checks.check_file(argv[1:], flag='pseudo_labels', path=_PSEUDO_LABELS.value)
     if checks.is_dry_run(argv[1:]):
         _run(open_job()[0], argv[1:], job.build)
         return

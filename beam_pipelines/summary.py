@@ -6,7 +6,7 @@ from beam_pipelines import ledger
 from beam_pipelines.write import rejected
 from beam_pipelines.write.shard_writer import HELD_OUT
 from catalog import storage, terminal
-from catalog.manifest import Manifest
+from catalog.manifest import PSEUDO_LABELLED, Manifest
 from catalog.process import progress
 from catalog.shards import SPLITS
 from catalog.terminal import counted
@@ -72,6 +72,7 @@ def _notes(made: Manifest) -> list[tuple[str, str]]:
         ),
         'blank_pictures': ('warning', 'blank images'),
         'classes_without_train': ('warning', 'categories without a product in train'),
+        PSEUDO_LABELLED: ('note', 'train products with a pseudo-label'),
         'converted_pictures': ('note', 'images converted to RGB JPEG'),
         'copied_pictures': ('note', 'oversampled images'),
     }

@@ -19,6 +19,7 @@ Table = npt.NDArray[np.void]  # rows of ROW, or of some of its columns
 
 CONVERT = 1  # must be converted to an RGB JPEG
 BLANK = 2  # shows nothing
+PSEUDO = 4  # its product has a pseudo-label
 
 SAME_BYTES = 1  # train contains the same bytes
 NEAR_COPY = 2  # train contains a picture that looks the same, with other bytes
@@ -37,7 +38,7 @@ ROW = np.dtype(
         ('index', '<i2'),  # position in the source document
         ('copy', '<i2'),  # 0 for the first
         ('split', 'u1'),  # index in catalog.shards.SPLITS; before the split: 1 + index, or 0
-        ('traits', 'u1'),  # of the picture: CONVERT, BLANK, both or neither
+        ('traits', 'u1'),  # of the picture: bits CONVERT, BLANK, PSEUDO
         ('leaked', 'u1'),  # SAME_BYTES, NEAR_COPY or 0
         ('repeat', 'u1'),  # 1 if an earlier product or view has the same bytes
     ]

@@ -18,6 +18,7 @@ from catalog.typed_json.reader import Value
 FILE_NAME = 'manifest.json'
 SCHEMA_VERSION = 1
 EXTENDED_VERSION = 2  # keys, or other trees than of three levels with integer ids
+PSEUDO_LABELLED = 'pseudo_labelled_products'  # a note of the ledger
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,16 @@ class Manifest:
     priors: Mapping[str, tuple[float, ...]]
     ledger: Mapping[str, Mapping[str, int]]
     schema_version: int = SCHEMA_VERSION
+
+    @property
+    def train_products(self) -> int:
+        """Number of distinct products in train."""
+        return sum(self.splits['train'].products_per_class) if 'train' in self.splits else 0
+
+    @property
+    def pseudo_labelled_products(self) -> int:
+        """Number of them whose label an earlier model predicted."""
+        return self.ledger['notes'].get(PSEUDO_LABELLED, 0)
 
 
 def to_bytes(manifest: Manifest) -> bytes:

@@ -19,6 +19,7 @@ ENCODED = 'image/encoded'  # bytes [views]: the encoded pictures, in source orde
 INDEX = 'image/index'  # int64 [views]: each picture's position in the source document
 LEAKED = 'image/leaked'  # int64 [views]: 1 if the same bytes occur in train; absent in train
 LABEL = 'image/class/label'  # int64 [1]: the row in category_names.csv
+PSEUDO = 'image/class/pseudo'  # int64 [1]: 1 if the label is a pseudo-label; absent otherwise
 CATEGORY_ID = 'category/id'  # int64 [1]: the shop's category id
 LEVEL = 'category/level'  # and 1, 2, …: int64 [1]: dense label of the parent at that level
 PRODUCT_ID = 'product/id'  # int64 [1]: `_id`, or the number of a key
@@ -35,11 +36,13 @@ class Category:
       label: The category's own label.
       category_id: The shop's id.
       parents: Labels of the parents at the levels 1 to N-1.
+      pseudo: Whether a model predicted it, and the source did not give it.
     """
 
     label: int
     category_id: int
     parents: tuple[int, ...]
+    pseudo: bool = False
 
     @functools.cached_property
     def encoded(self) -> bytes:
@@ -48,6 +51,7 @@ class Category:
             CATEGORY_ID: self.category_id,
             **{f'{LEVEL}{number}': node for number, node in enumerate(self.parents, start=1)},
             LABEL: self.label,
+            **({PSEUDO: 1} if self.pseudo else {}),
         }
         return b''.join(tf_example.number(name, value) for name, value in values.items())
 
@@ -137,8 +141,8 @@ def encode(record: Record) -> bytes:
 
 def encode_all(records: Sequence[Record]) -> list[bytes]:
     """Serializes records, each as a tf.Example."""
-    # Features are sorted by name: category/*, image/class/label, image/encoded, image/index,
-    # image/leaked, product/id, product/key.
+    # Features are sorted by name: category/*, image/class/label, image/class/pseudo, image/encoded,
+    # image/index, image/leaked, product/id, product/key.
     ids = tf_example.number_of_each(PRODUCT_ID, np.array([r.product_id for r in records], np.int64))
     if any(record.key for record in records):
         ids = [
@@ -177,7 +181,10 @@ def decode(serialized: bytes) -> Record:
     if LABEL in feature:
         parents = itertools.takewhile(bool, (numbers(f'{LEVEL}{n}') for n in itertools.count(1)))
         category = Category(
-            numbers(LABEL)[0], numbers(CATEGORY_ID)[0], tuple(values[0] for values in parents)
+            numbers(LABEL)[0],
+            numbers(CATEGORY_ID)[0],
+            tuple(values[0] for values in parents),
+            pseudo=numbers(PSEUDO) == [1],
         )
     return Record(
         product_id=numbers(PRODUCT_ID)[0],

@@ -62,6 +62,16 @@ def check_options(arguments: Sequence[str]) -> None:
         )
 
 
+def check_file(arguments: Sequence[str], *, flag: str, path: str | None) -> None:
+    """Checks that Dataflow's workers, on other machines, reach a file, if one is given.
+
+    Raises:
+      UserError: If they do not.
+    """
+    if path and is_used(arguments) and not storage.is_remote(path):
+        raise UserError(f'--{flag}: {path} {_LOCAL}; on Dataflow, copy it to a bucket')
+
+
 def check_paths(arguments: Sequence[str], *, inputs: Sequence[str], output: str) -> None:
     """Checks that Dataflow's workers, on other machines, reach the input and the output.
 

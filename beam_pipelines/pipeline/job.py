@@ -22,6 +22,7 @@ from beam_pipelines.pipeline.grouping import GroupByBucket, unpack_bucket
 from beam_pipelines.pipeline.proven_scans import ProvenScans
 from beam_pipelines.plan import classes, repeats, rules
 from beam_pipelines.plan.classes import Layout
+from beam_pipelines.scan.pseudo_labels import PseudoLabels
 from beam_pipelines.scan.rejected_pieces import DEFAULT_LIMIT, RejectedPieces
 from beam_pipelines.table import Table, join
 from beam_pipelines.write import commit, cuts, rejected
@@ -43,6 +44,7 @@ class Job:
       options: Options that change the result.
       output: Folder of the data set.
       range_bytes: Size of the range that one element scans.
+      pseudo_labels: Labels of products without a category. None rejects these products.
       keep_rejected: Most rejected pieces that are listed, the first of the source.
       keep_rejected_bytes: Most bytes of rejected pieces that are kept.
       ownership: The right to write to the output. None if it is not locked.
@@ -55,6 +57,7 @@ class Job:
     options: ShardOptions
     output: str
     range_bytes: int
+    pseudo_labels: PseudoLabels | None = None
     keep_rejected: int = DEFAULT_LIMIT
     keep_rejected_bytes: int = rejected.DEFAULT_BYTES
     ownership: Ownership | None = None
@@ -159,6 +162,7 @@ def read_products(pipeline: beam.Pipeline, job: Job) -> Reading:
         keep_rejected=job.keep_rejected,
         visual=job.options.near_duplicates != 'off',
         split_groups=functools.partial(rules.hash_splits, **classes.split_rule(job.options)),
+        pseudo_labels=job.pseudo_labels,
         meter=job.meter,
     )
     scanned = scans.summaries() | 'UnpackScans' >> beam.FlatMap(steps.unpack_scan)

@@ -1,7 +1,8 @@
 """Scans a source so that each document is in exactly one scan. `seams` has the proof."""
 
 import dataclasses
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 
 import apache_beam as beam
 from apache_beam.pvalue import AsList, AsSingleton
@@ -10,10 +11,13 @@ from beam_pipelines.local.meter import Meter
 from beam_pipelines.pipeline import counters
 from beam_pipelines.plan import repeats
 from beam_pipelines.scan import scan, seams
+from beam_pipelines.scan.pseudo_labels import PseudoLabels
 from beam_pipelines.scan.scan import Scan, SplitGroups
 from beam_pipelines.scan.seams import Edge, Proof
 from catalog.categories import Categories
 from catalog.sources.source import Range, Source
+
+ScanPart = Callable[[Range], Scan]
 
 
 class ProvenScans:
@@ -30,6 +34,7 @@ class ProvenScans:
       keep_rejected: Most rejected pieces of a scan to keep.
       visual: Whether to hash what the pictures look like.
       split_groups: Returns the split of each group of products.
+      pseudo_labels: Labels of products without a category, or None.
       meter: Receives the number of scanned bytes.
     """
 
@@ -44,14 +49,25 @@ class ProvenScans:
         keep_rejected: int,
         visual: bool,
         split_groups: SplitGroups,
+        pseudo_labels: PseudoLabels | None,
         meter: Meter,
     ) -> None:
-        self._arguments = (source, categories, decode, keep_rejected, visual, split_groups)
+        scan_part = functools.partial(
+            scan.scan_range,
+            source,
+            categories=categories,
+            decode=decode,
+            keep_rejected=keep_rejected,
+            visual=visual,
+            split_groups=split_groups,
+            pseudo_labels=pseudo_labels,
+        )
+        self._scan_part = scan_part
         self._scans = (
             pipeline
             | 'Ranges' >> beam.Create(source.split(range_bytes=range_bytes))
             | 'SpreadRanges' >> beam.Reshuffle()
-            | 'Scan' >> beam.Map(_scan, *self._arguments, meter)
+            | 'Scan' >> beam.Map(_scan, scan_part, meter)
         )  # Scan
         self._proof = None
         if source.guesses_starts():
@@ -74,57 +90,23 @@ class ProvenScans:
     def _correct(self, scans: beam.PCollection, label: str) -> beam.PCollection:
         if self._proof is None:
             return scans
-        return scans | label >> beam.FlatMap(_correct, AsSingleton(self._proof), *self._arguments)
+        return scans | label >> beam.FlatMap(_correct, AsSingleton(self._proof), self._scan_part)
 
 
-def _scan(
-    part: Range,
-    source: Source,
-    categories: Categories | None,
-    decode: bool,
-    keep_rejected: int,
-    visual: bool,
-    split_groups: SplitGroups,
-    meter: Meter,
-) -> Scan:
-    scanned = scan.scan_range(
-        source,
-        part,
-        categories=categories,
-        decode=decode,
-        keep_rejected=keep_rejected,
-        visual=visual,
-        split_groups=split_groups,
-    )
+def _scan(part: Range, scan_part: ScanPart, meter: Meter) -> Scan:
+    scanned = scan_part(part)
     counters.count_scan(scanned)
     meter.add('scanned_bytes', scanned.bytes)
     return scanned
 
 
-def _correct(
-    scanned: Scan,
-    proof: Proof,
-    source: Source,
-    categories: Categories | None,
-    decode: bool,
-    keep_rejected: int,
-    visual: bool,
-    split_groups: SplitGroups,
-) -> Iterator[Scan]:
+def _correct(scanned: Scan, proof: Proof, scan_part: ScanPart) -> Iterator[Scan]:
     """Yields the scan if it is proven, or a new one from the proven start of its range."""
     place = scanned.range.file, scanned.range.start
     if place in proof.proven:
         yield scanned
     elif place in proof.again:
-        yield scan.scan_range(
-            source,
-            proof.again[place],
-            categories=categories,
-            decode=decode,
-            keep_rejected=keep_rejected,
-            visual=visual,
-            split_groups=split_groups,
-        )
+        yield scan_part(proof.again[place])
 
 
 def _leave_out_pictures(scanned: Scan) -> Scan:

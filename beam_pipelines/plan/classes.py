@@ -10,9 +10,10 @@ import numpy.typing as npt
 from beam_pipelines.ledger import Counts
 from beam_pipelines.options import ShardOptions
 from beam_pipelines.plan import rules
-from beam_pipelines.table import BLANK, Table, join, sort_by
+from beam_pipelines.table import BLANK, PSEUDO, Table, join, sort_by
 from catalog.errors import UserError
 from catalog.listings import runs
+from catalog.manifest import PSEUDO_LABELLED
 from catalog.shards import SPLITS
 
 # Unlabelled products form this many pseudo-classes by hash, so that the plan stays parallel. The
@@ -26,6 +27,7 @@ CLASS_COUNT = np.dtype(
         ('split', 'u1'),
         ('products', '<i8'),
         ('pictures', '<i8'),
+        ('pseudo', '<i8'),  # products with a pseudo-label
         ('units', '<i8'),  # products, or pictures if they are dealt singly
         ('bytes', '<i8'),  # of the pictures
     ]
@@ -114,7 +116,12 @@ def split_classes(
             counts.pictures[SPLITS[split]] += len(part)
             units = len(part) if _dealt_singly(split, options) else products
             total_bytes = int(part['length'].sum(dtype=np.int64))
-            stats.append((key, split, products, len(part), units, total_bytes))
+            pseudo = part[part['traits'] & PSEUDO != 0]
+            pseudo_products = len(runs.starts(pseudo['product_id']))
+            if pseudo_products:
+                counts.notes[PSEUDO_LABELLED] += pseudo_products
+                counts.notes['pseudo_labelled_pictures'] += len(pseudo)
+            stats.append((key, split, products, len(part), pseudo_products, units, total_bytes))
         kept.append(rows)
     return join(kept), np.array(stats, CLASS_COUNT), counts
 

@@ -12,8 +12,17 @@ from beam_pipelines.ledger import GAPS, Counts
 from beam_pipelines.near_duplicates.columns import VISUAL
 from beam_pipelines.near_duplicates.visual_hasher import VisualHasher
 from beam_pipelines.scan import pictures
+from beam_pipelines.scan.pseudo_labels import (
+    BELOW,
+    HELD_OUT,
+    NONE,
+    UNSURE,
+    WITHOUT,
+    LoadedLabels,
+    PseudoLabels,
+)
 from beam_pipelines.scan.rejected_pieces import DEFAULT_LIMIT, RejectedPieces
-from beam_pipelines.table import SCANNED, Table, concatenate, key_bytes, with_key
+from beam_pipelines.table import PSEUDO, SCANNED, Table, concatenate, key_bytes, with_key
 from catalog import product_key
 from catalog.categories import Categories
 from catalog.formats.image_header import BadPicture
@@ -28,7 +37,10 @@ from catalog.sources.source import (
 )
 
 Int32s = npt.NDArray[np.int32]
+Bools = npt.NDArray[np.bool_]
 SplitGroups = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.uint8]]  # [groups] -> [groups]
+
+_TRAIN = 1 + SPLITS.index('train')  # in the column `split` of a scan
 
 
 @dataclass(frozen=True)
@@ -73,6 +85,7 @@ def scan_range(
     keep_rejected: int = DEFAULT_LIMIT,
     visual: bool = False,
     split_groups: SplitGroups | None = None,
+    pseudo_labels: PseudoLabels | None = None,
 ) -> Scan:
     """Scans a range.
 
@@ -84,6 +97,7 @@ def scan_range(
       keep_rejected: Most rejected pieces to keep; all of them are counted.
       visual: Whether to hash what the pictures look like.
       split_groups: Returns the split of each group of products. None if there are no splits.
+      pseudo_labels: Labels of products without a category. None rejects these products.
     """
     scanner = _Scanner(
         part,
@@ -93,6 +107,7 @@ def scan_range(
         visual=visual,
         key_bytes=source.key_bytes(),
         split_groups=split_groups,
+        pseudo_labels=pseudo_labels,
     )
     for piece in source.read(part):
         scanner.add(piece)
@@ -129,6 +144,7 @@ class _Scanner:
         visual: bool,
         key_bytes: int,
         split_groups: SplitGroups | None,
+        pseudo_labels: PseudoLabels | None,
     ) -> None:
         self._range = part
         self._key_bytes = key_bytes
@@ -137,6 +153,9 @@ class _Scanner:
         self._decode = decode
         self._hasher = VisualHasher() if visual else None
         self._split_groups = split_groups
+        self._pseudo_labels = None
+        if pseudo_labels is not None and categories is not None:
+            self._pseudo_labels = pseudo_labels.load(categories)
         self._first: int | None = None
         self._end: int | None = None
         self._tables: list[Table] = []
@@ -178,6 +197,7 @@ class _Scanner:
         self._counts.pictures['read'] += len(products.places)
         self._counts.bytes['read'] += int(products.places[:, 1].sum())
         labels = np.full(len(products), -1, np.int32)
+        pseudo = np.zeros(len(products), bool)
         if self._categories is not None:
             label_by_id = self._categories.label_by_id
             category_ids = products.category_ids.tolist()
@@ -188,12 +208,43 @@ class _Scanner:
             for number, text in products.category_texts.items():
                 found[number] = self._find_label(text)
             labels = np.array(found, np.int32)
+            if self._pseudo_labels is not None:
+                products, labels, pseudo = self._add_pseudo_labels(
+                    products, labels, self._pseudo_labels
+                )
             known = labels >= 0
             if not known.all():
                 self._reject_products(products.select(~known))
-                products, labels = products.select(known), labels[known]
+                products, labels, pseudo = products.select(known), labels[known], pseudo[known]
         if len(products):
-            self._tables.append(self._rows(products, labels))
+            self._tables.append(self._rows(products, labels, pseudo))
+
+    def _add_pseudo_labels(
+        self, products: Products, labels: Int32s, pseudo_labels: LoadedLabels
+    ) -> tuple[Products, Int32s, Bools]:
+        """Labels the products without a category, and drops those that get no label.
+
+        Returns:
+          The products that remain, their labels, and whether these are pseudo-labels.
+        """
+        pseudo = products.category_ids == NO_CATEGORY
+        pseudo[list(products.category_texts)] = False
+        if not pseudo.any():
+            return products, labels, pseudo
+        keys = None if products.keys is None else products.keys[pseudo]
+        found = np.zeros(len(products), np.int32)
+        found[pseudo] = pseudo_labels.find(products.product_ids[pseudo], keys)
+        held_out = pseudo & (found >= 0) & (self._given_splits(products) > _TRAIN)
+        for place, dropped in (
+            (WITHOUT, found == NONE),
+            (BELOW, found == UNSURE),
+            (HELD_OUT, held_out),
+        ):
+            self._counts.documents[place] += int(dropped.sum())
+            self._counts.pictures[place] += int(products.views[dropped].sum())
+        kept = (found >= 0) & ~held_out
+        labels = np.where(pseudo, found, labels)
+        return products.select(kept), labels[kept], pseudo[kept]
 
     def _find_label(self, category: int | str) -> int:
         """Returns the label of a category id or text, or -1 if the tree does not have it."""
@@ -202,7 +253,7 @@ class _Scanner:
             self._labels[category] = -1 if label is None else label
         return self._labels[category]
 
-    def _rows(self, products: Products, labels: Int32s) -> Table:
+    def _rows(self, products: Products, labels: Int32s, pseudo: Bools) -> Table:
         """Returns one row per usable picture, and rejects the others."""
         views = products.views
         rows = np.zeros(len(products.places), with_key(SCANNED, self._key_bytes))
@@ -214,12 +265,15 @@ class _Scanner:
         rows['document'] = np.repeat(products.positions, views)
         if products.splits is not None or products.groups is not None:
             rows['split'] = np.repeat(self._given_splits(products), views)
+        pseudo_rows = np.repeat(pseudo, views)
+        rows['split'][pseudo_rows] = _TRAIN
         rows['offset'] = products.offsets
         rows['length'] = products.places[:, 1]
         rows['index'] = np.arange(len(rows)) - np.repeat(np.cumsum(views) - views, views)
         rows['traits'], errors = pictures.inspect_pictures(
             products.data, products.places, decode=self._decode
         )
+        rows['traits'][pseudo_rows] |= PSEUDO
         data = memoryview(products.data)
         hashes = pictures.hashes128(
             data[offset : offset + length] for offset, length in products.places.tolist()

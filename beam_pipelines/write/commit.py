@@ -102,12 +102,14 @@ def build_manifest(
             counts.notes['near_duplicate_leaked_pictures'] += shard.near_copies
         counts.notes['converted_pictures'] += shard.converted
     splits = {}
+    pseudo = np.zeros(len(tree) if tree else 0, np.int64)  # products by label
     for split, parts in by_split.items():
         rows = layout.counts[layout.counts['split'] == shards.SPLITS.index(split)]
         records, pictures, firsts = by_label[split]
         products = np.zeros(len(records), np.int64)
         if tree:
             products[rows['key']] = rows['products']
+            pseudo[rows['key']] += rows['pseudo']
         splits[split] = Split(
             shards=tuple(part.shard for part in parts),
             records_per_class=tuple(records.tolist()) if tree else (),
@@ -130,7 +132,7 @@ def build_manifest(
         },
         categories=manifest.describe_tree(tree) if tree else {},
         splits=splits,
-        priors=_priors(splits),
+        priors=_priors(splits, pseudo),
         ledger=ledger.as_mapping(counts),
         schema_version=manifest.schema_version(tree),
     )
@@ -169,10 +171,19 @@ def _classes_without_train(splits: dict[str, Split]) -> int:
     return int(np.count_nonzero((sum(products.values()) > 0) & (products['train'] == 0)))
 
 
-def _priors(splits: dict[str, Split]) -> dict[str, tuple[float, ...]]:
+def _priors(
+    splits: dict[str, Split], pseudo: npt.NDArray[np.int64]
+) -> dict[str, tuple[float, ...]]:
+    """Returns the class priors.
+
+    Args:
+      splits: The splits by name.
+      pseudo: Products with a pseudo-label, int64 [C]. They are not natural: how many of a class
+        there are depends on how confident a model was.
+    """
     if 'train' not in splits:
         return {}
-    natural = np.sum([split.products_per_class for split in splits.values()], axis=0)
+    natural = np.sum([split.products_per_class for split in splits.values()], axis=0) - pseudo
     written = np.array(splits['train'].records_per_class)
     return {
         'natural': tuple((natural / max(natural.sum(), 1)).tolist()),

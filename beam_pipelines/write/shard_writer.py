@@ -15,7 +15,7 @@ import numpy.typing as npt
 from beam_pipelines.options import ShardOptions
 from beam_pipelines.plan import classes
 from beam_pipelines.scan import pictures
-from beam_pipelines.table import CONVERT, NEAR_COPY, Table, key_bytes
+from beam_pipelines.table import CONVERT, NEAR_COPY, PSEUDO, Table, key_bytes
 from beam_pipelines.write.shard_file import ShardFile
 from catalog import pixels, product_key, record, storage
 from catalog.categories import Categories
@@ -187,31 +187,35 @@ class ShardWriter:
             texts = (product_key.decode(key) for key in rows['key'][first].tolist())
             keys = [product_key.encode(text) for text in texts]
         indices, leaked = rows['index'].tolist(), (rows['leaked'] != 0).astype(np.int64).tolist()
+        pseudo_labels = (rows['traits'][first] & PSEUDO != 0).tolist()
         begins = first.tolist()
         categories = self._categories
-        for product_id, label, begin, end, key in zip(
-            ids, labels, begins, [*begins[1:], len(rows)], keys, strict=True
+        for product_id, label, pseudo, begin, end, key in zip(
+            ids, labels, pseudo_labels, begins, [*begins[1:], len(rows)], keys, strict=True
         ):
             yield Record(
                 product_id,
                 data[begin:end],
                 indices[begin:end],
-                categories[label] if categories else None,
+                categories[pseudo][label] if categories else None,
                 leaked[begin:end] if held_out else None,
                 key,
             )
 
     @cached_property
-    def _categories(self) -> list[Category]:
-        """The categories by label."""
+    def _categories(self) -> dict[bool, list[Category]]:
+        """The categories by label, of given labels and of pseudo-labels."""
         tree = self.categories
         if tree is None:
-            return []
+            return {}
         columns = [nodes.tolist() for nodes in (tree.ids, *tree.parents)]
-        return [
-            Category(label, category_id, tuple(parents))
-            for label, (category_id, *parents) in enumerate(zip(*columns, strict=True))
-        ]
+        return {
+            pseudo: [
+                Category(label, category_id, tuple(parents), pseudo)
+                for label, (category_id, *parents) in enumerate(zip(*columns, strict=True))
+            ]
+            for pseudo in (False, True)
+        }
 
 
 def group_by_shard(rows: Table, counts: dict[str, int]) -> Iterator[tuple[ShardName, Table]]:

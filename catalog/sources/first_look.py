@@ -50,7 +50,11 @@ def check_unpacked(path: str, *, copy: str) -> None:
 
 
 def check_products(
-    source: Source, categories: Categories | None, fields: Fields = OWN_NAMES
+    source: Source,
+    categories: Categories | None,
+    fields: Fields = OWN_NAMES,
+    *,
+    unlabelled_too: bool = False,
 ) -> None:
     """Checks that some of the first documents of a source are usable.
 
@@ -58,6 +62,7 @@ def check_products(
       source: The source. Photos are not checked.
       categories: The category tree. None for unlabelled data.
       fields: Names of the fields.
+      unlabelled_too: Whether a product without a category is usable.
 
     Raises:
       UserError: Naming the fields that were found, what is wrong with them, and what to do. Also if
@@ -72,7 +77,7 @@ def check_products(
     usable = 0
     for place, document in itertools.islice(source.first_documents(), _MOST_DOCUMENTS):
         first_place = first_place or place
-        reason = _unusable(document, categories, schema)
+        reason = _unusable(document, categories, schema, unlabelled_too=unlabelled_too)
         if reason is None:
             usable += 1
             if _has_group(document, schema):
@@ -118,7 +123,13 @@ def check_products(
     )
 
 
-def _unusable(document: bytes, categories: Categories | None, schema: Schema) -> str | None:
+def _unusable(
+    document: bytes,
+    categories: Categories | None,
+    schema: Schema,
+    *,
+    unlabelled_too: bool = False,
+) -> str | None:
     """Returns why a document is not usable and what to do, or None if it is."""
     name = schema.fields['category_id']
     try:
@@ -128,6 +139,8 @@ def _unusable(document: bytes, categories: Categories | None, schema: Schema) ->
     if categories is None:
         return None
     value = product.category or product.category_id
+    if value is None and unlabelled_too:
+        return None
     if value is None:
         return f'a product must have the field {name}, got none; --unlabelled reads data without'
     if categories.find(value) is not None:

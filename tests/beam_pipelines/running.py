@@ -9,6 +9,7 @@ from pathlib import Path
 from beam_pipelines.local import runner
 from beam_pipelines.options import ShardOptions
 from beam_pipelines.pipeline import job
+from beam_pipelines.scan.pseudo_labels import PseudoLabels
 from beam_pipelines.write import commit
 from catalog import categories, record
 from catalog.formats import tfrecord
@@ -25,6 +26,7 @@ def run_job(
     beam: Sequence[str] = (),
     range_bytes: int = 1 << 20,
     resume: bool = False,
+    pseudo_labels: PseudoLabels | None = None,
     **options: object,
 ) -> None:
     """Runs the shard job in this process."""
@@ -34,6 +36,11 @@ def run_job(
     inputs = [str(source)] if isinstance(source, Path | str) else source
     opened = opening.open_source(inputs, tree=loaded)
     commit.prepare(str(output), resume=resume, overwrite=False)
+    if pseudo_labels:
+        options |= {
+            'pseudo_labels': pseudo_labels.sha256,
+            'pseudo_threshold': pseudo_labels.threshold,
+        }
     described = job.Job(
         source=opened,
         categories=loaded,
@@ -41,6 +48,7 @@ def run_job(
         options=ShardOptions(**options),
         output=str(output),
         range_bytes=range_bytes,
+        pseudo_labels=pseudo_labels,
     )
     runner.run(lambda p: job.build(p, described), beam, input_bytes=opened.total_bytes())
 

@@ -100,6 +100,10 @@ def build_document(evaluation: EvaluationResult, tree: Categories) -> dict[str, 
                 evaluation.shown_id(id_) for id_ in evaluation.not_evaluated
             ],
         },
+        'train': {
+            'products': evaluation.train_products,
+            'pseudo_labelled': evaluation.pseudo_labelled,
+        },
         'suspects': {
             'count': len(evaluation.label_errors),
             'file': naming.LABEL_ERRORS,

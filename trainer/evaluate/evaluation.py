@@ -214,6 +214,8 @@ def _evaluation(
         sample_images=sample_images.load_sample_images(data, split, shown.product_ids(predictions)),
         undecodable=counted.undecodable,
         not_evaluated=counted.not_evaluated,
+        train_products=data.manifest.train_products,
+        pseudo_labelled=data.manifest.pseudo_labelled_products,
         keys=data.keys,
     )
 

@@ -34,6 +34,9 @@ def render_page(evaluation: EvaluationResult, tree: Categories) -> bytes:
         product_rule=evaluation.product_rule,
         coverage_sentence=text.coverage_sentence(evaluation),
         undecodable_sentence=text.undecodable_sentence(evaluation),
+        pseudo_label_sentence=text.pseudo_label_sentence(
+            evaluation.pseudo_labelled, evaluation.train_products
+        ),
         coverage_chart=pages.data_uri(charts.coverage(evaluation.coverage_curve, at_target)),
         coverage=evaluation.coverage,
         temperature_sentence=text.temperature_sentence(evaluation),

@@ -45,6 +45,8 @@ class EvaluationResult:
       sample_images: Images of the shown products, by product id.
       undecodable: The undecodable pictures of the split, which were left out.
       not_evaluated: Ids of the products without a decodable picture, ascending.
+      train_products: Products that the data set has for training.
+      pseudo_labelled: Number of them whose label an earlier model predicted.
       keys: The key of each product whose id is not an integer, by the number of the key.
     """
 
@@ -72,6 +74,8 @@ class EvaluationResult:
     sample_images: SampleImages
     undecodable: tuple[Place, ...] = ()
     not_evaluated: tuple[int, ...] = ()
+    train_products: int = 0
+    pseudo_labelled: int = 0
     keys: Mapping[int, str] = field(default_factory=dict)
 
     def shown_id(self, product_id: int) -> int | str:

@@ -66,6 +66,17 @@ def undecodable_sentence(evaluation: EvaluationResult) -> str:
     )
 
 
+def pseudo_label_sentence(pseudo_labelled: int, train_products: int) -> str:
+    """Returns how many of the training products have a pseudo-label; empty if none has."""
+    if not pseudo_labelled:
+        return ''
+    share = tables.percent(pseudo_labelled / train_products)
+    return (
+        f'{pseudo_labelled:,} of the {train_products:,} products for training ({share}) have a '
+        'pseudo-label, which an earlier model predicted.'
+    )
+
+
 def format_evaluation(evaluation: EvaluationResult) -> str:
     """Returns the evaluation for the terminal."""
     parts = [
@@ -79,7 +90,15 @@ def format_evaluation(evaluation: EvaluationResult) -> str:
                 coverage_sentence(evaluation),
                 temperature_sentence(evaluation),
                 label_error_sentence(evaluation),
-                *filter(None, [undecodable_sentence(evaluation)]),
+                *filter(
+                    None,
+                    [
+                        undecodable_sentence(evaluation),
+                        pseudo_label_sentence(
+                            evaluation.pseudo_labelled, evaluation.train_products
+                        ),
+                    ],
+                ),
             ]
         ),
     ]

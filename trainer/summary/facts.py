@@ -7,7 +7,7 @@ from typing import Any
 
 from catalog import shards, storage
 from trainer import naming
-from trainer.evaluate import rows
+from trainer.evaluate import rows, text
 from trainer.summary.artifacts import RunArtifacts
 
 MAX_CLASSES = 20  # in a table of a summary
@@ -136,12 +136,14 @@ def split_rows(run: RunArtifacts) -> list[tuple[str, int, int, int, int]]:
 
 
 def training_sentence(run: RunArtifacts) -> str:
-    """Returns the network, the steps and the optimizer of the run."""
-    config = run.config
-    return (
+    """Returns the network, the steps and the optimizer of the run, and its pseudo-labels if any."""
+    config, made = run.config, run.manifest
+    trained = (
         f'{config.model.name}, {run.steps[-1] if run.steps else 0:,} steps, batch size '
         f'{config.batch_size:,}, {config.optimizer.name}, strategy {config.strategy}'
     )
+    pseudo = text.pseudo_label_sentence(made.pseudo_labelled_products, made.train_products)
+    return f'{trained}. {pseudo.removesuffix(".")}' if pseudo else trained
 
 
 def agreement_sentence(run: RunArtifacts) -> str:

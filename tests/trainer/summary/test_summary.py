@@ -22,7 +22,7 @@ from trainer.training import loop
 LEDGER = {
     'documents': {'read': 105, 'train': 80, 'validation': 18, 'rejected_no_pictures': 7},
     'pictures': {'read': 1208, 'train': 163, 'validation': 39, 'rejected_not_a_picture': 1006},
-    'notes': {},
+    'notes': {'pseudo_labelled_products': 20},
 }
 
 
@@ -140,6 +140,18 @@ def test_the_summary_shows_the_complete_ledger(
     page = _Page(run / 'index.html').text
     assert '1,208 photos of 105 products' in page
     assert 'rejected: not a picture' in page
+
+
+def test_reports_say_how_many_training_products_have_a_pseudo_label(
+    run: Path, summary: 'subprocess.CompletedProcess[str]'
+) -> None:
+    said = '20 of the 80 products for training (25.0 %) have a pseudo-label'
+    report = run / 'workdir' / 'report'
+    assert said in summary.stdout
+    for page in (run / 'index.html', report / 'evaluation.html'):
+        assert said in _Page(page).text.replace('\xa0', ' ')
+    metrics = json.loads((report / 'evaluation.json').read_text())
+    assert metrics['train'] == {'products': 80, 'pseudo_labelled': 20}
 
 
 def test_the_metrics_are_those_of_the_evaluation(
