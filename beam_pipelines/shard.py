@@ -91,7 +91,11 @@ _GROUP_FIELD = flags.DEFINE_string(
     'split. The same as --fields=group=FIELD.',
 )
 _RANGE_MB = flags.DEFINE_float(
-    'range_mb', 64, 'MiB of the source that one element scans; does not change the result.'
+    'range_mb',
+    64,
+    'MiB of the source that one element scans; does not change the result.',
+    lower_bound=0.001,
+    upper_bound=1 << 20,
 )
 _KEEP_REJECTED = flags.DEFINE_integer(
     'keep_rejected',
@@ -221,7 +225,7 @@ def open_job() -> tuple[job.Job, DerivedTree | None]:
         category_bytes=tree_bytes,
         options=options,
         output=_OUTPUT.value,
-        range_bytes=max(int(_RANGE_MB.value * 2**20), 1),
+        range_bytes=int(_RANGE_MB.value * 2**20),
         pseudo_labels=pseudo_labels,
         keep_rejected=_KEEP_REJECTED.value,
         keep_rejected_bytes=int(_KEEP_REJECTED_MB.value * 1e6),

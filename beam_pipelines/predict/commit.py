@@ -14,7 +14,7 @@ from beam_pipelines import ledger
 from beam_pipelines.ledger import Counts
 from beam_pipelines.predict import files
 from beam_pipelines.predict.files import WrittenFile
-from beam_pipelines.write import rejected
+from beam_pipelines.write import own_folder, rejected
 from beam_pipelines.write.commit import staging_folder
 from catalog import manifest, object_store, storage
 from catalog.errors import UserError
@@ -29,7 +29,8 @@ def prepare(output: str, *, overwrite: bool) -> None:
     """Checks that a run may and can write to a folder, and deletes what a killed run staged.
 
     Raises:
-      UserError: If it has predictions that must not be overwritten, or is a data set.
+      UserError: If it has predictions, or files of someone else, that must not be overwritten, or
+        is a data set.
       OSError: If nothing can be written there.
     """
     for name in (os.path.basename(staging_folder(output)), rejected.FOLDER):
@@ -40,8 +41,15 @@ def prepare(output: str, *, overwrite: bool) -> None:
         raise UserError(f'--output: {output} contains a data set; choose another folder')
     if storage.exists(storage.join(output, FILE_NAME)) and not overwrite:
         raise UserError(f'--output: {output} contains predictions; use --overwrite to replace them')
+    if not overwrite:
+        own_folder.check_own(output, staging=staging_folder(output), replaces=_replaces)
     storage.check_writable(output)
     storage.delete_folder(staging_folder(output))
+
+
+def _replaces(name: str) -> bool:
+    """Returns whether predictions replace a file or folder of this name."""
+    return name in (SCHEMA, rejected.FOLDER) or files.is_file_of_rows(name)
 
 
 def describe(

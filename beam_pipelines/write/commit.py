@@ -18,7 +18,7 @@ from beam_pipelines import ledger
 from beam_pipelines.ledger import Counts
 from beam_pipelines.options import ShardOptions
 from beam_pipelines.plan.classes import Layout
-from beam_pipelines.write import rejected
+from beam_pipelines.write import own_folder, rejected
 from beam_pipelines.write.shard_writer import WrittenShard
 from catalog import categories, manifest, object_store, product_key, shards, storage
 from catalog.categories import Categories
@@ -40,7 +40,8 @@ def prepare(output: str, *, resume: bool, overwrite: bool) -> bool:
       Whether there is a finished data set and nothing to resume. Then nothing was checked further.
 
     Raises:
-      UserError: If there is a data set or an unfinished run, and neither flag is given for it.
+      UserError: If there is a data set or an unfinished run, and neither flag is given for it; or
+        files of someone else that a data set would replace.
       OSError: If nothing can be written there, which is better known before hours of reading.
     """
     for name in (STAGING, rejected.FOLDER):
@@ -61,10 +62,19 @@ def prepare(output: str, *, resume: bool, overwrite: bool) -> bool:
             f'--output: {output} contains an unfinished run; use --resume to continue it, or '
             '--overwrite to start again'
         )
+    in_window = resume and storage.is_remote(output)  # all renamed, and no manifest yet
+    if not (complete or overwrite or in_window):
+        own_folder.check_own(output, staging=staging_folder(output), replaces=_replaces)
     storage.check_writable(output)
     if not resume:
         storage.delete_folder(staging_folder(output))
     return False
+
+
+def _replaces(name: str) -> bool:
+    """Returns whether a data set replaces a file or folder of this name."""
+    names = (categories.FILE_NAME, product_key.PRODUCTS, rejected.FOLDER)
+    return name in names or shards.parse(name) is not None
 
 
 def build_manifest(

@@ -145,6 +145,30 @@ def test_links_in_the_output_are_refused(tmp_path: Path) -> None:
         assert str(error.value) == f'{output}/{name}: must be a folder, got a link; delete it'
 
 
+@pytest.mark.parametrize(
+    'name',
+    [
+        'category_names.csv',
+        'products.parquet',
+        'rejected/mine.jpg',
+        'train-00000-of-00001.tfrecord',
+    ],
+)
+@pytest.mark.parametrize('resume', [False, True])
+def test_files_of_someone_else_are_not_replaced(name: str, resume: bool, tmp_path: Path) -> None:
+    write_photo(tmp_path, name, b'mine')
+    write_photo(tmp_path, 'notes.txt', b'mine')
+    with pytest.raises(UserError) as error:
+        commit.prepare(str(tmp_path), resume=resume, overwrite=False)
+    assert str(error.value) == (
+        f'--output: {tmp_path} contains {name.split("/")[0]}, which would be replaced; use another '
+        'folder, or --overwrite if it may be'
+    )
+    assert not commit.prepare(str(tmp_path), resume=False, overwrite=True)
+    (tmp_path / '_staging').mkdir()  # of a run that was killed when it committed
+    assert not commit.prepare(str(tmp_path), resume=resume, overwrite=False)
+
+
 def test_a_mongodb_secret_is_neither_in_the_steps_nor_in_the_output(
     mongodb_server: str, categories_path: Path, tmp_path: Path
 ) -> None:

@@ -50,3 +50,11 @@ def test_a_deleted_staged_file_is_an_error_before_anything_changes(tmp_path: Pat
         finish(tmp_path)
     assert (tmp_path / 'predictions.json').read_text() == 'old'
     assert not (tmp_path / NAMES[0]).exists()
+
+
+@pytest.mark.parametrize('name', ['schema.json', 'rejected', NAMES[0]])
+def test_files_of_someone_else_are_not_replaced(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(UserError, match=f'contains {name}, which would be replaced; use another'):
+        commit.prepare(str(tmp_path), overwrite=False)
+    commit.prepare(str(tmp_path), overwrite=True)
