@@ -21,6 +21,7 @@ is unknown to Beam too is an error. Without --runner, the job runs on this machi
 
 import dataclasses
 import functools
+import math
 import time
 from collections.abc import Callable
 
@@ -182,6 +183,9 @@ _PSEUDO_THRESHOLD = flags.DEFINE_string(
     'The lowest confidence of a pseudo-label, or a CSV file with the columns category_id,threshold '
     'of the categories that get pseudo-labels.',
 )
+
+for _name in ('range_mb', 'keep_rejected_mb'):
+    flags.register_validator(_name, lambda value: not math.isnan(value), 'must be a number')
 
 _OPTION_NAMES = frozenset(ShardOptions.__dataclass_fields__) - {'pseudo_labels', 'pseudo_threshold'}
 

@@ -383,6 +383,7 @@ def test_a_data_set_is_replaced_only_with_overwrite_and_completely(
     [
         (['--shards=1000'], '--shards: must not exceed the 54 records of train, got 1000'),
         (['--validation_fraction=1.5'], 'validation_fraction must be in [0, 1), got 1.5'),
+        (['--range_mb=nan'], '--range_mb must be a number'),
         (['--range_mb=0'], '--range_mb: 0.0 is not a number in the range [0.001, 1048576]'),
         (
             ['--balance=2'],
