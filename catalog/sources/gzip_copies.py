@@ -115,7 +115,7 @@ def _unpack(path: str, copy: str, *, limit_bytes: int) -> None:
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise UserError(
                 f'{path}: must be an intact gzip file, got damage in the first '
-                f'{source.position} of {packed_bytes} bytes: {error}'
+                f'{source.position} of {packed_bytes} bytes: {error}; get the file again'
             ) from error
     progress.close()
 

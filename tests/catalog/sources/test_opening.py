@@ -19,7 +19,10 @@ DOCUMENTS = [product(n, CATEGORY_IDS[n % 4], [jpeg(n)]) for n in range(20)]
 def test_a_truncated_gzip_file_is_an_error_with_its_name(tmp_path: Path) -> None:
     packed = tmp_path / 'train.bson.gz'
     packed.write_bytes(gzip.compress(b''.join(DOCUMENTS))[:-1000])
-    with pytest.raises(UserError, match=r'train.bson.gz: must be an intact gzip file, got damage'):
+    with pytest.raises(
+        UserError,
+        match=r'train.bson.gz: must be an intact gzip file, got damage.*; get the file again',
+    ):
         opening.open_source([str(packed)], tree=None)
 
 
