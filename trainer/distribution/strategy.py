@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import Literal
 
 import tensorflow as tf
 
@@ -22,11 +23,10 @@ def build_strategy(config: TrainConfig) -> tf.distribute.Strategy:
         them.
     """
     match config.strategy:
-        case 'one_device':
-            device = _one_device(config.device, config.num_devices)
-            strategy = tf.distribute.OneDeviceStrategy(device)
-        case 'mirrored':
-            strategy = tf.distribute.MirroredStrategy(_devices(config.device, config.num_devices))
+        case 'one_device' | 'mirrored':
+            strategy = local_strategy(
+                config.strategy, device=config.device, num_devices=config.num_devices
+            )
         case 'multi_worker':
             strategy = _multi_worker(config.device, config.num_devices)
         case 'tpu':
@@ -35,6 +35,24 @@ def build_strategy(config: TrainConfig) -> tf.distribute.Strategy:
             raise ValueError(f'strategy must be one of TrainConfig, got {name!r}')
     check_batch(config, replicas=strategy.num_replicas_in_sync)
     return strategy
+
+
+def local_strategy(
+    name: Literal['one_device', 'mirrored'], *, device: str, num_devices: int | None
+) -> tf.distribute.Strategy:
+    """Builds a strategy of this process alone.
+
+    Args:
+      name: One device, or several.
+      device: `auto`, `cpu` or `gpu`.
+      num_devices: Number of devices; None uses all.
+
+    Raises:
+      UserError: If the devices are missing.
+    """
+    if name == 'one_device':
+        return tf.distribute.OneDeviceStrategy(_one_device(device, num_devices))
+    return tf.distribute.MirroredStrategy(_devices(device, num_devices))
 
 
 def find_cluster(strategy: str) -> Cluster:

@@ -11,6 +11,9 @@ A product's probabilities are the mean over its pictures, or the model's own if 
 (docs/fusion.md); a picture is then a product of one view. An earlier evaluation in --output is
 replaced. trainer.export and trainer.summary read the evaluation in WORKDIR/report.
 
+Each device of --strategy=mirrored computes its part of every batch; the predictions are equal up to
+rounding.
+
 Examples:
   python -m trainer.evaluate --workdir=run/work --data=run/shards --output=run/work/report
   python -m trainer.evaluate --workdir=run/work --data=run/shards --split=test --output=run/test
@@ -20,6 +23,9 @@ from absl import flags
 
 from catalog import command_line, terminal
 from trainer import startup
+from trainer.distribution import device_flags
+
+flags.adopt_module_key_flags(device_flags)
 
 _WORKDIR = flags.DEFINE(
     command_line.PATH, 'workdir', None, 'Folder of the training run.', required=True
@@ -46,15 +52,16 @@ def main(argv: list[str]) -> None:
     startup.start()
     from trainer.evaluate import evaluation, text  # TensorFlow takes seconds: not for --help
 
-    result = evaluation.evaluate(
-        workdir=_WORKDIR.value,
-        data_folder=_DATA.value,
-        split=_SPLIT.value,
-        output=_OUTPUT.value,
-        options=evaluation.EvaluateOptions(
-            top_k=_TOP_K.value, target=_TARGET.value, tta=_TTA.value
-        ),
-    )
+    with device_flags.build_strategy().scope():
+        result = evaluation.evaluate(
+            workdir=_WORKDIR.value,
+            data_folder=_DATA.value,
+            split=_SPLIT.value,
+            output=_OUTPUT.value,
+            options=evaluation.EvaluateOptions(
+                top_k=_TOP_K.value, target=_TARGET.value, tta=_TTA.value
+            ),
+        )
     print(terminal.escape(text.format_evaluation(result)))
     print(f'\nwritten to {_OUTPUT.value}')
 

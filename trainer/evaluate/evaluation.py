@@ -69,6 +69,8 @@ def evaluate(
 ) -> EvaluationResult:
     """Evaluates the newest checkpoint of a workdir and writes `output` atomically.
 
+    The devices of the strategy whose scope it is called in divide each batch.
+
     Args:
       workdir: Of a run or an ensemble.
       data_folder: A data set with the category tree that the run was trained with.

@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,7 @@ from trainer.data import feature_shards
 from trainer.data.batches import picture_batches
 from trainer.data.data_set import DataSet
 from trainer.data.feature_shards import FeatureSource
+from trainer.distribution import replica_calls
 from trainer.inference.runs import Member
 from trainer.inference.scores import product_starts
 from trainer.models import backbone_file
@@ -101,13 +102,11 @@ def _claim(output: str, source: FeatureSource) -> None:
 def _compile(member: Member) -> Callable[[tf.Tensor], tf.Tensor]:
     predictor = member.predictor()
 
-    def compute(images: tf.Tensor) -> tf.Tensor:
-        return tf.cast(predictor.features(images), tf.float16)
+    def compute(batch: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        return tf.cast(predictor.features(batch['image']), tf.float16)
 
-    compiled: Callable[[tf.Tensor], tf.Tensor] = tf.function(
-        compute, autograph=False, reduce_retracing=True
-    )
-    return compiled
+    divided = replica_calls.divide(compute, member.strategy)
+    return lambda images: divided({'image': images})
 
 
 def _write_splits(job: _Job) -> dict[str, Split]:

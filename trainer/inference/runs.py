@@ -5,7 +5,7 @@ A run has `config.json` and checkpoints; an ensemble has `ensemble.json`.
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import keras
 import tensorflow as tf
@@ -33,12 +33,14 @@ class Member:
       config: Config of the run that trained it.
       step: Step of its checkpoint.
       level_heads: The heads of the levels that were trained with it, if they are restored.
+      strategy: The strategy in whose scope it was restored: its devices have the weights.
     """
 
     model: keras.Model
     config: TrainConfig
     step: int
     level_heads: tuple[keras.layers.Layer, ...] = ()
+    strategy: tf.distribute.Strategy = field(default_factory=tf.distribute.get_strategy)
 
     def predictor(self) -> Predictor:
         """Builds the forward path of the model."""

@@ -4,13 +4,14 @@ Everything streams: one batch and the pictures of one product are in memory.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from trainer.distribution import replica_calls
 from trainer.inference.predictor import Predictor, mean_over_views
 from trainer.metrics import calibration
 from trainer.metrics.prediction_table import Predictions
@@ -47,11 +48,22 @@ class Scores:
 
 
 def score_pictures(
-    predictor: Predictor, batches: Iterable[dict[str, tf.Tensor]]
+    predictor: Predictor,
+    batches: Iterable[dict[str, tf.Tensor]],
+    *,
+    strategy: tf.distribute.Strategy | None = None,
 ) -> Iterator[Scores]:
-    """Computes the scores of `batches.picture_batches`, each picture as an example of its own."""
+    """Computes the scores of `batches.picture_batches`, each picture as an example of its own.
 
-    def forward(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    Args:
+      predictor: The forward path of a model.
+      batches: The pictures.
+      strategy: The strategy that holds the weights; its devices divide each batch. By default that
+        of the current scope.
+    """
+
+    def forward(batch: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        images, labels = batch['image'], batch['label']
         if predictor.max_views is None:
             features, logits = tf.zeros([tf.shape(images)[0], 0]), predictor.logits(images)
         else:
@@ -59,9 +71,10 @@ def score_pictures(
             logits = predictor.logits_of_features(features)
         return *_log_probabilities(logits, labels), features
 
-    run = tf.function(forward, autograph=False, reduce_retracing=True)
+    run = replica_calls.divide(forward, strategy or tf.distribute.get_strategy())
     for batch in batches:
-        probabilities, label_log_probability, features = run(batch['image'], batch['label'])
+        columns = {name: batch[name] for name in ('image', 'label')}
+        probabilities, label_log_probability, features = run(columns)
         yield Scores(
             product_id=batch['product_id'].numpy(),
             label=batch['label'].numpy(),

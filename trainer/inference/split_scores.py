@@ -120,7 +120,8 @@ def score_members(
 def _score(member: Member, decoded: Iterable[dict[str, tf.Tensor]]) -> Iterator[ScoredProducts]:
     predictor = member.predictor()
     fuse = scores.build_fusion(predictor)
-    for pictures in scores.split_at_products(scores.score_pictures(predictor, decoded)):
+    scored = scores.score_pictures(predictor, decoded, strategy=member.strategy)
+    for pictures in scores.split_at_products(scored):
         yield ScoredProducts(pictures, fuse(pictures))
 
 

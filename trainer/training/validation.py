@@ -5,7 +5,6 @@ An example is what the model learns: a picture, or a product whose views it fuse
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -20,7 +19,7 @@ from trainer.data import batches as input_batches
 from trainer.data import sources
 from trainer.data.data_set import DataSet
 from trainer.data.examples import batch_spec
-from trainer.distribution import moving_statistics
+from trainer.distribution import moving_statistics, replica_calls
 from trainer.distribution.workers import Workers
 from trainer.inference.predictor import Predictor
 from trainer.metrics import classification, levels
@@ -78,35 +77,15 @@ def compile_forward(
       batch_size: The global batch size.
       num_workers: Processes of the run.
     """
-    replicas = strategy.num_replicas_in_sync // num_workers
-    replica_batch = batch_size // replicas
     forward_views = predictor.logits_of_features if inputs.example.is_cached else predictor.logits
 
     def on_replica(part: Batch) -> tf.Tensor:
         return forward_views(inputs.views(part), part.get('mask'))
 
-    @functools.partial(tf.function, autograph=False)
-    def compute(parts: Batch) -> tf.Tensor:
-        logits = strategy.experimental_local_results(strategy.run(on_replica, args=(parts,)))
-        return tf.concat(logits, axis=0)
-
-    def part_of(batch: Batch, context: tf.distribute.experimental.ValueContext) -> Batch:
-        first = context.replica_id_in_sync_group % replicas * replica_batch
-        return {name: column[first : first + replica_batch] for name, column in batch.items()}
-
-    def forward(batch: Batch) -> tf.Tensor:
-        count = len(batch['label'])
-        with tf.device('cpu:0'):  # so that no replica is sent more than its part
-            rows = tf.range(replica_batch * replicas) % count  # padded with examples of the batch
-            padded = {
-                name: tf.gather(column, rows) for name, column in without_labels(batch).items()
-            }
-            parts = strategy.experimental_distribute_values_from_function(
-                functools.partial(part_of, padded)
-            )
-        return compute(parts)[:count]
-
-    return forward
+    divided = replica_calls.divide(
+        on_replica, strategy, num_workers=num_workers, batch_size=batch_size
+    )
+    return lambda batch: divided(without_labels(batch))
 
 
 def measure(

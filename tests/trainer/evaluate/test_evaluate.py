@@ -73,6 +73,21 @@ def _run_command(**flags: object) -> subprocess.CompletedProcess[str]:
     )
 
 
+def test_three_devices_predict_like_one(
+    data_folder: str, workdir: str, output: Path, tmp_path: Path
+) -> None:
+    """A batch of eight pictures is padded to nine."""
+    devices = {'strategy': 'mirrored', 'device': 'cpu', 'num_devices': 3}
+    run = _run_command(workdir=workdir, data=data_folder, output=tmp_path, **devices)
+    assert run.returncode == 0, run.stderr
+    one, three = (
+        pq.read_table(folder / 'predictions.parquet').to_pydict() for folder in (output, tmp_path)
+    )
+    for name in ('product_id', 'label', 'predicted'):
+        assert three[name] == one[name]
+    np.testing.assert_allclose(three['confidence'], one['confidence'], rtol=1e-5)
+
+
 def _expected(data_folder: str, workdir: str) -> list[tuple[record.Record, np.ndarray]]:
     """Records and probabilities of each product's pictures, read without the pipeline."""
     model = restore_member(workdir)[0].model

@@ -75,6 +75,26 @@ def _examples(folder: Path) -> list[tf.train.Example]:
     return examples
 
 
+def test_two_devices_compute_the_features_of_one(
+    half_evidence_folder: str, backbone: Path, cache: Path, tmp_path: Path
+) -> None:
+    flags = [f'--workdir={backbone}', f'--data={half_evidence_folder}', f'--output={tmp_path}']
+    devices = ['--strategy=mirrored', '--device=cpu', '--num_devices=2']
+    done = subprocess.run(
+        [sys.executable, '-m', 'trainer.features', *flags, *devices], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    one, two = _examples(cache), _examples(tmp_path)
+    for actual, expected in zip(two, one, strict=True):
+        views, same = (each.features.feature['image/features'] for each in (actual, expected))
+        for view, other in zip(views.bytes_list.value, same.bytes_list.value, strict=True):
+            np.testing.assert_allclose(
+                np.frombuffer(view, '<f2'), np.frombuffer(other, '<f2'), rtol=2e-3, atol=1e-6
+            )
+        del views.bytes_list.value[:], same.bytes_list.value[:]
+        assert actual == expected  # label and product
+
+
 def test_the_records_have_the_features_of_each_view(
     half_evidence_folder: str, backbone: Path, cache: Path
 ) -> None:
