@@ -15,13 +15,17 @@ from catalog.errors import UserError
 from trainer.config import TrainConfig
 from trainer.config.overrides import apply_overrides, explain, flatten
 
-# A run may resume with other values of these. (A cosine schedule follows the new total.)
+# A run may resume with other values of these. (A cosine schedule follows the new total; no picture
+# depends on the devices.)
 _MUTABLE_FIELDS = frozenset(
     {
         'total_steps',
         'log_every_steps',
         'checkpoint_every_steps',
         'keep_checkpoints',
+        'strategy',
+        'device',
+        'num_devices',
         'input.decoder',  # both give the same pixels
         'input.max_undecodable',
     }

@@ -33,7 +33,10 @@ class InputConfig:
       height: Height of the images that the model takes, in pixels.
       width: Width of the images that the model takes, in pixels.
       sizes: Image sizes of the first steps, in order.
-      shuffle_records: Records that are shuffled together, read from up to 16 shards in turn.
+      reading: What a host reads of an epoch: `shared`, all records, of which it decodes its part of
+        each batch; `sharded`, its own part of the records alone.
+      shuffle_records: Records that are shuffled together, read from up to 16 shards in turn; if
+        reading is sharded, so many on each host.
       sampling_power: A class is read in proportion to its number of products to this power,
         whatever the shards hold: 1 is the natural prior, 0 the uniform one; None reads the shards
         unchanged.
@@ -53,6 +56,7 @@ class InputConfig:
     height: ImageSide = 180
     width: ImageSide = 180
     sizes: tuple[SizeConfig, ...] = ()
+    reading: Literal['shared', 'sharded'] = 'shared'
     shuffle_records: PositiveInt = 10_000
     sampling_power: Fraction | None = None
     sample_fraction: PositiveFraction = 1.0
@@ -76,3 +80,8 @@ class InputConfig:
                 raise ValueError(f'sizes must be empty with {name}, got {len(self.sizes)}')
         if self.cache and self.features:
             raise ValueError('cache must be false with features, got both')
+        if self.cache and self.reading == 'sharded':
+            raise ValueError(
+                'cache must be false with reading sharded, got both: a host reads other records in '
+                'each epoch'
+            )

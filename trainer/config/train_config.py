@@ -90,6 +90,11 @@ class TrainConfig:
                 "model.pooling must not be flatten if input.sizes is given, got 'flatten': the "
                 'number of its weights depends on the image size'
             )
+        if self.strategy == 'tpu' and self.input.reading == 'sharded':
+            raise ValueError(
+                'input.reading must be shared for strategy tpu, got sharded: one process reads for '
+                'the whole slice'
+            )
         if self.model.fusion.is_on and self.augment.mixes:
             raise ValueError(
                 'augment.mixup and augment.cutmix must be 0 if model.fusion is '

@@ -1,6 +1,6 @@
 """Shards to batches: epochs, blocks of shuffled examples, and the parts of workers and devices.
 
-What a batch holds is in `pictures` and `products`, which records are read in
+What a batch holds is in `pictures` and `products`; which records are read, and by which worker, in
 `trainer.epochs`.
 
 Records travel serialized and are parsed by the thousand; pictures travel encoded and are decoded
@@ -12,7 +12,7 @@ import dataclasses
 import functools
 import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -25,7 +25,8 @@ from trainer.data.examples import BatchSpec, ExampleSpec
 from trainer.data.pictures import Decode
 from trainer.data.sampling import Sampler
 from trainer.data.sources import Columns, Source
-from trainer.epochs import reading_order
+from trainer.epochs import reading_order, streams
+from trainer.epochs.streams import Share
 from trainer.undecodable.log import UndecodableLog
 
 Map = Callable[[Any], Columns]
@@ -38,6 +39,7 @@ PREFETCHED_BATCHES = 2
 START = (0, 0, 0)  # the position of the first example
 
 _EPOCHS = 1 << 40  # without end
+_BLOCK_BITS = 32  # of the number of a block
 _MIN_SAMPLED_PRODUCTS = 20  # the chance that an epoch is empty is then 2e-9
 _SHARE_SEED = 1  # of a share of products to evaluate
 
@@ -49,19 +51,24 @@ def train_batches(
     worker: int = 0,
     num_workers: int = 1,
     devices: int = 1,
-    start: Position = START,
+    starts: Sequence[Position] = (START,),
     first_step: int = 0,
     undecodable: UndecodableLog | None = None,
 ) -> tf.data.Dataset:
     """Returns the train split without end: each example once an epoch, shuffled anew in each epoch.
 
-    Every worker reads all records and decodes its own part of each batch, so that a batch holds the
-    same examples for any number of workers; there may be fewer shards than workers.
+    A batch takes equally many examples of each stream (`epochs.streams`), and the workers divide
+    it, so that it holds the same examples for any number of workers. Of one stream, every worker
+    reads all records and decodes its own part of each batch; there may be fewer shards than
+    workers. Of as many streams as workers, each reads its own records alone.
 
-    The last batch of an epoch is filled from the next epoch, so that no example is dropped. The
-    stream is a function of shards, seed and batch size alone: reading is deterministic and every
-    draw is stateless. It starts at any position, and reads at most the shards that are open there
-    from their beginning.
+    A stream fills the last batch of an epoch from the next epoch, so that no example is dropped,
+    and waits for no other stream: where their examples differ in number, one begins an epoch some
+    steps before another.
+
+    The batches are a function of shards, seed, batch size and number of streams alone: reading is
+    deterministic and every draw is stateless. They start at any position, and read at most the
+    shards that are open there from their beginning.
 
     Args:
       data: A data set with a train split.
@@ -69,34 +76,54 @@ def train_batches(
       worker: Index of this worker.
       num_workers: Number of workers that share each batch.
       devices: Devices of this worker, each of which takes an equal part of the worker's.
-      start: The `position` of the batch before the first one: epoch, block of the epoch, and
-        number of the block's examples that were in batches.
+      starts: For each stream, its position in the batch before the first one: epoch, block of the
+        epoch, and number of the block's examples that were in batches.
       first_step: The step that takes the first batch.
       undecodable: Where undecodable pictures are logged. Their examples have no label, whatever
         else is in the batch.
 
     Returns:
-      A dataset of `pictures.batch` or `products.batch`, b = batch_size / (num_workers * devices),
-      with `position` int64 [3], where the stream resumes after the batch; for each step one element
-      for each device in turn. H and W are None if the config has several sizes.
+      A dataset of `pictures.batch` or `products.batch`, b = batch_size / (num_workers * devices);
+      for each step one element for each device in turn. H and W are None if the config has several
+      sizes. `position` is where the streams resume after the batch: if reading is shared, int64 [3]
+      on all devices; if it is sharded, int64 [streams, 3], which is the sum over all devices.
     """
     source = sources.train_source(data, spec.input, undecodable=undecodable)
     _, make_batch = _example_functions(spec.example)
     own_size = spec.batch_size // num_workers
-    own_part = slice(worker * own_size, (worker + 1) * own_size)
+    shares = streams.shares(
+        spec.batch_size, streams=len(starts), worker=worker, num_workers=num_workers
+    )
+    own_streams = [
+        _share_of_stream(data, spec, source=source, share=share, starts=starts) for share in shares
+    ]
 
-    def select_part(examples: Columns) -> Columns:
-        part = {name: column[own_part] for name, column in examples.items()}
-        end = tf.broadcast_to(examples['position'][-1], [own_size, len(START)])
-        return {**part, 'position': end}
+    def merge(*parts: Columns) -> Columns:
+        """Joins the examples of several streams, and repeats the positions for each example."""
+        positions = tf.stack([part['position'] for part in parts])  # [streams of this worker, 3]
+        columns = {name: tf.concat([part[name] for part in parts], axis=0) for name in parts[0]}
+        return {**columns, 'position': tf.broadcast_to(positions, [own_size, *positions.shape])}
+
+    def run_position(own: tf.Tensor, device: tf.Tensor) -> tf.Tensor:
+        """Returns the column `position` of a device, from those of this worker's streams."""
+        if spec.input.reading == 'shared':
+            return own[0]
+        counted = [place for place, share in enumerate(shares) if share.is_first]
+        rows = tf.constant(
+            [[shares[place].stream] for place in counted], tf.int64, [len(counted), 1]
+        )
+        of_streams = tf.scatter_nd(
+            rows, tf.gather(own, tf.constant(counted, tf.int32)), [len(starts), len(START)]
+        )
+        return tf.where(device == 0, of_streams, 0)
 
     def decode_part(number: tf.Tensor, examples: Columns) -> Columns:
-        step = first_step + number // devices
-        position = examples.pop('position')[0]
+        step, device = first_step + number // devices, number % devices
+        position = run_position(examples.pop('position')[0], device)
         batch = make_batch(examples, lambda encoded: source.decode(encoded, step))
         return {**batch, 'position': position}
 
-    batches = encoded_batches(data, spec, source=source, start=start).map(select_part)
+    batches = tf.data.Dataset.zip(*own_streams).map(merge)
     if devices > 1:
         batches = batches.rebatch(own_size // devices, drop_remainder=True)
     batches = batches.enumerate().map(
@@ -105,6 +132,21 @@ def train_batches(
         deterministic=spec.input.deterministic,
     )
     return _prefetched(batches)
+
+
+def _share_of_stream(
+    data: DataSet, spec: BatchSpec, *, source: Source, share: Share, starts: Sequence[Position]
+) -> tf.data.Dataset:
+    """Returns the worker's examples of a stream for each step, with `position` int64 [3]."""
+
+    def select(examples: Columns) -> Columns:
+        rows = {name: column[share.rows] for name, column in examples.items()}
+        return {**rows, 'position': examples['position'][-1]}
+
+    batches = encoded_batches(
+        data, spec, source=source, start=starts[share.stream], stream=(share.stream, len(starts))
+    )
+    return batches.map(select)
 
 
 def _example_functions(example: ExampleSpec) -> tuple[Group, MakeBatch]:
@@ -117,31 +159,51 @@ def _example_functions(example: ExampleSpec) -> tuple[Group, MakeBatch]:
 
 
 def encoded_batches(
-    data: DataSet, spec: BatchSpec, *, source: Source, start: Position = START
+    data: DataSet,
+    spec: BatchSpec,
+    *,
+    source: Source,
+    start: Position = START,
+    stream: tuple[int, int] = (0, 1),
 ) -> tf.data.Dataset:
-    """Returns the global batches of `train_batches` before they are decoded, epoch after epoch.
+    """Returns what the batches of `train_batches` hold of a stream, before it is decoded.
+
+    Args:
+      data: A data set with a train split.
+      spec: What a batch holds.
+      source: Where records are read from.
+      start: The position of the stream.
+      stream: Index of the stream, and number of streams.
 
     Returns:
-      A dataset of {'encoded': [B, …], 'label': int64 [B], 'position': int64 [B, 3]}.
+      A dataset of {'encoded': [B, …], 'label': int64 [B], 'position': int64 [B, 3]}, B the
+      batch size divided by the number of streams, epoch after epoch.
     """
-    _check_fraction(data, spec.input)
+    _check_fraction(data, spec.input, streams=stream[1])
     group, _ = _example_functions(spec.example)
     sampler = sampling.build_sampler(data, spec)
     epochs = tf.data.Dataset.range(start[0], _EPOCHS)
     blocks = epochs.flat_map(
         lambda epoch: _epoch(
-            spec, source=source, group=group, sampler=sampler, epoch=epoch, start=start
+            spec,
+            source=source,
+            group=group,
+            sampler=sampler,
+            epoch=epoch,
+            start=start,
+            stream=stream,
         )
     )
-    return blocks.prefetch(1).rebatch(spec.batch_size, drop_remainder=True)
+    return blocks.prefetch(1).rebatch(spec.batch_size // stream[1], drop_remainder=True)
 
 
-def _check_fraction(data: DataSet, config: InputConfig) -> None:
+def _check_fraction(data: DataSet, config: InputConfig, *, streams: int) -> None:
     # An epoch without a product would be read again and again, without end.
     products_left = config.sample_fraction * sum(data.split('train').products_per_class)
-    if config.sample_fraction < 1 and products_left < _MIN_SAMPLED_PRODUCTS:
+    least = _MIN_SAMPLED_PRODUCTS * streams
+    if config.sample_fraction < 1 and products_left < least:
         raise UserError(
-            f'input.sample_fraction must leave at least {_MIN_SAMPLED_PRODUCTS} products, got '
+            f'input.sample_fraction must leave at least {least} products, got '
             f'{config.sample_fraction}, which leaves about {products_left:.0f}'
         )
 
@@ -154,14 +216,15 @@ def _epoch(
     sampler: Sampler,
     epoch: tf.Tensor,
     start: Position,
+    stream: tuple[int, int],
 ) -> tf.data.Dataset:
-    """Returns what `start` leaves of an epoch, in blocks of shuffled examples, encoded."""
+    """Returns what `start` leaves of a stream's epoch, in blocks of shuffled examples, encoded."""
     seed = tf.stack([tf.constant(spec.seed, tf.int64), epoch])
     shuffle_records = spec.input.shuffle_records
     is_first = epoch == start[0]
     first_block = tf.where(is_first, tf.constant(start[1], tf.int64), 0)
     pieces = reading_order.after(
-        reading_order.shuffled(source.records, seed=seed, part=(0, 1)),
+        reading_order.shuffled(source.records, seed=seed, part=stream),
         first_block * shuffle_records,
     )
 
@@ -183,7 +246,9 @@ def _epoch(
         """
         examples = group(source.parse(block))
         rows = sampler.sample(examples['label'], examples['product_id'], epoch=epoch)
-        block_seed = tf.random.experimental.stateless_fold_in(seed, number)
+        block_seed = tf.random.experimental.stateless_fold_in(
+            seed, number + (stream[0] << _BLOCK_BITS)
+        )
         rows = tf.random.experimental.stateless_shuffle(rows, block_seed)
         used = tf.where(is_first & (number == start[1]), start[2], 0)
         ends = tf.range(used, tf.size(rows), dtype=tf.int64) + 1

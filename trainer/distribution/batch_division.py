@@ -1,6 +1,9 @@
-"""Whether a batch can be divided among the devices of a run. Knows no TensorFlow."""
+"""Whether batches and shards suffice for the devices of a run. Knows no TensorFlow."""
+
+from collections.abc import Sequence
 
 from catalog.errors import UserError
+from catalog.manifest import Shard
 from trainer.config import TrainConfig
 
 
@@ -27,4 +30,23 @@ def check_batch(config: TrainConfig, *, replicas: int) -> None:
         raise UserError(
             'augment.mixup and augment.cutmix mix pairs: batch_size must give a device an even '
             f'number of pictures at a time, got {examples // parts}'
+        )
+
+
+def check_shards(shards: Sequence[Shard], *, hosts: int, folder: str) -> None:
+    """Checks that there is a shard for each host that reads its own part of an epoch.
+
+    Args:
+      shards: The shards of the train split.
+      hosts: Number of hosts.
+      folder: The folder of the data set.
+
+    Raises:
+      UserError: If there is not.
+    """
+    filled = sum(shard.records > 0 for shard in shards)
+    if filled < hosts:
+        raise UserError(
+            f'{folder}: input.reading=sharded needs at least as many train shards with records as '
+            f'hosts, {hosts}, got {filled}; use --config.input.reading=shared, or make more shards'
         )

@@ -4,8 +4,8 @@ An epoch reads the shards in a shuffled order, 16 at a time: a *group*. A group 
 each of its shards in turn; a shard that has no more is passed over. Counts of records are in the
 manifest, so what comes after any number of records is computed, and only that is read.
 
-A host that reads its own part of an epoch has an equal share of the records, in a row of this
-order: no two hosts differ by more than one record, and together they read each record once.
+Each of several streams (`streams`) reads an equal part of an epoch, in a row of this order: no two
+of them differ by more than one record, and together they read each record once.
 """
 
 from dataclasses import dataclass

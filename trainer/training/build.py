@@ -11,6 +11,8 @@ import tensorflow as tf
 from trainer.config import StartConfig, StepConfig, TrainConfig
 from trainer.data import feature_shards
 from trainer.data.data_set import DataInfo, DataSet
+from trainer.distribution.cluster import Cluster
+from trainer.distribution.machines import Machines
 from trainer.models import backbone_file, batch_norm, heads
 from trainer.models.model import build_model, feature_model
 from trainer.optim import ema
@@ -18,7 +20,7 @@ from trainer.optim.optimizers import build_optimizer
 from trainer.optim.plateau import Plateau
 from trainer.start import initial_weights
 from trainer.training.distillation import restore_teacher
-from trainer.training.state import Best, State, Window
+from trainer.training.state import Best, State, Window, create_position
 
 _POLICIES = {'float32': 'float32', 'float16': 'mixed_float16', 'bfloat16': 'mixed_bfloat16'}
 
@@ -29,12 +31,21 @@ def build_state(
     info: DataInfo,
     *,
     strategy: tf.distribute.Strategy,
+    machines: Machines | None = None,
 ) -> State:
     """Builds the state of a run before its first step; the config's seed decides every weight.
+
+    Args:
+      config: The config of the run.
+      data: The data set to learn from.
+      info: What the run remembers of it.
+      strategy: The strategy of the run.
+      machines: What the run computes on; by default one process.
 
     Raises:
       UserError: If initial weights, the teacher or the backbone of a feature cache cannot be read.
     """
+    machines = machines or Machines.here(Cluster(), strategy)
     keras.utils.set_random_seed(config.seed)
     # Keras draws the seeds of layers from Python's generator, which threads share: the retries of
     # an object store draw from it too.
@@ -58,6 +69,8 @@ def build_state(
         plateau=plateau,
         model_with_heads=with_heads,
         teacher=teacher,
+        position=create_position(config.input, hosts=machines.hosts),
+        machines=machines.variable(),
     )
 
 

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import tensorflow as tf
@@ -21,7 +21,9 @@ from trainer.data.batches import train_batches
 from trainer.data.data_set import DataInfo, DataSet
 from trainer.data.examples import batch_spec, example_spec
 from trainer.data.info import data_info
-from trainer.distribution import replica_batches, signals
+from trainer.distribution import machines, replica_batches, signals
+from trainer.distribution.batch_division import check_shards
+from trainer.distribution.machines import Machines
 from trainer.distribution.strategy import build_strategy, find_cluster
 from trainer.distribution.workers import Workers, lost_workers_named
 from trainer.losses import objective
@@ -69,6 +71,7 @@ class _Run:
     workdir: str
     workers: Workers
     state: State
+    machines: Machines
     undecodable: UndecodableLog
     check_owned: Callable[[], None]
     observe: Observe | None
@@ -113,7 +116,8 @@ def train(
                 workdir, config=config, data=data, info=info, workers=workers
             )
             undecodable = UndecodableLog(data.paths('train'))
-            state = build_state(config, data, info, strategy=strategy)
+            here = Machines.here(cluster, strategy)
+            state = build_state(config, data, info, strategy=strategy, machines=here)
             run = _Run(
                 config,
                 data,
@@ -121,6 +125,7 @@ def train(
                 workdir,
                 workers,
                 state,
+                here,
                 undecodable,
                 check_owned,
                 observe,
@@ -136,6 +141,11 @@ def _train_to_end(run: _Run, strategy: tf.distribute.Strategy) -> tuple[int, int
     """Returns the step that the run started from or resumed at, and its last step."""
     config, state, data = run.config, run.state, run.data
     step = resume.restore(state, run.workdir, workers=run.workers)
+    machines_before = Machines(*state.machines.numpy().tolist())
+    state.machines.assign(astuple(run.machines))
+    if not step and config.input.reading == 'sharded':
+        shards = data.split('train').shards
+        check_shards(shards, hosts=run.machines.hosts, folder=data.folder)
     mapped = '' if step else load_initial_weights(state, config.start, data)
     first = step
     if step > config.total_steps:
@@ -164,7 +174,7 @@ def _train_to_end(run: _Run, strategy: tf.distribute.Strategy) -> tuple[int, int
             Reporter(board, config=config, info=run.info, state=state, step=step, silent=silent)
         ) as reporter,
     ):
-        _report_start(run, reporter, step=step, mapped=mapped)
+        _report_start(run, reporter, step=step, mapped=mapped, machines_before=machines_before)
         board.log_config(files.flat(config), identity=files.identity(config))
         while step < config.total_steps and not run.is_over:
             profiler.on_step(step)
@@ -198,14 +208,18 @@ def _train_to_end(run: _Run, strategy: tf.distribute.Strategy) -> tuple[int, int
     return first, step
 
 
-def _report_start(run: _Run, reporter: Reporter, *, step: int, mapped: str) -> None:
-    """Says where the run begins or what it resumed, and whether its schedule has another end.
+def _report_start(
+    run: _Run, reporter: Reporter, *, step: int, mapped: str, machines_before: Machines
+) -> None:
+    """Says where the run begins or what it resumed, and whether its devices or its schedule's end
+    are others.
 
     Args:
       run: The run.
       reporter: Prints the lines.
       step: Steps that are done.
       mapped: What became of the rows of another run's categories; '' for none.
+      machines_before: What wrote the checkpoint.
     """
     now = run.config.total_steps
     if not step:
@@ -214,6 +228,8 @@ def _report_start(run: _Run, reporter: Reporter, *, step: int, mapped: str) -> N
             reporter.message(f'rows of categories from {run.config.start.workdir}: {mapped}')
         return
     reporter.message(f'resumed from the checkpoint of step {step:,} of {now:,} in {run.workdir}')
+    if change := machines.describe(machines_before, run.machines):
+        reporter.message(change)
     before = run.before.total_steps if run.before else now
     if before != now:
         config = run.config.optimizer
@@ -222,8 +238,7 @@ def _report_start(run: _Run, reporter: Reporter, *, step: int, mapped: str) -> N
 
 def _batches(run: _Run, strategy: tf.distribute.Strategy, *, step: int) -> Iterator[Any]:
     """Returns the batches from the position of the state on."""
-    epoch, block, used = run.state.position.numpy().tolist()
-    spec = batch_spec(run.config)
+    spec, starts = batch_spec(run.config), run.state.positions
 
     def make_parts(worker: int, num_workers: int, devices: int) -> tf.data.Dataset:
         return train_batches(
@@ -232,7 +247,7 @@ def _batches(run: _Run, strategy: tf.distribute.Strategy, *, step: int) -> Itera
             worker=worker,
             num_workers=num_workers,
             devices=devices,
-            start=(epoch, block, used),
+            starts=starts,
             first_step=step,
             undecodable=run.undecodable,
         )

@@ -7,11 +7,14 @@ import math
 from dataclasses import dataclass, field
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from catalog.errors import UserError
+from trainer.config import InputConfig
 from trainer.config.loop import ValidationConfig
 from trainer.data.batches import START
+from trainer.distribution.machines import Machines
 from trainer.metrics.classification import Metrics
 from trainer.models import heads
 from trainer.optim.plateau import Plateau
@@ -112,7 +115,8 @@ class State:
         checkpoint, since it depends on a clock.
       pictures: Numbers of pictures read and passed over.
       position: Where the input resumes after the last step: `position` of `data.batches`, int64
-        [3].
+        [3] or [streams, 3].
+      machines: What the run computes on, `Machines`, int64 [3].
     """
 
     model: keras.Model
@@ -130,6 +134,14 @@ class State:
     position: tf.Variable = field(
         default_factory=lambda: tf.Variable(START, dtype=tf.int64, trainable=False)
     )
+    machines: tf.Variable = field(default_factory=Machines(1, 1, 1).variable)
+
+    @property
+    def positions(self) -> list[tuple[int, int, int]]:
+        """The position of each stream."""
+        return [
+            (epoch, block, used) for epoch, block, used in np.atleast_2d(self.position).tolist()
+        ]
 
     def checkpoint(self) -> tf.train.Checkpoint:
         """Returns everything that the next step depends on, bit for bit."""
@@ -143,6 +155,7 @@ class State:
             window=self.window,
             pictures=self.pictures,
             position=self.position,
+            machines=self.machines,
             best=self.best,
             **({'plateau': self.plateau} if self.plateau else {}),
             # Keras does not track the scale of the loss: without these the checkpoint lacks it.
@@ -167,6 +180,16 @@ class State:
             for variable in [*self.network.weights, *self.optimizer.variables]
             if variable.dtype.startswith('float')
         )
+
+
+def create_position(config: InputConfig, *, hosts: int) -> tf.Variable:
+    """Returns `State.position` of a run that starts: a stream for each host if they read their own.
+
+    A checkpoint of a run that began on another number of hosts can be read into it.
+    """
+    if config.reading == 'shared':
+        return tf.Variable(START, dtype=tf.int64, trainable=False)
+    return tf.Variable([START] * hosts, dtype=tf.int64, shape=[None, len(START)], trainable=False)
 
 
 def check_loss(window: Window, *, step: int) -> None:

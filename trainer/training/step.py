@@ -191,7 +191,11 @@ def compile_steps(
         # update.
         step = tf.cast(tf.convert_to_tensor(optimizer.iterations.value), tf.int64)
         batch = _next_batch(state, batches, after=done)
-        position = strategy.experimental_local_results(batch.pop(POSITION))[0]  # all are equal
+        position = batch.pop(POSITION)
+        if config.input.reading == 'shared':
+            position = strategy.experimental_local_results(position)[0]  # all are equal
+        else:
+            position = strategy.reduce(tf.distribute.ReduceOp.SUM, position, axis=None)
         shares, counts = strategy.run(on_replica, args=(batch, step))
         if state.ema:
             decay = config.step.ema_decay

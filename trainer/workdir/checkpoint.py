@@ -21,7 +21,7 @@ from trainer import naming
 _PREFIX = 'ckpt-'
 _PARTIAL = 'partial-'
 _INDEX = '.index'
-_NEW_PARTS = frozenset({'pictures'})
+_NEW_PARTS = frozenset({'pictures', 'machines'})
 _STORAGE_ERRORS = (  # anything else that a reader raises means a damaged file
     tf.errors.AbortedError,
     tf.errors.CancelledError,

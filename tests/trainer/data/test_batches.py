@@ -125,7 +125,7 @@ def test_the_stream_starts_at_the_position_of_any_batch(
     assert batches[-1]['position'][0] >= 2
     for number in range(0, 24, 3):
         start = tuple(batches[number]['position'].tolist())
-        resumed = train_batches(data, spec, start=start, first_step=number + 1)
+        resumed = train_batches(data, spec, starts=[start], first_step=number + 1)
         for actual, expected in zip(resumed.take(2), batches[number + 1 :], strict=False):
             for name, column in expected.items():
                 np.testing.assert_array_equal(actual[name], column)

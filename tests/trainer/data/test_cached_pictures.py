@@ -41,7 +41,7 @@ def test_a_cached_stream_starts_at_the_position_of_a_batch(data: DataSet) -> Non
     for _ in range(7):
         batch = next(iterator)
     start = tuple(batch['position'].numpy().tolist())
-    resumed = iter(train_batches(data, spec, start=start, first_step=7))
+    resumed = iter(train_batches(data, spec, starts=[start], first_step=7))
     for _ in range(12):
         np.testing.assert_array_equal(next(resumed)['image'], next(iterator)['image'])
 

@@ -100,13 +100,14 @@ from trainer.losses import objective
 from trainer.models.fusion import fuse_views
 from trainer.optim.optimizers import build_optimizer
 from trainer.training.model_inputs import model_inputs
-from trainer.training.state import State, Window
+from trainer.training.state import State, Window, create_position
 from trainer.training.step import compile_steps
 
-def make_config(fusion, **devices):
+def make_config(fusion, reading, **devices):
     mixing = {'mixup': 0.4, 'cutmix': 1.0} if fusion == 'none' else {}
     return TrainConfig(
-        batch_size=16, total_steps=12, device='cpu', input=InputConfig(height=28, width=28),
+        batch_size=16, total_steps=12, device='cpu',
+        input=InputConfig(height=28, width=28, reading=reading),
         optimizer=OptimizerConfig(name='sgd', learning_rate=0.05),
         augment=AugmentConfig(crop='resized', rand_augment_ops=1, hue=0.1, erase=0.5, **mixing),
         loss=LossConfig(levels='summed', effective_beta=0.9, reweight_from_step=6),
@@ -128,11 +129,12 @@ def losses(strategy, config):
         optimizer = build_optimizer(config.optimizer, total_steps=12)
         optimizer.build(model.trainable_variables)
     data = open_data_set(sys.argv[1])
+    state = State(model, optimizer, Window(), position=create_position(config.input, hosts=2))
     batches = replica_batches.iterate(
         lambda worker, workers, devices: train_batches(
-            data, batch_spec(config), worker=worker, num_workers=workers, devices=devices),
+            data, batch_spec(config), worker=worker, num_workers=workers, devices=devices,
+            starts=state.positions),
         strategy, draw=model_inputs(config).draw, spec=batch_spec(config), first_step=0)
-    state = State(model, optimizer, Window())
     info = data_info(data, config)
     goal = objective.build_objective(config.loss, info=info, tree=data.categories)
     take = compile_steps(state, strategy, config, batches=batches, objective=goal)
@@ -140,18 +142,23 @@ def losses(strategy, config):
     for _ in range(12):
         take(tf.constant(1))
         losses_per_step.append(state.window.reset(batch_size=16)['loss'])
-    return losses_per_step
+    return losses_per_step, state.positions
 
-two, one = (build_strategy(make_config('none', strategy=s)) for s in ('multi_worker', 'one_device'))
+two, one = (
+    build_strategy(make_config('none', 'shared', strategy=name))
+    for name in ('multi_worker', 'one_device'))
 assert (two.num_replicas_in_sync, one.num_replicas_in_sync) == (2, 1)
-for fusion in ('none', 'gated'):
-    actual = losses(two, make_config(fusion, strategy='multi_worker'))
-    expected = losses(one, make_config(fusion))
+for fusion, reading in (('none', 'shared'), ('gated', 'sharded')):
+    actual, positions = losses(two, make_config(fusion, reading, strategy='multi_worker'))
+    expected, positions_of_one = losses(one, make_config(fusion, reading))
     assert len(set(expected)) == 12, expected
     np.testing.assert_allclose(actual, expected, rtol=1e-4)
+    assert positions == positions_of_one
+    assert len(positions) == (1 if reading == 'shared' else 2), positions
 """
 
 
 def test_two_workers_compute_the_losses_of_one_device(data_folder: str) -> None:
+    """Also if each worker reads its own part, and the one device both parts."""
     for code, _, errors in wait_for_exit(start_two('-c', _LOSSES, data_folder)):
         assert code == 0, errors
