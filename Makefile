@@ -84,7 +84,7 @@ test: $(READY)  ## runs all tests
 	$(PY) -m pytest -q -n 2 --dist loadfile
 
 test-images: $(READY)  ## builds the images with docker or podman, runs them and asks each something
-	$(PY) -m pytest -q -s tests/images/built_images.py
+	$(PY) -m pytest -q -s -rs tests/images/built_images.py
 
 test-vertex: $(READY)  ## runs training jobs on a stand-in for Vertex AI, some minutes
 	$(PY) -m pytest -q tests/cloud/vertex_trainings.py

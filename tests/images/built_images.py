@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -19,8 +20,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from google.cloud.storage import Bucket
 
-from tests.images import cloud_build, compose
+from tests import gcs_emulator
+from tests.beam_pipelines.running import files
+from tests.cloud import dataflow_service
+from tests.cloud.dataflow_service import Service
+from tests.images import cloud_build, compose, docker_command, registry
 from tests.images import engine as engines
 from tests.images.dockerfiles import NAMES, ROOT, values
 from tests.images.engine import Container, Engine
@@ -71,6 +77,9 @@ def images() -> Iterator[Images]:
     built = Images(engine)
     yield built
     print(f'\n\n{built.table()}\n(a build of a few seconds took its layers from the cache)')
+    if 'IMAGE_TAG' not in os.environ:
+        for name in built.seconds:
+            engine.remove_image(built.get(name))
 
 
 @pytest.fixture(scope='session')
@@ -327,28 +336,141 @@ def test_compose_brings_up_the_page_the_gateway_and_the_stand_in(
     wait(lambda: not is_listening(8080), [])
 
 
-def test_cloud_build_builds_images_and_describes_the_template(images: Images) -> None:
+@pytest.fixture
+def bucket(folder: Path, shards: Path) -> Iterator[Bucket]:
+    """A bucket of an emulated store with the sample; `temp` is another one."""
+    with gcs_emulator.running_store() as url:
+        client = gcs_emulator.client(url)
+        client.create_bucket('temp')
+        bucket = client.create_bucket('shop')
+        for name in ('train.bson', 'category_names.csv'):
+            bucket.blob(f'sample/{name}').upload_from_filename(str(folder / 'sample' / name))
+        yield bucket
+
+
+def store_url(bucket: Bucket) -> str:
+    return str(bucket.client._connection.API_BASE_URL)
+
+
+@pytest.fixture
+def dataflow(images: Images, bucket: Bucket, tmp_path: Path) -> Iterator[Service]:
+    """A stand-in for Dataflow whose workers and launchers are containers."""
+    url = store_url(bucket)
+    emulated = {'STORAGE_EMULATOR_HOST': url}
+    with (
+        docker_command.on_path(images.engine, tmp_path, environment=emulated) as found,
+        dataflow_service.running_service(
+            tmp_path / 'jobs', store_url=url, containers=True, path=found['PATH']
+        ) as service,
+    ):
+        yield service
+
+
+def test_dataflow_runs_containers_of_the_image_and_they_write_the_bytes_of_a_local_run(
+    images: Images, shards: Path, bucket: Bucket, dataflow: Service
+) -> None:
+    start = time.monotonic()
+    done = subprocess.run(
+        [
+            *(sys.executable, *shard_job('gs://shop')),
+            *('--runner=DataflowRunner', '--project=my-project', '--region=europe-west1'),
+            *('--temp_location=gs://temp/tmp', f'--dataflow_endpoint={dataflow.url}', '--no_auth'),
+            *('--num_workers=2', f'--sdk_container_image={images.get("beam")}'),
+        ],
+        cwd=ROOT,
+        env={**os.environ, 'STORAGE_EMULATOR_HOST': store_url(bucket)},
+        capture_output=True,
+        text=True,
+        timeout=1800,
+    )
+    assert done.returncode == 0, (done.stderr, dataflow.only_job.messages)
+    written = {
+        blob.name.removeprefix('shards/'): blob.download_as_bytes()
+        for blob in bucket.list_blobs(prefix='shards/')
+    }
+    assert written == files(shards)
+    print(f'\nDataflow in containers: {time.monotonic() - start:.1f} s')
+
+
+def test_the_image_of_the_shard_job_launches_its_flex_template(
+    images: Images, bucket: Bucket, dataflow: Service
+) -> None:
+    dataflow.starts_jobs = False
+    image = images.get('beam')
+    described = images.engine.run(image, '-m', 'beam_pipelines.template', options=[PYTHON])
+    template = {
+        'image': image,
+        'sdkInfo': {'language': 'PYTHON'},
+        'metadata': json.loads(described),
+    }
+    bucket.client.bucket('temp').blob('shard.json').upload_from_string(json.dumps(template))
+    start = time.monotonic()
+    dataflow.launch(
+        'my-project',
+        'europe-west1',
+        {
+            'launchParameter': {
+                'jobName': 'shards',
+                'containerSpecGcsPath': 'gs://temp/shard.json',
+                'parameters': {
+                    'input': 'gs://shop/sample/train.bson',
+                    'categories': 'gs://shop/sample/category_names.csv',
+                    'output': 'gs://shop/launched',
+                },
+                'environment': {'tempLocation': 'gs://temp/tmp', 'sdkContainerImage': image},
+            }
+        },
+    )
+    (pool,) = dataflow.only_job.proto.environment.worker_pools
+    assert {one.container_image for one in pool.sdk_harness_container_images} == {image}
+    print(f'\nlauncher in its container: {time.monotonic() - start:.1f} s')
+
+
+def test_cloud_build_builds_pushes_and_writes_the_template(
+    images: Images, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All steps but `setup`, `lint` and `test`: those are `make` in an image of Python."""
+    for program in (registry.PROGRAM, 'gcloud'):
+        if not shutil.which(program):
+            pytest.skip(f'{program} is not installed')
+    need_ports(5000)
     build = cloud_build.read(ROOT / 'cloudbuild.yaml')
-    described = ROOT / 'template_metadata.json'
+    source = cloud_build.copy_source(ROOT, tmp_path / 'source')
+    given = {
+        '_REPOSITORY': f'{registry.ADDRESS}/product-categories',
+        '_TAG': 'cloud-build',
+        '_TRAIN_EXTRA': 'train',
+        '_TEMPLATES': 'gs://temp/templates',
+    }
+    monkeypatch.setenv('CLOUDSDK_CONFIG', str(tmp_path / 'gcloud'))
+    monkeypatch.setenv('CLOUDSDK_CORE_PROJECT', 'my-project')
+    monkeypatch.setenv('CLOUDSDK_AUTH_DISABLE_CREDENTIALS', 'true')
+    monkeypatch.setenv(
+        'CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE', f'{store_url(bucket)}/storage/v1/'
+    )
+    pushed = [name for name in NAMES if name != 'model_server']
+    (tmp_path / 'registry').mkdir()
     try:
-        cloud_build.run(
-            build,
-            only=['beam', 'serving_gateway', 'metadata', 'deploy'],
-            given={'_REPOSITORY': engines.PREFIX, '_TAG': 'cloud-build'},
-            docker=images.engine.command,
-            source=ROOT,
-        )
-        parameters = {one['name'] for one in json.loads(described.read_text())['parameters']}
+        with (
+            docker_command.on_path(images.engine, tmp_path) as path,
+            registry.running(tmp_path / 'registry') as url,
+        ):
+            monkeypatch.setenv('PATH', path['PATH'])
+            only = [*pushed, 'push', 'metadata', 'template', 'deploy']
+            cloud_build.run(build, only=only, given=given, docker='docker', source=source)
+            listed = json.loads(get(f'{url}/v2/_catalog')[1])
+            assert listed['repositories'] == [f'product-categories/{name}' for name in pushed]
+        text = bucket.client.bucket('temp').blob('templates/shard-cloud-build.json')
+        template = json.loads(text.download_as_bytes())
     finally:
-        described.unlink(missing_ok=True)
+        for name in pushed:
+            images.engine.remove_image(f'{given["_REPOSITORY"]}/{name}:cloud-build')
+    assert template['image'] == f'{registry.ADDRESS}/product-categories/beam:cloud-build'
+    parameters = {one['name'] for one in template['metadata']['parameters']}
     assert {'input', 'categories', 'output'} <= parameters
-    gateway = images.engine.inspect(f'{engines.PREFIX}/serving_gateway:cloud-build')
-    assert gateway['Config']['Entrypoint'][:3] == ['python', '-m', 'serving.gateway']
 
 
 def test_the_batch_job_answers_in_its_image(images: Images, folder: Path, models: Path) -> None:
-    if not (ROOT / 'beam_pipelines' / 'predict').exists():
-        pytest.skip('this version has no beam_pipelines.predict')
     start = time.monotonic()
     images.engine.run(
         *(images.get('predict'), '-m', 'beam_pipelines.predict', '--output=/data/answers'),

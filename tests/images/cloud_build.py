@@ -4,10 +4,15 @@ The file is read strictly as the API's message. Substitutions are filled in, nes
 step runs in its image with the source at /workspace. Steps of gcr.io/cloud-builders/docker call the
 engine of this machine, and those of the Cloud SDK its `gcloud`. Steps run one after the other, in
 the order of the file, which their `waitFor` must allow.
+
+  python -m tests.images.cloud_build setup lint [_TAG=v1 ...]    # steps, and substitutions
 """
 
 import re
+import shutil
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +21,9 @@ from typing import Any
 import yaml
 from google.cloud.devtools import cloudbuild_v1
 from google.protobuf import json_format
+
+from tests.images import engine as engines
+from tests.images.engine import ROOT
 
 Build = cloudbuild_v1.Build
 BUILTIN = {
@@ -74,6 +82,21 @@ def fill(text: str, values: Mapping[str, str]) -> str:
     )
 
 
+def copy_source(root: Path, folder: Path) -> Path:
+    """Copies what `gcloud builds submit` uploads: the files that Git does not ignore."""
+    listed = subprocess.run(
+        ['git', 'ls-files', '-z', '--cached', '--others', '--exclude-standard'],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.split('\0')):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(root / name, folder / name)
+    return folder
+
+
 def run(
     build: Any,
     *,
@@ -129,3 +152,23 @@ def _texts(step: Any) -> list[str]:
 
 def _names(text: str) -> set[str]:
     return {found[1] or found[2] for found in _REFERENCE.finditer(text)} - {None}
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs steps with a copy of the source."""
+    build = read(ROOT / 'cloudbuild.yaml')
+    only = [argument for argument in arguments if '=' not in argument]
+    unknown = set(only) - {step.id for step in build.steps}
+    if unknown or not only:
+        sys.exit(f'error: arguments must be ids of steps, got {sorted(unknown) or "none"}')
+    engine = engines.find()
+    if engine is None:
+        sys.exit('error: docker or podman must work here; CONTAINER_ENGINE names another program')
+    given = dict(argument.split('=', 1) for argument in arguments if '=' in argument)
+    with tempfile.TemporaryDirectory() as folder:
+        source = copy_source(ROOT, Path(folder))
+        run(build, only=only, given=given, docker=engine.command, source=source)
+
+
+if __name__ == '__main__':
+    main(sys.argv[1:])

@@ -49,7 +49,7 @@ def running(engine: Engine, models: Path, *, gateway: str) -> Iterator[str]:
         print(logs.stdout.decode()[-6000:], logs.stderr.decode()[-6000:])
         raise
     finally:
-        subprocess.run([*base, 'down'], cwd=ROOT, env=environment, capture_output=True)
+        subprocess.run([*base, 'down', '--rmi=all'], cwd=ROOT, env=environment, capture_output=True)
 
 
 def _run(arguments: list[str], environment: dict[str, str]) -> None:

@@ -56,6 +56,15 @@ class Engine:
         """Removes a container, if it exists."""
         subprocess.run([self.command, 'rm', '--force', name], capture_output=True)
 
+    def remove_labelled(self, label: str) -> None:
+        """Removes all containers with a label."""
+        for name in self._run('ps', '--all', '--quiet', f'--filter=label={label}').split():
+            self.remove(name)
+
+    def remove_image(self, image: str) -> None:
+        """Removes an image, if it exists; layers that others share stay."""
+        subprocess.run([self.command, 'rmi', image], capture_output=True)
+
     def inspect(self, image: str) -> dict[str, Any]:
         """Returns the description of an image."""
         [description] = json.loads(self._run('image', 'inspect', image))
