@@ -1,9 +1,9 @@
 #!/bin/sh
 # Builds images under the names of the official ones that docker/*.Dockerfile start from, on Debian 12
-# without a registry of images: needs root, mmdebstrap, and podman or docker.
+# without a registry of images: needs root, mmdebstrap and podman, or a program with its command line.
 #   sh tests/images/stand_ins/build.sh podman
 set -eu
-engine=${1:?'usage: build.sh podman|docker'}
+engine=${1:?'usage: build.sh podman'}
 here=$(dirname "$(readlink -f "$0")")
 context=$(mktemp -d)
 trap 'rm -rf "$context"' EXIT
