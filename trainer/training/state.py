@@ -150,7 +150,6 @@ class State:
         return tf.train.Checkpoint(
             model=self.model,
             heads=heads.level_head_layers(self.network),
-            optimizer=self.optimizer,
             means=self.ema,
             window=self.window,
             pictures=self.pictures,
@@ -158,7 +157,8 @@ class State:
             machines=self.machines,
             best=self.best,
             **({'plateau': self.plateau} if self.plateau else {}),
-            # Keras does not track the scale of the loss: without these the checkpoint lacks it.
+            # Not the optimizer: Keras does not track the scale of the loss, and would write the
+            # moments twice.
             optimizer_variables=[variable.value for variable in self.optimizer.variables],
             seeds=[seed.value for seed in seeds],
         )

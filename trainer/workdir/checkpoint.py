@@ -182,8 +182,8 @@ def _read(state: tf.train.Checkpoint, path: str) -> bool:
         with literal_path(path) as readable:
             _without_new_parts(state, readable)
             status = state.read(readable)
-            status.assert_existing_objects_matched()
             status.expect_partial()  # a model without optimizer leaves its state in the file unread
+            status.assert_existing_objects_matched()
     except _STORAGE_ERRORS:
         raise
     except AssertionError as error:
