@@ -45,6 +45,8 @@ def build_tta_model(model: keras.Model, tta: str) -> keras.Model:
         return model
     if takes_products(model):
         raise UserError(f'--tta must be none for a model that fuses views, got {tta}')
-    mirrored = model(Flip(name='test_time_flip')(model.input))
+    # A model has the name of its backbone, which Keras refuses beside each other.
+    again = keras.Model(model.input, model.output, name='test_time_model')
+    mirrored = again(Flip(name='test_time_flip')(model.input))
     logits = LogMean(name='test_time_mean')([model.output, mirrored])
     return keras.Model(model.input, logits, name=model.name)

@@ -11,7 +11,7 @@ from scipy import special
 
 from catalog.errors import UserError
 from tests.trainer.conftest import jpeg
-from trainer.config import TrainConfig, files
+from trainer.config import ModelConfig, TrainConfig, files
 from trainer.data.batches import picture_batches
 from trainer.data.data_set import DataSet, open_data_set
 from trainer.evaluate import evaluation
@@ -20,6 +20,7 @@ from trainer.export import saved_model
 from trainer.inference.predictor import Predictor
 from trainer.inference.runs import restore_member
 from trainer.inference.scores import score_pictures
+from trainer.models.model import build_model
 from trainer.models.tta import CHOICES, build_tta_model
 from trainer.training.loop import train
 
@@ -65,6 +66,16 @@ def test_probabilities_are_the_mean_of_an_image_and_its_mirror_image(
         of_label = expected[range(len(expected)), batch['label']]
         np.testing.assert_allclose(scored.label_log_probability, np.log(of_label), rtol=1e-4)
         assert np.abs(expected - special.softmax(plain(batch['image']), axis=1)).max() > 1e-3
+
+
+def test_a_model_with_the_name_of_its_backbone_is_averaged_too() -> None:
+    config = ModelConfig(name='mobilenet_v3_small')
+    plain = build_model(config, num_classes=3, input_shape=(32, 32, 3))
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
+    one, other = (plain(x, training=False).numpy() for x in (pixels, pixels[:, :, ::-1]))
+    expected = np.log((special.softmax(one, axis=1) + special.softmax(other, axis=1)) / 2)
+    averaged = build_tta_model(plain, 'flip')(pixels, training=False)
+    np.testing.assert_allclose(averaged, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_a_report_names_the_augmentation_of_its_evaluation(
