@@ -8,6 +8,7 @@ import atexit
 import csv
 import os
 import re
+import select
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import PurePath
@@ -128,7 +129,8 @@ def report_errors(main: Callable[[list[str]], None]) -> Callable[[list[str]], No
         except OSError as error:
             if error.errno is None:
                 raise
-            if isinstance(error, BrokenPipeError) and not _flush_output():
+            if isinstance(error, BrokenPipeError) and _reader_has_ended():
+                _flush_output()
                 sys.exit(_BROKEN_PIPE_EXIT_CODE)
             where = error.filename or '(no file named)'
             exit_with_error(f'{error.strerror}: {where}{_flag_hint(error.filename)}')
@@ -151,15 +153,18 @@ def _texts(value: object) -> list[str]:
     return [end for text in texts if isinstance(text, str) for end in (text.rstrip('/'), text)]
 
 
-def _flush_output() -> bool:
-    """Flushes standard output; returns False if its reader, such as `head`, has ended."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Python flushes again when it exits.
+def _reader_has_ended() -> bool:
+    """Returns whether no process, such as `head`, reads standard output any more."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)  # errors are always reported
+    return bool(poll.poll(0))
+
+
+def _flush_output() -> None:
+    """Flushes standard output, or drops what nobody reads. Python flushes again when it exits."""
+    if _reader_has_ended():
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return False
-    return True
+    sys.stdout.flush()
 
 
 def parse_flags(argv: list[str], *, known_only: bool = False) -> list[str]:

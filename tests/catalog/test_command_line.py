@@ -57,6 +57,25 @@ def test_help_marks_required_flags():
     assert '--split: Split to evaluate on. (default' in text
 
 
+@pytest.mark.parametrize('flush', [True, False])
+def test_output_that_nobody_reads_ends_a_command_in_silence(flush: bool) -> None:
+    code = (
+        'from catalog import command_line\n'
+        'def main(argv):\n'
+        f'    for line in range(100_000): print(line, flush={flush})\n'
+        'command_line.run(main)'
+    )
+    with subprocess.Popen(
+        [sys.executable, '-c', code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == '0\n'
+        process.stdout.close()
+        assert process.stderr.read() == ''
+    assert process.returncode == 141
+
+
 def test_help_in_a_pipe_that_is_closed_is_no_error():
     program = f'{sys.executable} -m catalog.samples --help | true; echo ${{PIPESTATUS[0]}}'
     done = subprocess.run(['bash', '-c', program], capture_output=True, text=True)
