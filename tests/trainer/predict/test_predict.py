@@ -486,7 +486,7 @@ def test_prediction_of_photos_resumes_at_a_product(
     model: Path, products: list[Product], tmp_path: Path
 ) -> None:
     photos = _write_photos(tmp_path / 'photos', products, ['.'] * len(products))
-    tree = loading.load([str(model)]).tree
+    tree = loading.load([str(model)]).folder.tree
     stream = inputs.open_stream(str(photos), tree, SourceOptions())
     every = list(stream.read(DumpPosition()))
     assert len(every) == len(products)
