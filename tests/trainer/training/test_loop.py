@@ -135,7 +135,7 @@ def test_a_run_without_a_checkpoint_restarts_with_another_config_and_other_data(
 ) -> None:
     wrong = dataclasses.replace(CONFIG, start=StartConfig(workdir=str(tmp_path / 'nowhere')))
     workdir = tmp_path / 'run'
-    with pytest.raises(UserError, match=r'nowhere: a workdir must have a config\.json'):
+    with pytest.raises(UserError, match=r'nowhere: a workdir must have a data\.json'):
         train(wrong, data, str(workdir))
     assert (workdir / 'config.json').exists()
     other = open_data_set(make_data_set(tmp_path / 'other', seed=1))
