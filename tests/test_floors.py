@@ -96,7 +96,7 @@ ROOMS = {
         'optim': 'config models',
         'monitoring': 'config naming vertex_environment workdir',
         'workdir': 'config data naming',
-        'distribution': 'config data',
+        'distribution': 'config data startup',
         'data': 'config epochs pixels undecodable',
         'epochs': '',
         'pixels': '',

@@ -13,8 +13,7 @@ def start(*, run_operation: bool = False) -> None:
     newer; with AVX2 a step of MobileNetV2 took twice as long without them.
 
     Args:
-      run_operation: Whether to run an operation in float16 too, so that oneDNN's note on it is
-        hidden. It initializes TensorFlow's devices, after which these cannot be configured.
+      run_operation: Whether to run `hide_notes_on_types` too.
     """
     allocator.keep_freed_memory()
     os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
@@ -26,8 +25,20 @@ def start(*, run_operation: bool = False) -> None:
             import tensorflow_io  # noqa: F401
 
         tf.config.list_physical_devices()  # prints notes on missing devices
-        if run_operation:
-            tf.constant(0, tf.float16)
+    if run_operation:
+        hide_notes_on_types()
+
+
+def hide_notes_on_types() -> None:
+    """Runs the operations with which oneDNN prints a note on types that this CPU lacks.
+
+    It initializes TensorFlow's devices, after which these cannot be configured.
+    """
+    import tensorflow as tf
+
+    with startup_messages.hide():
+        tf.constant(0, tf.float16)
+        tf.function(tf.transpose)(tf.zeros([1, 1], tf.uint8))
 
 
 def _name_s3_server() -> None:

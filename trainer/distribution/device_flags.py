@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
+from trainer import startup
+
 if TYPE_CHECKING:
     import tensorflow as tf
 
@@ -29,4 +31,6 @@ def build_strategy() -> 'tf.distribute.Strategy':
     """
     from trainer.distribution.strategy import local_strategy
 
-    return local_strategy(_STRATEGY.value, device=_DEVICE.value, num_devices=_NUM_DEVICES.value)
+    strategy = local_strategy(_STRATEGY.value, device=_DEVICE.value, num_devices=_NUM_DEVICES.value)
+    startup.hide_notes_on_types()
+    return strategy

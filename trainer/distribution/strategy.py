@@ -7,6 +7,7 @@ from typing import Literal
 import tensorflow as tf
 
 from catalog.errors import UserError
+from trainer import startup
 from trainer.config import TrainConfig
 from trainer.distribution import peers, signals
 from trainer.distribution.batch_division import check_batch
@@ -33,6 +34,7 @@ def build_strategy(config: TrainConfig) -> tf.distribute.Strategy:
             strategy = _tpu()
         case name:
             raise ValueError(f'strategy must be one of TrainConfig, got {name!r}')
+    startup.hide_notes_on_types()
     check_batch(config, replicas=strategy.num_replicas_in_sync)
     return strategy
 
