@@ -158,10 +158,10 @@ def _train_to_end(run: _Run, strategy: tf.distribute.Strategy) -> tuple[int, int
         batches = _batches(run, strategy, step=step)
 
     @functools.cache
-    def steps_of(stage: SizeConfig) -> Callable[[tf.Tensor], None]:
+    def steps_of(stage: SizeConfig) -> Callable[[tf.Tensor, Iterator[Any]], None]:
         stage_input = progressive_resizing.input_at(config.input, stage=stage)
         stage_config = dataclasses.replace(config, input=stage_input)
-        return compile_steps(state, strategy, stage_config, batches=batches, objective=loss)
+        return compile_steps(state, strategy, stage_config, objective=loss)
 
     evaluator = Evaluator(state, config, data, strategy=strategy, workers=run.workers)
     silent = not run.is_chief
@@ -181,7 +181,7 @@ def _train_to_end(run: _Run, strategy: tf.distribute.Strategy) -> tuple[int, int
             count = min(_steps_to_next_event(step, config), profiler.steps_to_next_stop(step))
             stage = progressive_resizing.stage_at(config.input, step=step)
             with sources.input_errors_named(data, split='train'):
-                steps_of(stage)(tf.constant(count))
+                steps_of(stage)(tf.constant(count), batches)
             step += count
             check_loss(state.window, step=step)
             evaluation = _evaluate(run, evaluator, step=step)

@@ -171,22 +171,23 @@ def compile_steps(
     strategy: tf.distribute.Strategy,
     config: TrainConfig,
     *,
-    batches: Iterator[Any],
     objective: Objective,
-) -> Callable[[tf.Tensor], None]:
-    """Returns a function of a number of steps, int32 [], that takes them.
+) -> Callable[[tf.Tensor, Iterator[Any]], None]:
+    """Returns a function of a number of steps, int32 [], and of batches, that takes these steps.
+
+    The batches are those of `replica_batches.iterate`. They are an argument, since TensorFlow keeps
+    the graph of a function, and what it captures, after the end of a run.
 
     Args:
       state: The state that the steps change.
       strategy: Each replica takes its part of the batch; gradients are summed over all replicas.
       config: Config of the run, with the image size of these steps.
-      batches: The batches, from `replica_batches.iterate`.
       objective: The loss to minimize.
     """
     optimizer = state.optimizer
     on_replica = build_replica_step(state, strategy, config, objective=objective)
 
-    def one_step(done: tf.Tensor) -> list[tf.Tensor]:
+    def one_step(done: tf.Tensor, batches: Iterator[Any]) -> list[tf.Tensor]:
         # A tensor: a cast to the variable's own dtype would return the variable, read after the
         # update.
         step = tf.cast(tf.convert_to_tensor(optimizer.iterations.value), tf.int64)
@@ -210,8 +211,10 @@ def compile_steps(
         state.position.assign(position)
         return [done + 1]
 
-    def take_steps(count: tf.Tensor) -> None:
-        tf.while_loop(lambda done: done < count, one_step, [tf.constant(0)])
+    def take_steps(count: tf.Tensor, batches: Iterator[Any]) -> None:
+        tf.while_loop(
+            lambda done: done < count, lambda done: one_step(done, batches), [tf.constant(0)]
+        )
 
-    compiled: Callable[[tf.Tensor], None] = tf.function(take_steps, autograph=False)
+    compiled: Callable[[tf.Tensor, Iterator[Any]], None] = tf.function(take_steps, autograph=False)
     return compiled

@@ -137,10 +137,10 @@ def losses(strategy, config):
         strategy, draw=model_inputs(config).draw, spec=batch_spec(config), first_step=0)
     info = data_info(data, config)
     goal = objective.build_objective(config.loss, info=info, tree=data.categories)
-    take = compile_steps(state, strategy, config, batches=batches, objective=goal)
+    take = compile_steps(state, strategy, config, objective=goal)
     losses_per_step = []
     for _ in range(12):
-        take(tf.constant(1))
+        take(tf.constant(1), batches)
         losses_per_step.append(state.window.reset(batch_size=16)['loss'])
     return losses_per_step, state.positions
 

@@ -1,7 +1,9 @@
 """What a run writes, and the errors that stop it. Stopping and resuming: test_resume.py."""
 
 import dataclasses
+import gc
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -221,3 +223,13 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_a_finite_checkpoint(
     for name, dtype in reader.get_variable_to_dtype_map().items():
         if dtype.is_floating:
             assert np.isfinite(reader.get_tensor(name)).all(), name
+
+
+def test_a_run_leaves_no_thread_of_its_input(data: DataSet, tmp_path: Path) -> None:
+    def run(number: int) -> int:
+        train(dataclasses.replace(CONFIG, total_steps=2), data, str(tmp_path / str(number)))
+        gc.collect()
+        return len(os.listdir('/proc/self/task'))
+
+    run(0)  # starts TensorFlow's own
+    assert abs(run(1) - run(2)) < 5  # an input has dozens

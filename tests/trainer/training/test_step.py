@@ -90,10 +90,10 @@ def _steps(count: int, **options: object) -> tuple[State, list[list[np.ndarray]]
     batches = replica_batches.iterate(
         _batches, strategy, draw=model_inputs(config).draw, spec=batch_spec(config), first_step=0
     )
-    take = compile_steps(state, strategy, config, batches=batches, objective=OBJECTIVE)
+    take = compile_steps(state, strategy, config, objective=OBJECTIVE)
     history = [_weights(state.model)]
     for _ in range(count):
-        take(tf.constant(1))
+        take(tf.constant(1), batches)
         history.append(_weights(state.model))
     return state, history
 
@@ -248,8 +248,8 @@ def weights(*, norm, devices, **step):
         means = ema.create_averages(model) if config.step.ema_decay else []
     batches = forever({'image': images, 'label': labels}, strategy, config)
     state = State(model, optimizer, Window(), means)
-    take = compile_steps(state, strategy, config, batches=batches, objective=goal)
-    take(tf.constant(4))
+    take = compile_steps(state, strategy, config, objective=goal)
+    take(tf.constant(4), batches)
     return np.concatenate([np.ravel(w.numpy()) for w in model.trainable_weights])
 
 views = np.stack([images, images[::-1]], axis=1)
@@ -268,8 +268,8 @@ def weights_of_products(devices, **step):
         optimizer.build(model.trainable_variables)
     batches = forever(products, strategy, config)
     state = State(model, optimizer, Window())
-    take = compile_steps(state, strategy, config, batches=batches, objective=goal)
-    take(tf.constant(4))
+    take = compile_steps(state, strategy, config, objective=goal)
+    take(tf.constant(4), batches)
     return np.concatenate([np.ravel(w.numpy()) for w in model.trainable_weights])
 
 def assert_close(left, right):
