@@ -162,9 +162,10 @@ def _reader_has_ended() -> bool:
 
 def _flush_output() -> None:
     """Flushes standard output, or drops what nobody reads. Python flushes again when it exits."""
-    if _reader_has_ended():
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.stdout.flush()
 
 
 def parse_flags(argv: list[str], *, known_only: bool = False) -> list[str]:
