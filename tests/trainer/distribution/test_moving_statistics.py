@@ -1,9 +1,6 @@
 """The moving statistics of batch normalization on several replicas."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+from tests.trainer.programs import run_program
 
 _BROADCAST = """
 import keras
@@ -55,13 +52,5 @@ for variables, kept in ((averages, averages), (weights, [])):
 
 def test_all_replicas_get_the_moving_statistics_of_the_first() -> None:
     """Runs in its own process: the devices must be set before TensorFlow starts."""
-    done = subprocess.run(
-        [sys.executable, '-c', _BROADCAST],
-        env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '2'},
-        cwd=Path(__file__).parents[3],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = run_program(_BROADCAST)
     assert done.returncode == 0, done.stderr

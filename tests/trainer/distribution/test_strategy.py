@@ -1,15 +1,13 @@
 """The devices of a run."""
 
 import dataclasses
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import tensorflow as tf
 
 from catalog.errors import UserError
+from tests.trainer.programs import run_program
 from trainer.config import InputConfig, ModelConfig, TrainConfig
 from trainer.data.data_set import DataSet, open_data_set
 from trainer.training.loop import train
@@ -107,13 +105,5 @@ np.testing.assert_allclose(two[1], one[1], rtol=1e-4)
 
 def test_two_mirrored_devices_compute_the_losses_of_one(data_folder: str) -> None:
     """Runs in its own process: the devices must be set before TensorFlow starts."""
-    done = subprocess.run(
-        [sys.executable, '-c', _LOSSES_ON_ONE_AND_TWO_DEVICES, data_folder],
-        env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '2'},
-        cwd=Path(__file__).parents[3],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = run_program(_LOSSES_ON_ONE_AND_TWO_DEVICES, data_folder)
     assert done.returncode == 0, done.stderr

@@ -1,14 +1,12 @@
 """A run that resumes on other devices sees the same pictures in the same order."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
+from tests.trainer.programs import run_program
 from trainer import naming
 
 _RUNS = """
@@ -44,15 +42,7 @@ def test_one_device_then_two_then_one_see_the_pictures_of_one(
 
     One host that reads sharded has all records, in the order of shared reading.
     """
-    done = subprocess.run(
-        [sys.executable, '-c', _RUNS, data_folder, str(tmp_path)],
-        env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '2'},
-        cwd=Path(__file__).parents[3],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = run_program(_RUNS, data_folder, str(tmp_path))
     assert done.returncode == 0, done.stderr
     same = 'the same pictures in the same order'
     assert f'training: devices were 1 and now are 2: {same}' in done.stderr

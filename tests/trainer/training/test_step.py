@@ -1,10 +1,6 @@
 """What a step computes under each of its options, against plain arithmetic."""
 
 import dataclasses
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -12,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from catalog import categories
+from tests.trainer.programs import run_program
 from trainer.config import (
     AugmentConfig,
     InputConfig,
@@ -290,13 +287,5 @@ for step in ({}, {'accumulate': 2}, {'xla': True}):
 
 def test_two_devices_compute_the_weights_of_one_with_every_option() -> None:
     """Runs in its own process: the devices must be set before TensorFlow starts."""
-    done = subprocess.run(
-        [sys.executable, '-c', _ONE_AND_TWO_DEVICES, TREE.decode()],
-        env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '2'},
-        cwd=Path(__file__).parents[3],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = run_program(_ONE_AND_TWO_DEVICES, TREE.decode())
     assert done.returncode == 0, done.stderr
