@@ -14,6 +14,7 @@ from apache_beam.options.pipeline_options import (
 from catalog import storage
 from catalog.errors import UserError
 from catalog.sources import gzip_copies, mongo_read, opening
+from catalog.stores import google_credentials
 
 _RUNNER = 'DataflowRunner'
 _LOCAL = 'is a local path, which workers on other machines do not have'
@@ -60,6 +61,17 @@ def check_options(arguments: Sequence[str]) -> None:
             "--sdk_container_image: must be given on Dataflow: Beam's own image does not have "
             'this package. Without an image, --setup_file=./setup.py installs it on each worker'
         )
+
+
+def check_credentials(arguments: Sequence[str]) -> None:
+    """Checks that there are credentials for Dataflow: Beam would search for them for minutes.
+
+    Raises:
+      UserError: If there are none. With `--no_auth`, none are needed.
+    """
+    cloud = PipelineOptions(list(arguments)).view_as(GoogleCloudOptions)
+    if is_used(arguments) and not cloud.no_auth:
+        google_credentials.find('Dataflow', scopes=cloud.gcp_oauth_scopes)
 
 
 def check_file(arguments: Sequence[str], *, flag: str, path: str | None) -> None:

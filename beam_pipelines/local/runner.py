@@ -62,13 +62,15 @@ def check_start(arguments: Sequence[str], *, inputs: Sequence[str], output: str)
       output: Folder of what the job writes.
 
     Raises:
-      UserError: If the runner lacks an argument, or its workers would not reach a path.
+      UserError: If the runner lacks an argument or credentials, or its workers would not reach a
+        path.
     """
     if is_local(arguments):
         # The exception that ends a thread of Beam's is part of the error that ends the run. Printed
         # by the thread too, it might appear after that error.
         threading.excepthook = lambda arguments: None
     checks.check_options(arguments)
+    checks.check_credentials(arguments)
     checks.check_paths(arguments, inputs=inputs, output=output)
 
 

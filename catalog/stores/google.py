@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import google_crc32c
 
-from catalog.stores import limits, names, sentences
+from catalog.stores import google_credentials, limits, names, sentences
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob, Bucket, Client
@@ -196,7 +196,10 @@ def _client_of(process: int, emulator: str | None) -> 'Client':
     del process  # part of the cache key: a forked child must not share its parent's client
     from google.cloud import storage
 
-    return storage.Client.create_anonymous_client() if emulator else storage.Client()
+    if emulator:
+        return storage.Client.create_anonymous_client()
+    found = google_credentials.find('gs://', scopes=storage.Client.SCOPE)
+    return storage.Client(project=None, credentials=found)  # objects of a bucket need no project
 
 
 def _client() -> 'Client':

@@ -10,7 +10,6 @@ import os
 import uuid
 from collections.abc import Iterator
 
-import google.auth
 import requests
 from google.api_core import exceptions, retry
 from google.api_core.client_options import ClientOptions
@@ -20,7 +19,7 @@ from google.cloud.aiplatform_v1.services.job_service import JobServiceClient
 from google.cloud.aiplatform_v1.types import CustomJob, JobState
 
 from catalog.errors import UserError
-from catalog.stores import sentences
+from catalog.stores import google_credentials, sentences
 from trainer.submit.vertex_job import Job, VertexOptions
 
 SCOPE = 'https://www.googleapis.com/auth/cloud-platform'
@@ -62,14 +61,7 @@ def find_credentials(address: str) -> credentials.Credentials:
     """
     if address.startswith('http://'):
         return credentials.AnonymousCredentials()
-    try:
-        found, _ = google.auth.default(scopes=[SCOPE])
-    except GoogleAuthError as error:
-        raise UserError(
-            'Vertex AI needs Google credentials, got none; '
-            'gcloud auth application-default login creates them'
-        ) from error
-    return found
+    return google_credentials.find('Vertex AI', scopes=[SCOPE])
 
 
 class VertexClient:
