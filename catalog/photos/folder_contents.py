@@ -2,9 +2,9 @@
 
 Hidden files and folders are passed over, and so is what systems leave in folders of photos, such as
 `Thumbs.db` and `__MACOSX`, and files whose suffix is not of a picture, such as `.txt`. A link to a
-folder is followed if the folder is below the root, and if the link is not itself in a linked
-folder: links cannot form a loop. Other links to folders, FIFOs and devices are listed as files, so
-that they are rejected by name when they are read.
+folder is followed if the folder is below the root and not one that the link is in, and if the link
+is not itself in a linked folder: links cannot form a loop. Other links to folders, FIFOs and
+devices are listed as files, so that they are rejected by name when they are read.
 """
 
 import os
@@ -87,6 +87,7 @@ def contents_below(
                 elif (
                     not linked
                     and _is_folder(entry)
+                    and not is_inside(os.path.dirname(entry.path), entry.path)
                     and (allow_outside or is_inside(entry.path, root or folder))
                 ):
                     pending.append((name, True))

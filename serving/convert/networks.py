@@ -88,7 +88,7 @@ def _write_onnx(source: Source, path: str, *, calibration: Sequence[Images]) -> 
         tensors_to_rename=names,
     )
     if calibration:
-        network = _quantize(network, calibration)
+        network = _quantize_onnx(network, calibration)
     onnx.save(network, path)
 
 
@@ -115,7 +115,23 @@ def _quantized_litert(converter: Any, calibration: Sequence[Images]) -> bytes:
     return content
 
 
-def _quantize(network: Any, calibration: Sequence[Images]) -> Any:
+def _quantize_onnx(network: Any, calibration: Sequence[Images]) -> Any:
+    """Quantizes with the accurate bias correction, or the fast one if the network has none.
+
+    NNCF declares a tensor that several layers read as that many inputs of a part of the network,
+    which ONNX Runtime refuses. It does so for InceptionV3, and only in ONNX.
+    """
+    from onnxruntime.capi.onnxruntime_pybind11_state import Fail
+
+    try:
+        return _quantize(network, calibration)
+    except Fail:
+        return _quantize(network, calibration, fast_bias_correction=True)
+
+
+def _quantize(
+    network: Any, calibration: Sequence[Images], *, fast_bias_correction: bool = False
+) -> Any:
     import nncf
 
     nncf.set_log_level(logging.ERROR)
@@ -126,7 +142,7 @@ def _quantize(network: Any, calibration: Sequence[Images]) -> Any:
             subset_size=len(calibration),
             # Slower than NNCF's defaults, but a sixth of their error (docs/serving_speed.md).
             preset=nncf.QuantizationPreset.MIXED,
-            fast_bias_correction=False,
+            fast_bias_correction=fast_bias_correction,
         )
 
 
