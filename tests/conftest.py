@@ -14,7 +14,7 @@ from tests.shop import CATEGORY_IDS
 os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
 
 # No deadlines and no check of the speed of drawing, because a busy machine is not an error. The
-# suite uses the same examples each time; `make fuzz` draws new ones for about a quarter of an hour.
+# suite uses the same examples each time; `make fuzz` draws new ones, for about an hour.
 settings.register_profile(
     'default',
     max_examples=150,
