@@ -13,7 +13,8 @@ def top_labels(probabilities: Floats, count: int) -> npt.NDArray[np.int64]:
 
     Of equal values, the lower label is first.
     """
-    smallest = -np.partition(-probabilities, count - 1, axis=1)[:, count - 1]
+    place = probabilities.shape[1] - count
+    smallest = np.partition(probabilities, place, axis=1)[:, place]
     rows = []
     for row, least in zip(probabilities, smallest, strict=True):
         labels = np.flatnonzero(row >= least)

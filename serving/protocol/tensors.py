@@ -6,6 +6,7 @@ tensorflow/core/framework/{tensor,types}.proto. Quantized, 4-bit and 8-bit float
 not supported.
 """
 
+import functools
 import math
 from typing import Any
 
@@ -72,10 +73,7 @@ def write_array(proto: Any, array: npt.NDArray[Any]) -> None:
     Raises:
       ValueError: If the type of the array is not supported.
     """
-    number = _NUMBERS.get(array.dtype.name)
-    if number is None:
-        raise ValueError(f'tensor type must be one of {sorted(_NUMBERS)}, got {array.dtype.name}')
-    proto.dtype = number
+    proto.dtype = number = _number(array.dtype)
     for size in array.shape:
         proto.tensor_shape.dim.add(size=size)
     proto.tensor_shape.SetInParent()  # a scalar too has a shape, []
@@ -129,6 +127,14 @@ def read_array(proto: Any) -> npt.NDArray[Any]:
     array[: len(values)] = values
     array[len(values) :] = values[-1] if len(values) else _zero(dtype)
     return array.reshape(shape)
+
+
+@functools.cache  # numpy makes the name of a type each time
+def _number(dtype: np.dtype[Any]) -> int:
+    """Returns the DataType number of a numpy type."""
+    if dtype.name not in _NUMBERS:
+        raise ValueError(f'tensor type must be one of {sorted(_NUMBERS)}, got {dtype.name}')
+    return _NUMBERS[dtype.name]
 
 
 def _bfloat16() -> np.dtype[Any]:

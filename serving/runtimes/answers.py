@@ -34,7 +34,7 @@ class Answers:
         return {
             'label': label,
             'category_id': self._ids[label],
-            'confidence': np.take_along_axis(probabilities, label, axis=1),
+            'confidence': probabilities[np.arange(len(label))[:, np.newaxis], label],
             **{name: values[label] for name, values in self._texts.items()},
         }
 

@@ -15,7 +15,7 @@ from tensorflow_serving.apis import get_model_metadata_pb2
 from catalog import categories, storage
 from catalog.networks import opening, spec
 from catalog.networks.network import Outputs
-from serving.protocol.names import DEFAULT_SIGNATURE
+from serving.protocol.names import DEFAULT_SIGNATURE, EMBEDDING
 from serving.protocol.status import Code, RequestError, invalid_argument
 from serving.runtimes import signatures
 from serving.runtimes.answers import Answers
@@ -66,7 +66,7 @@ class ConvertedModel:
         signatures.check_inputs(signature, inputs)
         names = signatures.output_names(signature, outputs)
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
-        values = self._answer(signature_name or DEFAULT_SIGNATURE, inputs, deadline)
+        values = self._answer(signature_name or DEFAULT_SIGNATURE, inputs, names, deadline)
         return {name: values[name] for name in names}
 
     def close(self) -> None:
@@ -75,7 +75,7 @@ class ConvertedModel:
         self._network.close()
 
     def _answer(
-        self, name: str, inputs: Arrays, deadline: float | None
+        self, name: str, inputs: Arrays, outputs: Sequence[str], deadline: float | None
     ) -> dict[str, npt.NDArray[Any]]:
         _remaining(deadline)
         if name == 'pixels':
@@ -88,7 +88,10 @@ class ConvertedModel:
             level = self._answers.deepest_level(products)
             return {**self._answers.top(products), 'level': level}
         found = self._run(images, np.arange(len(images)), deadline)
-        return {**self._answers.top(found.pictures), 'embedding': _unit(found.embedding)}
+        answer = self._answers.top(found.pictures)
+        if EMBEDDING in outputs:
+            answer[EMBEDDING] = _unit(found.embedding)
+        return answer
 
     def _run(
         self, images: Images, product: npt.NDArray[np.int64], deadline: float | None
