@@ -94,6 +94,12 @@ class Contenders(contextlib.ExitStack):
 
         return Contender(name, load, process.pid)
 
+    def handler(self, name: str, model: Path | None = None) -> Contender:
+        """Starts a gRPC server with a handler that does nothing, or runs a model."""
+        path = [str(model)] if model else []
+        process, ready = self._start('benchmarks.serving_handler', str(self._folder), *path)
+        return self._contender(name, _grpc(_ports(ready)[0]), process.pid)
+
     def servers(self, name: str, model: Path) -> list[Contender]:
         """Starts a server of a model, and a gateway before it: gRPC, REST, gateway."""
         folder = Path(self.enter_context(tempfile.TemporaryDirectory()))
