@@ -1,5 +1,6 @@
 """A small shop: real JPEG pictures, product documents and photo files."""
 
+import functools
 import io
 import itertools
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ TREE = categories.parse(
 )
 
 
+@functools.cache
 def jpeg(number: int, *, size: int = 16, mode: str = 'RGB') -> bytes:
     """A small picture, different for each number."""
     channels = {'RGB': 3, 'L': 1, 'CMYK': 4}[mode]
@@ -29,6 +31,7 @@ def jpeg(number: int, *, size: int = 16, mode: str = 'RGB') -> bytes:
     return file.getvalue()
 
 
+@functools.cache
 def photo(number: int) -> bytes:
     """A picture of about 4 KB, as large as a real one."""
     pixels = np.random.default_rng(number).integers(0, 256, (50, 50, 3), np.uint8)

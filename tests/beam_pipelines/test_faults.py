@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -78,18 +79,31 @@ def last_line(text: str) -> str:
     return text.strip().splitlines()[-1]
 
 
-@pytest.fixture
-def arguments(write_bson: WriteBson, categories_path: Path) -> list[str]:
-    return [f'--input={write_bson(shop(3000))}', f'--categories={categories_path}', '--shards=200']
+@pytest.fixture(scope='module')
+def dump(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp('dump') / 'train.bson'
+    path.write_bytes(b''.join(shop(3000)))
+    return path
 
 
 @pytest.fixture
-def undisturbed(arguments: list[str], categories_path: Path, tmp_path: Path) -> dict[str, bytes]:
+def arguments(dump: Path, categories_path: Path) -> list[str]:
+    return [f'--input={dump}', f'--categories={categories_path}', '--shards=200']
+
+
+@pytest.fixture(scope='module')
+def undisturbed_folder(
+    dump: Path, categories_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    folder = tmp_path_factory.mktemp('undisturbed') / 'out'
+    run_job(dump, categories_path, folder, shards=200)
+    return folder
+
+
+@pytest.fixture(scope='module')
+def undisturbed(undisturbed_folder: Path) -> dict[str, bytes]:
     """What an undisturbed run writes."""
-    run_job(
-        arguments[0].removeprefix('--input='), categories_path, tmp_path / 'undisturbed', shards=200
-    )
-    return files(tmp_path / 'undisturbed')
+    return files(undisturbed_folder)
 
 
 def test_a_killed_worker_ends_the_run_in_one_line_and_resume_gives_the_same_bytes(
@@ -141,9 +155,13 @@ def test_a_killed_driver_leaves_no_data_set_and_resume_writes_only_what_is_missi
 
 
 def test_a_driver_killed_while_it_overwrites_leaves_the_old_data_set_intact(
-    arguments: list[str], undisturbed: dict[str, bytes], tmp_path: Path
+    arguments: list[str],
+    undisturbed: dict[str, bytes],
+    undisturbed_folder: Path,
+    tmp_path: Path,
 ) -> None:
-    output = tmp_path / 'undisturbed'
+    output = tmp_path / 'out'
+    shutil.copytree(undisturbed_folder, output)
     arguments = [*arguments[:2], '--shards=150', f'--output={output}']
     earlier = output / '_staging' / 'of an earlier run'
     earlier.parent.mkdir()
