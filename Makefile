@@ -84,7 +84,7 @@ test: $(READY)  ## runs all tests
 	$(PY) -m pytest -q -n 2 --dist loadfile
 
 test-images: $(READY)  ## builds the images with docker or podman, runs them and asks each something
-	$(PY) -m pytest -q -s -rs tests/images/built_images.py
+	$(PY) -m pytest -q -s -rs --timeout=10800 tests/images/built_images.py
 
 test-vertex: $(READY)  ## runs training jobs on a stand-in for Vertex AI, some minutes
 	$(PY) -m pytest -q tests/cloud/vertex_trainings.py
@@ -97,7 +97,7 @@ $(TFIO)/.ready: setup.py constraints-tfio.txt
 	@touch $@
 
 test-tfio: $(READY) $(TFIO)/.ready  ## trains with data and workdir on s3:// by tensorflow-io
-	TFIO_PYTHON=$(CURDIR)/$(TFIO)/bin/python $(PY) -m pytest -q tests/trainer/test_tensorflow_io.py
+	TFIO_PYTHON=$(CURDIR)/$(TFIO)/bin/python $(PY) -m pytest -q --timeout=3600 tests/trainer/test_tensorflow_io.py
 
 lint: $(READY)  ## checks style, types, security and configuration files
 	$(VENV)/bin/ruff format --check .
