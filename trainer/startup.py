@@ -3,7 +3,7 @@
 import contextlib
 import os
 
-from catalog.process import allocator, startup_messages
+from catalog.process import allocator, optional_libraries, startup_messages
 
 
 def start(*, run_operation: bool = False) -> None:
@@ -18,7 +18,8 @@ def start(*, run_operation: bool = False) -> None:
     allocator.keep_freed_memory()
     os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
     with startup_messages.hide():
-        import tensorflow as tf
+        with optional_libraries.skip():
+            import tensorflow as tf
 
         with contextlib.suppress(ModuleNotFoundError):  # an environment of its own, for s3://
             _name_s3_server()

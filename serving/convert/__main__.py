@@ -19,7 +19,7 @@ from absl import flags
 from catalog import command_line
 from catalog.errors import UserError
 from catalog.networks.network import PRECISIONS, RUNTIMES
-from catalog.process import startup_messages
+from catalog.process import optional_libraries, startup_messages
 from serving.convert.options import Conversion, check_folders
 
 _MODEL = flags.DEFINE(
@@ -59,7 +59,8 @@ def main(argv: list[str]) -> None:
     check_folders(conversion)
     with startup_messages.hide():
         try:
-            import tensorflow as tf
+            with optional_libraries.skip():
+                import tensorflow as tf
 
             tf.constant(0, tf.uint8)  # logs warnings about missing hardware, also oneDNN's
             tf.get_logger().setLevel('ERROR')  # hides deprecation warnings

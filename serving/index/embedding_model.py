@@ -10,7 +10,7 @@ from catalog import storage
 from catalog.digests import folder as digests
 from catalog.errors import UserError
 from catalog.model_versions import names
-from catalog.process import startup_messages
+from catalog.process import optional_libraries, startup_messages
 from serving.index import embedding
 from serving.protocol.names import EMBEDDING, EMBEDDING_SIGNATURE, IMAGE_BYTES
 from serving.protocol.status import RequestError
@@ -75,7 +75,8 @@ def load(path: str) -> Model:
 def _load_tensorflow() -> None:
     """Loads TensorFlow, which takes seconds: an index that is up to date does not wait for it."""
     with startup_messages.hide():
-        import tensorflow as tf
+        with optional_libraries.skip():
+            import tensorflow as tf
 
         for kind in (tf.float16, tf.uint8):
             tf.constant(0, kind)  # logs warnings about missing hardware, also oneDNN's

@@ -3,7 +3,7 @@
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 
-from catalog.process import startup_messages
+from catalog.process import optional_libraries, startup_messages
 from serving.measure.result import Measurement
 
 
@@ -20,7 +20,8 @@ def measure_alone(folder: str, *, data: str | None, pictures: int) -> Measuremen
 
 def _measure(folder: str, data: str | None, pictures: int) -> Measurement:
     with startup_messages.hide():
-        import tensorflow as tf
+        with optional_libraries.skip():
+            import tensorflow as tf
 
         tf.get_logger().setLevel('ERROR')  # hides deprecation warnings
         from serving.measure.measurement import measure

@@ -25,7 +25,7 @@ from absl import flags
 from catalog import command_line
 from catalog.digests.keys import read_public_key
 from catalog.errors import UserError
-from catalog.process import startup_messages
+from catalog.process import optional_libraries, startup_messages
 from serving.batching.admission import THREADS
 from serving.config import batching, monitoring, tls
 from serving.config import models as model_configs
@@ -165,7 +165,8 @@ def main(argv: list[str]) -> None:
         digests_key=read_public_key(_DIGESTS_KEY.value) if _DIGESTS_KEY.value else None,
     )
     with startup_messages.hide():
-        import tensorflow as tf
+        with optional_libraries.skip():
+            import tensorflow as tf
 
         tf.constant(0, tf.float16)  # logs warnings about missing hardware, also oneDNN's
     from serving.server import process  # imports TensorFlow, which --help and flag errors skip

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from catalog import storage
 from catalog.errors import UserError
-from catalog.process import startup_messages
+from catalog.process import optional_libraries, startup_messages
 from trainer.config.backbones import FAMILIES
 from trainer.lite_weights import pth
 
@@ -69,7 +69,8 @@ def convert(path: str, *, network: str, output: str) -> None:
         raise UserError(f'--output must end in {_SUFFIX}, got {output!r}')
     tensors = pth.read(path)
     with startup_messages.hide():
-        from trainer.models.efficientnet_lite import efficientnet_lite  # TensorFlow takes seconds
+        with optional_libraries.skip():
+            from trainer.models.efficientnet_lite import efficientnet_lite  # takes seconds
 
         backbone = efficientnet_lite(network, input_shape=(224, 224, 3))
     weighted = [layer for layer in backbone.layers if layer.weights]
