@@ -100,7 +100,7 @@ class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
 
     def classify(self, image_bytes: tf.Tensor) -> Outputs:
         """Classifies each picture: string [N] -> `top_categories` of [N]."""
-        images = self._decode_each(checked(image_bytes, _PICTURES))
+        images = self.decode(checked(image_bytes, _PICTURES))
         uncalibrated = self._predictor.picture_probabilities(images)
         probabilities = self._calibrate(uncalibrated, self._temperatures.picture)
         return top_categories(probabilities, self._tree, top_k=self._top_k)
@@ -124,7 +124,7 @@ class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
             if max_views := self._predictor.max_views:  # the others need not be decoded
                 order, _ = first_views(product, max_views=max_views)
                 image_bytes, product = tf.gather(image_bytes, order), tf.gather(product, order)
-            probabilities = self.product_probabilities(self._decode_each(image_bytes), product)
+            probabilities = self.product_probabilities(self.decode(image_bytes), product)
         return {
             **top_categories(probabilities, self._tree, top_k=self._top_k),
             'level': deepest_level(probabilities, self._tree, threshold=self._threshold),
@@ -135,7 +135,7 @@ class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
 
         Each has length 1, so that a dot product is a cosine.
         """
-        images = self._decode_each(checked(image_bytes, _PICTURES))
+        images = self.decode(checked(image_bytes, _PICTURES))
         return {'embedding': self._predictor.embeddings(images)}
 
     def classify_pixels(self, images: tf.Tensor) -> Outputs:
@@ -157,11 +157,8 @@ class ServingModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
             'embedding': predictions.embeddings,
         }
 
-    def _decode_each(self, image_bytes: tf.Tensor) -> tf.Tensor:
-        return decode_parallel(image_bytes, self._input)
-
     def _decode(self, image_bytes: tf.Tensor) -> tf.Tensor:
-        return self._decode_each(image_bytes)
+        return decode_parallel(image_bytes, self._input)
 
     def _product_probabilities(self, images: tf.Tensor, product: tf.Tensor) -> tf.Tensor:
         uncalibrated = self._predictor.product_probabilities(images, product)
