@@ -1,6 +1,8 @@
 """A MongoDB server for tests, in a process and an environment of its own."""
 
 import contextlib
+import fcntl
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -40,18 +42,31 @@ def _python() -> Path:
     """Returns the Python of an environment with the server. Makes the environment if needed."""
     python = ENVIRONMENT / 'bin' / 'python'
     ready = ENVIRONMENT / f'{SERVER}.ready'
-    if not ready.exists():
-        commands = [
-            [sys.executable, '-m', 'venv', '--clear', str(ENVIRONMENT)],
-            [str(python), '-m', 'pip', 'install', '--quiet', SERVER],
-        ]
-        for command in commands:
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                last = (done.stderr.strip().splitlines() or ['no reason given'])[-1]
-                pytest.skip(f'the MongoDB test server cannot be installed: {last}')
-        ready.touch()
+    ENVIRONMENT.mkdir(exist_ok=True)
+    with _locked(ENVIRONMENT):  # another test process may be making it
+        if not ready.exists():
+            commands = [
+                [sys.executable, '-m', 'venv', '--clear', str(ENVIRONMENT)],
+                [str(python), '-m', 'pip', 'install', '--quiet', SERVER],
+            ]
+            for command in commands:
+                done = subprocess.run(command, capture_output=True, text=True, check=False)
+                if done.returncode:
+                    last = (done.stderr.strip().splitlines() or ['no reason given'])[-1]
+                    pytest.skip(f'the MongoDB test server cannot be installed: {last}')
+            ready.touch()
     return python
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Locks a folder against other processes."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def fill(collection: Collection, documents: list[bytes]) -> None:
