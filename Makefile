@@ -80,8 +80,11 @@ web: $(SIMILAR)/1/index.json  ## shows a page that classifies your photos, until
 	@$(PY) -m serving.demo --model=$(EXPORT) --data=$(RUN)/shards --index=$(SIMILAR) \
 	  --logs=$(RUN)/web --port=$(WEB_PORT)
 
+# Hundreds of commands that tests start load compiled modules. A worker that has run its half of the
+# tests takes over half of what is left to the other.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: $(READY)  ## runs all tests
-	$(PY) -m pytest -q -n 2 --dist loadfile
+	$(PY) -m pytest -q -n 2 --dist worksteal
 
 test-images: $(READY)  ## builds the images with docker or podman, runs them and asks each something
 	$(PY) -m pytest -q -s -rs --timeout=10800 tests/images/built_images.py
