@@ -168,7 +168,9 @@ def main(argv: list[str]) -> None:
         with optional_libraries.skip():
             import tensorflow as tf
 
-        tf.constant(0, tf.float16)  # logs warnings about missing hardware, also oneDNN's
+        # Both log warnings about missing hardware, of which the second is oneDNN's.
+        tf.constant(0, tf.float16)
+        tf.function(tf.transpose)(tf.zeros([2, 2], tf.uint8))
     from serving.server import process  # imports TensorFlow, which --help and flag errors skip
 
     process.serve(
