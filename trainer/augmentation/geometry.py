@@ -48,14 +48,17 @@ def random_boxes(
     return tf.stack([tops, lefts, heights, widths], axis=1)
 
 
-def crop_resized(images: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
-    """Crops each image to its box, float32 [B, 4] as in `random_boxes`, and scales it back up.
+def crop_resized(
+    images: tf.Tensor, boxes: tf.Tensor, *, size: tuple[int, int] | None = None
+) -> tf.Tensor:
+    """Crops each image to its box, float32 [B, 4] as in `random_boxes`, and scales it to `size`.
 
-    Bilinear, with half-pixel centres.
+    Bilinear, with half-pixel centres. `size`: height and width; None for those of the images, which
+    are then scaled back up.
     """
     _, height, width, _ = images.shape
-    rows = _centres(boxes[:, 0], boxes[:, 2], size=height)  # float32 [B, H]
-    columns = _centres(boxes[:, 1], boxes[:, 3], size=width)
+    rows = _centres(boxes[:, 0], boxes[:, 2], size=height, count=size[0] if size else height)
+    columns = _centres(boxes[:, 1], boxes[:, 3], size=width, count=size[1] if size else width)
     top, left = tf.floor(rows), tf.floor(columns)
     down, right = rows - top, columns - left
 
@@ -70,8 +73,9 @@ def crop_resized(images: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.round(upper * (1 - down) + lower * down), tf.uint8)
 
 
-def _centres(starts: tf.Tensor, lengths: tf.Tensor, *, size: int) -> tf.Tensor:
-    units = (tf.range(size, dtype=tf.float32) + 0.5) / size
+def _centres(starts: tf.Tensor, lengths: tf.Tensor, *, size: int, count: int) -> tf.Tensor:
+    # float32 [B] -> [B, count]
+    units = (tf.range(count, dtype=tf.float32) + 0.5) / count
     return (starts[:, None] + lengths[:, None] * units[None, :]) * size - 0.5
 
 

@@ -1,8 +1,9 @@
 """Config of the input pipeline."""
 
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from trainer.config.ranges import STRICT, Fraction, ImageSide, PositiveFraction, PositiveInt
@@ -17,12 +18,20 @@ class SizeConfig:
       height: Height in pixels.
       width: Width in pixels.
       ratio: JPEG are decoded at 1, 1/2, 1/4 or 1/8 of their size, which costs less, then fitted.
+      decode_scale: Images are decoded at this multiple of the size, and the crop `resized` of
+        augmentation brings them to the size: a crop keeps the detail of the picture.
     """
 
     until_step: PositiveInt
     height: ImageSide
     width: ImageSide
     ratio: Literal[1, 2, 4, 8] = 1
+    decode_scale: Annotated[float, Field(ge=1, le=4)] = 1.0
+
+    @property
+    def decoded(self) -> tuple[int, int]:
+        """Height and width of the images that augmentation takes."""
+        return round(self.height * self.decode_scale), round(self.width * self.decode_scale)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -90,6 +90,12 @@ class TrainConfig:
                 "model.pooling must not be flatten if input.sizes is given, got 'flatten': the "
                 'number of its weights depends on the image size'
             )
+        scales = [size.decode_scale for size in self.input.sizes]
+        if max(scales, default=1) > 1 and self.augment.crop != 'resized':
+            raise ValueError(
+                f'input.sizes must have decode_scale 1 if augment.crop is {self.augment.crop}, got '
+                f'{max(scales)}: the crop `resized` brings images to their size'
+            )
         if self.strategy == 'tpu' and self.input.reading == 'sharded':
             raise ValueError(
                 'input.reading must be shared for strategy tpu, got sharded: one process reads for '

@@ -25,7 +25,8 @@ def stages(config: InputConfig) -> tuple[SizeConfig, ...]:
 @functools.cache  # called for each call of the device; building a checked config takes 0.6 ms
 def input_at(config: InputConfig, *, stage: SizeConfig) -> InputConfig:
     """Returns the config of a run that has no other size than that of a stage."""
-    return dataclasses.replace(config, height=stage.height, width=stage.width, sizes=())
+    sizes = (stage,) if stage in config.sizes else ()
+    return dataclasses.replace(config, height=stage.height, width=stage.width, sizes=sizes)
 
 
 def stage_at(config: InputConfig, *, step: int) -> SizeConfig:
@@ -62,18 +63,16 @@ def decode(encoded: tf.Tensor, config: InputConfig, *, step: tf.Tensor | None) -
 
 
 def _decode(encoded: tf.Tensor, config: InputConfig, stage: SizeConfig) -> Decoded:
+    height, width = stage.decoded
+
     def decode_batch(encoded: tf.Tensor) -> tf.Tensor:
-        return preprocess.decode_batch(
-            encoded, height=stage.height, width=stage.width, ratio=stage.ratio
-        )
+        return preprocess.decode_batch(encoded, height=height, width=width, ratio=stage.ratio)
 
     def decode_any(encoded: tf.Tensor) -> Decoded:
-        return decode_decodable(encoded, decode_batch, height=stage.height, width=stage.width)
+        return decode_decodable(encoded, decode_batch, height=height, width=width)
 
     if config.decoder == 'tensorflow':
         return decode_batch(encoded), tf.ones(tf.shape(encoded), tf.bool)
     if stage.ratio > 1:
         return decode_any(encoded)
-    return preprocess.decode_jpeg_batch(
-        encoded, height=stage.height, width=stage.width, fallback=decode_any
-    )
+    return preprocess.decode_jpeg_batch(encoded, height=height, width=width, fallback=decode_any)

@@ -29,12 +29,14 @@ class ModelInputs:
       example: What an example is.
       model: The network, for its normalization.
       augment: The augmentation of training.
+      size: Height and width of the images that the network takes.
       pads_views: Whether the masked places of products are computed too, which gives fixed shapes.
     """
 
     example: ExampleSpec
     model: ModelConfig
     augment: AugmentConfig
+    size: tuple[int, int]
     pads_views: bool
 
     def network(self, model: keras.Model) -> keras.Model:
@@ -76,8 +78,8 @@ class ModelInputs:
         images = batch['image']
         flat = tf.reshape(images, [-1, *images.shape[-3:]])
         flat_numbers = tf.reshape(numbers, [tf.shape(flat)[0], numbers.shape[-1]])
-        augmented = augment(flat, flat_numbers, self.augment)
-        return {**batch, 'image': tf.reshape(augmented, images.shape)}
+        augmented = augment(flat, flat_numbers, self.augment, size=self.size)
+        return {**batch, 'image': tf.reshape(augmented, [*images.shape[:-3], *self.size, 3])}
 
     def mixed(self, batch: Batch, numbers: tf.Tensor) -> tuple[tf.Tensor, MixedLabels]:
         """Returns the views of an augmented batch and its labels, mixed if the config says so.
@@ -110,7 +112,8 @@ class ModelInputs:
 def model_inputs(config: TrainConfig) -> ModelInputs:
     """Returns how a run turns batches into inputs of its network."""
     pads_views = config.step.xla or config.strategy == 'tpu'
-    return ModelInputs(example_spec(config), config.model, config.augment, pads_views)
+    size = (config.input.height, config.input.width)
+    return ModelInputs(example_spec(config), config.model, config.augment, size, pads_views)
 
 
 def without_labels(batch: Mapping[str, Any]) -> dict[str, Any]:

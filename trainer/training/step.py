@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from trainer.config import StepConfig, TrainConfig
+from trainer.data import progressive_resizing
 from trainer.distribution.replica_batches import DRAWS, POSITION
 from trainer.losses.objective import Objective
 from trainer.optim import ema
@@ -138,6 +139,7 @@ def build_replica_step(
     optimizer = state.optimizer
     replica_batch = config.batch_size // strategy.num_replicas_in_sync
     inputs = model_inputs(config)
+    height, width = progressive_resizing.stages(config.input)[0].decoded
     network = inputs.network(state.network)
     compute_gradients = _build_gradients(
         state,
@@ -152,7 +154,7 @@ def build_replica_step(
     def on_replica(batch: Batch, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         draws = batch[DRAWS]
         batch = {name: column for name, column in batch.items() if name != DRAWS}
-        batch = _with_image_size(batch, height=config.input.height, width=config.input.width)
+        batch = _with_image_size(batch, height=height, width=width)
         pictures = inputs.picture_counts(batch)
         batch = inputs.augmented(batch, draws)
         gradients, share, hits = compute_gradients(batch, draws, step)

@@ -67,6 +67,21 @@ def test_a_resized_crop_equals_pillows_bilinear_resize(call: Call) -> None:
         assert np.abs(difference).max() <= 1
 
 
+@pytest.mark.parametrize('compiled', [False, True])
+def test_a_crop_of_a_larger_image_keeps_its_detail(compiled: bool) -> None:
+    crop = (
+        tf.function(geometry.crop_resized, jit_compile=True) if compiled else geometry.crop_resized
+    )
+    box = tf.constant([[0.3, 0.25, 0.5, 0.5]])
+    found = crop(tf.constant(PHOTOS[:1]), box, size=(8, 9)).numpy()[0]
+    assert found.shape == (8, 9, 3)
+    expected = Image.fromarray(PHOTOS[0]).resize(
+        (9, 8), Image.Resampling.BILINEAR, box=(3.5, 3, 10.5, 8)
+    )
+    inner = np.s_[2:-2, 2:-2]
+    assert np.abs(found[inner].astype(int) - np.asarray(expected)[inner]).max() <= 1
+
+
 def test_boxes_have_the_area_and_aspect_ratio_of_their_draws() -> None:
     draws = tf.random.stateless_uniform([2000, 4], [1, 2])
     top, left, height, width = (

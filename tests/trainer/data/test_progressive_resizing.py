@@ -2,19 +2,29 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from catalog.errors import UserError
-from trainer.config import FusionConfig, InputConfig, ModelConfig, SizeConfig, TrainConfig, files
-from trainer.data import preprocess
+from trainer.config import (
+    AugmentConfig,
+    FusionConfig,
+    InputConfig,
+    ModelConfig,
+    SizeConfig,
+    TrainConfig,
+    files,
+)
+from trainer.data import preprocess, progressive_resizing
 from trainer.data.batches import evaluation_batches, train_batches
 from trainer.data.data_set import DataSet, open_data_set
 from trainer.data.examples import batch_spec
 from trainer.inference.runs import restore_member
 from trainer.training.loop import train
+from trainer.training.model_inputs import model_inputs
 from trainer.workdir import metrics_file
 
 FUSED = FusionConfig(name='mean', max_views=2)
@@ -29,9 +39,10 @@ def data(data_folder: str) -> DataSet:
     return open_data_set(data_folder)
 
 
-def _config(*sizes: SizeConfig) -> TrainConfig:
+def _config(*sizes: SizeConfig, crop: Literal['none', 'resized'] = 'none') -> TrainConfig:
     given = InputConfig(height=28, width=28, shuffle_records=30, sizes=sizes)
-    return TrainConfig(batch_size=16, total_steps=1, input=given)
+    augment = AugmentConfig(crop=crop)
+    return TrainConfig(batch_size=16, total_steps=1, input=given, augment=augment)
 
 
 def test_a_batch_has_the_size_of_its_step_and_the_same_pictures(data: DataSet) -> None:
@@ -103,6 +114,35 @@ def test_views_of_products_grow_too(data: DataSet) -> None:
     config = dataclasses.replace(_config(*GROWING), model=ModelConfig(fusion=FUSED))
     batches = train_batches(data, batch_spec(config)).take(3)
     assert [batch['image'].shape[1:4] for batch in batches] == [(2, 14, 14)] * 2 + [(2, 20, 16)]
+
+
+DETAILED = SizeConfig(until_step=5, height=14, width=12, decode_scale=1.5)
+
+
+def test_images_are_decoded_at_a_multiple_of_the_size(data: DataSet) -> None:
+    config = _config(DETAILED, crop='resized')
+    [batch] = train_batches(data, batch_spec(config)).take(1)
+    assert batch['image'].shape == (16, 21, 18, 3)
+    inputs = model_inputs(
+        dataclasses.replace(
+            config, input=progressive_resizing.input_at(config.input, stage=DETAILED)
+        )
+    )
+    images = tf.ensure_shape(batch['image'], [16, 21, 18, 3])
+    numbers = inputs.draw(16, seed=tf.constant([1, 2]))
+    assert inputs.augmented({'image': images}, numbers)['image'].shape == (16, 14, 12, 3)
+
+
+def test_a_run_learns_from_crops_of_larger_images(data: DataSet, tmp_path: Path) -> None:
+    sizes = '[{"until_step": 5, "height": 14, "width": 14, "decode_scale": 2.0}]'
+    rows = _run(data, tmp_path, f'input.sizes={sizes}', 'augment.crop=resized')
+    assert [row['step'] for row in rows] == [2, 4, 6, 8]
+    assert np.isfinite([row['loss'] for row in rows]).all()
+
+
+def test_larger_images_without_a_resized_crop_are_an_error() -> None:
+    with pytest.raises(ValueError, match=r'decode_scale 1 if augment.crop is none, got 1\.5'):
+        _config(DETAILED)
 
 
 @pytest.mark.parametrize(
