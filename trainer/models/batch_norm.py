@@ -23,24 +23,31 @@ class BatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
     def call(
         self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None
     ) -> Any:
-        """Normalizes feature maps, [B, H, W, C]; in training, by their own statistics."""
+        """Normalizes feature maps, [B, H, W, C].
+
+        In training by their own statistics; a frozen layer by its moving ones, also with the
+        kernel, which the graph optimizer fuses with the convolution before it.
+        """
         maps = len(inputs.shape) == 4 and mask is None
-        if not (training and self.trainable and maps and self._is_plain()):
+        if not (training and maps and self._is_plain()):
             return super().call(inputs, training=training, mask=mask)
         x = tf.cast(inputs, tf.float32)  # as Keras does: half precision overflows
         channels = self.moving_mean.shape
+        learns = self.trainable
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=x,
             scale=self.gamma if self.scale else tf.ones(channels),
             offset=self.beta if self.center else tf.zeros(channels),
-            mean=[],
-            variance=[],
+            mean=[] if learns else self.moving_mean,
+            variance=[] if learns else self.moving_variance,
             epsilon=self.epsilon,
+            is_training=learns,
         )
-        count = tf.cast(tf.size(x) // channels[0], tf.float32)
-        self._update(self.moving_mean, mean)
-        # The kernel returns the unbiased variance; Keras averages the biased one.
-        self._update(self.moving_variance, variance * (count - 1) / count)
+        if learns:
+            count = tf.cast(tf.size(x) // channels[0], tf.float32)
+            self._update(self.moving_mean, mean)
+            # The kernel returns the unbiased variance; Keras averages the biased one.
+            self._update(self.moving_variance, variance * (count - 1) / count)
         return tf.cast(outputs, self.compute_dtype)
 
     def _is_plain(self) -> bool:
