@@ -37,12 +37,12 @@ def test_the_recipe_trains_on_photos_of_another_tree(
 
 
 @pytest.mark.parametrize('name', ['efficientnet_lite0', 'efficientnet_lite2'])
-def test_the_recipe_freezes_the_first_blocks_of_each_lite_network(name: str) -> None:
+def test_the_recipe_freezes_the_first_blocks_and_depthwise_kernels(name: str) -> None:
     config = files.load(RECIPE, [*SMALL, f'model.name={name}'])
     model = build_model(config.model, num_classes=3, input_shape=(32, 32, 3))
     group_of = parameter_groups.assign_weights(model, config.optimizer.groups)
     parameter_groups.freeze_layers(model, group_of)
     backbone = model.get_layer(name)
     trained = [layer.name for layer in backbone.layers if layer.weights and layer.trainable]
-    assert trained[0] == 'block5_expand'
+    assert trained[:3] == ['block7_expand', 'block7_expand_norm', 'block7_depthwise_norm']
     assert trained[-1] == 'conv_head_norm'
