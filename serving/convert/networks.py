@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from catalog.errors import UserError
 from catalog.networks.network import FILES, IMAGES, PRODUCT, Precision, RuntimeName
 from serving.convert.source import Source, freeze
 
@@ -41,6 +42,9 @@ def write_network(
       runtime: The runtime it is for.
       precision: `int8` is calibrated; `bf16` stores half of the bytes.
       calibration: Images uint8 [H, W, 3]; empty unless the precision is int8.
+
+    Raises:
+      UserError: If the network cannot be quantized.
     """
     path = str(folder / FILES[runtime])
     match runtime:
@@ -116,22 +120,18 @@ def _quantized_litert(converter: Any, calibration: Sequence[Images]) -> bytes:
 
 
 def _quantize_onnx(network: Any, calibration: Sequence[Images]) -> Any:
-    """Quantizes with the accurate bias correction, or the fast one if the network has none.
-
-    NNCF declares a tensor that several layers read as that many inputs of a part of the network,
-    which ONNX Runtime refuses. It does so for InceptionV3, and only in ONNX.
-    """
     from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 
     try:
         return _quantize(network, calibration)
-    except Fail:
-        return _quantize(network, calibration, fast_bias_correction=True)
+    except Fail as error:  # NNCF cut a part of the network that ONNX Runtime refuses
+        raise UserError(
+            f'--to=onnx --precision=int8: NNCF cannot quantize this network, got {error}; '
+            '--to=openvino may'
+        ) from error
 
 
-def _quantize(
-    network: Any, calibration: Sequence[Images], *, fast_bias_correction: bool = False
-) -> Any:
+def _quantize(network: Any, calibration: Sequence[Images]) -> Any:
     import nncf
 
     nncf.set_log_level(logging.ERROR)
@@ -142,7 +142,7 @@ def _quantize(
             subset_size=len(calibration),
             # Slower than NNCF's defaults, but a sixth of their error (docs/serving_speed.md).
             preset=nncf.QuantizationPreset.MIXED,
-            fast_bias_correction=fast_bias_correction,
+            fast_bias_correction=False,
         )
 
 
