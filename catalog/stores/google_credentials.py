@@ -27,14 +27,14 @@ def find(service: str, *, scopes: Sequence[str]) -> 'Credentials':
       UserError: If there are none, or a file holds something else.
     """
     import google.auth
-    from google.auth.exceptions import DefaultCredentialsError
+    from google.auth.exceptions import GoogleAuthError
 
     logger = logging.getLogger('google.auth')
     level = logger.level
     logger.setLevel(logging.ERROR)  # it warns of each request that no metadata server answers
     try:
         found: Any = google.auth.default(scopes=list(scopes))[0]
-    except DefaultCredentialsError as error:
+    except GoogleAuthError as error:
         reason = ' '.join(str(error).split())
         got = 'none' if _NONE in reason else f'an error: {reason.rstrip(".")}'
         raise UserError(f'{service} needs Google credentials, got {got}; {ADVICE}') from error
